@@ -1,0 +1,1 @@
+"""Adversarial trajectory-ensemble active learning (ATAL) on Ray."""

@@ -1,0 +1,69 @@
+"""A configuration as YAML, and the difference between two of them."""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import TypeAdapter, ValidationError
+
+from atal_ray.config import Config
+from atal_ray.errors import ConfigError
+
+
+def to_yaml(config: Config) -> str:
+    """The complete tree, one field a line, in the order of the dataclasses."""
+    return yaml.safe_dump(_plain(asdict(config)), sort_keys=False)
+
+
+def from_yaml(text: str, name: str = "configuration") -> Config:
+    """The configuration that `text` holds; fields it leaves out keep their defaults.
+
+    Raises:
+        ConfigError: the text is no YAML mapping, or a field is unknown or of the wrong type.
+    """
+    try:
+        data = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{name} is not valid YAML: {error}") from error
+    if not isinstance(data, dict):
+        raise ConfigError(f"{name} does not hold a mapping of fields")
+    try:
+        return TypeAdapter(Config).validate_python(data)
+    except ValidationError as error:
+        lines = (f"{'.'.join(map(str, e['loc']))}: {e['msg']} (it is {e['input']!r})" for e in error.errors())
+        raise ConfigError(f"{name}: " + "; ".join(lines)) from error
+
+
+def load(path: Path) -> Config:
+    """The configuration in a YAML file."""
+    try:
+        return from_yaml(path.read_text(), str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}") from error
+
+
+def differences(old: Config, new: Config) -> list[str]:
+    """The fields that differ, as `path: old -> new`; `resources` may change freely and is left out."""
+    before, after = dict(_leaves(asdict(old))), dict(_leaves(asdict(new)))
+    return [
+        f"{path}: {before[path]!r} -> {after[path]!r}"
+        for path in before
+        if before[path] != after[path] and not path.startswith("resources.")
+    ]
+
+
+def _plain(value: Any) -> Any:
+    """Tuples as lists, which YAML can say."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, tuple) else value
+
+
+def _leaves(tree: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value

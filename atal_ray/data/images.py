@@ -1,0 +1,136 @@
+"""Images and masks from disk: pixels exactly as stored, or an error that names the file."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from atal_ray.errors import DataError
+
+SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+
+
+@dataclass(frozen=True)
+class MaskInfo:
+    """A mask and what its file looked like before it was made binary."""
+
+    mask: NDArray[np.uint8]
+    """[H, W], 1 salient and 0 background."""
+    channels: int
+    """Channels in the file; 1 for a palette."""
+    grey_pixels: int
+    """Pixels that were neither the lowest nor the highest value."""
+    scale: int
+    """What salient was in the file: 1, or 255 (also for 16-bit files, which are brought to 255)."""
+
+    @property
+    def normalised(self) -> bool:
+        """Whether the file was more than one channel of two values."""
+        return self.channels > 1 or self.grey_pixels > 0
+
+
+def read_image(path: str | Path) -> NDArray[np.uint8]:
+    """The pixels of an image, uint8 [H, W, 3] in RGB.
+
+    EXIF orientation is not applied: masks carry none, so turning the image would part it from its mask.
+    Grey is repeated, alpha is dropped, and 16 bits are scaled to 8.
+
+    Raises:
+        DataError: the file is missing, damaged, cut short, too large for Pillow's limit, or has no 0-255 scale.
+    """
+    with _opened(path) as image:
+        if _is_deep(image):
+            return np.repeat(_to_bytes(_deep_values(image))[..., None], 3, axis=2)
+        return np.array(image.convert("RGB"))  # asarray would be read-only
+
+
+def read_size(path: str | Path) -> tuple[int, int]:
+    """Height and width from the header alone; the pixels may still be damaged.
+
+    Raises:
+        DataError: the header cannot be read.
+    """
+    with _opened(path) as image:
+        return image.height, image.width
+
+
+def read_mask(path: str | Path) -> NDArray[np.uint8]:
+    """The mask of `read_mask_info`: uint8 [H, W], 1 salient and 0 background."""
+    return read_mask_info(path).mask
+
+
+def read_mask_info(path: str | Path) -> MaskInfo:
+    """A mask of one or three channels or a palette, 0/1 or 0/255, with or without grey edges.
+
+    A pixel is salient above 128 of 255 (128 is background) in its brightest channel. A mask whose maximum
+    is 1 is read as 0/1.
+
+    Raises:
+        DataError: as for `read_image`.
+    """
+    with _opened(path) as image:
+        deep = _is_deep(image)
+        values = _deep_values(image) if deep else _mask_values(image)
+        channels = len(image.getbands())
+    if values.max() == 1:
+        return MaskInfo(values.astype(np.uint8), channels, grey_pixels=0, scale=1)
+    levels = _to_bytes(values) if deep else values
+    grey = int(np.count_nonzero((levels > 0) & (levels < 255)))
+    return MaskInfo((levels > 128).astype(np.uint8), channels, grey, scale=255)
+
+
+def resize(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """An image [H, W, C] or mask [H, W] as a square of `size` pixels, bilinear (the resize of every stage)."""
+    resized: NDArray[np.uint8] = cv2.resize(image, (size, size), interpolation=cv2.INTER_LINEAR)
+    return resized
+
+
+@contextmanager
+def _opened(path: str | Path) -> Iterator[Image.Image]:
+    """An open image whose every failure, on opening or on decoding, is a DataError."""
+    try:
+        with Image.open(path) as image:
+            limit = Image.MAX_IMAGE_PIXELS
+            if limit is not None and image.width * image.height > limit:  # Pillow itself only warns up to twice the limit
+                raise ValueError(f"{image.width}x{image.height} pixels are over the limit of {limit}")
+            yield image
+    except FileNotFoundError:
+        raise DataError(f"{path} does not exist") from None
+    except Exception as error:  # damaged bytes make the decoders raise almost any type
+        raise DataError(f"{path} cannot be decoded: {error}") from error
+
+
+def _is_deep(image: Image.Image) -> bool:
+    return image.mode.startswith(("I", "F"))
+
+
+def _deep_values(image: Image.Image) -> NDArray[np.int32]:
+    """The values of a 16-bit image as int32 [H, W]."""
+    if image.mode == "F":
+        raise ValueError("floating-point pixels have no fixed scale, convert the file to 8 or 16 bits")
+    values = np.asarray(image).astype(np.int32)
+    if values.min() < 0 or values.max() > 65535:
+        raise ValueError("pixels are beyond 16 bits, convert the file to 8 or 16 bits")
+    return values
+
+
+def _to_bytes(values: NDArray[np.integer]) -> NDArray[np.uint8]:
+    return ((values + 128) // 257).astype(np.uint8)  # 65535 is 255 * 257
+
+
+def _mask_values(image: Image.Image) -> NDArray[np.uint8]:
+    """The brightest channel of each pixel, or the indices of a palette that only numbers two classes."""
+    if len(image.getbands()) == 1 and image.mode != "P":
+        return np.asarray(image.convert("L"))
+    pixels = np.asarray(image.convert("RGB"))
+    if image.mode == "P" and np.ptp(pixels, axis=2).any():
+        index = np.asarray(image)
+        if index.max() <= 1:  # classes in arbitrary colours
+            return index
+    brightest: NDArray[np.uint8] = pixels.max(axis=2)
+    return brightest

@@ -1,0 +1,218 @@
+"""Which files of a dataset folder are images, and which is the mask of each: the layouts of the official downloads."""
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from atal_ray.data.images import SUFFIXES, read_image
+from atal_ray.errors import DataError
+
+LAYOUTS = (
+    ("DUTS-TR", "DUTS-TR-Image", "DUTS-TR-Mask"),
+    ("DUTS-TE", "DUTS-TE-Image", "DUTS-TE-Mask"),
+    ("DUT-OMRON", "DUT-OMRON-image", "pixelwiseGT-new-PNG"),
+    ("ECSSD", "images", "ground_truth_mask"),
+    ("HKU-IS", "imgs", "gt"),
+    ("PASCAL-S", "datasets/imgs/pascal", "datasets/masks/pascal"),
+    ("images + masks", "images", "masks"),
+    ("image + mask", "image", "mask"),
+)
+"""Name of a layout, its folder of images and its folder of masks; names are matched whatever their case."""
+
+_MASK_NAME = re.compile(r"mask|(?<!back)ground|(^|[^a-z])gt|gt([^a-z]|$)", re.IGNORECASE)
+_UNUSABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")  # lone surrogates stand for bytes that are not UTF-8
+_SAMPLE = 5  # files looked into where names do not tell masks from images
+
+ProblemKind = Literal[
+    "duplicate stem", "link outside", "unusable name", "image without mask", "mask without image", "unreadable", "size mismatch"
+]
+
+
+@dataclass(frozen=True)
+class BadFile:
+    """A file that cannot be used; `file` is relative to the dataset folder and `reason` continues its name."""
+
+    image_id: str
+    file: str
+    reason: str
+    kind: ProblemKind
+
+
+@dataclass(frozen=True)
+class FolderListing:
+    """The files of a dataset folder by image id (the stem), before any of them is read."""
+
+    root: Path
+    layout: str
+    images: dict[str, Path]
+    masks: dict[str, Path]
+    """Empty for an unlabelled folder."""
+    labelled: bool
+    problems: tuple[BadFile, ...]
+    """Duplicate stems, links that leave the folder, missing partners."""
+
+
+def find_pairs(folder: str | Path) -> FolderListing:
+    """The images of a folder and their masks, whichever layout it has; nothing is decoded where names suffice.
+
+    Accepted: the official layouts, two folders of files with equal stems, one folder that mixes JPEG images with
+    PNG masks, images alone, or any of these one level deeper when there is only one.
+
+    Raises:
+        DataError: no such folder, no images in it, or more than one way to read it.
+    """
+    root = Path(folder).expanduser().resolve()
+    if not root.exists():
+        raise DataError(f"{folder} does not exist: give the folder that holds the images")
+    if not root.is_dir():
+        raise DataError(f"{folder} is a file: give the folder that holds the images")
+    listing = _list_layout(root, root)
+    if listing is not None:
+        return listing
+    inner = {path.name: listing for path in _scan(root)[1] if (listing := _list_layout(root, path)) is not None}
+    if len(inner) > 1:
+        raise DataError(f"{folder} holds several folders to choose from ({', '.join(sorted(inner))}): name one, or use images/ and masks/")
+    if not inner:
+        raise DataError(f"{folder} holds no images ({', '.join(sorted(SUFFIXES))}) in any layout that is known")
+    return next(iter(inner.values()))
+
+
+def _list_layout(root: Path, folder: Path) -> FolderListing | None:
+    """The listing of `folder` read as one dataset, or None where it is none."""
+    files, subfolders = _scan(folder)
+    pairs = [(name, _child(subfolders, image), _child(subfolders, mask)) for name, image, mask in LAYOUTS]
+    known = [(name, image, mask) for name, image, mask in pairs if image and mask]
+    if len(known) > 1:
+        raise DataError(f"{folder} can be read as {' or as '.join(name for name, *_ in known)}: keep one in a folder of its own")
+    if known:
+        return _list_pair(root, *known[0])
+    inner = [path for path in subfolders if _image_files(path)]
+    if files and inner:
+        raise DataError(f"{folder} holds images beside folders of images ({_names(inner)}): move one of them away")
+    if files:
+        return _list_single(root, files)
+    if len(inner) == 1:
+        if _MASK_NAME.search(inner[0].name):
+            raise DataError(f"{folder} holds masks ({_names(inner)}) but no folder of images")
+        return _list_single(root, _image_files(inner[0]))
+    return _list_unnamed(root, folder, *inner) if len(inner) == 2 else None
+
+
+def _list_unnamed(root: Path, folder: Path, first: Path, second: Path) -> FolderListing | None:
+    """Two folders of images under other names: a pair if one is called masks, or holds masks of the other's stems."""
+    masks = [bool(_MASK_NAME.search(path.name)) for path in (first, second)]
+    if masks[0] == masks[1]:
+        if not {path.stem for path in _image_files(first)} & {path.stem for path in _image_files(second)}:
+            return None
+        masks = [_look_like_masks(_image_files(path)) for path in (first, second)]
+    if masks[0] == masks[1]:
+        raise DataError(f"{folder}: is {first.name} or {second.name} the folder of masks? Call them images and masks")
+    image, mask = (second, first) if masks[0] else (first, second)
+    return _list_pair(root, f"{image.name} + {mask.name}", image, mask)
+
+
+def _list_pair(root: Path, layout: str, image: Path, mask: Path) -> FolderListing:
+    return _listing(root, layout, _image_files(image), _image_files(mask), labelled=True)
+
+
+def _list_single(root: Path, files: list[Path]) -> FolderListing:
+    """The files of one folder: JPEG images mixed with their PNG masks (PASCAL-S), or unlabelled images."""
+    photos = {path.stem for path in files if path.suffix.lower() in (".jpg", ".jpeg")}
+    paired = [path for path in files if path.suffix.lower() == ".png" and path.stem in photos]
+    if paired and _look_like_masks(paired):
+        images = [path for path in files if path.suffix.lower() != ".png"]
+        masks = [path for path in files if path.suffix.lower() == ".png"]
+        return _listing(root, "PASCAL-S", images, masks, labelled=True)
+    return _listing(root, "images alone", files, [], labelled=False)
+
+
+def _listing(root: Path, layout: str, image_files: list[Path], mask_files: list[Path], labelled: bool) -> FolderListing:
+    if not image_files:
+        raise DataError(f"{root}: the layout is {layout}, but its folder of images is empty")
+    for folder in {path.parent for path in (*image_files, *mask_files)}:
+        if not folder.resolve().is_relative_to(root):
+            raise DataError(f"{folder} is a link to {folder.resolve()}, outside of the dataset folder: give the folder it points into")
+    problems: list[BadFile] = []
+    images, masks = _by_stem(root, image_files, problems), _by_stem(root, mask_files, problems)
+    if labelled:
+        spoilt = {problem.image_id for problem in problems}
+        problems += _lonely(root, images, masks.keys() | spoilt, "has no mask", "image without mask")
+        problems += _lonely(root, masks, images.keys() | spoilt, "has no image", "mask without image")
+    return FolderListing(root, layout, images, masks, labelled, tuple(problems))
+
+
+def _lonely(root: Path, files: dict[str, Path], partners: set[str], reason: str, kind: ProblemKind) -> list[BadFile]:
+    return [BadFile(stem, str(path.relative_to(root)), reason, kind) for stem, path in files.items() if stem not in partners]
+
+
+def _by_stem(root: Path, files: list[Path], problems: list[BadFile]) -> dict[str, Path]:
+    """The usable files by stem; the others are appended to `problems`."""
+    found: dict[str, Path] = {}
+    for path in files:
+        name = str(path.relative_to(root))
+        if _UNUSABLE.search(name):
+            reason = "has a name with control characters or bytes that are not UTF-8"
+            problems.append(BadFile(ascii(path.stem)[1:-1], ascii(name)[1:-1], reason, "unusable name"))
+        elif path.is_symlink() and not path.resolve().is_relative_to(root):
+            reason = f"is a link to {path.resolve()}, outside of the dataset folder"
+            problems.append(BadFile(path.stem, name, reason, "link outside"))
+        elif path.stem in found:
+            reason = f"has the same stem as {found[path.stem].name}, so the image id {path.stem} would mean both"
+            problems.append(BadFile(path.stem, name, reason, "duplicate stem"))
+        else:
+            found[path.stem] = path
+    return found
+
+
+def _child(subfolders: list[Path], relative: str) -> Path | None:
+    """The folder at a relative path, matched whatever its case; None where there is none."""
+    name, _, rest = relative.partition("/")
+    matches = [path for path in subfolders if path.name.lower() == name.lower()]
+    if len(matches) > 1:
+        raise DataError(f"{matches[0].parent} holds {_names(matches)}, which differ in case only: keep one")
+    if not matches:
+        return None
+    return _child(_scan(matches[0])[1], rest) if rest else matches[0]
+
+
+def _image_files(folder: Path) -> list[Path]:
+    return _scan(folder)[0]
+
+
+def _scan(folder: Path) -> tuple[list[Path], list[Path]]:
+    """The image files and the subfolders of a folder, sorted; hidden ones and archive leftovers are passed over."""
+    files: list[str] = []
+    subfolders: list[str] = []
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name.startswith(".") or entry.name == "__MACOSX":
+                    continue
+                if entry.is_dir():
+                    subfolders.append(entry.name)
+                elif Path(entry.name).suffix.lower() in SUFFIXES:
+                    files.append(entry.name)
+    except OSError as error:
+        raise DataError(f"{folder} cannot be listed: {error.strerror}") from error
+    return [folder / name for name in sorted(files)], [folder / name for name in sorted(subfolders)]
+
+
+def _look_like_masks(files: list[Path]) -> bool:
+    """Whether the first readable files are nearly black and white."""
+    verdicts = []
+    for path in files[:_SAMPLE]:
+        try:
+            pixels = read_image(path)
+        except DataError:
+            continue
+        extreme = (pixels <= 10).all(axis=2) | (pixels >= 245).all(axis=2)
+        verdicts.append(float(np.mean(extreme)) > 0.9)
+    return bool(verdicts) and all(verdicts)
+
+
+def _names(paths: list[Path]) -> str:
+    return ", ".join(path.name for path in paths)

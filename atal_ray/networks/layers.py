@@ -1,0 +1,34 @@
+"""Building blocks that the networks share."""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def conv3x3(channels_in: int, channels_out: int) -> nn.Conv2d:
+    """A 3x3 convolution with bias that keeps the size."""
+    return nn.Conv2d(channels_in, channels_out, kernel_size=3, padding=1)
+
+
+def conv_bn_relu(channels_in: int, channels_out: int, *, kernel: int = 3, stride: int = 1, bias: bool = True) -> nn.Sequential:
+    """Convolution, batch norm and ReLU; padded so that stride 1 keeps the size."""
+    conv = nn.Conv2d(channels_in, channels_out, kernel, stride=stride, padding=kernel // 2, bias=bias)
+    return nn.Sequential(conv, nn.BatchNorm2d(channels_out), nn.ReLU(inplace=True))
+
+
+def resize_as(x: Tensor, target: Tensor) -> Tensor:
+    """Resize maps to the height and width of `target`, bilinear with align_corners=False."""
+    if x.shape[-2:] == target.shape[-2:]:
+        return x
+    return F.interpolate(x, size=target.shape[-2:], mode="bilinear", align_corners=False)
+
+
+def initialise(network: nn.Module) -> None:
+    """F3Net's initialisation: Kaiming normal convolutions (fan in, ReLU), zero biases, unit batch norms."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_in", nonlinearity="relu")
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+        elif isinstance(module, nn.BatchNorm2d):
+            nn.init.ones_(module.weight)
+            nn.init.zeros_(module.bias)

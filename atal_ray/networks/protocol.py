@@ -1,0 +1,107 @@
+"""What the rest of the package asks of a saliency network: its output, its normalisation and its parameter groups."""
+
+from abc import ABC, abstractmethod
+from typing import Any, NamedTuple, Self
+
+import torch
+from torch import Tensor, nn
+
+from atal_ray.config import NetworkConfig
+from atal_ray.errors import DataError
+
+
+class SaliencyOutput(NamedTuple):
+    """One forward pass of a saliency network."""
+
+    logits: tuple[Tensor, ...]
+    """Saliency maps before the sigmoid, each [B, 1, H, W] at the size of the input."""
+    features: Tensor
+    """Last decoder features [B, C, h, w], the feature space of RDS."""
+
+
+class SaliencyNetwork(nn.Module, ABC):
+    """Base class of every saliency network.
+
+    A subclass sets the class attributes and writes `forward`, which calls `check_sides` first;
+    `atal_ray.networks.register` gives it a name. Weights are random numbers of torch's global generator:
+    call `torch.manual_seed` before building a network.
+    """
+
+    loss_weights: tuple[float, ...]
+    """Weight of each of the logits in the training loss."""
+    prediction: int
+    """Which of the logits are the saliency map."""
+    feature_channels: int
+    """C, the channels of the features."""
+    mean: tuple[float, float, float]
+    """Mean of RGB in [0, 1] that the network was designed for."""
+    std: tuple[float, float, float]
+    """Standard deviation of RGB in [0, 1]."""
+    multiple: int = 32
+    """Input sides must be multiples of it."""
+    backbone_prefix: str = ""
+    """Prefix of the parameters of the pretrained backbone; empty where the whole network starts from random weights."""
+    frozen_prefixes: tuple[str, ...] = ()
+    """Prefixes of the parameters that are never trained."""
+
+    @classmethod
+    def from_config(cls, config: NetworkConfig) -> Self:
+        """Build the network with random weights; override where the configuration has a say in the structure."""
+        return cls()
+
+    @abstractmethod
+    def forward(self, x: Tensor) -> SaliencyOutput:
+        """Predict from normalised images [B, 3, H, W]."""
+
+    def check_sides(self, x: Tensor) -> None:
+        """Raise DataError for a batch that is not [B, 3, H, W] or whose sides are no multiple of `multiple`."""
+        if x.ndim != 4 or x.shape[1] != 3:
+            raise DataError(f"images have the shape {list(x.shape)}: {type(self).__name__} needs [B, 3, H, W]")
+        height, width = x.shape[-2:]
+        if height % self.multiple or width % self.multiple or not height or not width:
+            raise DataError(f"images are {width}x{height} px: {type(self).__name__} needs multiples of {self.multiple}, resize them first")
+
+    def normalise(self, images: Tensor) -> Tensor:
+        """Shift and scale RGB in [0, 1], [B, 3, H, W], to the network's input; differentiable.
+
+        Raises:
+            DataError: for integer images, whose range is not [0, 1].
+        """
+        if not images.is_floating_point():
+            raise DataError(f"images are {images.dtype}: convert them to floating point in [0, 1] first")
+        mean, std = (images.new_tensor(rgb).view(3, 1, 1) for rgb in (self.mean, self.std))
+        return (images - mean) / std
+
+    def saliency(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Predict from RGB in [0, 1], [B, 3, H, W]: probabilities [B, 1, H, W] and features [B, C, h, w]."""
+        output: SaliencyOutput = self(self.normalise(images))
+        return torch.sigmoid(output.logits[self.prediction]), output.features
+
+    def parameter_groups(self, lr: float, weight_decay: float, backbone_ratio: float = 0.1) -> list[dict[str, Any]]:
+        """Freeze the stem and split what is left into optimiser groups.
+
+        Call it before wrapping the network for data parallelism, which must not wait for the gradients of frozen
+        parameters. Batch norms of a frozen stem still update their running statistics in train mode.
+
+        Args:
+            lr: learning rate of the head.
+            weight_decay: L2 penalty of every group.
+            backbone_ratio: learning rate of the backbone over that of the head.
+
+        Returns:
+            Groups "head" and, where there is a pretrained backbone, "backbone"; each with "params", "lr", "weight_decay",
+            "name" and "scale", the factor a schedule multiplies the head's learning rate with.
+        """
+        members: dict[str, list[nn.Parameter]] = {"head": [], "backbone": []}
+        for name, parameter in self.named_parameters():
+            if name.startswith(self.frozen_prefixes):
+                parameter.requires_grad_(False)
+            else:
+                pretrained = bool(self.backbone_prefix) and name.startswith(self.backbone_prefix)
+                members["backbone" if pretrained else "head"].append(parameter)
+        scales = {"head": 1.0, "backbone": backbone_ratio}
+        return [
+            {"params": parameters, "lr": lr * scales[name], "weight_decay": weight_decay, "name": name, "scale": scales[name]}
+            for name, parameters in members.items()
+            if parameters
+        ]

@@ -1,0 +1,67 @@
+"""Networks by their name in the configuration."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+
+from atal_ray.config import NetworkConfig
+from atal_ray.errors import ConfigError
+from atal_ray.networks.protocol import SaliencyNetwork
+from atal_ray.networks.weights import fetch_resnet50, load_backbone
+
+Network = TypeVar("Network", bound=SaliencyNetwork)
+
+_NETWORKS: dict[str, type[SaliencyNetwork]] = {}
+
+
+def register(name: str) -> Callable[[type[Network]], type[Network]]:
+    """Class decorator that makes a network known as `name`; raises ConfigError for a name that is taken."""
+
+    def add(network: type[Network]) -> type[Network]:
+        if name in _NETWORKS:
+            raise ConfigError(f"a network is already registered as {name!r}: choose another name")
+        _NETWORKS[name] = network
+        return network
+
+    return add
+
+
+def names() -> tuple[str, ...]:
+    """Names of the registered networks."""
+    return tuple(sorted(_NETWORKS))
+
+
+def build(config: NetworkConfig, *, load_weights: bool = True) -> SaliencyNetwork:
+    """Build a network with the weights a round starts from.
+
+    Random weights come from torch's global generator: call `torch.manual_seed` first.
+
+    Args:
+        config: name, backbone weights and stride.
+        load_weights: False where a snapshot is loaded next, so that no backbone weights are read or downloaded.
+
+    Raises:
+        ConfigError: for an unknown name, or weights that do not suit the network.
+        CheckpointError: for weights that cannot be fetched or read.
+    """
+    if config.name not in _NETWORKS:
+        raise ConfigError(f"network.name is {config.name!r}: known networks are {', '.join(names())}")
+    network = _NETWORKS[config.name].from_config(config)
+    if not network.backbone_prefix and config.weights not in (None, "random"):
+        raise ConfigError(f"network.weights is {config.weights!r}, but {config.name} starts from random weights: leave it unset")
+    if load_weights and network.backbone_prefix and config.weights != "random":
+        load_backbone(network, _weights_file(config))
+    return network
+
+
+def _weights_file(config: NetworkConfig) -> Path:
+    if config.weights is not None:
+        return Path(config.weights)
+    if config.stride_on != "3x3":
+        raise ConfigError(
+            f"network.stride-on is {config.stride_on}, but PyTorch's published weights were trained with 3x3: "
+            "give a file in network.weights that was trained with this stride"
+        )
+    return fetch_resnet50(Path(torch.hub.get_dir()) / "checkpoints")

@@ -1,0 +1,116 @@
+"""Weights from files: those of a pretrained backbone, and the snapshots of whole networks."""
+
+import hashlib
+import io
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from atal_ray.errors import CheckpointError
+from atal_ray.networks.protocol import SaliencyNetwork
+
+RESNET50_URL = "https://download.pytorch.org/models/resnet50-19c8e357.pth"
+RESNET50_SHA256 = "19c8e357"  # the first digits; PyTorch puts them into the file's name
+COUNTER = "num_batches_tracked"  # unused where batch norms have a momentum, and absent from older files
+SHOWN = 3
+
+
+def load_backbone(network: SaliencyNetwork, path: str | Path) -> None:
+    """Load ImageNet weights into the backbone of a network, all of them or (on an error) none.
+
+    Args:
+        network: one with a `backbone_prefix`.
+        path: state dict under torchvision's names; its classifier `fc.*` is left out.
+
+    Raises:
+        CheckpointError: for a file that is missing, no state dict, or of another backbone.
+    """
+    state = {key: value for key, value in _read(Path(path), str(path)).items() if not key.startswith("fc.")}
+    backbone = network.get_submodule(network.backbone_prefix.removesuffix("."))
+    _load(backbone, state, str(path), f"another network than the backbone of {type(network).__name__}")
+
+
+def load_snapshot(network: nn.Module, source: str | Path | bytes) -> None:
+    """Load the whole state of a network, all of it or (on an error) nothing.
+
+    Args:
+        network: the network the snapshot was taken of.
+        source: file, or its bytes; a `module.` before every key, as data-parallel training leaves it, is dropped.
+
+    Raises:
+        CheckpointError: for a snapshot that is missing, damaged, or of another network.
+    """
+    name = "the snapshot" if isinstance(source, bytes) else str(source)
+    state = _read(source if isinstance(source, bytes) else Path(source), name)
+    if all(key.startswith("module.") for key in state):
+        state = {key.removeprefix("module."): value for key, value in state.items()}
+    _load(network, state, name, f"another network than {type(network).__name__}")
+
+
+def fetch_resnet50(cache_dir: str | Path) -> Path:
+    """Return PyTorch's published ResNet-50 weights (98 MB), downloaded into `cache_dir` unless an intact copy is there.
+
+    Raises:
+        CheckpointError: where the download fails or its hash is wrong; the folder then holds no partial file.
+    """
+    target = Path(cache_dir) / RESNET50_URL.rpartition("/")[2]
+    if target.is_file() and _sha256(target).startswith(RESNET50_SHA256):
+        return target
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        torch.hub.download_url_to_file(RESNET50_URL, str(target), hash_prefix=RESNET50_SHA256, progress=False)
+    except (OSError, RuntimeError) as error:
+        raise CheckpointError(
+            f"{RESNET50_URL} could not be downloaded to {target.parent} ({error}): give the file in network.weights, "
+            'or "random" to start without pretrained weights'
+        ) from error
+    return target
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _read(source: Path | bytes, name: str) -> dict[str, Tensor]:
+    if isinstance(source, Path) and not source.is_file():
+        raise CheckpointError(f"{name}: no such file, expected a PyTorch state dict")
+    try:
+        loaded = torch.load(io.BytesIO(source) if isinstance(source, bytes) else source, map_location="cpu", weights_only=True)
+    except Exception as error:  # the bytes of a damaged file can make the unpickler raise anything
+        raise CheckpointError(
+            f"{name} cannot be read as a PyTorch state dict ({type(error).__name__}): it is damaged, or holds more than tensors"
+        ) from error
+    if not isinstance(loaded, Mapping) or not loaded or not all(isinstance(value, Tensor) for value in loaded.values()):
+        raise CheckpointError(f"{name} is not a PyTorch state dict: it holds {_describe(loaded)}, expected tensors by name")
+    # A plain dict: without the version that state dicts carry, torch fills in absent counters.
+    return {str(key): value for key, value in loaded.items()}
+
+
+def _describe(loaded: object) -> str:
+    if isinstance(loaded, Mapping):
+        return f"a dict with the keys {', '.join(str(key) for key in list(loaded)[:SHOWN]) or '(none)'}"
+    return f"a {type(loaded).__name__}"
+
+
+def _load(module: nn.Module, state: dict[str, Tensor], name: str, other: str) -> None:
+    expected = module.state_dict()
+    missing = [key for key in expected if key not in state and not key.endswith(COUNTER)]
+    unknown = [key for key in state if key not in expected]
+    if missing or unknown:
+        parts = [_count(missing, "missing"), _count(unknown, "unknown")]
+        raise CheckpointError(f"{name} holds weights of {other}: {'; '.join(part for part in parts if part)}")
+    wrong = [key for key in state if state[key].shape != expected[key].shape]
+    if wrong:
+        shapes = ", ".join(f"{key} is {list(state[key].shape)}, expected {list(expected[key].shape)}" for key in wrong[:SHOWN])
+        raise CheckpointError(f"{name} holds weights of {other}: {len(wrong)} shapes differ, first {shapes}")
+    module.load_state_dict(state)
+
+
+def _count(keys: list[str], adjective: str) -> str:
+    if not keys:
+        return ""
+    verb = "key is" if len(keys) == 1 else "keys are"
+    return f"{len(keys)} {verb} {adjective}, first {', '.join(keys[:SHOWN])}"

@@ -1,0 +1,1 @@
+"""Regions: SEEDS superpixels, and what a clicked label covers."""

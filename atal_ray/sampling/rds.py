@@ -1,0 +1,140 @@
+"""Relationship-aware Diversity Sampling (RDS): points that cover the candidate set and differ from the labelled ones.
+
+Sums run in float64 over one dimension after the other, elementwise. A BLAS product would be no faster at these sizes, and its
+rounding changes with the number of threads and with the rows that share a call, so that near-ties would fall differently.
+"""
+
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from atal_ray.errors import DataError
+
+Array = NDArray[np.floating[Any]]
+Indices = NDArray[np.int64]
+Cover = Literal["kcenter", "maxsum"]
+
+
+def _dimensions(rows: Array) -> NDArray[np.float64]:
+    """[N, D] rows as contiguous [D, N] float64."""
+    return np.ascontiguousarray(rows.T, dtype=np.float64)
+
+
+def _squared_distance(dimensions: NDArray[np.float64], index: int) -> NDArray[np.float64]:
+    total = np.zeros(dimensions.shape[1])
+    for values in dimensions:
+        offset = values - values[index]
+        total += offset * offset
+    return total
+
+
+def cover_kcenter(positions: Array, m: int, start: int = 0) -> Indices:
+    """Cover set V by greedy k-center: again and again the candidate farthest from V (the aim of Eq. 9 in the text).
+
+    The largest distance of a candidate to V is at most twice the smallest possible one.
+
+    Args:
+        positions: [N, D] candidates.
+        m: |V|; all N candidates when there are fewer.
+        start: the first member of V.
+
+    Returns:
+        Distinct indices in the order of choice; the first of equally far candidates is taken.
+    """
+    dimensions = _dimensions(positions)
+    nearest = np.full(len(positions), np.inf)
+    chosen: list[int] = []
+    pick = start
+    while len(chosen) < min(m, len(positions)):
+        chosen.append(pick)
+        np.minimum(nearest, _squared_distance(dimensions, pick), out=nearest)
+        nearest[pick] = -1  # below the distance 0 of a duplicate
+        pick = int(nearest.argmax())
+    return np.array(chosen, dtype=np.int64)
+
+
+def cover_maxsum(positions: Array, m: int, start: int = 0) -> Indices:
+    """Cover set V by Algorithm 1 as printed: again and again the candidate with the largest sum of distances to V.
+
+    Picks gather in pairs at the extremes of the candidate set, so `cover_kcenter` is the default.
+
+    Args:
+        positions: [N, D] candidates.
+        m: |V|; all N candidates when there are fewer.
+        start: the first member of V.
+
+    Returns:
+        Distinct indices in the order of choice; the first of equal sums is taken.
+    """
+    dimensions = _dimensions(positions)
+    total = np.zeros(len(positions))
+    chosen: list[int] = []
+    pick = start
+    while len(chosen) < min(m, len(positions)):
+        chosen.append(pick)
+        total += np.sqrt(_squared_distance(dimensions, pick))
+        total[pick] = -np.inf
+        pick = int(total.argmax())
+    return np.array(chosen, dtype=np.int64)
+
+
+def unit_vectors(features: Array) -> NDArray[np.float64]:
+    """Rows of [N, C] scaled to Euclidean length 1; zero rows stay zero."""
+    squares = np.zeros(len(features))
+    for values in _dimensions(features):
+        squares += values * values
+    lengths = np.sqrt(squares)
+    return features / np.where(lengths > 0, lengths, 1)[:, None]
+
+
+def dissimilarity(features: Array, labelled: Array) -> NDArray[np.float64]:
+    """Mean cosine similarity phi of each candidate to the labelled points (Eq. 10): the smaller, the more dissimilar.
+
+    The mean of the cosines is one dot product of the candidate's unit vector with the mean of the labelled unit vectors, so its
+    cost per candidate does not depend on |D_S|.
+
+    Args:
+        features: [N, C] of the candidates; a zero vector is at cosine 0 of everything.
+        labelled: [M, C] of the labelled points; phi is 0 when there are none.
+
+    Returns:
+        phi [N] in [-1, 1].
+
+    Raises:
+        DataError: the two have a different number of channels.
+    """
+    phi = np.zeros(len(features))
+    if len(labelled) == 0:
+        return phi
+    if features.shape[1] != labelled.shape[1]:
+        raise DataError(f"RDS: candidates have {features.shape[1]} channels and labelled points {labelled.shape[1]}")
+    mean = unit_vectors(labelled).sum(axis=0) / len(labelled)
+    for values, weight in zip(_dimensions(unit_vectors(features)), mean, strict=True):
+        phi += values * weight
+    return phi
+
+
+def select(positions: Array, features: Array, labelled_features: Array, k: int, m: int, cover: Cover) -> Indices:
+    """The next k points of an image: a cover set V (Algorithm 1), and of it the k most dissimilar (Eq. 10).
+
+    Args:
+        positions: [N, D] candidates in the space of sigma (Eq. 9), most uncertain first: V starts with the first one.
+        features: [N, C] of the same candidates.
+        labelled_features: [M, C] of the image's labelled points.
+        k: number of points; all N when there are fewer.
+        m: |V|, raised to k where it is less.
+        cover: how V is chosen.
+
+    Returns:
+        Indices into the candidates, most dissimilar first, equal ones in the order of the candidates.
+
+    Raises:
+        DataError: `positions` and `features` describe different candidates.
+    """
+    if len(positions) != len(features):
+        raise DataError(f"RDS: {len(positions)} positions for {len(features)} feature vectors; both describe the candidates")
+    covering = {"kcenter": cover_kcenter, "maxsum": cover_maxsum}[cover]
+    chosen = np.sort(covering(positions, max(m, k)))  # candidate order, which the stable sort keeps for equal phi
+    phi = dissimilarity(features[chosen], labelled_features)
+    return chosen[np.argsort(phi, kind="stable")[:k]]

@@ -1,0 +1,113 @@
+"""The training of one round: L cycles of the learning rate, a snapshot at the end of each (TEUE)."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from atal_ray.config import Config
+from atal_ray.data.images import read_image, resize
+from atal_ray.networks.protocol import SaliencyNetwork
+from atal_ray.training.samples import Samples, batches
+from atal_ray.training.schedule import learning_rate, snapshot_epochs
+from atal_ray.training.step import build_optimizer, set_learning_rate, train_step
+from atal_ray.uncertainty.ensemble import homogenisation
+
+PROBE_IMAGES = 8
+
+
+@dataclass
+class TrainState:
+    """All that the rest of a round depends on; `torch.save` takes it as plain dictionaries and tensors."""
+
+    network: dict[str, Tensor]
+    optimizer: dict[str, Any]
+    epochs_done: int
+    log: list[dict[str, float]]
+    probe: Tensor
+    """The last snapshot's saliency maps [P, 1, S, S] of the probe images, for Eq. 7."""
+
+
+@dataclass(frozen=True)
+class Seat:
+    """Where one worker sits: its rank among the data-parallel workers, and its device."""
+
+    rank: int = 0
+    world: int = 1
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+
+
+def train_round(
+    network: SaliencyNetwork,
+    samples: Samples,
+    config: Config,
+    *,
+    seat: Seat | None = None,
+    resume: TrainState | None = None,
+    wrap: Callable[[nn.Module], nn.Module] = lambda module: module,
+    on_snapshot: Callable[[int, TrainState], None],
+    on_epoch: Callable[[dict[str, float]], None] = lambda entry: None,
+) -> None:
+    """Train a network on the labelled images of a round.
+
+    Args:
+        network: the network, on the seat's device.
+        samples: the round's images and targets.
+        config: the campaign's configuration.
+        seat: this worker's rank and device.
+        resume: state after an earlier snapshot, to go on from.
+        wrap: makes the data-parallel model of the network.
+        on_snapshot: called by every worker at the end of each cycle with its number 1..L and the state.
+        on_epoch: called with the log entry of each epoch.
+    """
+    seat, plan = seat or Seat(), config.train
+    optimizer = build_optimizer(network, plan)
+    log, probe = [], probe_maps(network, samples, plan.size, seat.device)
+    first = 0
+    if resume is not None:
+        network.load_state_dict(resume.network)
+        optimizer.load_state_dict(resume.optimizer)
+        log, probe, first = list(resume.log), resume.probe, resume.epochs_done
+    model = wrap(network)
+    ends = snapshot_epochs(plan.epochs, plan.cycles)
+    for epoch in range(first, plan.epochs):
+        log.append(train_epoch(model, network, optimizer, samples, config, epoch, seat))
+        if epoch in ends:
+            maps = probe_maps(network, samples, plan.size, seat.device)
+            log[-1]["delta"] = homogenisation(probe, maps)
+            probe = maps
+            state = TrainState(network.state_dict(), optimizer.state_dict(), epoch + 1, log, probe)
+            on_snapshot(ends.index(epoch) + 1, state)
+        on_epoch(log[-1])
+
+
+def train_epoch(
+    model: nn.Module, network: SaliencyNetwork, optimizer: torch.optim.Optimizer, samples: Samples, config: Config, epoch: int, seat: Seat
+) -> dict[str, float]:
+    """One pass over the images; returns the log entry: epoch, mean loss, first and last learning rate."""
+    plan = config.train
+    draws = list(batches(len(samples), config, samples.round_number, epoch, seat.rank, seat.world))
+    loader: DataLoader[tuple[Tensor, Tensor]] = DataLoader(
+        samples, batch_sampler=draws, num_workers=config.resources.loader_workers, pin_memory=seat.device.type == "cuda"
+    )
+    model.train()
+    rates, losses = [], []
+    for number, (images, targets) in enumerate(loader):
+        iteration = epoch * len(draws) + number + 1
+        rates.append(learning_rate(plan.schedule, iteration, len(draws), plan.epochs, plan.cycles, plan.lr_max, plan.lr_min))
+        set_learning_rate(optimizer, rates[-1])
+        images, targets = images.to(seat.device, non_blocking=True), targets.to(seat.device, non_blocking=True)
+        losses.append(train_step(model, network, optimizer, images, targets))
+    return {"epoch": epoch, "loss": sum(losses) / len(losses), "lr_first": rates[0], "lr_last": rates[-1]}
+
+
+@torch.no_grad()
+def probe_maps(network: SaliencyNetwork, samples: Samples, size: int, device: torch.device) -> Tensor:
+    """Saliency maps [P, 1, S, S] of the first images, whole and without augmentation; the mode is left in eval."""
+    network.eval()
+    images = [resize(read_image(samples.record(index).image), size) for index in range(min(PROBE_IMAGES, len(samples)))]
+    batch = torch.stack([torch.from_numpy(image) for image in images]).permute(0, 3, 1, 2).to(device)
+    return network.saliency(batch.float() / 255)[0].cpu()

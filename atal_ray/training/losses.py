@@ -1,0 +1,51 @@
+"""Losses on labelled points: unlabelled pixels take no part."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from atal_ray.errors import ConfigError, DataError
+
+IGNORED = 255
+"""Value of a label map where the pixel is unlabelled, or labelled unsure."""
+
+
+def masked_bce(logits: Tensor, labels: Tensor) -> Tensor:
+    """Binary cross-entropy averaged over the labelled pixels of the batch.
+
+    Without any labelled pixel it is a zero that still depends on the logits: every data-parallel worker needs a backward pass.
+
+    Args:
+        logits: [B, 1, H, W].
+        labels: uint8 [B, H, W] of 0, 1, or 255 where the pixel is ignored.
+
+    Raises:
+        DataError: shapes differ.
+    """
+    if logits.ndim != 4 or logits.shape[1] != 1 or labels.shape != logits[:, 0].shape:
+        raise DataError(f"loss: logits {tuple(logits.shape)} and labels {tuple(labels.shape)} do not match as [B, 1, H, W] and [B, H, W]")
+    labelled = labels != IGNORED
+    target = torch.where(labelled, labels, 0).to(logits.dtype)
+    # Weighted sum rather than indexing: it needs no synchronisation with the device, and its backward pass is deterministic there.
+    total = binary_cross_entropy_with_logits(logits[:, 0], target, weight=labelled.to(logits.dtype), reduction="sum")
+    return total / labelled.sum().clamp(min=1)
+
+
+def point_loss(logits: Sequence[Tensor], labels: Tensor, weights: Sequence[float]) -> Tensor:
+    """Weighted sum of `masked_bce` over the heads of a network.
+
+    Args:
+        logits: one [B, 1, H, W] for each head.
+        labels: uint8 [B, H, W], 255 where the pixel is ignored.
+        weights: one for each head.
+
+    Raises:
+        ConfigError: not one weight for each head.
+        DataError: shapes differ.
+    """
+    if len(logits) != len(weights) or not weights:
+        raise ConfigError(f"loss: {len(logits)} heads and {len(weights)} weights; the network must name one weight for each head")
+    terms = [weight * masked_bce(head, labels) for head, weight in zip(logits, weights, strict=True)]
+    return torch.stack(terms).sum()

@@ -1,0 +1,77 @@
+"""The labelled images of a round as a torch dataset: every draw depends on (seed, round, epoch, image) alone."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from atal_ray import seeding
+from atal_ray.config import Config
+from atal_ray.data.images import read_image, read_mask
+from atal_ray.data.manifest import Record, slice_rows
+from atal_ray.points import PointIndex
+from atal_ray.regions.cache import SuperpixelCache
+from atal_ray.regions.labels import region_labels
+from atal_ray.training.geometry import Geometry
+from atal_ray.training.target import draw_target
+
+
+@dataclass(frozen=True)
+class Draw:
+    """One image of one batch: which, in which epoch, and the side of the batch."""
+
+    index: int
+    epoch: int
+    size: int
+
+
+class Samples(Dataset[tuple[Tensor, Tensor]]):
+    """Images with the targets that their points give; indexed by `Draw`."""
+
+    def __init__(self, manifest: pa.Table, points: PointIndex, superpixels: SuperpixelCache, config: Config, round_number: int) -> None:
+        self.manifest, self.points, self.superpixels = manifest, points, superpixels
+        self.config, self.round_number = config, round_number
+
+    def __len__(self) -> int:
+        return int(self.manifest.num_rows)
+
+    def record(self, index: int) -> Record:
+        """The image at a row of the manifest."""
+        return slice_rows(self.manifest, index, index + 1)[0]
+
+    def __getitem__(self, draw: Draw) -> tuple[Tensor, Tensor]:
+        """The augmented image uint8 [3, S, S] and its target uint8 [S, S]."""
+        record = self.record(draw.index)
+        image = read_image(record.image)
+        random = seeding.rng(self.config.seed, "augment", self.round_number, draw.epoch, record.image_id)
+        geometry = Geometry.random(record.height, record.width, draw.size, random)
+        xy, labels = self.points.of(record.image_id)
+        target = draw_target(self._regions(record, image, xy, labels), xy, labels, geometry)
+        return torch.from_numpy(geometry.image(image).transpose(2, 0, 1).copy()), torch.from_numpy(target)
+
+    def _regions(
+        self, record: Record, image: npt.NDArray[np.uint8], xy: npt.NDArray[np.int32], labels: npt.NDArray[np.uint8]
+    ) -> npt.NDArray[np.uint8]:
+        mode = self.config.regions.labels
+        superpixels = self.superpixels.get(record, image) if mode in ("propagate", "oracle_mask") else None
+        mask = read_mask(record.mask) if mode in ("oracle_mask", "dense") and record.mask else None
+        return region_labels(superpixels, xy, labels, (record.height, record.width), mode, mask)
+
+
+def batches(images: int, config: Config, round_number: int, epoch: int, rank: int = 0, world: int = 1) -> Iterator[list[Draw]]:
+    """The batches of one epoch for one of `world` workers: a seeded order, one side for each batch.
+
+    Every worker gets the same number of batches, of nearly equal length; the last batch may be short, but holds at
+    least one image for each worker.
+    """
+    order = seeding.rng(config.seed, "order", round_number, epoch).permutation(images)
+    for number, start in enumerate(range(0, images, config.train.batch_size)):
+        batch = order[start : start + config.train.batch_size]
+        size = int(seeding.rng(config.seed, "side", round_number, epoch, number).choice(config.train.scales))
+        mine = batch[rank::world] if len(batch) > rank else batch[:1]
+        yield [Draw(int(index), epoch, size) for index in mine]

@@ -1,0 +1,63 @@
+"""Learning rates of a round, and the epochs that leave a snapshot."""
+
+from math import cos, pi
+from typing import Literal
+
+from atal_ray.errors import ConfigError
+
+
+def cyclic_cosine(i: int, total: int, cycles: int, lr_max: float, lr_min: float) -> float:
+    """Cyclic cosine learning rate (Eq. 8), with the offset lr_min that the printed form leaves out.
+
+    Args:
+        i: iteration, from 1.
+        total: I, iterations of the training.
+        cycles: L; a cycle takes floor(I / L) iterations, and a remainder starts one more.
+        lr_max: rate at the first iteration of a cycle.
+        lr_min: rate that a cycle falls towards.
+
+    Raises:
+        ConfigError: fewer iterations than cycles.
+    """
+    period = total // cycles
+    if period < 1:
+        raise ConfigError(f"{total} training iterations cannot hold {cycles} cycles: raise train.epochs or lower train.batch-size")
+    return lr_min + 0.5 * (lr_max - lr_min) * (1 + cos(pi * ((i - 1) % period) / period))
+
+
+def triangular(epoch: int, epochs: int, lr_max: float) -> float:
+    """F3Net's rate of an epoch (from 0): a rise to lr_max over half of the epochs and an equal fall."""
+    return lr_max * (1 - abs(2 * (epoch + 1) / (epochs + 1) - 1))
+
+
+def learning_rate(
+    schedule: Literal["cyclic", "triangular"],
+    iteration: int,
+    iterations_per_epoch: int,
+    epochs: int,
+    cycles: int,
+    lr_max: float,
+    lr_min: float,
+) -> float:
+    """The rate of an iteration (from 1): Eq. 8 in every iteration, or the triangle, which is constant within an epoch.
+
+    Args:
+        schedule: "cyclic" or "triangular"; the triangle has neither cycles nor lr_min.
+        iteration: from 1 to iterations_per_epoch * epochs.
+        iterations_per_epoch: batches in one pass over the images.
+        epochs: passes over the images.
+        cycles: L of Eq. 8.
+        lr_max: peak rate.
+        lr_min: lowest rate.
+
+    Raises:
+        ConfigError: fewer iterations than cycles.
+    """
+    if schedule == "triangular":
+        return triangular((iteration - 1) // iterations_per_epoch, epochs, lr_max)
+    return cyclic_cosine(iteration, iterations_per_epoch * epochs, cycles, lr_max, lr_min)
+
+
+def snapshot_epochs(epochs: int, cycles: int) -> tuple[int, ...]:
+    """The last epoch (from 0) of each cycle, where the rate is lowest; `epochs` is a multiple of `cycles`."""
+    return tuple(cycle * epochs // cycles - 1 for cycle in range(1, cycles + 1))

@@ -1,0 +1,46 @@
+"""One training step: forward, masked loss on every head, backward, SGD."""
+
+import contextlib
+
+import torch
+from torch import Tensor, nn
+
+from atal_ray.config import TrainConfig
+from atal_ray.networks.protocol import SaliencyNetwork
+from atal_ray.training.losses import point_loss
+
+
+def build_optimizer(network: SaliencyNetwork, config: TrainConfig) -> torch.optim.SGD:
+    """SGD with Nesterov momentum; the backbone's rate is a tenth of the head's, the stem has none."""
+    groups = network.parameter_groups(config.lr_max, config.weight_decay)
+    return torch.optim.SGD(groups, lr=config.lr_max, momentum=config.momentum, nesterov=config.momentum > 0)
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Give each parameter group its share of the head's rate."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate * group["scale"]
+
+
+def autocast(device: torch.device) -> contextlib.AbstractContextManager[None]:
+    """Half precision (bfloat16) on a GPU, full precision on a CPU."""
+    return torch.autocast("cuda", torch.bfloat16) if device.type == "cuda" else contextlib.nullcontext()
+
+
+def train_step(model: nn.Module, network: SaliencyNetwork, optimizer: torch.optim.Optimizer, images: Tensor, targets: Tensor) -> float:
+    """One step on a batch; returns its loss.
+
+    Args:
+        model: the network, or the data-parallel wrapper around it.
+        network: the network itself.
+        optimizer: from `build_optimizer`.
+        images: uint8 [B, 3, S, S].
+        targets: uint8 [B, S, S], 255 where unknown.
+    """
+    with autocast(images.device):
+        output = model(network.normalise(images.float() / 255))
+    loss = point_loss([logits.float() for logits in output.logits], targets, network.loss_weights)
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    optimizer.step()
+    return float(loss.detach())

@@ -1,0 +1,1 @@
+"""Attack, trajectory ensemble and uncertainty scores (AATU and TEUE)."""

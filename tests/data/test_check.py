@@ -1,0 +1,94 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from atal_ray.data.check import CheckReport, Finding, check_folder
+from atal_ray.data.manifest import build_manifest
+from atal_ray.errors import DataError
+
+Writer = Callable[..., Path]
+STEMS = [f"s{index}" for index in range(9)]
+SQUARE = np.pad(np.full((10, 10), 255, np.uint8), ((4, 10), (8, 14)))
+
+
+def kinds(report: CheckReport) -> dict[tuple[str, str], str]:
+    return {(finding.file, finding.kind): finding.severity for finding in report.findings}
+
+
+def test_a_clean_folder(dataset: Writer) -> None:
+    report = check_folder(dataset(), progress=False)
+    assert (report.ok, report.images, report.masks, report.findings) == (True, 3, 3, ())
+    assert "No defects found" in report.render()
+
+
+def test_every_defect_is_found_by_name(dataset: Writer, put: Writer, cut_short: Callable[[Path], None]) -> None:
+    root = dataset(stems=STEMS)
+    (root / "masks" / "s0.png").unlink()
+    (root / "images" / "s1.jpg").unlink()
+    cut_short(root / "images" / "s2.jpg")
+    cut_short(root / "masks" / "s3.png")
+    put("masks/s4.png", SQUARE[:20])
+    put("masks/s5.png", np.stack([SQUARE] * 3, axis=2))
+    put("masks/s6.png", np.where(np.arange(32) % 16 == 0, 90, SQUARE).astype(np.uint8))
+    put("masks/s7.png", np.zeros((24, 32), np.uint8))
+    put("masks/s8.png", np.full((24, 32), 255, np.uint8))
+    dataset("images", None, ["s8"], ".png")
+    report = check_folder(root, progress=False)
+    assert not report.ok
+    assert kinds(report) == {
+        ("images/s0.jpg", "image without mask"): "error",
+        ("masks/s1.png", "mask without image"): "error",
+        ("images/s2.jpg", "unreadable"): "error",
+        ("masks/s3.png", "unreadable"): "error",
+        ("masks/s4.png", "size mismatch"): "error",
+        ("masks/s5.png", "mask not binary"): "notice",
+        ("masks/s6.png", "mask not binary"): "notice",
+        ("masks/s7.png", "empty mask"): "warning",
+        ("masks/s8.png", "full mask"): "warning",
+        ("images/s8.png", "duplicate stem"): "error",
+    }
+    reasons = {finding.file: finding.reason for finding in report.findings}
+    assert reasons["masks/s4.png"] == "is 32x20 pixels, but its image is 32x24"
+    assert reasons["masks/s5.png"] == "has 3 channels and 0 grey pixels of 768"
+    assert reasons["masks/s6.png"] == "has 1 channel and 48 grey pixels of 768"
+    text = report.render()
+    for finding in report.findings:
+        assert f"  {finding.file} {finding.reason}" in text
+    assert "6 errors" in text
+
+
+def test_a_photograph_among_the_masks_is_a_warning(dataset: Writer, put: Writer) -> None:
+    root = dataset()
+    put("masks/b.png", np.random.default_rng(0).integers(0, 256, (24, 32, 3), dtype=np.uint8))
+    report = check_folder(root, progress=False)
+    assert kinds(report) == {("masks/b.png", "mostly grey mask"): "warning"}
+    assert report.ok
+    assert "No errors" in report.render()
+
+
+def test_render_names_twenty_of_a_kind_unless_full() -> None:
+    findings = tuple(Finding("empty mask", "warning", f"masks/{index:02d}.png", "marks no pixel as salient") for index in range(25))
+    report = CheckReport(Path("set"), "images + masks", 25, 25, findings)
+    short, full = report.render(), report.render(full=True)
+    assert "masks/19.png" in short
+    assert "masks/20.png" not in short
+    assert "... and 5 more" in short
+    assert "masks/24.png" in full
+    assert "more" not in full
+
+
+def test_what_check_passes_the_manifest_accepts(dataset: Writer) -> None:
+    root = dataset()
+    assert check_folder(root, progress=False).ok
+    assert len(build_manifest(root).table) == 3
+    (root / "images" / "a.jpg").unlink()
+    assert not check_folder(root, progress=False).ok
+    with pytest.raises(DataError):
+        build_manifest(root)
+
+
+def test_unlabelled_folder_has_no_missing_masks(dataset: Writer) -> None:
+    report = check_folder(dataset("", None), progress=False)
+    assert (report.ok, report.images, report.masks, report.findings) == (True, 3, 0, ())

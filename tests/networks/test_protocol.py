@@ -1,0 +1,99 @@
+import pytest
+import torch
+from torch import Tensor, nn
+
+from atal_ray.config import NetworkConfig
+from atal_ray.errors import DataError
+from atal_ray.networks.protocol import SaliencyNetwork, SaliencyOutput
+
+
+class TwoConvolutions(SaliencyNetwork):
+    loss_weights = (1.0, 0.5)
+    prediction = 1
+    feature_channels = 4
+    mean = (0.5, 0.25, 0.125)
+    std = (0.5, 0.25, 2.0)
+    backbone_prefix = "trunk."
+    frozen_prefixes = ("trunk.0.", "trunk.1.")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trunk = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.Conv2d(4, 4, 1))
+        self.head = nn.Conv2d(4, 1, 1)
+
+    def forward(self, x: Tensor) -> SaliencyOutput:
+        self.check_sides(x)
+        features = self.trunk(x)
+        logits = self.head(features)
+        return SaliencyOutput((logits, -2 * logits), features)
+
+
+@pytest.fixture
+def network() -> TwoConvolutions:
+    torch.manual_seed(0)
+    return TwoConvolutions()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_normalise_is_the_channelwise_shift_and_scale(network, dtype):
+    images = torch.rand(2, 3, 4, 5).to(dtype)
+    normal = network.normalise(images)
+    assert normal.dtype == dtype
+    for channel in range(3):
+        expected = (images[:, channel].double() - network.mean[channel]) / network.std[channel]
+        torch.testing.assert_close(normal[:, channel].double(), expected, rtol=1e-2 if dtype == torch.bfloat16 else 1e-5, atol=1e-2)
+
+
+def test_normalise_has_the_gradient_of_the_scale(network):
+    images = torch.rand(1, 3, 2, 2, requires_grad=True)
+    network.normalise(images).sum().backward()
+    for channel in range(3):
+        torch.testing.assert_close(images.grad[0, channel], torch.full((2, 2), 1 / network.std[channel]))
+
+
+def test_integer_images_are_refused(network):
+    with pytest.raises(DataError, match=r"uint8.*\[0, 1\]"):
+        network.normalise(torch.zeros(1, 3, 32, 32, dtype=torch.uint8))
+
+
+def test_saliency_is_the_sigmoid_of_the_prediction(network):
+    images = torch.rand(2, 3, 32, 64)
+    output = network(network.normalise(images))
+    probabilities, features = network.saliency(images)
+    torch.testing.assert_close(probabilities, 1 / (1 + torch.exp(-output.logits[1])))
+    torch.testing.assert_close(features, output.features)
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 33, 32), (1, 3, 32, 48), (1, 3, 0, 32), (3, 32, 32), (1, 1, 32, 32)])
+def test_images_of_another_shape_are_refused(network, shape):
+    with pytest.raises(DataError, match="TwoConvolutions needs"):
+        network(torch.zeros(shape))
+
+
+def test_groups_hold_every_trained_parameter_once(network):
+    groups = {group["name"]: group for group in network.parameter_groups(lr=0.05, weight_decay=5e-4)}
+    assert {name: (group["lr"], group["scale"]) for name, group in groups.items()} == {
+        "head": (0.05, 1.0),
+        "backbone": (pytest.approx(0.005), 0.1),
+    }
+    assert all(group["weight_decay"] == 5e-4 for group in groups.values())
+    names = {id(parameter): name for name, parameter in network.named_parameters()}
+    grouped = {name: [names[id(parameter)] for parameter in group["params"]] for name, group in groups.items()}
+    assert grouped == {"head": ["head.weight", "head.bias"], "backbone": ["trunk.2.weight", "trunk.2.bias"]}
+    frozen = [name for name, parameter in network.named_parameters() if not parameter.requires_grad]
+    assert frozen == ["trunk.0.weight", "trunk.0.bias", "trunk.1.weight", "trunk.1.bias"]
+
+
+def test_frozen_stem_keeps_its_weights_and_updates_its_statistics(network):
+    optimiser = torch.optim.SGD(network.parameter_groups(lr=0.1, weight_decay=0.1), momentum=0.9, nesterov=True)
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    network.train()
+    network(torch.rand(2, 3, 32, 32)).logits[0].mean().backward()
+    optimiser.step()
+    changed = {key for key, value in network.state_dict().items() if not torch.equal(value, before[key])}
+    statistics = {"trunk.1.running_mean", "trunk.1.running_var", "trunk.1.num_batches_tracked"}
+    assert changed == statistics | {"trunk.2.weight", "trunk.2.bias", "head.weight", "head.bias"}
+
+
+def test_default_from_config_builds_the_class():
+    assert isinstance(TwoConvolutions.from_config(NetworkConfig()), TwoConvolutions)
