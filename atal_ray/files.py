@@ -1,8 +1,9 @@
 """A folder on any file system of pyarrow.fs: whole files only, so that nothing half-written is ever taken for whole."""
 
-import io
 import json
 import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,9 @@ import pyarrow.parquet as pq
 from pyarrow import fs
 
 from atal_ray.errors import CampaignError
+
+UNFINISHED = ".unfinished-"
+ROWS_PER_GROUP = 8192  # a shard reads only the row groups that hold its images
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,10 @@ class Folder:
             return system, path
         return fs.LocalFileSystem(), str(Path(self.uri).absolute())
 
+    def storage_uri(self) -> str:
+        """The name by which Ray finds this folder: a URI, or an absolute path."""
+        return self.uri if "://" in self.uri else self.open()[1]
+
     def exists(self, name: str) -> bool:
         """Whether the folder holds a file or folder of that name."""
         system, path = self.open()
@@ -39,21 +47,27 @@ class Folder:
         """The names in the folder, sorted, without unfinished files; empty where there is no folder."""
         system, path = self.open()
         infos = system.get_file_info(fs.FileSelector(path, allow_not_found=True))
-        return sorted(info.base_name for info in infos if not info.base_name.startswith(".unfinished-"))
+        return sorted(info.base_name for info in infos if not info.base_name.startswith(UNFINISHED))
 
-    def write_bytes(self, name: str, data: bytes) -> None:
-        """Write a file that appears whole or not at all: by rename on a local path, by one upload on a store."""
+    @contextmanager
+    def _whole_file(self, name: str) -> Iterator[str]:
+        """A path to write to; the file appears under its name when the block ends well, by rename or by one upload."""
         system, path = self.open()
         local = isinstance(system, fs.LocalFileSystem)
-        target = f"{path}/.unfinished-{os.getpid()}-{name}" if local else f"{path}/{name}"
+        target = f"{path}/{UNFINISHED}{os.getpid()}-{name}" if local else f"{path}/{name}"
         try:
             system.create_dir(path, recursive=True)
-            with system.open_output_stream(target) as stream:
-                stream.write(data)
+            yield target
             if local:
                 Path(target).replace(f"{path}/{name}")
         except OSError as error:
             raise CampaignError(f"{path}/{name} cannot be written: {error}") from error
+
+    def write_bytes(self, name: str, data: bytes) -> None:
+        """Write a file that appears whole or not at all."""
+        system, _ = self.open()
+        with self._whole_file(name) as target, system.open_output_stream(target) as stream:
+            stream.write(data)
 
     def read_bytes(self, name: str) -> bytes:
         """The whole file."""
@@ -64,18 +78,42 @@ class Folder:
         except OSError as error:
             raise CampaignError(f"{path}/{name} cannot be read: {error}") from error
 
+    def write_tables(self, name: str, tables: Iterable[pa.Table], schema: pa.Schema) -> None:
+        """Write tables, one after another, as one Parquet file; equal rows give equal bytes, memory holds one table."""
+        system, _ = self.open()
+        with self._whole_file(name) as target, system.open_output_stream(target) as stream, pq.ParquetWriter(stream, schema) as writer:
+            for table in tables:
+                writer.write_table(table, row_group_size=ROWS_PER_GROUP)
+
     def write_table(self, name: str, table: pa.Table) -> None:
-        """Write an Arrow table as one Parquet file; equal rows give equal bytes."""
-        buffer = io.BytesIO()
-        pq.write_table(table, buffer)
-        self.write_bytes(name, buffer.getvalue())
+        """Write an Arrow table as one Parquet file."""
+        self.write_tables(name, [table], table.schema)
 
     def read_table(self, name: str) -> pa.Table:
-        """Read a Parquet file that `write_table` wrote."""
+        """Read a whole Parquet file."""
+        with self._parquet(name) as file:
+            return file.read()
+
+    def read_rows(self, name: str, start: int, stop: int) -> pa.Table:
+        """Rows start to stop of a Parquet file that this class wrote; reads the row groups that hold them."""
+        with self._parquet(name) as file:
+            first, last = start // ROWS_PER_GROUP, max(start, stop - 1) // ROWS_PER_GROUP
+            groups = file.read_row_groups(list(range(first, last + 1)))
+            return groups.slice(start - first * ROWS_PER_GROUP, stop - start)
+
+    def count_rows(self, name: str) -> int:
+        """Rows of a Parquet file."""
+        with self._parquet(name) as file:
+            return int(file.metadata.num_rows)
+
+    @contextmanager
+    def _parquet(self, name: str) -> Iterator[pq.ParquetFile]:
+        system, path = self.open()
         try:
-            return pq.read_table(pa.BufferReader(self.read_bytes(name)))
-        except pa.ArrowInvalid as error:
-            raise CampaignError(f"{self.uri}/{name} is not a Parquet table: {error}") from error
+            with system.open_input_file(f"{path}/{name}") as stream:
+                yield pq.ParquetFile(stream)
+        except (OSError, pa.ArrowInvalid) as error:
+            raise CampaignError(f"{path}/{name} cannot be read as a Parquet table: {error}") from error
 
     def write_json(self, name: str, value: Any) -> None:
         """Write a JSON file, indented for people."""

@@ -27,8 +27,6 @@ def superpixels(image: npt.NDArray[np.uint8], config: RegionConfig) -> npt.NDArr
         rows, columns = np.arange(height) // SMALLEST_SIDE, np.arange(width) // SMALLEST_SIDE
         return (rows[:, None] * (int(columns[-1]) + 1) + columns).astype(np.int32)
     count = min(config.superpixels, height * width // SMALLEST_AREA)
-    seeds = cv2.ximgproc.createSuperpixelSEEDS(
-        width, height, channels, count, config.levels, config.prior, config.bins, config.double_step
-    )
+    seeds = cv2.ximgproc.createSuperpixelSEEDS(width, height, channels, count, config.levels, config.prior, config.bins, config.double_step)
     seeds.iterate(np.ascontiguousarray(image[..., ::-1]), config.iterations)  # BGR, as OpenCV's own readers give it
     return np.asarray(seeds.getLabels(), np.int32)

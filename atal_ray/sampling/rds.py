@@ -88,7 +88,7 @@ def unit_vectors(features: Array) -> NDArray[np.float64]:
     return features / np.where(lengths > 0, lengths, 1)[:, None]
 
 
-def dissimilarity(features: Array, labelled: Array) -> NDArray[np.float64]:
+def mean_similarity(features: Array, labelled: Array) -> NDArray[np.float64]:
     """Mean cosine similarity phi of each candidate to the labelled points (Eq. 10): the smaller, the more dissimilar.
 
     The mean of the cosines is one dot product of the candidate's unit vector with the mean of the labelled unit vectors, so its
@@ -136,5 +136,5 @@ def select(positions: Array, features: Array, labelled_features: Array, k: int, 
         raise DataError(f"RDS: {len(positions)} positions for {len(features)} feature vectors; both describe the candidates")
     covering = {"kcenter": cover_kcenter, "maxsum": cover_maxsum}[cover]
     chosen = np.sort(covering(positions, max(m, k)))  # candidate order, which the stable sort keeps for equal phi
-    phi = dissimilarity(features[chosen], labelled_features)
+    phi = mean_similarity(features[chosen], labelled_features)
     return chosen[np.argsort(phi, kind="stable")[:k]]

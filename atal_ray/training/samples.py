@@ -59,7 +59,7 @@ class Samples(Dataset[tuple[Tensor, Tensor]]):
     ) -> npt.NDArray[np.uint8]:
         mode = self.config.regions.labels
         superpixels = self.superpixels.get(record, image) if mode in ("propagate", "oracle_mask") else None
-        mask = read_mask(record.mask) if mode in ("oracle_mask", "dense") and record.mask else None
+        mask = read_mask(record.mask).astype(bool) if mode in ("oracle_mask", "dense") and record.mask else None
         return region_labels(superpixels, xy, labels, (record.height, record.width), mode, mask)
 
 

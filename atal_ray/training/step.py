@@ -41,6 +41,6 @@ def train_step(model: nn.Module, network: SaliencyNetwork, optimizer: torch.opti
         output = model(network.normalise(images.float() / 255))
     loss = point_loss([logits.float() for logits in output.logits], targets, network.loss_weights)
     optimizer.zero_grad(set_to_none=True)
-    loss.backward()
+    torch.autograd.backward(loss)
     optimizer.step()
     return float(loss.detach())

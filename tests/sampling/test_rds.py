@@ -7,7 +7,7 @@ import pytest
 
 from atal_ray.config import QueryConfig
 from atal_ray.errors import DataError
-from atal_ray.sampling.rds import Cover, cover_kcenter, cover_maxsum, dissimilarity, select, unit_vectors
+from atal_ray.sampling.rds import Cover, cover_kcenter, cover_maxsum, mean_similarity, select, unit_vectors
 
 COVERS = get_args(Cover)
 
@@ -84,7 +84,7 @@ def test_eq_10_equals_the_loop() -> None:
     rng = np.random.default_rng(4)
     features, labelled = rng.normal(size=(30, 16)).astype(np.float32), rng.normal(size=(7, 16)).astype(np.float32)
     features[3] = labelled[2] = 0
-    phi = dissimilarity(features, labelled)
+    phi = mean_similarity(features, labelled)
     np.testing.assert_allclose(phi, [naive_phi(feature, labelled) for feature in features], atol=1e-12)
     assert phi[3] == 0
 
@@ -92,14 +92,14 @@ def test_eq_10_equals_the_loop() -> None:
 def test_phi_does_not_depend_on_the_rows_that_share_the_call() -> None:
     rng = np.random.default_rng(5)
     features, labelled = rng.normal(size=(301, 64)).astype(np.float32), rng.normal(size=(9, 64)).astype(np.float32)
-    together = dissimilarity(features, labelled)
-    assert [dissimilarity(features[i : i + 1], labelled)[0] for i in range(301)] == together.tolist()
+    together = mean_similarity(features, labelled)
+    assert [mean_similarity(features[i : i + 1], labelled)[0] for i in range(301)] == together.tolist()
 
 
 def test_nothing_labelled_gives_zeros_and_channels_must_match() -> None:
-    assert dissimilarity(np.ones((3, 4)), np.empty((0, 4))).tolist() == [0, 0, 0]
+    assert mean_similarity(np.ones((3, 4)), np.empty((0, 4))).tolist() == [0, 0, 0]
     with pytest.raises(DataError, match="4 channels and labelled points 5"):
-        dissimilarity(np.ones((3, 4)), np.ones((2, 5)))
+        mean_similarity(np.ones((3, 4)), np.ones((2, 5)))
 
 
 def test_unit_vectors_have_length_1_or_0() -> None:

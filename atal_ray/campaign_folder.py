@@ -1,0 +1,64 @@
+"""Where everything of a campaign lies, and the rule that makes a round whole: COMMITTED is written last."""
+
+import hashlib
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from atal_ray.config import RegionConfig
+from atal_ray.errors import CampaignError
+from atal_ray.files import Folder
+from atal_ray.points import POINT_SCHEMA, concat
+from atal_ray.regions.cache import SuperpixelCache
+
+MANIFEST, SEED, POINTS, QUERIES, ERRORS = "manifest.parquet", "seed.parquet", "points.parquet", "queries.parquet", "errors.parquet"
+METRICS, TRAINING, COMMITTED = "metrics.json", "training.json", "COMMITTED"
+
+
+@dataclass(frozen=True)
+class CampaignFolder:
+    """The folder of one campaign; cheap to make anywhere, also inside a worker."""
+
+    root: Folder
+
+    def round(self, number: int) -> Folder:
+        """The folder of a round."""
+        return self.root / f"round-{number:02d}"
+
+    def snapshots(self, number: int) -> Folder:
+        """The snapshots 1.pt .. L.pt of a round."""
+        return self.round(number) / "snapshots"
+
+    def superpixels(self, config: RegionConfig) -> SuperpixelCache:
+        """The superpixel maps of the training images."""
+        return SuperpixelCache(self.root / "superpixels", config)
+
+    def points(self, last_round: int, first_id: str | None = None, last_id: str | None = None) -> pa.Table:
+        """All points that are labelled when a round trains; optionally those of the images first_id to last_id alone."""
+        tables = [self.round(number).read_table(POINTS) for number in range(last_round + 1)]
+        points = concat(tables, POINT_SCHEMA)
+        if first_id is not None and last_id is not None:
+            ids = points["image_id"]
+            points = points.filter(pc.and_(pc.greater_equal(ids, first_id), pc.less_equal(ids, last_id)))
+        return points
+
+    def is_committed(self, number: int) -> bool:
+        """Whether the round is done and its files are those that were committed; CampaignError names one that is not."""
+        folder = self.round(number)
+        if not folder.exists(COMMITTED):
+            return False
+        for name, digest in folder.read_json(COMMITTED).items():
+            if not folder.exists(name) or _digest(folder, name) != digest:
+                raise CampaignError(f"{folder.uri}/{name} was changed or lost after the round was committed: restore it from a copy")
+        return True
+
+    def commit(self, number: int) -> None:
+        """Declare the round done: write the digest of each of its tables, last of all."""
+        folder = self.round(number)
+        names = [name for name in (POINTS, TRAINING, METRICS, QUERIES, ERRORS) if folder.exists(name)]
+        folder.write_json(COMMITTED, {name: _digest(folder, name) for name in names})
+
+
+def _digest(folder: Folder, name: str) -> str:
+    return hashlib.sha256(folder.read_bytes(name)).hexdigest()

@@ -1,0 +1,11 @@
+"""The stages of a round, each from committed files to new files. Ray lives here."""
+
+import os
+
+for _name, _value in {  # Ray reads these when it is imported, and its workers inherit them
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_DATA_LOG_LEVEL": "WARNING",
+    "RAY_DATA_DISABLE_PROGRESS_BARS": "1",  # each stage shows one bar of its own
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
+}.items():
+    os.environ.setdefault(_name, _value)

@@ -1,0 +1,53 @@
+"""One Ray for a campaign: the cluster that is there, or a local one with room for every nested job."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import ray
+
+from atal_ray.config import Config
+from atal_ray.errors import CampaignError
+
+
+def cpus_wanted(config: Config) -> int:
+    """Logical CPUs that the widest stage takes at once: its actors (or Train workers) and one task that feeds them."""
+    actors = config.resources.query_actors * config.resources.actor_cpus
+    return max(actors, config.train.workers * config.train.threads) + 1
+
+
+@contextmanager
+def ray_session(config: Config) -> Iterator[None]:
+    """Use the Ray of this process or of RAY_ADDRESS, or start a local one and stop it at the end.
+
+    Raises:
+        CampaignError: the cluster has fewer CPUs than one stage takes; without this check it would wait for ever.
+    """
+    started = not ray.is_initialized()
+    if started and os.environ.get("RAY_ADDRESS"):
+        ray.init(logging_level="warning")
+    elif started:
+        os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # nobody else reaches a Ray that lives and dies with this process
+        ray.init(
+            address="local",
+            num_cpus=max(cpus_wanted(config), os.cpu_count() or 1),
+            object_store_memory=config.resources.object_store_mib * 2**20,
+            include_dashboard=False,
+            logging_level="warning",
+        )
+    try:
+        available = int(ray.cluster_resources().get("CPU", 0))
+        if available < cpus_wanted(config):
+            raise CampaignError(
+                f"the Ray cluster has {available} CPUs, but this configuration takes {cpus_wanted(config)} at once: "
+                "lower resources.query-actors, resources.actor-cpus, train.workers or train.threads"
+            )
+        yield
+    finally:
+        if started:
+            ray.shutdown()
+
+
+def gpus_per_actor(config: Config) -> int:
+    """1 where the configuration allows GPUs and the cluster has one, else 0."""
+    return int(config.resources.gpus == "auto" and ray.cluster_resources().get("GPU", 0) >= 1)

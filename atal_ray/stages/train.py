@@ -1,0 +1,146 @@
+"""Stage: points and images -> L snapshots (Ray Train)."""
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from ray.experimental import tqdm_ray
+from ray.train import Checkpoint, CheckpointConfig, FailureConfig, RunConfig, ScalingConfig, get_checkpoint, get_context, report
+from ray.train.torch import TorchTrainer, get_device, prepare_model
+
+from atal_ray import networks, seeding
+from atal_ray.campaign_folder import MANIFEST, TRAINING, CampaignFolder
+from atal_ray.config import Config
+from atal_ray.errors import AtalError, CampaignError
+from atal_ray.files import Folder
+from atal_ray.points import PointIndex
+from atal_ray.stages.ray_session import gpus_per_actor
+from atal_ray.training.loop import Seat, TrainState, train_round
+from atal_ray.training.samples import Samples
+
+RUN = "train"  # Ray Train's working folder inside the round's: it resumes from what it finds there
+SNAPSHOT, REST = "snapshot.pt", "rest.pt"
+RETRIES = 2
+
+
+def train(campaign: CampaignFolder, config: Config, round_number: int) -> None:
+    """Train on all points up to this round; writes snapshots/1.pt .. L.pt and, last, training.json."""
+    folder = campaign.round(round_number)
+    _drop_unusable_run(folder)
+    trainer = TorchTrainer(
+        train_worker,
+        train_loop_config={"campaign": campaign, "config": config, "round_number": round_number},
+        scaling_config=ScalingConfig(
+            num_workers=config.train.workers,
+            use_gpu=gpus_per_actor(config) > 0,
+            resources_per_worker={"CPU": config.train.threads, **({"GPU": 1} if gpus_per_actor(config) else {})},
+        ),
+        run_config=RunConfig(
+            name=RUN,
+            storage_path=folder.storage_uri(),
+            failure_config=FailureConfig(max_failures=RETRIES),
+            checkpoint_config=CheckpointConfig(),  # keeps every checkpoint: the trajectory is the ensemble
+        ),
+    )
+    try:
+        trainer.fit()
+    except Exception as error:
+        raise _plain_error(error, round_number) from error
+    _collect(folder, config.train.cycles)
+
+
+def train_worker(job: dict[str, Any]) -> None:
+    """One data-parallel worker of a round; goes on from the last snapshot that was reported."""
+    campaign, config, round_number = job["campaign"], job["config"], job["round_number"]
+    torch.set_num_threads(config.train.threads)
+    context, device = get_context(), get_device()
+    seat = Seat(context.get_world_rank(), context.get_world_size(), device)
+    network = _first_network(campaign, config, round_number).to(device)
+    samples = Samples(
+        campaign.root.read_table(MANIFEST),
+        PointIndex(campaign.points(round_number)),
+        campaign.superpixels(config.regions),
+        config,
+        round_number,
+    )
+    resume = _restore(get_checkpoint())
+    bar = tqdm_ray.tqdm(total=config.train.epochs, desc=f"round {round_number}: training", unit="epoch") if seat.rank == 0 else None
+    if bar and resume:
+        bar.update(resume.epochs_done)
+    train_round(
+        network,
+        samples,
+        config,
+        seat=seat,
+        resume=resume,
+        wrap=prepare_model,
+        on_snapshot=lambda number, state: _report(number, state, seat.rank),
+        on_epoch=lambda entry: bar.update(1) if bar else None,
+    )
+    if bar:
+        bar.close()
+
+
+def _first_network(campaign: CampaignFolder, config: Config, round_number: int) -> networks.SaliencyNetwork:
+    torch.manual_seed(seeding.derive(config.seed, "weights") % 2**63)
+    if config.train.warm_start and round_number > 0:
+        network = networks.build(config.network, load_weights=False)
+        networks.load_snapshot(network, campaign.snapshots(round_number - 1).read_bytes(f"{config.train.cycles}.pt"))
+        return network
+    return networks.build(config.network)
+
+
+def _report(number: int, state: TrainState, rank: int) -> None:
+    """Report a snapshot: a barrier for all workers, with the files from the first one."""
+    entry, name = dict(state.log[-1]), f"snapshot-{number:02d}"
+    if rank != 0:
+        report(entry, checkpoint_dir_name=name)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        torch.save(state.network, Path(folder, SNAPSHOT))
+        rest = {"optimizer": state.optimizer, "epochs_done": state.epochs_done, "log": state.log, "probe": state.probe}
+        torch.save(rest, Path(folder, REST))
+        Path(folder, TRAINING).write_text(json.dumps({"epochs": state.log}))
+        report(entry, checkpoint=Checkpoint.from_directory(folder), checkpoint_dir_name=name)
+
+
+def _restore(checkpoint: Checkpoint | None) -> TrainState | None:
+    if checkpoint is None:
+        return None
+    with checkpoint.as_directory() as folder:
+        weights = torch.load(Path(folder, SNAPSHOT), weights_only=True, map_location="cpu")
+        rest = torch.load(Path(folder, REST), weights_only=True, map_location="cpu")
+    return TrainState(weights, **rest)
+
+
+def _collect(folder: Folder, cycles: int) -> None:
+    """Move the weights from Ray Train's folder to the round's; training.json says that all of them are there."""
+    run = folder / RUN
+    for number in range(1, cycles + 1):
+        (folder / "snapshots").write_bytes(f"{number}.pt", (run / f"snapshot-{number:02d}").read_bytes(SNAPSHOT))
+    folder.write_bytes(TRAINING, (run / f"snapshot-{cycles:02d}").read_bytes(TRAINING))
+    run.delete()
+
+
+def _drop_unusable_run(folder: Folder) -> None:
+    """Forget a run whose bookkeeping a crash cut short: starting over gives the same weights."""
+    run = folder / RUN
+    state = "checkpoint_manager_snapshot.json"
+    if run.exists(state):
+        try:
+            run.read_json(state)
+        except CampaignError:
+            run.delete()
+
+
+def _plain_error(error: BaseException, round_number: int) -> AtalError:
+    """The worker's own error where it is one for people, else one sentence with its first line."""
+    failures = getattr(error, "worker_failures", None) or {0: error}
+    cause: BaseException = next(iter(failures.values()))
+    cause = getattr(cause, "cause", None) or cause
+    if isinstance(cause, AtalError):
+        return cause
+    text = str(cause).strip().splitlines() or [type(cause).__name__]
+    return CampaignError(f"training of round {round_number} failed: {type(cause).__name__}: {text[-1]}")
