@@ -30,6 +30,10 @@ class CampaignFolder:
         """The snapshots 1.pt .. L.pt of a round."""
         return self.round(number) / "snapshots"
 
+    def test_sets(self) -> list[str]:
+        """Names of the test sets, sorted."""
+        return [name.removesuffix(".parquet") for name in (self.root / "tests").names()]
+
     def superpixels(self, config: RegionConfig) -> SuperpixelCache:
         """The superpixel maps of the training images."""
         return SuperpixelCache(self.root / "superpixels", config)

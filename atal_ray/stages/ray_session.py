@@ -33,6 +33,7 @@ def ray_session(config: Config) -> Iterator[None]:
             num_cpus=max(cpus_wanted(config), os.cpu_count() or 1),
             object_store_memory=config.resources.object_store_mib * 2**20,
             include_dashboard=False,
+            log_to_driver=False,  # the stages show progress and errors; the workers' logs stay in Ray's folder
             logging_level="warning",
         )
     try:

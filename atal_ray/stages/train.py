@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from ray.experimental import tqdm_ray
 from ray.train import Checkpoint, CheckpointConfig, FailureConfig, RunConfig, ScalingConfig, get_checkpoint, get_context, report
 from ray.train.torch import TorchTrainer, get_device, prepare_model
 
@@ -16,6 +15,7 @@ from atal_ray.config import Config
 from atal_ray.errors import AtalError, CampaignError
 from atal_ray.files import Folder
 from atal_ray.points import PointIndex
+from atal_ray.stages.progress import leave, watch
 from atal_ray.stages.ray_session import gpus_per_actor
 from atal_ray.training.loop import Seat, TrainState, train_round
 from atal_ray.training.samples import Samples
@@ -45,7 +45,8 @@ def train(campaign: CampaignFolder, config: Config, round_number: int) -> None:
         ),
     )
     try:
-        trainer.fit()
+        with watch(folder / RUN, config.train.epochs, f"round {round_number}: training", "epoch"):
+            trainer.fit()
     except Exception as error:
         raise _plain_error(error, round_number) from error
     _collect(folder, config.train.cycles)
@@ -66,9 +67,6 @@ def train_worker(job: dict[str, Any]) -> None:
         round_number,
     )
     resume = _restore(get_checkpoint())
-    bar = tqdm_ray.tqdm(total=config.train.epochs, desc=f"round {round_number}: training", unit="epoch") if seat.rank == 0 else None
-    if bar and resume:
-        bar.update(resume.epochs_done)
     train_round(
         network,
         samples,
@@ -77,10 +75,8 @@ def train_worker(job: dict[str, Any]) -> None:
         resume=resume,
         wrap=prepare_model,
         on_snapshot=lambda number, state: _report(number, state, seat.rank),
-        on_epoch=lambda entry: bar.update(1) if bar else None,
+        on_epoch=lambda entry: leave(campaign.round(round_number) / RUN, int(entry["epoch"]) + 1) if seat.rank == 0 else None,
     )
-    if bar:
-        bar.close()
 
 
 def _first_network(campaign: CampaignFolder, config: Config, round_number: int) -> networks.SaliencyNetwork:

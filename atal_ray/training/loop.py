@@ -65,8 +65,8 @@ def train_round(
     """
     seat, plan = seat or Seat(), config.train
     optimizer = build_optimizer(network, plan)
-    log, probe = [], probe_maps(network, samples, plan.size, seat.device)
-    first = 0
+    log: list[dict[str, float]] = []
+    probe, first = torch.empty(0), 0
     if resume is not None:
         network.load_state_dict(resume.network)
         optimizer.load_state_dict(resume.optimizer)
@@ -77,7 +77,8 @@ def train_round(
         log.append(train_epoch(model, network, optimizer, samples, config, epoch, seat))
         if epoch in ends:
             maps = probe_maps(network, samples, plan.size, seat.device)
-            log[-1]["delta"] = homogenisation(probe, maps)
+            if len(probe):
+                log[-1]["delta"] = homogenisation(probe, maps)
             probe = maps
             state = TrainState(network.state_dict(), optimizer.state_dict(), epoch + 1, log, probe)
             on_snapshot(ends.index(epoch) + 1, state)

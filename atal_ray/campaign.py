@@ -1,0 +1,94 @@
+"""A campaign: the loop that runs every stage whose output is not there yet."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from atal_ray import config_file, prepare
+from atal_ray.campaign_folder import METRICS, POINTS, QUERIES, SEED, TRAINING, CampaignFolder
+from atal_ray.config import Config
+from atal_ray.errors import CampaignError
+from atal_ray.files import Folder
+from atal_ray.report.page import write_report
+from atal_ray.stages.annotate import annotate
+from atal_ray.stages.evaluate import evaluate
+from atal_ray.stages.query import query
+from atal_ray.stages.ray_session import ray_session
+from atal_ray.stages.train import train
+
+CONFIG, LOCK = "config.yaml", "campaign.lock"
+
+
+def run(config: Config, folder: Path) -> CampaignFolder:
+    """Run a campaign to its end, or on from wherever it was interrupted.
+
+    Args:
+        config: must be the one that the folder was started with, but for `resources`.
+        folder: the campaign's folder; made if it is not there.
+
+    Raises:
+        CampaignError: the folder is in use, cannot be written, or was started with another configuration.
+        ConfigError, DataError, CheckpointError: what is wrong with the configuration, the data or the weights.
+    """
+    campaign = CampaignFolder(Folder(str(folder)))
+    with locked(folder):
+        keep_config(campaign, config)
+        prepare.prepare(campaign, config)
+        with ray_session(config):
+            if config.regions.labels != "dense":
+                missing(campaign.root, SEED, lambda: query(campaign, config, -1, campaign.root, SEED))
+            for number in range(config.rounds):
+                if not campaign.is_committed(number):
+                    run_round(campaign, config, number)
+                    campaign.commit(number)
+        write_report(campaign, config)
+    return campaign
+
+
+def run_round(campaign: CampaignFolder, config: Config, number: int) -> None:
+    """Annotate, train, evaluate, query: each stage only if its file is not there."""
+    out = campaign.round(number)
+    questions = (campaign.root, SEED) if number == 0 else (campaign.round(number - 1), QUERIES)
+    missing(out, POINTS, lambda: annotate(campaign, config, number, *questions))
+    missing(out, TRAINING, lambda: train(campaign, config, number))
+    missing(out, METRICS, lambda: evaluate(campaign, config, number))
+    if number + 1 < config.rounds:
+        missing(out, QUERIES, lambda: query(campaign, config, number, out, QUERIES))
+
+
+def missing(folder: Folder, name: str, stage: Callable[[], None]) -> None:
+    """Run a stage unless its file is there: files appear whole, and a stage's named file is its last."""
+    if not folder.exists(name):
+        stage()
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the folder for this process; the operating system lets go of it when the process dies, however it dies."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / LOCK)
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise CampaignError(f"{folder} is in use by another process: wait for it, or choose another folder") from None
+    except OSError as error:
+        raise CampaignError(f"{folder} cannot be written: {error.strerror or error}") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def keep_config(campaign: CampaignFolder, config: Config) -> None:
+    """Save the configuration, or check that the folder was started with the same one."""
+    if campaign.root.exists(CONFIG):
+        saved = config_file.from_yaml(campaign.root.read_bytes(CONFIG).decode(), f"{campaign.root.uri}/{CONFIG}")
+        changed = config_file.differences(saved, config)
+        if changed:
+            raise CampaignError(
+                f"{campaign.root.uri} was started with another configuration; use a new folder, or undo:\n  " + "\n  ".join(changed)
+            )
+    else:
+        campaign.root.write_bytes(CONFIG, config_file.to_yaml(config).encode())

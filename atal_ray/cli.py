@@ -1,0 +1,109 @@
+"""The command `atal`: every option of `run` is a field of the configuration."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from atal_ray import config_file, presets
+from atal_ray.config import Config
+from atal_ray.errors import AtalError, CampaignError
+
+USAGE = """usage:
+  atal run PRESET FOLDER [--FIELD VALUE ...]   run a campaign, or go on with it; PRESET is {presets}, or a YAML file
+  atal run PRESET --help                       every field with its default
+  atal resume FOLDER                           go on with a campaign as it was started
+  atal report FOLDER                           write report.html again
+  atal config PRESET [--FIELD VALUE ...]       print a complete configuration as YAML
+  atal data check FOLDER                       read every file and say what is wrong
+  atal data synth FOLDER                       make the embedded images and masks
+"""
+
+
+def main() -> None:
+    """Run the command line; a mistake that a person can mend is one sentence and exit status 2."""
+    arguments = sys.argv[1:]
+    try:
+        sys.exit(_dispatch(arguments))
+    except AtalError as error:
+        print(f"atal: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("atal: stopped; the same command goes on from here", file=sys.stderr)
+        sys.exit(130)
+
+
+def _dispatch(arguments: list[str]) -> int:
+    match arguments:
+        case ["run", name, folder, *rest] if not folder.startswith("-"):
+            return _campaign(_configure("run", name, rest), Path(folder))
+        case ["run", name, "-h" | "--help"]:
+            _configure("run", name, ["--help"])
+        case ["resume", folder]:
+            return _campaign(_saved(Path(folder)), Path(folder))
+        case ["report", folder]:
+            return _report(Path(folder))
+        case ["config", name, *rest] if not name.startswith("-"):
+            print(config_file.to_yaml(_configure("config", name, rest)), end="")
+        case ["data", "check", *rest]:
+            return tyro.cli(data_check, args=rest, prog="atal data check")
+        case ["data", "synth", *rest]:
+            return tyro.cli(data_synth, args=rest, prog="atal data synth")
+        case [] | ["-h"] | ["--help"]:
+            print(_usage())
+        case _:
+            print(f"atal: cannot read the command {' '.join(arguments)!r}\n{_usage()}", file=sys.stderr)
+            return 2
+    return 0
+
+
+def _usage() -> str:
+    return USAGE.format(presets=", ".join(presets.PRESETS))
+
+
+def _configure(command: str, name: str, rest: list[str]) -> Config:
+    """The preset, or the YAML file, of that name, with the fields that the command line sets."""
+    start = config_file.load(Path(name)) if name.endswith((".yaml", ".yml")) else presets.preset(name)
+    return tyro.cli(Config, default=start, args=rest, prog=f"atal {command} {name}")
+
+
+def _saved(folder: Path) -> Config:
+    if not (folder / "config.yaml").is_file():
+        raise CampaignError(f"{folder} is no campaign: it holds no config.yaml")
+    return config_file.load(folder / "config.yaml")
+
+
+def _campaign(config: Config, folder: Path) -> int:
+    from atal_ray.campaign import run  # imports Ray and torch: seconds that `--help` need not wait
+
+    run(config, folder)
+    print(f"done: {folder}/report.html")
+    return 0
+
+
+def _report(folder: Path) -> int:
+    from atal_ray.campaign_folder import CampaignFolder
+    from atal_ray.files import Folder
+    from atal_ray.report.page import write_report
+
+    write_report(CampaignFolder(Folder(str(folder))), _saved(folder))
+    print(f"done: {folder}/report.html")
+    return 0
+
+
+def data_check(folder: tyro.conf.Positional[Path], full: Annotated[bool, tyro.conf.arg(help="Name every file.")] = False) -> int:
+    """Read every file of a dataset and report what is wrong, by name; exit status 1 when something is."""
+    from atal_ray.data.check import check_folder
+
+    report = check_folder(folder)
+    print(report.render(full=full))
+    return 0 if report.ok else 1
+
+
+def data_synth(folder: tyro.conf.Positional[Path], count: int = 48, seed: int = 0) -> int:
+    """Make deterministic images with masks: textured scenes with occlusion, low contrast and small objects."""
+    from atal_ray.data.synth import write_dataset
+
+    print(f"{count} images with masks in {write_dataset(folder, count=count, seed=seed)}")
+    return 0

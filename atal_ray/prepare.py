@@ -1,0 +1,78 @@
+"""The first step of a campaign: check the data and the network, and write the manifests of training and test images."""
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from atal_ray import networks
+from atal_ray.campaign_folder import ERRORS, MANIFEST, CampaignFolder
+from atal_ray.config import Config
+from atal_ray.data.layout import BadFile
+from atal_ray.data.manifest import build_manifest
+from atal_ray.data.synth import write_dataset
+from atal_ray.errors import DataError
+from atal_ray.stages.query_load import ERROR_SCHEMA
+
+DEMO_TRAIN, DEMO_TEST = 48, 24
+TESTS_ERRORS = f"tests-{ERRORS}"
+
+
+def prepare(campaign: CampaignFolder, config: Config) -> None:
+    """Write tests/NAME.parquet and, last, manifest.parquet; without `data.train`, embedded images are made first.
+
+    Raises:
+        DataError: see `build_manifest`; two test sets of one name; a test image without a mask.
+        CheckpointError: the backbone's weights cannot be used.
+    """
+    if campaign.root.exists(MANIFEST):
+        return
+    networks.build(config.network)  # wrong weights are found now, not after the data has been read
+    train, tests = _folders(campaign, config)
+    bad: list[BadFile] = []
+    for name, folder in _named(tests).items():
+        found = build_manifest(folder, limit=config.data.test_limit, on_bad_file=config.data.on_bad_file, progress=True)
+        unlabelled = [row for row in found.table.to_pylist() if row["mask"] is None]
+        if unlabelled:
+            raise DataError(
+                f"{folder}: test image {unlabelled[0]['image_id']} has no mask, and {len(unlabelled) - 1} others: it cannot judge"
+            )
+        (campaign.root / "tests").write_table(f"{name}.parquet", found.table)
+        bad.extend(found.bad)
+    manifest = build_manifest(train, subset=config.data.subset, limit=config.data.limit, on_bad_file=config.data.on_bad_file, progress=True)
+    _require_masks(train, manifest.table, config)
+    bad.extend(manifest.bad)
+    if bad:
+        rows: list[dict[str, Any]] = [{"stage": "prepare", "image_id": f.image_id, "reason": f"{f.file} {f.reason}"} for f in bad]
+        campaign.root.write_table(ERRORS, pa.Table.from_pylist(rows, ERROR_SCHEMA))
+        print(f"left out {len(bad)} bad files, listed in {campaign.root.uri}/{ERRORS}")
+    campaign.root.write_table(MANIFEST, manifest.table)
+
+
+def _folders(campaign: CampaignFolder, config: Config) -> tuple[Path, list[Path]]:
+    """The training folder and the test folders; the embedded data where none is named."""
+    tests = [Path(folder) for folder in config.data.tests]
+    if config.data.train:
+        return Path(config.data.train), tests
+    made = campaign.root / "data"
+    for name, count, seed in (("train", DEMO_TRAIN, 0), ("test", DEMO_TEST, 1)):
+        (made / name).delete()  # an earlier attempt that was cut short
+        write_dataset(Path(made.storage_uri()) / name, count=count, seed=seed)
+    return Path(made.storage_uri()) / "train", tests or [Path(made.storage_uri()) / "test"]
+
+
+def _named(folders: list[Path]) -> dict[str, Path]:
+    names = {folder.resolve().name: folder for folder in folders}
+    if len(names) < len(folders):
+        raise DataError(f"data.tests names two folders of one name: {', '.join(map(str, folders))}; rename one")
+    return names
+
+
+def _require_masks(folder: Path, table: pa.Table, config: Config) -> None:
+    """Refuse what needs masks where there are none."""
+    needs_mask = config.budget.annotator == "oracle" or config.regions.labels in ("dense", "oracle_mask")
+    if needs_mask and table["mask"].null_count:
+        raise DataError(
+            f"{folder}: {table['mask'].null_count} images have no mask, which the oracle and the label modes dense and oracle_mask read: "
+            "add masks, or use budget.annotator answers"
+        )

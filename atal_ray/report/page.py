@@ -1,0 +1,4 @@
+"""tmp."""
+
+
+def write_report(campaign, config): ...

@@ -1,0 +1,86 @@
+"""Stage: questions -> labelled points. The oracle reads the mask; a table of answers can take its place."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+from tqdm import tqdm
+
+from atal_ray.campaign_folder import MANIFEST, POINTS, CampaignFolder
+from atal_ray.config import Config
+from atal_ray.data.images import read_mask
+from atal_ray.data.manifest import records
+from atal_ray.errors import CampaignError, DataError
+from atal_ray.files import Folder
+from atal_ray.points import POINT_SCHEMA, QUERY_SCHEMA, UNSURE
+
+ANSWERS = "answers.parquet"
+CHUNK = 1024
+
+
+def annotate(campaign: CampaignFolder, config: Config, round_number: int, questions: Folder, name: str) -> None:
+    """Answer the questions in `questions/name`; writes the points.parquet of the round.
+
+    Raises:
+        CampaignError: answers are awaited from people and are not, or not all, there.
+        DataError: an answer is not 0, 1 or 255, or an image that the oracle is asked about has no mask.
+    """
+    out = campaign.round(round_number)
+    asked = questions.read_table(name)
+    if config.budget.annotator == "oracle":
+        source = "seed" if round_number == 0 else "oracle"
+        out.write_tables(POINTS, _oracle(campaign, asked, source), POINT_SCHEMA)
+    else:
+        out.write_table(POINTS, _answered(asked, out, f"{questions.uri}/{name}"))
+
+
+def _oracle(campaign: CampaignFolder, asked: pa.Table, source: str) -> Iterator[pa.Table]:
+    """The mask's label at each point, image by image in the order of the manifest."""
+    images = campaign.root.count_rows(MANIFEST)
+    ids = asked["image_id"].to_numpy()
+    with tqdm(total=images, desc="annotating", unit="image") as bar:
+        for start in range(0, images, CHUNK):
+            rows = records(campaign.root.read_rows(MANIFEST, start, min(start + CHUNK, images)))
+            first, last = np.searchsorted(ids, rows[0].image_id, "left"), np.searchsorted(ids, rows[-1].image_id, "right")
+            chunk = asked.slice(first, last - first)
+            labels = np.zeros(chunk.num_rows, np.uint8)
+            chunk_ids, x, y = (chunk[column].to_numpy() for column in ("image_id", "x", "y"))
+            for record in rows:
+                mine = slice(np.searchsorted(chunk_ids, record.image_id, "left"), np.searchsorted(chunk_ids, record.image_id, "right"))
+                if mine.start < mine.stop:
+                    if record.mask is None:
+                        raise DataError(f"image {record.image_id} has no mask to read labels from: use budget.annotator answers")
+                    labels[mine] = read_mask(record.mask)[y[mine], x[mine]]
+                bar.update(1)
+            yield _points(chunk, labels, source)
+
+
+def _answered(asked: pa.Table, out: Folder, questions: str) -> pa.Table:
+    """The points that a table of answers (image_id, x, y, label) makes of the questions; none may be open."""
+    if not out.exists(ANSWERS):
+        raise CampaignError(
+            f"waiting for answers: {questions} holds {asked.num_rows} questions. Write the table {out.uri}/{ANSWERS} "
+            "with the columns image_id, x, y, label (1 salient, 0 background, 255 unsure), then run the same command again"
+        )
+    answers = out.read_table(ANSWERS)
+    for column in ("image_id", "x", "y", "label"):
+        if column not in answers.schema.names:
+            raise DataError(f"{out.uri}/{ANSWERS} has no column {column!r}")
+    given = {(row["image_id"], row["x"], row["y"]): row["label"] for row in answers.to_pylist()}
+    labels = np.zeros(asked.num_rows, np.uint8)
+    for index, row in enumerate(asked.to_pylist()):
+        where = f"image {row['image_id']}, x {row['x']}, y {row['y']}"
+        label = given.get((row["image_id"], row["x"], row["y"]))
+        if label is None:
+            raise DataError(f"{out.uri}/{ANSWERS} has no answer for {where}")
+        if label not in (0, 1, UNSURE):
+            raise DataError(f"{out.uri}/{ANSWERS}: label {label!r} for {where}, expected 0, 1 or 255")
+        labels[index] = label
+    return _points(asked, labels, "human")
+
+
+def _points(asked: pa.Table, labels: np.ndarray[tuple[int], np.dtype[np.uint8]], source: str) -> pa.Table:
+    assert asked.schema.names == QUERY_SCHEMA.names
+    columns = {name: asked[name] for name in asked.schema.names if name in POINT_SCHEMA.names}
+    columns |= {"label": pa.array(labels), "source": pa.array([source] * asked.num_rows, pa.string())}
+    return pa.table([columns[field.name] for field in POINT_SCHEMA], schema=POINT_SCHEMA)

@@ -1,0 +1,99 @@
+"""Stage: snapshots and test sets -> metrics of the ensemble and of the last snapshot (Ray Data)."""
+
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as functional
+from torch import Tensor
+
+from atal_ray.campaign_folder import METRICS, CampaignFolder
+from atal_ray.config import Config
+from atal_ray.data.images import read_image, read_mask, resize
+from atal_ray.data.manifest import Record, records
+from atal_ray.errors import DataError
+from atal_ray.files import Folder
+from atal_ray.metrics.accumulator import Accumulator
+from atal_ray.metrics.saliency_map import to_uint8
+from atal_ray.networks.snapshots import read_snapshots
+from atal_ray.stages.shards import run_shards, shard_rows
+
+WHO = ("ensemble", "last")
+Row = dict[str, Any]
+
+
+def evaluate(campaign: CampaignFolder, config: Config, round_number: int) -> None:
+    """Score the round's snapshots on every test set; writes metrics.json: set -> ensemble, last -> metrics."""
+    result: dict[str, Any] = {}
+    for name in campaign.test_sets():
+        sums: dict[str, Accumulator] = {who: Accumulator() for who in WHO}
+        errors: list[list[str]] = []
+        images = (campaign.root / "tests").count_rows(f"{name}.parquet")
+        for row in run_shards(
+            shard_rows(images, config.query.shard_size),
+            config,
+            load=None,
+            actor=EvaluateShard,
+            arguments={"campaign": campaign, "config": config, "round_number": round_number, "test_set": name},
+            gpu=True,
+            title=f"round {round_number}: evaluation on {name}",
+            total=images,
+        ):
+            for who in WHO:
+                sums[who].merge(Accumulator.from_state(row[who]))
+            errors.extend(list(error) for error in row["errors"])
+        result[name] = {**{who: sums[who].summary().to_json() for who in WHO}, "errors": sorted(errors)}
+    campaign.round(round_number).write_json(METRICS, result)
+
+
+class EvaluateShard:
+    """An actor that predicts the images of a shard and sums their metrics."""
+
+    def __init__(self, campaign: CampaignFolder, config: Config, round_number: int, test_set: str) -> None:
+        torch.set_num_threads(config.resources.actor_cpus)
+        self.config = config
+        self.manifest: tuple[Folder, str] = (campaign.root / "tests", f"{test_set}.parquet")
+        self.device = torch.device("cuda" if torch.cuda.is_available() and config.resources.gpus == "auto" else "cpu")
+        self.snapshots = read_snapshots(campaign.snapshots(round_number), config, self.device)
+
+    def __call__(self, row: Row) -> Row:
+        """Sums of the ensemble's and the last snapshot's metrics, and the images that could not be read."""
+        folder, name = self.manifest
+        sums: dict[str, Accumulator] = {who: Accumulator() for who in WHO}
+        errors: list[list[str]] = []
+        rows = records(folder.read_rows(name, row["start"], row["stop"]))
+        for start in range(0, len(rows), self.config.query.batch_size):
+            images, masks, batch = [], [], []
+            for record in rows[start : start + self.config.query.batch_size]:
+                try:
+                    image, mask = read_image(record.image), read_mask(str(record.mask)).astype(bool)
+                except DataError as error:
+                    errors.append([record.image_id, str(error)])
+                    continue
+                images.append(resize(image, self.config.train.size))
+                masks.append(mask)
+                batch.append(record)
+            self._add(sums, images, masks, batch)
+        return {**row, "images": row["stop"] - row["start"], "errors": errors, **{who: sums[who].state() for who in WHO}}
+
+    def _add(self, sums: dict[str, Accumulator], images: list[Any], masks: list[Any], batch: list[Record]) -> None:
+        if not images:
+            return
+        logits = predict(self.snapshots, torch.from_numpy(np.stack(images)).to(self.device))
+        for index, (record, mask) in enumerate(zip(batch, masks, strict=True)):
+            maps = saliency_maps(logits[:, index], mask.shape)
+            sums["ensemble"].add(to_uint8(maps.mean(0).numpy()), mask, record.image_id)
+            sums["last"].add(to_uint8(maps[-1].numpy()), mask, record.image_id)
+
+
+@torch.no_grad()
+def predict(snapshots: list[Any], images: Tensor) -> Tensor:
+    """Logits [L, B, 1, S, S] of every snapshot for uint8 images [B, S, S, 3]."""
+    batch = images.permute(0, 3, 1, 2).float() / 255
+    return torch.stack([network(network.normalise(batch)).logits[network.prediction] for network in snapshots])
+
+
+def saliency_maps(logits: Tensor, shape: tuple[int, int]) -> Tensor:
+    """Saliency maps [L, H, W] at the original size: logits [L, 1, S, S] are resized (bilinear) before the sigmoid."""
+    resized = functional.interpolate(logits.float(), shape, mode="bilinear", align_corners=False)
+    return torch.sigmoid(resized)[:, 0].cpu()
