@@ -7,7 +7,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from atal_ray import config_file, prepare
-from atal_ray.campaign_folder import METRICS, POINTS, QUERIES, SEED, TRAINING, CampaignFolder
+from atal_ray.campaign_folder import METRICS, POINTS, QUERIES, START, TRAINING, CampaignFolder
 from atal_ray.config import Config
 from atal_ray.errors import CampaignError
 from atal_ray.files import Folder
@@ -38,7 +38,7 @@ def run(config: Config, folder: Path) -> CampaignFolder:
         prepare.prepare(campaign, config)
         with ray_session(config):
             if config.regions.labels != "dense":
-                missing(campaign.root, SEED, lambda: query(campaign, config, -1, campaign.root, SEED))
+                missing(campaign.round(START), QUERIES, lambda: query(campaign, config, START))
             for number in range(config.rounds):
                 if not campaign.is_committed(number):
                     run_round(campaign, config, number)
@@ -50,12 +50,11 @@ def run(config: Config, folder: Path) -> CampaignFolder:
 def run_round(campaign: CampaignFolder, config: Config, number: int) -> None:
     """Annotate, train, evaluate, query: each stage only if its file is not there."""
     out = campaign.round(number)
-    questions = (campaign.root, SEED) if number == 0 else (campaign.round(number - 1), QUERIES)
-    missing(out, POINTS, lambda: annotate(campaign, config, number, *questions))
+    missing(out, POINTS, lambda: annotate(campaign, config, number))
     missing(out, TRAINING, lambda: train(campaign, config, number))
     missing(out, METRICS, lambda: evaluate(campaign, config, number))
     if number + 1 < config.rounds:
-        missing(out, QUERIES, lambda: query(campaign, config, number, out, QUERIES))
+        missing(out, QUERIES, lambda: query(campaign, config, number))
 
 
 def missing(folder: Folder, name: str, stage: Callable[[], None]) -> None:

@@ -12,8 +12,9 @@ from atal_ray.files import Folder
 from atal_ray.points import POINT_SCHEMA, concat
 from atal_ray.regions.cache import SuperpixelCache
 
-MANIFEST, SEED, POINTS, QUERIES, ERRORS = "manifest.parquet", "seed.parquet", "points.parquet", "queries.parquet", "errors.parquet"
+MANIFEST, POINTS, QUERIES, ERRORS = "manifest.parquet", "points.parquet", "queries.parquet", "errors.parquet"
 METRICS, TRAINING, COMMITTED = "metrics.json", "training.json", "COMMITTED"
+START = -1  # the random start asks without a network, before round 0
 
 
 @dataclass(frozen=True)
@@ -23,8 +24,8 @@ class CampaignFolder:
     root: Folder
 
     def round(self, number: int) -> Folder:
-        """The folder of a round."""
-        return self.root / f"round-{number:02d}"
+        """The folder of a round; `seed` for the random start."""
+        return self.root / ("seed" if number == START else f"round-{number:02d}")
 
     def snapshots(self, number: int) -> Folder:
         """The snapshots 1.pt .. L.pt of a round."""

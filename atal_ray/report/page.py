@@ -1,4 +1,72 @@
-"""tmp."""
+"""The report of a campaign as one HTML file that needs nothing else."""
+
+from functools import cache
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+
+from atal_ray import config_file
+from atal_ray.campaign_folder import CampaignFolder
+from atal_ray.config import Config
+from atal_ray.report import curves, overlays, tables
+from atal_ray.report.facts import facts, notices
+from atal_ray.report.gallery import make_gallery
+from atal_ray.report.numbers import Numbers, read_numbers
+from atal_ray.report.pictures import top_score
+
+REPORT = "report.html"
 
 
-def write_report(campaign, config): ...
+def write_report(campaign: CampaignFolder, config: Config) -> None:
+    """Write report.html in the folder of a campaign, from its committed rounds; images that cannot be read are named in it.
+
+    Raises:
+        CampaignError: the manifest is not there yet, or a file of a committed round was changed or lost.
+    """
+    numbers = read_numbers(campaign, config)
+    html = _template().render(
+        facts=facts(config, numbers),
+        notices=notices(config, numbers),
+        **_numbers_of(config, numbers),
+        **_pictures_of(campaign, config, numbers),
+        configuration=config_file.to_yaml(config),
+    )
+    campaign.root.write_bytes(REPORT, html.encode())
+
+
+@cache
+def _template() -> Template:
+    loader = PackageLoader("atal_ray", "report")
+    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True).get_template(
+        "page.html.j2"
+    )
+
+
+def _numbers_of(config: Config, numbers: Numbers) -> dict[str, Any]:
+    """The tables and the charts; a chart is empty where nothing can be drawn."""
+    done, tested, asked = bool(numbers.rounds), bool(numbers.test_sets), numbers.points.num_rows > 0
+    failures = numbers.all_failures()
+    return {
+        "answers": tables.answers_table(numbers),
+        "scores": [tables.metrics_table(numbers, name) for name in numbers.test_sets],
+        "metric_curves": curves.metric_curves(numbers) if tested and asked else "",
+        "pr_curves": curves.pr_curves(numbers) if tested else "",
+        "training_curves": curves.training_curves(numbers, config.train) if done else "",
+        "positions_chart": curves.positions_chart(numbers) if asked else "",
+        "failures": tables.failures_table(failures),
+        "more_failures": max(0, len(failures) - tables.MOST_FAILURES),
+        "done": len(numbers.rounds),
+    }
+
+
+def _pictures_of(campaign: CampaignFolder, config: Config, numbers: Numbers) -> dict[str, Any]:
+    """The gallery and the keys to its colours."""
+    return {
+        "gallery": make_gallery(campaign, config, numbers),
+        "label_key": {overlays.LABEL_NAMES[label]: colour for label, colour in overlays.LABEL_COLOURS.items()},
+        "region_key": overlays.REGION_COLOURS,
+        "prediction_key": overlays.gradient(overlays.SALIENCY_MAP),
+        "uncertainty_key": overlays.gradient(overlays.UNCERTAINTY_MAP),
+        "top_score": top_score(config.query),
+        "strategy": config.query.strategy,
+    }

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 from tqdm import tqdm
 
-from atal_ray.campaign_folder import MANIFEST, POINTS, CampaignFolder
+from atal_ray.campaign_folder import MANIFEST, POINTS, QUERIES, CampaignFolder
 from atal_ray.config import Config
 from atal_ray.data.images import read_mask
 from atal_ray.data.manifest import records
@@ -18,20 +18,20 @@ ANSWERS = "answers.parquet"
 CHUNK = 1024
 
 
-def annotate(campaign: CampaignFolder, config: Config, round_number: int, questions: Folder, name: str) -> None:
-    """Answer the questions in `questions/name`; writes the points.parquet of the round.
+def annotate(campaign: CampaignFolder, config: Config, round_number: int) -> None:
+    """Answer the questions of the round before; writes the points.parquet of the round.
 
     Raises:
         CampaignError: answers are awaited from people and are not, or not all, there.
         DataError: an answer is not 0, 1 or 255, or an image that the oracle is asked about has no mask.
     """
-    out = campaign.round(round_number)
-    asked = questions.read_table(name)
+    questions, out = campaign.round(round_number - 1), campaign.round(round_number)
+    asked = questions.read_table(QUERIES)
     if config.budget.annotator == "oracle":
         source = "seed" if round_number == 0 else "oracle"
         out.write_tables(POINTS, _oracle(campaign, asked, source), POINT_SCHEMA)
     else:
-        out.write_table(POINTS, _answered(asked, out, f"{questions.uri}/{name}"))
+        out.write_table(POINTS, _answered(asked, out, f"{questions.uri}/{QUERIES}"))
 
 
 def _oracle(campaign: CampaignFolder, asked: pa.Table, source: str) -> Iterator[pa.Table]:

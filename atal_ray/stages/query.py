@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from atal_ray.campaign_folder import ERRORS, MANIFEST, CampaignFolder
+from atal_ray.campaign_folder import ERRORS, MANIFEST, QUERIES, START, CampaignFolder
 from atal_ray.config import Config
 from atal_ray.files import Folder
 from atal_ray.points import QUERY_SCHEMA
@@ -15,22 +15,22 @@ from atal_ray.stages.query_score import ScoreShard
 from atal_ray.stages.shards import run_shards, shard_rows
 
 
-def query(campaign: CampaignFolder, config: Config, round_number: int, out: Folder, name: str) -> None:
-    """Choose the points that a round asks for; writes the table `name`, and errors.parquet for images without them.
+def query(campaign: CampaignFolder, config: Config, round_number: int, out: Folder | None = None) -> None:
+    """Choose the points that a round asks for; writes queries.parquet, and errors.parquet for images without them.
 
-    Round -1 is the start: `budget.start` random points, no network. Otherwise `budget.per_round` points by
+    START asks for `budget.start` random points, without a network. A round asks for `budget.per_round` by
     `query.strategy`. A shard's picks are a file of their own until all are there, so a restart repeats unfinished
     shards alone.
 
     Args:
         campaign: the folder.
         config: the configuration.
-        round_number: the round whose snapshots ask.
-        out: folder of the result.
-        name: file name of the result.
+        round_number: the round whose snapshots ask, or START.
+        out: folder of the result; that of the round if unset.
     """
+    out = out or campaign.round(round_number)
     images = campaign.root.count_rows(MANIFEST)
-    parts, rows = out / f"{name}.parts", shard_rows(images, config.query.shard_size)
+    parts, rows = out / f"{QUERIES}.parts", shard_rows(images, config.query.shard_size)
     finished = set(parts.names())
     pending = [row for row in rows if _picks_name(row["shard"]) not in finished]
     arguments: dict[str, Any] = {"campaign": campaign, "config": config, "round_number": round_number}
@@ -40,15 +40,15 @@ def query(campaign: CampaignFolder, config: Config, round_number: int, out: Fold
         load=partial(load_shard, **arguments),
         actor=ScoreShard,
         arguments={**arguments, "parts": parts},
-        gpu=round_number >= 0 and config.query.strategy != "random",
-        title=f"round {max(round_number, 0)}: {'query' if round_number >= 0 else 'random start'}",
+        gpu=round_number != START and config.query.strategy != "random",
+        title="random start" if round_number == START else f"round {round_number}: query",
         total=images,
     ):
         del row  # its picks are in a file already
     errors = pa.concat_tables([ERROR_SCHEMA.empty_table(), *_parts(parts, rows, "errors")])
     if errors.num_rows:
         out.write_table(ERRORS, errors)
-    out.write_tables(name, _parts(parts, rows, "picks"), QUERY_SCHEMA)
+    out.write_tables(QUERIES, _parts(parts, rows, "picks"), QUERY_SCHEMA)
     parts.delete()
 
 

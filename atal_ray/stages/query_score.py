@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from atal_ray import seeding
-from atal_ray.campaign_folder import CampaignFolder
+from atal_ray.campaign_folder import START, CampaignFolder
 from atal_ray.config import Config
 from atal_ray.files import Folder
 from atal_ray.networks.snapshots import read_snapshots
@@ -30,8 +30,8 @@ class ScoreShard:
         torch.set_num_threads(config.resources.actor_cpus)
         self.config, self.round_number, self.parts = config, round_number, parts
         self.device = torch.device("cuda" if torch.cuda.is_available() and config.resources.gpus == "auto" else "cpu")
-        self.random = round_number < 0 or config.query.strategy == "random"
-        self.k = config.budget.start if round_number < 0 else config.budget.per_round
+        self.random = round_number == START or config.query.strategy == "random"
+        self.k = config.budget.start if round_number == START else config.budget.per_round
         self.snapshots = [] if self.random else read_snapshots(campaign.snapshots(round_number), config, self.device)
 
     def __call__(self, row: Row) -> Row:

@@ -1,0 +1,138 @@
+"""The charts of the report: metrics over clicks, precision and recall, training, and where points lie."""
+
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pyarrow.compute as pc
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import BoundaryNorm, ListedColormap
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from atal_ray.config import TrainConfig
+from atal_ray.report.figure import PALETTE, SHADES, chart, legend_below, visible
+from atal_ray.report.numbers import MEMBERS, Numbers, Round
+from atal_ray.report.tables import MEASURES
+from atal_ray.training.schedule import learning_rate
+
+_STROKES = dict(zip(MEMBERS, ("-", "--"), strict=True))
+_MOST_BINS, _POINTS_A_BIN = 24, 3
+
+
+def metric_curves(numbers: Numbers) -> str:
+    """Every measure on every test set over the points an image."""
+    clicks = [numbers.clicks(found.number) for found in numbers.rounds]
+
+    def draw(figure: Figure) -> None:
+        panels: Any = figure.subplots(1, len(MEASURES))
+        for axes, measure in zip(panels, MEASURES, strict=True):
+            for index, name in enumerate(numbers.test_sets):
+                for member in MEMBERS:
+                    values = [measure.of(found.metrics[name][member]) for found in numbers.rounds]
+                    label = visible(f"{name}, {member}")
+                    axes.plot(clicks, values, _STROKES[member], marker="o", color=PALETTE[index % len(PALETTE)], label=label)
+            better = "higher" if measure.higher_is_better else "lower"
+            axes.set(title=f"{measure.name} ({better} is better)", xlabel="points an image")
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        legend_below(figure, panels[0])
+
+    rows = (2 * len(numbers.test_sets) + 5) // 6  # of the legend
+    return chart(draw, height=2.8 + 0.2 * rows)
+
+
+def pr_curves(numbers: Numbers) -> str:
+    """Precision over recall on every test set, last round."""
+    names = numbers.test_sets
+    columns = min(len(names), 3)
+    rows = (len(names) + columns - 1) // columns
+
+    def draw(figure: Figure) -> None:
+        panels: Any = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
+        for axes, name in zip(panels.flat, names, strict=False):
+            for member, color in zip(MEMBERS, PALETTE, strict=False):
+                found = numbers.rounds[-1].metrics[name][member]
+                axes.plot(found.recall, found.precision, _STROKES[member], color=color, label=member)
+            axes.set(title=name, xlabel="recall", ylabel="precision", xlim=(0, 1.01), ylim=(0, 1.01))
+            axes.legend(loc="lower left")
+        for axes in panels.flat[len(names) :]:
+            axes.set_axis_off()
+
+    return chart(draw, width=3.2 * columns, height=2.9 * rows)
+
+
+def training_curves(numbers: Numbers, plan: TrainConfig) -> str:
+    """Learning rate of the last round; loss and delta (Eq. 7) of every round."""
+
+    def draw(figure: Figure) -> None:
+        panels: Any = figure.subplots(1, 3)
+        _draw_rate(panels[0], numbers.rounds[-1], numbers.manifest.num_rows, plan)
+        shades = matplotlib.colormaps[SHADES](np.linspace(0.9, 0.1, len(numbers.rounds)))
+        for found, color in zip(numbers.rounds, shades, strict=True):
+            panels[1].plot([entry["epoch"] + 1 for entry in found.epochs], [entry["loss"] for entry in found.epochs], color=color)
+            deltas = [entry["delta"] for entry in found.epochs if "delta" in entry]
+            panels[2].plot(range(1, len(deltas) + 1), deltas, marker="o", color=color)
+        panels[1].set(title="training loss", xlabel="epoch")
+        panels[2].set(title="delta between snapshots (Eq. 7)", xlabel="snapshot", ylim=(0, None))
+        for axes in panels[1:]:
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        if len(numbers.rounds) > 1:
+            _round_bar(figure, panels[2], shades)
+
+    return chart(draw)
+
+
+def _draw_rate(axes: Axes, found: Round, images: int, plan: TrainConfig) -> None:
+    """The rate that Eq. 8 (or the triangle) gives in each iteration, and what the training logged."""
+    per_epoch = -(-images // plan.batch_size)
+    iterations = np.arange(1, per_epoch * plan.epochs + 1)
+    rates = [learning_rate(plan.schedule, int(i), per_epoch, plan.epochs, plan.cycles, plan.lr_max, plan.lr_min) for i in iterations]
+    axes.plot(iterations, rates, color=PALETTE[0], label="schedule")
+    first = np.array([entry["epoch"] for entry in found.epochs]) * per_epoch + 1
+    for x, key, label in ((first, "lr_first", "logged"), (first + per_epoch - 1, "lr_last", None)):
+        axes.plot(x, [entry[key] for entry in found.epochs], ".", color=PALETTE[1], markersize=4, label=label)
+    axes.set(title=f"learning rate of the head, round {found.number}", xlabel="iteration", ylim=(0, 1.25 * plan.lr_max))
+    axes.legend(loc="upper center", ncols=2)
+
+
+def _round_bar(figure: Figure, axes: Axes, shades: NDArray[np.float64]) -> None:
+    """The key to the colours that stand for rounds."""
+    rounds = len(shades)
+    scale = ScalarMappable(BoundaryNorm(np.arange(rounds + 1) - 0.5, rounds), ListedColormap(shades))
+    bar = figure.colorbar(scale, ax=axes, label="round", ticks=range(0, rounds, -(-rounds // 10)))
+    bar.outline.set_visible(False)
+
+
+def positions_chart(numbers: Numbers) -> str:
+    """Where in the image points lie: the random start, and what was asked."""
+    parts = [("random start", numbers.rounds[0]), *(("asked", found) for found in numbers.rounds[1:])]
+    found = {name: np.concatenate([relative_positions(numbers, part) for of, part in parts if of == name]) for name, _ in parts}
+    densities = {name: density(xy) for name, xy in found.items()}
+    top = max(float(values.max()) for values in densities.values())
+
+    def draw(figure: Figure) -> None:
+        panels: Any = figure.subplots(1, len(found), squeeze=False)
+        for axes, (name, values) in zip(panels.flat, densities.items(), strict=True):
+            picture = axes.imshow(values, cmap=SHADES, vmin=0, vmax=top, extent=(0, 1, 1, 0), interpolation="nearest")
+            axes.set(title=f"{name}: {len(found[name]):,} points", xlabel="x / width", ylabel="y / height")
+            axes.grid(False)
+        bar = figure.colorbar(picture, ax=panels, label="density, 1 where points are spread evenly")
+        bar.outline.set_visible(False)
+
+    return chart(draw, width=3.6 * len(found) + 0.8, height=3.4)
+
+
+def relative_positions(numbers: Numbers, found: Round) -> NDArray[np.float64]:
+    """The points of a round as x / width and y / height, [N, 2] in (0, 1)."""
+    row = pc.index_in(found.points["image_id"], numbers.manifest["image_id"].combine_chunks())
+    sides = [numbers.manifest[side].take(row).to_numpy() for side in ("width", "height")]
+    return np.stack([(found.points[axis].to_numpy() + 0.5) / side for axis, side in zip("xy", sides, strict=True)], axis=1)
+
+
+def density(xy: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Points in each cell of a square histogram over those of an even spread, [row, column]; fewer cells for fewer points."""
+    bins = int(np.clip(np.sqrt(len(xy) / _POINTS_A_BIN), 2, _MOST_BINS))
+    counts, _, _ = np.histogram2d(xy[:, 1], xy[:, 0], bins=bins, range=((0, 1), (0, 1)))
+    return np.asarray(counts * bins**2 / max(len(xy), 1))

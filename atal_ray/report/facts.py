@@ -1,0 +1,88 @@
+"""The head of the report: what was run, with what, and what a reader must know before the numbers."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Literal
+
+from atal_ray.config import Config
+from atal_ray.report.numbers import Numbers
+
+
+@dataclass(frozen=True)
+class Notice:
+    """A sentence above everything else."""
+
+    level: Literal["warning", "note"]
+    text: str
+
+
+def facts(config: Config, numbers: Numbers) -> dict[str, str]:
+    """Name and value of each key fact."""
+    plan, query = config.train, config.query
+    images, done = numbers.manifest.num_rows, len(numbers.rounds)
+    points = f"{numbers.clicks(done - 1):.4g} of {config.budget.total}" if config.regions.labels != "dense" and done else "none"
+    return {
+        "Images": f"{images:,}",
+        "Rounds": f"{done} of {config.rounds}",
+        "Points an image": points,
+        "Test sets": ", ".join(numbers.test_sets) or "none",
+        "Labels": f"{config.regions.labels}, from {config.budget.annotator}",
+        "Network": config.network.name,
+        "Training": f"L = {plan.cycles} cycles, {plan.epochs} epochs a round, batches of {plan.batch_size}, {plan.schedule}",
+        "Query": f"{query.strategy}, K = {query.top_percent:g} %, {query.score}, {query.cover} by {query.cover_space}, {plan.size} px",
+        "Seed": str(config.seed),
+        "Written": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        "Versions": ", ".join(f"{name} {version(package)}" for name, package in _PACKAGES.items()),
+    }
+
+
+_PACKAGES = {"atal_ray": "atal-ray", "torch": "torch", "ray": "ray"}
+
+
+def notices(config: Config, numbers: Numbers) -> list[Notice]:
+    """What makes this campaign differ from the method on whole data, gravest first."""
+    return [
+        *_label_notices(config),
+        *_progress_notices(config, numbers),
+        *_data_notices(config, numbers),
+    ]
+
+
+def _label_notices(config: Config) -> list[Notice]:
+    found = []
+    if config.regions.labels == "oracle_mask":
+        text = "Labels leak from the true mask: every clicked superpixel takes its labels from the mask, which tells more than a click."
+        found.append(Notice("warning", f"{text} Do not compare these numbers with those of point labels."))
+    if config.regions.labels == "dense":
+        text = "Trained on full masks (labels: dense): this is the fully supervised reference, not a result of points."
+        found.append(Notice("warning", text))
+    if config.regions.labels == "none":
+        found.append(Notice("note", "A click labels its pixel alone (labels: none); superpixels are not used."))
+    if config.budget.annotator == "answers" and config.regions.labels != "dense":
+        found.append(Notice("note", "Points were answered from tables of answers, not read from masks."))
+    if config.query.strategy != "atal" and config.regions.labels != "dense":
+        found.append(Notice("note", f"Points were chosen by the baseline strategy '{config.query.strategy}', not by the paper's."))
+    return found
+
+
+def _progress_notices(config: Config, numbers: Numbers) -> list[Notice]:
+    done = len(numbers.rounds)
+    if done == config.rounds:
+        return []
+    what = f"{done} of {config.rounds} rounds are" if done != 1 else f"1 of {config.rounds} rounds is"
+    return [Notice("warning", f"Unfinished: {what} committed, and the report holds nothing else. Run the same command again to go on.")]
+
+
+def _data_notices(config: Config, numbers: Numbers) -> list[Notice]:
+    found = []
+    if not config.data.train:
+        found.append(Notice("note", "Drawn images: without data.train the campaign labels a small synthetic set; its numbers mean little."))
+    if config.data.limit or config.data.test_limit or config.data.subset:
+        found.append(Notice("note", "A part of the data: data.limit, data.test-limit or data.subset left images out."))
+    if config.network.weights == "random" and config.network.name != "f3net-small":
+        found.append(Notice("note", "The backbone started from random weights, not from ImageNet."))
+    failed = len(numbers.all_failures())
+    if failed:
+        found.append(Notice("note", f"{failed} error{'s' * (failed > 1)} on the way, listed under Errors."))
+    return found

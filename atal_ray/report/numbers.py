@@ -1,0 +1,110 @@
+"""What the committed rounds of a campaign left behind, read once for the whole report."""
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from atal_ray.campaign_folder import ERRORS, MANIFEST, METRICS, POINTS, QUERIES, TRAINING, CampaignFolder
+from atal_ray.config import Config
+from atal_ray.files import Folder
+from atal_ray.metrics.accumulator import Metrics
+from atal_ray.points import POINT_SCHEMA, concat
+
+MEMBERS = ("ensemble", "last")
+"""Whose metrics there are: the mean of the snapshots, and the last snapshot alone."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One image that a stage could not use as it should."""
+
+    when: str
+    stage: str
+    image_id: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Round:
+    """One committed round."""
+
+    number: int
+    points: pa.Table
+    """The points that this round added."""
+    regions: Counter[str]
+    """How many of the questions behind them lay in SR, PIR and PSR; empty where no network asked."""
+    epochs: list[dict[str, float]]
+    """The training log: epoch, loss, lr_first, lr_last and, where a snapshot was kept, delta."""
+    metrics: dict[str, dict[str, Metrics]]
+    """Test set -> ensemble or last -> metrics."""
+    failures: tuple[Failure, ...]
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """All committed rounds of a campaign."""
+
+    manifest: pa.Table
+    rounds: tuple[Round, ...]
+    failures: tuple[Failure, ...]
+    """Those before the first round."""
+
+    @property
+    def points(self) -> pa.Table:
+        """The points of all rounds."""
+        return concat(found.points for found in self.rounds)
+
+    @property
+    def test_sets(self) -> list[str]:
+        """Names of the test sets that were evaluated, sorted."""
+        return sorted({name for found in self.rounds for name in found.metrics})
+
+    def clicks(self, number: int) -> float:
+        """Mean labelled points of an image up to a round."""
+        return float(sum(found.points.num_rows for found in self.rounds[: number + 1]) / self.manifest.num_rows)
+
+    def all_failures(self) -> list[Failure]:
+        """Failures of the preparation and of every round, in order."""
+        return [*self.failures, *(failure for found in self.rounds for failure in found.failures)]
+
+
+def read_numbers(campaign: CampaignFolder, config: Config) -> Numbers:
+    """Read the rounds from 0 up to the first that is not committed.
+
+    Raises:
+        CampaignError: a file of a committed round was changed or lost.
+    """
+    rounds: list[Round] = []
+    while len(rounds) < config.rounds and campaign.is_committed(len(rounds)):
+        rounds.append(_read_round(campaign, len(rounds)))
+    return Numbers(campaign.root.read_table(MANIFEST), tuple(rounds), tuple(_failures(campaign.root, "start")))
+
+
+def _read_round(campaign: CampaignFolder, number: int) -> Round:
+    folder, when = campaign.round(number), f"round {number}"
+    metrics: dict[str, Any] = folder.read_json(METRICS)
+    failed = [
+        Failure(when, f"evaluation on {name}", image_id, reason)
+        for name, of_set in metrics.items()
+        for image_id, reason in of_set.get("errors", [])
+    ]
+    return Round(
+        number,
+        folder.read_table(POINTS) if folder.exists(POINTS) else POINT_SCHEMA.empty_table(),
+        _regions(campaign.round(number - 1)) if number else Counter(),
+        folder.read_json(TRAINING)["epochs"],
+        {name: {member: Metrics.from_json(of_set[member]) for member in MEMBERS} for name, of_set in metrics.items()},
+        (*_failures(folder, when), *failed),
+    )
+
+
+def _regions(asking: Folder) -> Counter[str]:
+    return Counter(region for region in asking.read_table(QUERIES)["region"].to_pylist() if region != "random")
+
+
+def _failures(folder: Folder, when: str) -> list[Failure]:
+    if not folder.exists(ERRORS):
+        return []
+    return [Failure(when, row["stage"], row["image_id"], row["reason"]) for row in folder.read_table(ERRORS).to_pylist()]

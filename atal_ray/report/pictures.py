@@ -1,0 +1,132 @@
+"""The pictures of one image: what each shows, and the sentence under it."""
+
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from atal_ray.config import QueryConfig
+from atal_ray.points import UNSURE
+from atal_ray.regions.labels import Mode, region_labels
+from atal_ray.report import overlays
+from atal_ray.report.overlays import LABEL_COLOURS, LABEL_NAMES, SALIENCY_MAP, UNCERTAINTY_MAP, fit
+from atal_ray.uncertainty.margin import REGION_NAMES, difference, region_kind
+
+
+class Maps(NamedTuple):
+    """Ensemble saliency maps [S, S] of an image."""
+
+    clean: NDArray[np.float32]
+    attacked: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One image with everything that is known of it."""
+
+    image_id: str
+    image: NDArray[np.uint8]
+    mask: NDArray[np.bool_] | None
+    superpixels: NDArray[np.int32] | None
+    points: list[dict[str, Any]]
+    """Rows of POINT_SCHEMA in the order of asking."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width of the image in pixels."""
+        return self.image.shape[0], self.image.shape[1]
+
+    @property
+    def xy(self) -> NDArray[np.int32]:
+        """Column and row of the points, [N, 2]."""
+        return np.array([(point["x"], point["y"]) for point in self.points], np.int32).reshape(-1, 2)
+
+    @property
+    def labels(self) -> NDArray[np.uint8]:
+        """Labels of the points, [N]."""
+        return np.array([point["label"] for point in self.points], np.uint8)
+
+
+@dataclass(frozen=True)
+class Dot:
+    """A point on a picture, in the picture's pixels."""
+
+    x: float
+    y: float
+    colour: str
+    text: str
+    title: str
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture: an optional layer, on the photograph or alone, and points on top."""
+
+    caption: str
+    layer: str = ""
+    on_photo: bool = False
+    dots: tuple[Dot, ...] = field(default=())
+
+
+def top_score(config: QueryConfig) -> int:
+    """The largest score that `difference` can give."""
+    return 2 if config.score == "flip-margin" else 1
+
+
+def map_pictures(scene: Scene, maps: Maps | None, config: QueryConfig) -> list[Picture]:
+    """The image, its mask where there is one, and what the snapshots make of it where there are maps."""
+    shape = fit(*scene.shape)
+    pictures = [Picture("Image", on_photo=True)]
+    if scene.mask is not None:
+        pictures.append(Picture("True mask", overlays.mask(scene.mask.astype(np.uint8), shape)))
+    if maps is None:
+        return pictures
+    kinds = region_kind(*maps, config.near_boundary)
+    shares = ", ".join(f"{name} {100 * np.mean(kinds == kind):.1f} %" for kind, name in enumerate(REGION_NAMES))
+    clean, score = difference(*maps, "margin"), difference(*maps, config.score)
+    return [
+        *pictures,
+        Picture("Ensemble prediction", overlays.heat(maps.clean, shape, 1, SALIENCY_MAP)),
+        Picture("Clean uncertainty, 1 - BvSB", overlays.heat(clean, shape, 1, UNCERTAINTY_MAP)),
+        Picture(f"Score of the query ({config.score})", overlays.heat(score, shape, top_score(config), UNCERTAINTY_MAP)),
+        Picture(f"Regions: {shares}", overlays.regions(kinds, shape)),
+    ]
+
+
+def point_pictures(scene: Scene, mode: Mode) -> list[Picture]:
+    """The superpixels, the pixels that the points label, and the points themselves, as far as the mode has them."""
+    shape = fit(*scene.shape)
+    pictures = []
+    if scene.superpixels is not None:
+        count = len(np.unique(scene.superpixels))
+        pictures.append(Picture(f"{count} superpixels", overlays.boundaries(scene.superpixels, shape), on_photo=True))
+    if mode != "none":  # single pixels would be lost in the picture: the points show them
+        mask = scene.mask if mode in ("oracle_mask", "dense") else None
+        values = region_labels(scene.superpixels, scene.xy, scene.labels, scene.shape, mode, mask)
+        pictures.append(Picture(_coverage(scene, values), overlays.labels(values, shape), on_photo=True))
+    if scene.points:
+        pictures.append(Picture(f"{len(scene.points)} points, each with its round", on_photo=True, dots=_dots(scene)))
+    return pictures
+
+
+def _coverage(scene: Scene, values: NDArray[np.uint8]) -> str:
+    known = values != UNSURE
+    text = f"Region labels: {100 * known.mean():.1f} % of the pixels"
+    if scene.mask is None or not known.any():
+        return text
+    return f"{text}, {100 * np.mean(values[known] == scene.mask[known]):.1f} % of them as in the mask"
+
+
+def _dots(scene: Scene) -> tuple[Dot, ...]:
+    scale = fit(*scene.shape)[1] / scene.shape[1]
+    return tuple(
+        Dot(
+            round((point["x"] + 0.5) * scale, 1),
+            round((point["y"] + 0.5) * scale, 1),
+            LABEL_COLOURS[point["label"]],
+            str(point["round"]),
+            f"round {point['round']}: {LABEL_NAMES[point['label']]} at x {point['x']}, y {point['y']}, score {point['score']:.3g}",
+        )
+        for point in scene.points
+    )

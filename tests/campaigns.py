@@ -1,0 +1,59 @@
+"""Small campaigns for tests: seconds of work, the real stages."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from atal_ray.campaign_folder import COMMITTED, METRICS, POINTS, QUERIES, CampaignFolder
+from atal_ray.config import BudgetConfig, Config, DataConfig, NetworkConfig, QueryConfig, ResourceConfig, TrainConfig
+from atal_ray.data.images import read_mask
+from atal_ray.data.manifest import records
+from atal_ray.files import Folder
+from atal_ray.points import check_points
+
+
+def tiny_config(train: Path, tests: tuple[Path, ...] = (), **changes: Any) -> Config:
+    """Two rounds of 2 + 2 points at 64 px with the small network, two snapshots of one epoch each."""
+    config = Config(
+        data=DataConfig(train=str(train), tests=tuple(map(str, tests))),
+        network=NetworkConfig(name="f3net-small"),
+        train=TrainConfig(size=64, scales=(64,), epochs=2, cycles=2, batch_size=4),
+        query=QueryConfig(shard_size=3, batch_size=2),
+        budget=BudgetConfig(total=4),
+        resources=ResourceConfig(object_store_mib=200),
+    )
+    return dataclasses.replace(config, **changes)
+
+
+def open_campaign(folder: Path) -> CampaignFolder:
+    return CampaignFolder(Folder(str(folder)))
+
+
+def all_points(campaign: CampaignFolder, rounds: int) -> list[list[dict[str, Any]]]:
+    """The rows of each round's points.parquet, in the order of the file."""
+    return [campaign.round(number).read_table(POINTS).to_pylist() for number in range(rounds)]
+
+
+def assert_points_are_true(campaign: CampaignFolder, rounds: int, per_image: int) -> None:
+    """Every point lies in its image, no pixel twice, its label is the mask's, and every image has its budget."""
+    rows = records(campaign.root.read_table("manifest.parquet"))
+    points = campaign.points(rounds - 1)
+    check_points(points, {row.image_id: row.height for row in rows}, {row.image_id: row.width for row in rows})
+    counts = pa.Table.from_pylist(points.to_pylist()).group_by("image_id").aggregate([("x", "count")]).to_pylist()
+    assert {row["image_id"]: row["x_count"] for row in counts} == {row.image_id: per_image for row in rows}
+    masks = {row.image_id: read_mask(str(row.mask)) for row in rows}
+    for point in points.to_pylist():
+        assert point["label"] == masks[point["image_id"]][point["y"], point["x"]], point
+
+
+def assert_finished(campaign: CampaignFolder, rounds: int) -> None:
+    """Every round is committed with its files, and the report is there."""
+    for number in range(rounds):
+        assert campaign.is_committed(number)
+        names = campaign.round(number).names()
+        wanted = {POINTS, METRICS, COMMITTED, "snapshots"} | ({QUERIES} if number + 1 < rounds else set())
+        assert wanted <= set(names)
+        assert not any(name.endswith(".parts") or name == "train" for name in names)
+    assert campaign.root.exists("report.html")

@@ -1,0 +1,140 @@
+import io
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+
+from atal_ray import networks
+from atal_ray.campaign_folder import ERRORS, MANIFEST, METRICS, POINTS, QUERIES, SEED, TRAINING, CampaignFolder
+from atal_ray.config import AttackConfig, BudgetConfig, Config, DataConfig, NetworkConfig, QueryConfig, RegionConfig, TrainConfig
+from atal_ray.data.manifest import build_manifest
+from atal_ray.data.synth import write_dataset
+from atal_ray.files import Folder
+from atal_ray.metrics.accumulator import Accumulator
+from atal_ray.points import POINT_SCHEMA, QUERY_SCHEMA, SOURCES
+from atal_ray.training.schedule import learning_rate, snapshot_epochs
+
+ERROR_SCHEMA = pa.schema([(name, pa.string()) for name in ("stage", "image_id", "reason")])
+REGIONS = ("PSR", "SR", "PSR", "PIR")
+
+CONFIG = Config(
+    data=DataConfig(train="images"),
+    network=NetworkConfig(name="f3net-small"),
+    train=TrainConfig(size=32, scales=(32,), epochs=4, cycles=2, batch_size=2),
+    attack=AttackConfig(steps=1),
+    query=QueryConfig(top_percent=10),
+    regions=RegionConfig(superpixels=40),
+    budget=BudgetConfig(start=2, per_round=1, total=3),
+)
+
+Make = Callable[..., tuple[CampaignFolder, Config]]
+
+
+@pytest.fixture(scope="session")
+def weights() -> list[bytes]:
+    """Two random snapshots."""
+    snapshots = []
+    for seed in range(2):
+        torch.manual_seed(seed)
+        buffer = io.BytesIO()
+        torch.save(networks.build(CONFIG.network, load_weights=False).state_dict(), buffer)
+        snapshots.append(buffer.getvalue())
+    return snapshots
+
+
+@pytest.fixture
+def make(tmp_path: Path, weights: list[bytes]) -> Make:
+    """Write a campaign of four images as its stages would have left it."""
+
+    def write(
+        rounds: int = 2, tests: tuple[str, ...] = ("easy",), labels: str = "propagate", rename: str = "", config: Config = CONFIG
+    ) -> tuple[CampaignFolder, Config]:
+        config = replace(config, regions=replace(config.regions, labels=labels))
+        images = write_dataset(tmp_path / "images", count=4, size=(40, 64))
+        if rename:
+            (images / "images/scene-0002.jpg").rename(images / "images" / f"{rename}.jpg")
+            (images / "masks/scene-0002.png").rename(images / "masks" / f"{rename}.png")
+        campaign = CampaignFolder(Folder(str(tmp_path / "campaign")))
+        table = build_manifest(images).table
+        campaign.root.write_table(MANIFEST, table)
+        if labels != "dense":
+            campaign.root.write_table(SEED, questions(table, 0))
+        for number in range(rounds):
+            write_round(campaign, config, number, tests, weights)
+        return campaign, config
+
+    return write
+
+
+def write_round(campaign: CampaignFolder, config: Config, number: int, tests: tuple[str, ...], weights: list[bytes]) -> None:
+    folder, table = campaign.round(number), campaign.root.read_table(MANIFEST)
+    if config.regions.labels != "dense":
+        folder.write_table(POINTS, answers(table, number))
+    for index, data in enumerate(weights, 1):
+        campaign.snapshots(number).write_bytes(f"{index}.pt", data)
+    folder.write_json(TRAINING, {"epochs": log(config.train, number)})
+    folder.write_json(METRICS, {name: metrics(number, seed) for seed, name in enumerate(tests)})
+    if number + 1 < config.rounds:
+        folder.write_table(QUERIES, questions(table, number + 1))
+        rows = [{"stage": "query", "image_id": "scene-0001", "reason": "only 0 of 1 points asked"}]
+        folder.write_table(ERRORS, pa.Table.from_pylist(rows, ERROR_SCHEMA))
+    campaign.commit(number)
+
+
+def rows_of(table: pa.Table, number: int) -> list[dict[str, object]]:
+    """Two points an image in round 0, one later; labels 1, 0, 0, 255 and so on."""
+    return [
+        {
+            "image_id": row["image_id"],
+            "x": 5 + 9 * order + 13 * number,
+            "y": 4 + 7 * order + 9 * number,
+            "round": number,
+            "order": order,
+            "score": 0.25 * number,
+            "superpixel": 3,
+            "label": (1, 0, 0, 255)[(index + order) % 4],
+            "region": REGIONS[index % 4] if number else "random",
+            "source": SOURCES[min(number, 1)],
+        }
+        for index, row in enumerate(table.to_pylist())
+        for order in range(2 if number == 0 else 1)
+    ]
+
+
+def questions(table: pa.Table, number: int) -> pa.Table:
+    return pa.Table.from_pylist(rows_of(table, number), QUERY_SCHEMA)
+
+
+def answers(table: pa.Table, number: int) -> pa.Table:
+    return pa.Table.from_pylist(rows_of(table, number), POINT_SCHEMA)
+
+
+def log(plan: TrainConfig, number: int) -> list[dict[str, float]]:
+    entries: list[dict[str, float]] = []
+    for epoch in range(plan.epochs):
+        first, last = (
+            learning_rate(plan.schedule, i, 2, plan.epochs, plan.cycles, plan.lr_max, plan.lr_min) for i in (2 * epoch + 1, 2 * epoch + 2)
+        )
+        entries.append({"epoch": epoch, "loss": 1 / (epoch + number + 1), "lr_first": first, "lr_last": last})
+        if epoch in snapshot_epochs(plan.epochs, plan.cycles):
+            entries[-1]["delta"] = 0.1 / (epoch + 1)
+    return entries
+
+
+def metrics(number: int, seed: int) -> dict[str, object]:
+    """Scores of noisy masks, cleaner from round to round."""
+    random = np.random.default_rng((number, seed))
+    result: dict[str, object] = {"errors": [["lost", "lost.jpg cannot be decoded"]] if number == 1 else []}
+    for member in ("ensemble", "last"):
+        sums = Accumulator()
+        for _ in range(3):
+            mask = np.zeros((20, 24), bool)
+            mask[5:15, 6:18] = True
+            noisy = 200 * mask + random.integers(0, 160 - 60 * number, mask.shape)
+            sums.add(np.minimum(noisy, 255).astype(np.uint8), mask)
+        result[member] = sums.summary().to_json()
+    return result

@@ -1,0 +1,172 @@
+import io
+from base64 import b64decode
+from collections.abc import Callable
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from PIL import Image
+
+from atal_ray.campaign_folder import METRICS, CampaignFolder
+from atal_ray.config import Config, DataConfig
+from atal_ray.errors import CampaignError
+from atal_ray.report.page import write_report
+
+Make = Callable[..., tuple[CampaignFolder, Config]]
+SECTIONS = ["summary", "curves", "precision-recall", "training", "positions", "images", "errors", "configuration"]
+VOID = {"meta", "img", "br", "link", "circle", "image", "use"}
+
+
+class Page(HTMLParser):
+    """The tags, attributes and text of a page whose tags must be balanced."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(html)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] != "style":
+            self.text += data
+
+    def count(self, tag: str) -> int:
+        return sum(name == tag for name, _ in self.tags)
+
+    def values(self, *attributes: str) -> list[str]:
+        return [str(of[name]) for _, of in self.tags for name in attributes if name in of]
+
+
+def report(campaign: CampaignFolder, config: Config) -> Page:
+    write_report(campaign, config)
+    return Page(campaign.root.read_bytes("report.html").decode())
+
+
+def test_a_finished_campaign(make: Make) -> None:
+    campaign, config = make(tests=("easy", "$odd", "_other"))
+    page = report(campaign, config)
+    assert [of["id"] for tag, of in page.tags if tag == "section"] == SECTIONS
+    assert [of["href"] for tag, of in page.tags if tag == "a"] == [f"#{name}" for name in SECTIONS]
+    assert page.count("img") == 4  # the four charts
+    assert page.count("figure") == 4 * 9
+    assert "Unfinished" not in page.text
+    for name in ("easy", "$odd", "_other"):
+        assert f"{name} (3 images)" in page.text
+        metrics = campaign.round(1).read_json(METRICS)[name]
+        for member in ("ensemble", "last"):
+            for field in ("max_f", "mae", "s_measure"):
+                assert f"{metrics[member][field]:.4f}" in page.text
+    assert "lost.jpg cannot be decoded" in page.text
+    assert "only 0 of 1 points asked" in page.text
+    assert "top_percent: 10" in page.text
+
+
+def test_needs_nothing_but_itself(make: Make) -> None:
+    page = report(*make())
+    addresses = page.values("src", "href", "xlink:href", "srcset", "data", "poster", "action")
+    assert all(address.startswith(("data:", "#")) for address in addresses)
+    assert {tag for tag, _ in page.tags}.isdisjoint({"script", "link", "iframe", "object", "embed"})
+    anchors = set(page.values("id"))
+    assert {address[1:] for address in addresses if address.startswith("#")} <= anchors
+    pictures = [address.removeprefix("data:").split(";base64,") for address in addresses if address.startswith("data:")]
+    for kind, data in pictures:
+        if kind == "image/png":
+            Image.open(io.BytesIO(b64decode(data))).verify()
+        else:
+            assert ElementTree.fromstring(b64decode(data)).tag.endswith("svg")
+    assert {kind for kind, _ in pictures} == {"image/png", "image/svg+xml"}
+
+
+def test_names_are_escaped(make: Make) -> None:
+    evil = "<script>alert(1)<b onclick='x'>\""
+    campaign, config = make(rename=evil, tests=("<img src=x>",))
+    page = report(campaign, config)
+    assert page.count("script") == 0
+    assert page.count("b") == 0
+    assert "x" not in page.values("src", "onclick")
+    assert evil in page.text
+    assert "<img src=x> (3 images)" in page.text
+
+
+def test_an_unfinished_campaign_shows_what_is_committed(make: Make) -> None:
+    campaign, config = make(rounds=1)
+    page = report(campaign, config)
+    assert "Unfinished: 1 of 2 rounds is committed" in page.text
+    assert page.count("figure") == 4 * 9
+    assert "2 of 3" in page.text  # points an image
+
+
+def test_a_campaign_without_a_round(make: Make) -> None:
+    page = report(*make(rounds=0))
+    assert "Unfinished: 0 of 2 rounds are committed" in page.text
+    assert "No round is committed yet" in page.text
+    assert page.count("img") == 0
+    assert page.count("figure") == 4 * 3  # image, mask and superpixels
+
+
+def test_full_masks_have_no_points(make: Make) -> None:
+    page = report(*make(rounds=1, labels="dense"))
+    assert "fully supervised" in page.text
+    assert "there are no points" in page.text
+    assert "Unfinished" not in page.text
+    assert "Region labels: 100.0 % of the pixels, 100.0 % of them as in the mask" in page.text
+
+
+def test_no_test_set(make: Make) -> None:
+    page = report(*make(tests=()))
+    assert "No test set was given" in page.text
+    assert page.count("img") == 2  # training and positions
+
+
+def test_points_alone(make: Make) -> None:
+    page = report(*make(labels="none"))
+    assert page.count("figure") == 4 * 7  # no superpixels, no region labels
+
+
+def test_an_image_that_cannot_be_read_is_named(make: Make, tmp_path: Path) -> None:
+    campaign, config = make()
+    (tmp_path / "images/images/scene-0001.jpg").write_bytes(b"no picture")
+    Image.new("RGB", (9, 9)).save(tmp_path / "images/images/scene-0003.jpg")
+    page = report(campaign, config)
+    assert "scene-0001.jpg cannot be decoded" in page.text
+    assert "scene-0003.jpg is 9x9 px now" in page.text
+    assert page.count("figure") == 2 * 9
+
+
+def test_snapshots_that_cannot_be_read_are_named(make: Make) -> None:
+    campaign, config = make()
+    campaign.snapshots(1).write_bytes("2.pt", b"no weights")
+    page = report(campaign, config)
+    assert "The maps cannot be made: " in page.text
+    assert page.count("figure") == 4 * 5  # image, mask, superpixels, region labels and points
+
+
+def test_a_changed_round_is_refused(make: Make) -> None:
+    campaign, config = make()
+    campaign.round(0).write_json(METRICS, {})
+    with pytest.raises(CampaignError, match=r"metrics\.json was changed"):
+        write_report(campaign, config)
+
+
+def test_an_oracle_leak_is_the_first_thing_said(make: Make) -> None:
+    campaign, config = make(labels="oracle_mask")
+    page = report(campaign, replace(config, data=DataConfig(train="images", limit=4)))
+    warnings = [of for tag, of in page.tags if tag == "p" and of.get("class") == "notice warning"]
+    assert len(warnings) == 1
+    assert page.text.index("Labels leak from the true mask") < page.text.index("A part of the data") < page.text.index("Summary")

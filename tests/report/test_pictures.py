@@ -1,0 +1,69 @@
+import numpy as np
+import pytest
+
+from atal_ray.config import QueryConfig
+from atal_ray.report.overlays import LABEL_COLOURS
+from atal_ray.report.pictures import Maps, Scene, map_pictures, point_pictures, top_score
+
+
+def point(x: int, y: int, label: int, number: int) -> dict[str, object]:
+    return {"x": x, "y": y, "label": label, "round": number, "score": 0.5}
+
+
+@pytest.fixture
+def scene() -> Scene:
+    """A scene of 4x8 pixels: superpixels are columns in pairs, the left half is salient."""
+    columns = np.arange(8)
+    superpixels = np.tile(columns // 2, (4, 1)).astype(np.int32)
+    mask = np.tile(columns < 3, (4, 1))
+    points = [point(0, 1, 1, 0), point(3, 3, 1, 0), point(7, 0, 0, 1), point(4, 2, 255, 1)]
+    return Scene("a", np.zeros((4, 8, 3), np.uint8), mask, superpixels, points)
+
+
+def captions(scene: Scene, mode: str) -> list[str]:
+    return [picture.caption for picture in point_pictures(scene, mode)]
+
+
+def test_region_labels_are_measured_against_the_mask(scene: Scene) -> None:
+    # three of four superpixels are labelled; of the second one, half is wrong
+    text = "Region labels: 75.0 % of the pixels, 83.3 % of them as in the mask"
+    assert captions(scene, "propagate") == ["4 superpixels", text, "4 points, each with its round"]
+    assert captions(scene, "oracle_mask")[1].endswith("75.0 % of the pixels, 95.8 % of them as in the mask")  # one click is wrong
+
+
+def test_without_a_mask_or_regions(scene: Scene) -> None:
+    bare = Scene("a", scene.image, None, scene.superpixels, scene.points)
+    assert captions(bare, "propagate")[1] == "Region labels: 75.0 % of the pixels"
+    assert captions(Scene("a", scene.image, scene.mask, None, scene.points), "none") == ["4 points, each with its round"]
+    assert captions(Scene("a", scene.image, scene.mask, scene.superpixels, []), "propagate") == [
+        "4 superpixels",
+        "Region labels: 0.0 % of the pixels",
+    ]
+
+
+def test_dots_lie_on_the_centres_of_their_pixels(scene: Scene) -> None:
+    dots = point_pictures(scene, "propagate")[-1].dots
+    assert [(dot.x, dot.y) for dot in dots] == [(30, 90), (210, 210), (450, 30), (270, 150)]  # 60 pixels for one
+    assert [dot.colour for dot in dots] == [LABEL_COLOURS[label] for label in (1, 1, 0, 255)]
+    assert [dot.text for dot in dots] == ["0", "0", "1", "1"]
+    assert dots[2].title == "round 1: background at x 7, y 0, score 0.5"
+
+
+def test_regions_are_counted(scene: Scene) -> None:
+    clean = np.array([[0.9, 0.9], [0.6, 0.2]], np.float32)
+    attacked = np.array([[0.8, 0.1], [0.4, 0.3]], np.float32)
+    pictures = map_pictures(scene, Maps(clean, attacked), QueryConfig())
+    assert [picture.caption for picture in pictures] == [
+        "Image",
+        "True mask",
+        "Ensemble prediction",
+        "Clean uncertainty, 1 - BvSB",
+        "Score of the query (flip-margin)",
+        "Regions: SR 50.0 %, PIR 25.0 %, PSR 25.0 %",
+    ]
+    assert len(map_pictures(scene, None, QueryConfig())) == 2
+
+
+@pytest.mark.parametrize(("score", "top"), [("flip-margin", 2), ("margin-change", 1), ("entropy", 1), ("margin", 1)])
+def test_top_score(score: str, top: int) -> None:
+    assert top_score(QueryConfig(score=score)) == top

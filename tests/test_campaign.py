@@ -1,0 +1,135 @@
+"""A whole campaign on Ray: its points, its metrics, and that running it again changes nothing."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+from campaigns import all_points, assert_finished, assert_points_are_true, open_campaign, tiny_config
+
+from atal_ray import campaign as campaigns
+from atal_ray.campaign_folder import METRICS, QUERIES
+from atal_ray.config import AttackConfig, Config, RegionConfig, ResourceConfig
+from atal_ray.data.synth import write_dataset
+from atal_ray.errors import CampaignError
+from atal_ray.stages.query import query
+from atal_ray.stages.query_load import ERROR_SCHEMA
+
+
+@pytest.fixture(scope="module")
+def finished(ray_local, tmp_path_factory) -> tuple[Config, Path]:
+    folder = tmp_path_factory.mktemp("campaign")
+    train, test = write_dataset(folder / "train", count=7), write_dataset(folder / "test", count=4, seed=1)
+    config = tiny_config(train, (test,))
+    campaigns.run(config, folder / "run")
+    return config, folder / "run"
+
+
+def test_campaign_buys_true_points(finished):
+    _, folder = finished
+    campaign = open_campaign(folder)
+    assert_finished(campaign, 2)
+    assert_points_are_true(campaign, 2, 4)
+
+
+def test_round_asks_for_new_superpixels_and_says_why(finished):
+    _, folder = finished
+    campaign = open_campaign(folder)
+    seeds, answered = all_points(campaign, 2)
+    bought = {(row["image_id"], row["superpixel"]) for row in seeds}
+    assert all((row["image_id"], row["superpixel"]) not in bought for row in answered)
+    assert {row["round"] for row in seeds} == {0}
+    assert {row["round"] for row in answered} == {1}
+    assert {row["source"] for row in seeds + answered} == {"seed", "oracle"}
+    questions = campaign.round(0).read_table(QUERIES).to_pylist()
+    assert {row["region"] for row in questions} <= {"SR", "PIR", "PSR"}
+    assert [(row["x"], row["y"]) for row in questions] == [(row["x"], row["y"]) for row in answered]
+
+
+def test_metrics_are_of_ensemble_and_last_snapshot(finished):
+    _, folder = finished
+    metrics = open_campaign(folder).round(1).read_json(METRICS)["test"]
+    assert metrics["ensemble"]["images"] == metrics["last"]["images"] == 4
+    assert metrics["errors"] == []
+    assert metrics["ensemble"] != metrics["last"]
+
+
+def test_finished_campaign_runs_no_stage_again(finished, monkeypatch):
+    config, folder = finished
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*.parquet")}
+    for stage in ("train", "query", "annotate", "evaluate"):
+        monkeypatch.setattr(campaigns, stage, lambda *_: pytest.fail("a finished stage ran again"))
+    campaigns.run(config, folder)
+    assert before == {path: path.stat().st_mtime_ns for path in folder.rglob("*.parquet")}
+
+
+def test_lost_file_of_a_committed_round_is_named(finished, tmp_path):
+    config, folder = finished
+    points = folder / "round-00" / "points.parquet"
+    points.rename(tmp_path / "kept")
+    try:
+        with pytest.raises(CampaignError, match=r"round-00/points\.parquet was changed or lost"):
+            campaigns.run(config, folder)
+    finally:
+        (tmp_path / "kept").rename(points)
+
+
+@pytest.mark.parametrize("actors", [2, 3])
+def test_points_do_not_depend_on_the_number_of_actors(finished, tmp_path, actors):
+    config, folder = finished
+    campaign, out = open_campaign(folder), open_campaign(tmp_path).root
+    spread = dataclasses.replace(config, resources=dataclasses.replace(config.resources, query_actors=actors))
+    query(campaign, spread, 0, out)
+    assert out.read_table(QUERIES).equals(campaign.round(0).read_table(QUERIES))
+
+
+def test_query_repeats_unfinished_shards_alone(finished, tmp_path):
+    config, folder = finished
+    campaign, out = open_campaign(folder), open_campaign(tmp_path).root
+    first = campaign.round(0).read_table(QUERIES)
+    marked = first.slice(0, 6).set_column(5, "score", [[-1.0] * 6]).cast(first.schema)
+    parts = out / f"{QUERIES}.parts"
+    parts.write_table("000000.errors.parquet", ERROR_SCHEMA.empty_table())
+    parts.write_table("000000.picks.parquet", marked)
+    query(campaign, config, 0, out)
+    second = out.read_table(QUERIES)
+    assert second["score"].to_pylist()[:6] == [-1.0] * 6
+    assert second.slice(6).equals(first.slice(6))
+    assert out.names() == [QUERIES]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"attack": AttackConfig(model="ensemble")},
+        {"attack": AttackConfig(labels="points")},
+        {"regions": RegionConfig(labels="none")},
+    ],
+)
+def test_every_option_of_the_query_runs(finished, tmp_path, changes):
+    config, folder = finished
+    campaign, out = open_campaign(folder), open_campaign(tmp_path).root
+    query(campaign, dataclasses.replace(config, **changes), 0, out)
+    assert out.count_rows(QUERIES) == 14
+
+
+def test_unreadable_image_is_one_row_of_errors(finished, tmp_path):
+    config, folder = finished
+    campaign, out = open_campaign(folder), open_campaign(tmp_path).root
+    image = next((folder.parent / "train" / "images").iterdir())
+    whole = image.read_bytes()
+    image.write_bytes(whole[: len(whole) // 2])
+    try:
+        query(campaign, config, 0, out)
+    finally:
+        image.write_bytes(whole)
+    (error,) = out.read_table("errors.parquet").to_pylist()
+    assert error["image_id"] == image.stem
+    assert image.name in error["reason"]
+    assert out.count_rows(QUERIES) == 12
+
+
+def test_cluster_that_is_too_small_is_refused(ray_local, finished, tmp_path):
+    config, _ = finished
+    greedy = dataclasses.replace(config, resources=ResourceConfig(query_actors=4))
+    with pytest.raises(CampaignError, match="has 4 CPUs, but this configuration takes 5 at once"):
+        campaigns.run(greedy, tmp_path / "greedy")
