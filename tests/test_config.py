@@ -164,7 +164,7 @@ def test_fields_left_out_keep_their_defaults() -> None:
     ],
 )
 def test_bad_yaml_is_refused_by_file_and_field(text: str, sentence: str) -> None:
-    with pytest.raises(ConfigError, match="^my.yaml") as refusal:
+    with pytest.raises(ConfigError, match=r"^my\.yaml") as refusal:
         config_file.from_yaml(text, "my.yaml")
     assert sentence in str(refusal.value)
 
@@ -200,5 +200,5 @@ def test_presets_can_be_saved_and_read(name: str) -> None:
 
 
 def test_unknown_preset_lists_the_known_ones() -> None:
-    with pytest.raises(ConfigError, match="'papper' is neither a preset .paper, cpu-small, demo. nor a YAML file"):
+    with pytest.raises(ConfigError, match=r"'papper' is neither a preset \(paper, cpu-small, demo\) nor a YAML file"):
         presets.preset("papper")

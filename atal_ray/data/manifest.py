@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from atal_ray.data.images import read_image, read_mask, read_size
@@ -97,28 +96,6 @@ def records(table: pa.Table) -> list[Record]:
 def slice_rows(table: pa.Table, start: int, stop: int) -> list[Record]:
     """Rows `start` up to `stop` (excluded) of a manifest; fewer at its end."""
     return records(table.slice(start, max(0, stop - start)))
-
-
-def write_manifest(table: pa.Table, path: str | Path) -> None:
-    """Write a manifest as Parquet."""
-    pq.write_table(table.select(MANIFEST_SCHEMA.names).cast(MANIFEST_SCHEMA), str(path))
-
-
-def read_manifest(path: str | Path) -> pa.Table:
-    """The table of a manifest that was written by `write_manifest`.
-
-    Raises:
-        DataError: no such file, not Parquet, or other columns.
-    """
-    try:
-        table = pq.read_table(str(path))
-    except FileNotFoundError:
-        raise DataError(f"{path} does not exist: the manifest has not been written") from None
-    except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{path} is not a readable Parquet file: {error}") from error
-    if not table.schema.equals(MANIFEST_SCHEMA):
-        raise DataError(f"{path}: columns are {table.schema.names}, expected a manifest with {MANIFEST_SCHEMA.names} and their types")
-    return table
 
 
 def _keep_subset(image_ids: list[str], subset: Path, folder: str) -> list[str]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from atal_ray.campaign_folder import ERRORS, MANIFEST, METRICS, POINTS, QUERIES, TRAINING, CampaignFolder
+from atal_ray.campaign_folder import ERRORS, MANIFEST, METRICS, POINTS, QUERIES, START, TRAINING, CampaignFolder
 from atal_ray.config import Config
 from atal_ray.files import Folder
 from atal_ray.metrics.accumulator import Metrics
@@ -79,7 +79,8 @@ def read_numbers(campaign: CampaignFolder, config: Config) -> Numbers:
     rounds: list[Round] = []
     while len(rounds) < config.rounds and campaign.is_committed(len(rounds)):
         rounds.append(_read_round(campaign, len(rounds)))
-    return Numbers(campaign.root.read_table(MANIFEST), tuple(rounds), tuple(_failures(campaign.root, "start")))
+    before = [*_failures(campaign.root, "preparation"), *_failures(campaign.round(START), "random start")]
+    return Numbers(campaign.root.read_table(MANIFEST), tuple(rounds), tuple(before))
 
 
 def _read_round(campaign: CampaignFolder, number: int) -> Round:

@@ -1,7 +1,6 @@
 """The ensemble of trajectory snapshots (TEUE), and how alike its members are."""
 
-from collections.abc import Iterable, Sequence
-from itertools import pairwise
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor
@@ -51,8 +50,3 @@ def homogenisation(before: Tensor, after: Tensor) -> float:
     if before.shape != after.shape:
         raise DataError(f"homogenisation: outputs have shapes {tuple(before.shape)} and {tuple(after.shape)}; compare the same images")
     return float((after.double() - before.double()).abs().mean())
-
-
-def trajectory_delta(outputs: Sequence[Tensor]) -> list[float]:
-    """The terms of delta (Eq. 7) along a trajectory: one for each pair of consecutive outputs; their mean is delta over it."""
-    return [homogenisation(before, after) for before, after in pairwise(outputs)]

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from atal_ray import networks
-from atal_ray.campaign_folder import ERRORS, MANIFEST, METRICS, POINTS, QUERIES, SEED, TRAINING, CampaignFolder
+from atal_ray.campaign_folder import ERRORS, MANIFEST, METRICS, POINTS, QUERIES, START, TRAINING, CampaignFolder
 from atal_ray.config import AttackConfig, BudgetConfig, Config, DataConfig, NetworkConfig, QueryConfig, RegionConfig, TrainConfig
 from atal_ray.data.manifest import build_manifest
 from atal_ray.data.synth import write_dataset
@@ -62,7 +62,7 @@ def make(tmp_path: Path, weights: list[bytes]) -> Make:
         table = build_manifest(images).table
         campaign.root.write_table(MANIFEST, table)
         if labels != "dense":
-            campaign.root.write_table(SEED, questions(table, 0))
+            campaign.round(START).write_table(QUERIES, questions(table, 0))
         for number in range(rounds):
             write_round(campaign, config, number, tests, weights)
         return campaign, config

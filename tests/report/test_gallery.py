@@ -47,7 +47,7 @@ def test_the_prediction_is_the_mean_of_the_last_rounds_snapshots(make: Make) -> 
             mean = sum(network.saliency(batch)[0] for network in snapshots)[0, 0].numpy() / len(snapshots)
         expected = cv2.resize(mean, (shown.width, shown.height), interpolation=cv2.INTER_LINEAR)
         layer = next(picture.layer for picture in shown.pictures if picture.caption == "Ensemble prediction")
-        grey = Image.open(io.BytesIO(b64decode(layer.split(",")[1]))).convert("L")
+        grey = Image.open(io.BytesIO(b64decode(layer.split(",")[1]))).convert("RGBA").convert("L")
         np.testing.assert_allclose(np.asarray(grey) / 255, expected, atol=0.02)  # 64 grey levels
 
 

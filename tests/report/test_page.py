@@ -117,7 +117,7 @@ def test_a_campaign_without_a_round(make: Make) -> None:
     assert "Unfinished: 0 of 2 rounds are committed" in page.text
     assert "No round is committed yet" in page.text
     assert page.count("img") == 0
-    assert page.count("figure") == 4 * 3  # image, mask and superpixels
+    assert page.count("figure") == 4 * 4  # image, mask, superpixels and region labels of no point
 
 
 def test_full_masks_have_no_points(make: Make) -> None:

@@ -1,0 +1,39 @@
+"""The README's promises that a machine can check."""
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+def test_every_module_has_its_line():
+    listed = set(re.findall(r"^ +([\w./]+\.(?:py|j2)) ", README, re.MULTILINE))
+    present = {path.name for path in (ROOT / "atal_ray").rglob("*") if path.suffix in (".py", ".j2") and path.name != "__init__.py"}
+    assert present - listed == set()
+    assert listed - present == {"jobs/run.py"}
+
+
+def test_every_link_leads_somewhere():
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "cluster").glob("*.md")]
+    for page in pages:
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_commands_name_real_fields_and_targets():
+    from dataclasses import fields, is_dataclass
+
+    from atal_ray.config import Config
+
+    def paths(section: type, prefix: str) -> set[str]:
+        found = set()
+        for field in fields(section):
+            name = f"{prefix}{field.name.replace('_', '-')}"
+            found |= paths(field.type, f"{name}.") if isinstance(field.type, type) and is_dataclass(field.type) else {name}
+        return found
+
+    known = paths(Config, "--")
+    assert set(re.findall(r"--[a-z]+\.[a-z-]+", README)) <= known
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"\bmake ([a-z-]+)", README)) <= targets
