@@ -8,7 +8,7 @@ os.environ.update(  # before any test imports torch or ray, which read them only
     OMP_NUM_THREADS="1",
     RAY_AUTH_MODE="disabled",
     RAY_USAGE_STATS_ENABLED="0",
-    RAY_DATA_LOG_LEVEL="WARNING",
+    RAY_DATA_LOG_LEVEL="ERROR",
     RAY_DATA_DISABLE_PROGRESS_BARS="1",
     RAY_TRAIN_HEALTH_CHECK_INTERVAL_S="0.2",
     RAY_TRAIN_ENABLE_PREEMPTION_WATCHER="0",

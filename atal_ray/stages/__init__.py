@@ -4,7 +4,7 @@ import os
 
 for _name, _value in {  # Ray reads these when it is imported, and its workers inherit them
     "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_DATA_LOG_LEVEL": "WARNING",
+    "RAY_DATA_LOG_LEVEL": "ERROR",  # its one warning says that its progress bars are off
     "RAY_DATA_DISABLE_PROGRESS_BARS": "1",  # each stage shows one bar of its own
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
 }.items():

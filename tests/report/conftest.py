@@ -1,6 +1,8 @@
 import io
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,7 @@ from atal_ray.data.synth import write_dataset
 from atal_ray.files import Folder
 from atal_ray.metrics.accumulator import Accumulator
 from atal_ray.points import POINT_SCHEMA, QUERY_SCHEMA, SOURCES
+from atal_ray.report import curves, overlays
 from atal_ray.training.schedule import learning_rate, snapshot_epochs
 
 ERROR_SCHEMA = pa.schema([(name, pa.string()) for name in ("stage", "image_id", "reason")])
@@ -46,15 +49,28 @@ def weights() -> list[bytes]:
     return snapshots
 
 
+@pytest.fixture(scope="session")
+def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four small drawn images, to be copied."""
+    return write_dataset(tmp_path_factory.mktemp("report") / "scenes", count=4, size=(40, 64))
+
+
 @pytest.fixture
-def make(tmp_path: Path, weights: list[bytes]) -> Make:
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small pictures and no charts, for tests of what is on the page rather than of how it is drawn."""
+    monkeypatch.setattr(overlays, "_LONGEST", 60)
+    monkeypatch.setattr(curves, "chart", lambda draw, **size: "data:,")
+
+
+@pytest.fixture
+def make(tmp_path: Path, scenes: Path, weights: list[bytes]) -> Make:
     """Write a campaign of four images as its stages would have left it."""
 
     def write(
         rounds: int = 2, tests: tuple[str, ...] = ("easy",), labels: str = "propagate", rename: str = "", config: Config = CONFIG
     ) -> tuple[CampaignFolder, Config]:
         config = replace(config, regions=replace(config.regions, labels=labels))
-        images = write_dataset(tmp_path / "images", count=4, size=(40, 64))
+        images = Path(shutil.copytree(scenes, tmp_path / "images"))
         if rename:
             (images / "images/scene-0002.jpg").rename(images / "images" / f"{rename}.jpg")
             (images / "masks/scene-0002.png").rename(images / "masks" / f"{rename}.png")
@@ -125,6 +141,7 @@ def log(plan: TrainConfig, number: int) -> list[dict[str, float]]:
     return entries
 
 
+@cache
 def metrics(number: int, seed: int) -> dict[str, object]:
     """Scores of noisy masks, cleaner from round to round."""
     random = np.random.default_rng((number, seed))

@@ -6,12 +6,12 @@ from xml.etree import ElementTree
 import matplotlib
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from atal_ray.campaign_folder import CampaignFolder
 from atal_ray.config import Config
 from atal_ray.report import curves
-from atal_ray.report.figure import chart, visible
-from atal_ray.report.numbers import Numbers, read_numbers
+from atal_ray.report.numbers import read_numbers
 
 Make = Callable[..., tuple[CampaignFolder, Config]]
 
@@ -20,6 +20,14 @@ def groups(address: str, start: str) -> int:
     """How many elements of a chart have an id that starts like this."""
     root = ElementTree.fromstring(b64decode(address.removeprefix("data:image/svg+xml;base64,")))
     return sum(element.get("id", "").startswith(start) for element in root.iter())
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> Figure:
+    """The figure that the next chart is drawn on."""
+    figure = Figure()
+    monkeypatch.setattr(curves, "chart", lambda draw, **size: draw(figure))
+    return figure
 
 
 def test_relative_positions_equal_the_loop(make: Make) -> None:
@@ -75,10 +83,27 @@ def test_equal_numbers_draw_equal_charts(make: Make) -> None:
     assert curves.training_curves(numbers, config.train) != curves.training_curves(numbers, slower)
 
 
-def test_a_test_set_that_starts_with_an_underscore_is_in_the_legend(make: Make) -> None:
-    def legend_lines(numbers: Numbers) -> int:
-        found: list[int] = []
-        chart(lambda figure: found.append(len(figure.legends)))
-        return found[0] + sum(not visible(name).startswith("_") for name in numbers.test_sets)
+def test_every_curve_is_drawn_and_named(make: Make, drawn: Figure) -> None:
+    numbers = read_numbers(*make(tests=("_a", "b")))
+    curves.metric_curves(numbers)
+    names = [text.get_text().strip() for text in drawn.legends[0].get_texts()]
+    assert names == ["_a, ensemble", "_a, last", "b, ensemble", "b, last"]
+    for axes, field in zip(drawn.axes, ("max_f", "mae", "s_measure"), strict=True):
+        for line, name in zip(axes.get_lines(), names, strict=True):
+            test_set, member = name.split(", ")
+            assert list(line.get_xdata()) == [2, 3]
+            assert list(line.get_ydata()) == [getattr(found.metrics[test_set][member], field) for found in numbers.rounds]
+            assert line.get_linestyle() == ("-" if member == "ensemble" else "--")
 
-    assert legend_lines(read_numbers(*make(tests=("_a", "b")))) == 2
+
+def test_the_schedule_meets_the_logged_rates(make: Make, drawn: Figure) -> None:
+    campaign, config = make()  # four images in batches of two: two iterations an epoch
+    numbers = read_numbers(campaign, config)
+    curves.training_curves(numbers, config.train)
+    rate, loss, delta = drawn.axes[:3]
+    schedule, first, last = (np.array(line.get_xydata()) for line in rate.get_lines())
+    assert schedule[:, 0].tolist() == [1, 2, 3, 4, 5, 6, 7, 8]
+    np.testing.assert_allclose(schedule[::2], first)
+    np.testing.assert_allclose(schedule[1::2], last)
+    assert [list(line.get_ydata()) for line in loss.get_lines()] == [[entry["loss"] for entry in found.epochs] for found in numbers.rounds]
+    assert [list(line.get_ydata()) for line in delta.get_lines()] == [[0.1 / 2, 0.1 / 4]] * 2

@@ -6,6 +6,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pyarrow as pa
+import pytest
 import torch
 from PIL import Image
 
@@ -33,6 +34,7 @@ def test_the_images_with_the_smallest_hashes_are_shown_whatever_else_there_is() 
     assert [record.image_id for record in chosen(manifest(sorted(shown)))] == shown
 
 
+@pytest.mark.usefixtures("quick")
 def test_the_prediction_is_the_mean_of_the_last_rounds_snapshots(make: Make) -> None:
     campaign, config = make()
     gallery = make_gallery(campaign, config, read_numbers(campaign, config))
@@ -51,6 +53,7 @@ def test_the_prediction_is_the_mean_of_the_last_rounds_snapshots(make: Make) -> 
         np.testing.assert_allclose(np.asarray(grey) / 255, expected, atol=0.02)  # 64 grey levels
 
 
+@pytest.mark.usefixtures("quick")
 def test_the_attack_may_follow_the_points(make: Make) -> None:
     campaign, config = make()
     numbers = read_numbers(campaign, config)
@@ -59,10 +62,12 @@ def test_the_attack_may_follow_the_points(make: Make) -> None:
         gallery = make_gallery(campaign, replace(config, attack=replace(config.attack, labels=labels, steps=3)), numbers)
         return [picture.layer for shown in gallery.exhibits for picture in shown.pictures if picture.caption.startswith("Score")]
 
-    assert len(scores("points")) == len(scores("prediction")) == 4
-    assert scores("points") != scores("prediction")
+    by_points, by_prediction = scores("points"), scores("prediction")
+    assert len(by_points) == len(by_prediction) == 4
+    assert by_points != by_prediction
 
 
+@pytest.mark.usefixtures("quick")
 def test_points_beyond_a_changed_image_do_not_stop_the_others(make: Make) -> None:
     campaign, config = make()
     path = records(campaign.root.read_table(MANIFEST))[0].image
