@@ -7,7 +7,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from atal_ray import config_file, prepare
-from atal_ray.campaign_folder import METRICS, POINTS, QUERIES, START, TRAINING, CampaignFolder
+from atal_ray.campaign_folder import MANIFEST, METRICS, POINTS, QUERIES, START, TRAINING, CampaignFolder
 from atal_ray.config import Config
 from atal_ray.errors import CampaignError
 from atal_ray.files import Folder
@@ -81,8 +81,11 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def keep_config(campaign: CampaignFolder, config: Config) -> None:
-    """Save the configuration, or check that the folder was started with the same one."""
-    if campaign.root.exists(CONFIG):
+    """Save the configuration, or check that the folder was started with the same one.
+
+    Until the data is prepared it may still change: a mistyped path must not spoil the folder.
+    """
+    if campaign.root.exists(CONFIG) and campaign.root.exists(MANIFEST):
         saved = config_file.from_yaml(campaign.root.read_bytes(CONFIG).decode(), f"{campaign.root.uri}/{CONFIG}")
         changed = config_file.differences(saved, config)
         if changed:

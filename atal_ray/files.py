@@ -2,11 +2,13 @@
 
 import json
 import os
+import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryFile
+from typing import IO, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -50,24 +52,29 @@ class Folder:
         return sorted(info.base_name for info in infos if not info.base_name.startswith(UNFINISHED))
 
     @contextmanager
-    def _whole_file(self, name: str) -> Iterator[str]:
-        """A path to write to; the file appears under its name when the block ends well, by rename or by one upload."""
+    def _whole_file(self, name: str) -> Iterator[IO[bytes]]:
+        """A file to write to; it appears under its name when the block ends well, by rename or by one upload."""
         system, path = self.open()
-        local = isinstance(system, fs.LocalFileSystem)
-        target = f"{path}/{UNFINISHED}{os.getpid()}-{name}" if local else f"{path}/{name}"
         try:
             system.create_dir(path, recursive=True)
-            yield target
-            if local:
-                Path(target).replace(f"{path}/{name}")
+            if isinstance(system, fs.LocalFileSystem):
+                unfinished = Path(path, f"{UNFINISHED}{os.getpid()}-{name}")
+                with unfinished.open("wb") as file:
+                    yield file
+                unfinished.replace(Path(path, name))
+            else:
+                with TemporaryFile() as file:  # an upload that a failing block cuts short would still be taken for whole
+                    yield file
+                    file.seek(0)
+                    with system.open_output_stream(f"{path}/{name}") as stream:
+                        shutil.copyfileobj(file, stream)
         except OSError as error:
             raise CampaignError(f"{path}/{name} cannot be written: {error}") from error
 
     def write_bytes(self, name: str, data: bytes) -> None:
         """Write a file that appears whole or not at all."""
-        system, _ = self.open()
-        with self._whole_file(name) as target, system.open_output_stream(target) as stream:
-            stream.write(data)
+        with self._whole_file(name) as file:
+            file.write(data)
 
     def read_bytes(self, name: str) -> bytes:
         """The whole file."""
@@ -79,11 +86,10 @@ class Folder:
             raise CampaignError(f"{path}/{name} cannot be read: {error}") from error
 
     def write_tables(self, name: str, tables: Iterable[pa.Table], schema: pa.Schema) -> None:
-        """Write tables, one after another, as one Parquet file; equal rows give equal bytes, memory holds one table."""
-        system, _ = self.open()
-        with self._whole_file(name) as target, system.open_output_stream(target) as stream, pq.ParquetWriter(stream, schema) as writer:
-            for table in tables:
-                writer.write_table(table, row_group_size=ROWS_PER_GROUP)
+        """Write tables, one after another, as one Parquet file; equal rows give equal bytes, however they are cut into tables."""
+        with self._whole_file(name) as file, pq.ParquetWriter(file, schema) as writer:
+            for group in _groups(tables, schema):
+                writer.write_table(group, row_group_size=ROWS_PER_GROUP)
 
     def write_table(self, name: str, table: pa.Table) -> None:
         """Write an Arrow table as one Parquet file."""
@@ -131,3 +137,15 @@ class Folder:
         system, path = self.open()
         if system.get_file_info(path).type == fs.FileType.Directory:
             system.delete_dir(path)
+
+
+def _groups(tables: Iterable[pa.Table], schema: pa.Schema) -> Iterator[pa.Table]:
+    """The rows of the tables as tables of ROWS_PER_GROUP, the last one shorter: `read_rows` counts on it."""
+    waiting = schema.empty_table()
+    for table in tables:
+        waiting = pa.concat_tables([waiting, table])
+        while waiting.num_rows >= ROWS_PER_GROUP:
+            yield waiting.slice(0, ROWS_PER_GROUP).combine_chunks()
+            waiting = waiting.slice(ROWS_PER_GROUP)
+    if waiting.num_rows:
+        yield waiting.combine_chunks()

@@ -28,6 +28,7 @@ def prepare(campaign: CampaignFolder, config: Config) -> None:
     if campaign.root.exists(MANIFEST):
         return
     networks.build(config.network)  # wrong weights are found now, not after the data has been read
+    (campaign.root / "tests").delete()  # an earlier attempt, perhaps with other test sets
     train, tests = _folders(campaign, config)
     bad: list[BadFile] = []
     for name, folder in _named(tests).items():

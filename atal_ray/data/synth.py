@@ -22,7 +22,7 @@ def write_dataset(folder: str | Path, count: int = 48, size: tuple[int, int] = (
         seed: seed of the scenes.
 
     Raises:
-        DataError: the folder is not empty, or `count` or `size` is impossible.
+        DataError: the folder is not empty or cannot be written, or `count` or `size` is impossible.
     """
     root = Path(folder)
     if root.exists() and (not root.is_dir() or any(root.iterdir())):
@@ -32,8 +32,11 @@ def write_dataset(folder: str | Path, count: int = 48, size: tuple[int, int] = (
     if not 32 <= size[0] <= size[1]:
         raise DataError(f"size is {size}: give the smallest and the largest side, from 32 pixels on")
     images, masks = root / "images", root / "masks"
-    images.mkdir(parents=True)
-    masks.mkdir()
+    try:
+        images.mkdir(parents=True)
+        masks.mkdir()
+    except OSError as error:
+        raise DataError(f"{folder} cannot be written: {error.strerror}") from error
     for index in range(count):
         generator = rng("synth", seed, index)
         height, width = generator.integers(size[0], size[1], 2, endpoint=True).tolist()

@@ -1,4 +1,4 @@
-"""Superpixels that are computed once and kept beside the campaign: 50 ms an image, wanted again every epoch."""
+"""Superpixels that are computed once and kept beside the campaign: slow to make, and wanted again every epoch."""
 
 from dataclasses import dataclass
 
@@ -32,7 +32,8 @@ class SuperpixelCache:
         """
         name = f"{record.image_id}.png"
         if self.folder.exists(name):
-            stored = cv2.imdecode(np.frombuffer(self.folder.read_bytes(name), np.uint8), cv2.IMREAD_UNCHANGED)
+            data = np.frombuffer(self.folder.read_bytes(name), np.uint8)
+            stored = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if len(data) else None
             if stored is None or stored.dtype != np.uint16 or stored.shape != (record.height, record.width):
                 raise CampaignError(f"{self.folder.uri}/{name} is damaged: delete it and start again")
             return np.asarray(stored, np.int32)

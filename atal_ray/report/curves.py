@@ -16,10 +16,11 @@ from atal_ray.config import TrainConfig
 from atal_ray.report.figure import PALETTE, SHADES, chart, legend_below, visible
 from atal_ray.report.numbers import MEMBERS, Numbers, Round
 from atal_ray.report.tables import MEASURES
-from atal_ray.training.schedule import learning_rate
+from atal_ray.training.schedule import learning_rate, snapshot_epochs
 
-_STROKES = dict(zip(MEMBERS, ("-", "--"), strict=True))
+_STROKES: dict[str, Any] = {"ensemble": {"linestyle": "-"}, "last": {"linestyle": "--", "markerfacecolor": "white"}}
 _MOST_BINS, _POINTS_A_BIN = 24, 3
+_MOST_TICKS = 10
 
 
 def metric_curves(numbers: Numbers) -> str:
@@ -33,10 +34,11 @@ def metric_curves(numbers: Numbers) -> str:
                 for member in MEMBERS:
                     values = [measure.of(found.metrics[name][member]) for found in numbers.rounds]
                     label = visible(f"{name}, {member}")
-                    axes.plot(clicks, values, _STROKES[member], marker="o", color=PALETTE[index % len(PALETTE)], label=label)
+                    axes.plot(clicks, values, marker="o", color=PALETTE[index % len(PALETTE)], label=label, **_STROKES[member])
             better = "higher" if measure.higher_is_better else "lower"
             axes.set(title=f"{measure.name} ({better} is better)", xlabel="points an image")
-            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+            ticks = clicks[:: -(-len(clicks) // _MOST_TICKS)]
+            axes.set_xticks(ticks, [f"{tick:.3g}" for tick in ticks])
         legend_below(figure, panels[0])
 
     rows = (2 * len(numbers.test_sets) + 5) // 6  # of the legend
@@ -54,7 +56,7 @@ def pr_curves(numbers: Numbers) -> str:
         for axes, name in zip(panels.flat, names, strict=False):
             for member, color in zip(MEMBERS, PALETTE, strict=False):
                 found = numbers.rounds[-1].metrics[name][member]
-                axes.plot(found.recall, found.precision, _STROKES[member], color=color, label=member)
+                axes.plot(found.recall, found.precision, color=color, label=member, **_STROKES[member])
             axes.set(title=name, xlabel="recall", ylabel="precision", xlim=(0, 1.01), ylim=(0, 1.01))
             axes.legend(loc="lower left")
         for axes in panels.flat[len(names) :]:
@@ -65,17 +67,18 @@ def pr_curves(numbers: Numbers) -> str:
 
 def training_curves(numbers: Numbers, plan: TrainConfig) -> str:
     """Learning rate of the last round; loss and delta (Eq. 7) of every round."""
+    ends = snapshot_epochs(plan.epochs, plan.cycles)
 
     def draw(figure: Figure) -> None:
         panels: Any = figure.subplots(1, 3)
         _draw_rate(panels[0], numbers.rounds[-1], numbers.manifest.num_rows, plan)
-        shades = matplotlib.colormaps[SHADES](np.linspace(0.9, 0.1, len(numbers.rounds)))
+        shades = matplotlib.colormaps[SHADES](np.linspace(0.1, 0.9, len(numbers.rounds))[::-1])
         for found, color in zip(numbers.rounds, shades, strict=True):
             panels[1].plot([entry["epoch"] + 1 for entry in found.epochs], [entry["loss"] for entry in found.epochs], color=color)
-            deltas = [entry["delta"] for entry in found.epochs if "delta" in entry]
-            panels[2].plot(range(1, len(deltas) + 1), deltas, marker="o", color=color)
+            deltas = [(ends.index(entry["epoch"]) + 1, entry["delta"]) for entry in found.epochs if "delta" in entry]
+            panels[2].plot([snapshot for snapshot, _ in deltas], [delta for _, delta in deltas], marker="o", color=color)
         panels[1].set(title="training loss", xlabel="epoch")
-        panels[2].set(title="delta between snapshots (Eq. 7)", xlabel="snapshot", ylim=(0, None))
+        panels[2].set(title="delta between snapshots (Eq. 7)", xlabel="snapshot", xlim=(0.8, plan.cycles + 0.2), ylim=(0, None))
         for axes in panels[1:]:
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         if len(numbers.rounds) > 1:
@@ -101,7 +104,7 @@ def _round_bar(figure: Figure, axes: Axes, shades: NDArray[np.float64]) -> None:
     """The key to the colours that stand for rounds."""
     rounds = len(shades)
     scale = ScalarMappable(BoundaryNorm(np.arange(rounds + 1) - 0.5, rounds), ListedColormap(shades))
-    bar = figure.colorbar(scale, ax=axes, label="round", ticks=range(0, rounds, -(-rounds // 10)))
+    bar = figure.colorbar(scale, ax=axes, label="round", ticks=range(0, rounds, -(-rounds // _MOST_TICKS)))
     bar.outline.set_visible(False)
 
 

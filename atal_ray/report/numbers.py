@@ -36,7 +36,7 @@ class Round:
     regions: Counter[str]
     """How many of the questions behind them lay in SR, PIR and PSR; empty where no network asked."""
     epochs: list[dict[str, float]]
-    """The training log: epoch, loss, lr_first, lr_last and, where a snapshot was kept, delta."""
+    """The training log: epoch, loss, lr_first, lr_last and, from the second snapshot on, delta."""
     metrics: dict[str, dict[str, Metrics]]
     """Test set -> ensemble or last -> metrics."""
     failures: tuple[Failure, ...]

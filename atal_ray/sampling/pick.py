@@ -77,7 +77,8 @@ def pick_diverse(
     grid, size = pool.grid, len(pool.free)
     kept = np.ix_(grid.cell_rows, grid.cell_columns)
     tie = rng.random(score[kept].shape, np.float32)
-    candidates = candidate_set(score[kept], pool.free[kept], config.top_percent, tie)
+    percent = max(config.top_percent, 100 * (k + 0.5) / tie.size)  # a tiny image, too, has k candidates
+    candidates = candidate_set(score[kept], pool.free[kept], percent, tie)
     rows, columns = np.divmod(candidates, len(grid.cell_columns))
     cells = np.stack([grid.cell_columns[columns], grid.cell_rows[rows]], axis=1).astype(np.float64)
     vectors = sample_bilinear(features, cells, size)

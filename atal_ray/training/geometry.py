@@ -40,14 +40,16 @@ class Geometry:
 
     def to_target(self, xy: npt.NDArray[np.integer]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
         """Where original pixels xy [N, 2] lie in the square, int64 [N, 2], and which of them lie inside the crop."""
-        offset = (xy - np.array([self.left, self.top]) + 0.5) / np.array([self.width, self.height])
+        sides = np.array([self.width, self.height])
+        offset = xy.astype(np.int64) - np.array([self.left, self.top])
         if self.flip:
-            offset[:, 0] = 1 - offset[:, 0]
-        inside = ((offset > 0) & (offset < 1)).all(1)
-        return np.clip(np.floor(offset * self.size).astype(np.int64), 0, self.size - 1), inside
+            offset[:, 0] = self.width - 1 - offset[:, 0]
+        inside = ((offset >= 0) & (offset < sides)).all(1)
+        placed = (2 * offset + 1) * self.size // (2 * sides)  # floor((offset + 0.5) / side * size) without rounding
+        return np.clip(placed, 0, self.size - 1), inside
 
     def source(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """The original row and column in which the centre of each row and column of the square falls."""
-        steps = (np.arange(self.size) + 0.5) / self.size
-        columns = self.left + np.floor(steps * self.width).astype(np.int64)
-        return self.top + np.floor(steps * self.height).astype(np.int64), columns[::-1] if self.flip else columns
+        steps = 2 * np.arange(self.size, dtype=np.int64) + 1
+        columns = self.left + steps * self.width // (2 * self.size)
+        return self.top + steps * self.height // (2 * self.size), columns[::-1] if self.flip else columns

@@ -136,7 +136,7 @@ def log(plan: TrainConfig, number: int) -> list[dict[str, float]]:
             learning_rate(plan.schedule, i, 2, plan.epochs, plan.cycles, plan.lr_max, plan.lr_min) for i in (2 * epoch + 1, 2 * epoch + 2)
         )
         entries.append({"epoch": epoch, "loss": 1 / (epoch + number + 1), "lr_first": first, "lr_last": last})
-        if epoch in snapshot_epochs(plan.epochs, plan.cycles):
+        if epoch in snapshot_epochs(plan.epochs, plan.cycles)[1:]:
             entries[-1]["delta"] = 0.1 / (epoch + 1)
     return entries
 

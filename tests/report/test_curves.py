@@ -106,4 +106,4 @@ def test_the_schedule_meets_the_logged_rates(make: Make, drawn: Figure) -> None:
     np.testing.assert_allclose(schedule[::2], first)
     np.testing.assert_allclose(schedule[1::2], last)
     assert [list(line.get_ydata()) for line in loss.get_lines()] == [[entry["loss"] for entry in found.epochs] for found in numbers.rounds]
-    assert [list(line.get_ydata()) for line in delta.get_lines()] == [[0.1 / 2, 0.1 / 4]] * 2
+    assert [line.get_xydata().tolist() for line in delta.get_lines()] == [[[2, 0.1 / 4]]] * 2  # the first has none before it

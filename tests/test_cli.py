@@ -1,0 +1,245 @@
+"""Every mistake that a person can make ends in one sentence and exit status 2, before Ray is started."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import ray
+import torch
+from PIL import Image
+
+from atal_ray import campaign as campaign_module
+from atal_ray import cli, networks, presets
+from atal_ray.campaign_folder import CampaignFolder
+from atal_ray.config import Config, NetworkConfig
+from atal_ray.config_file import from_yaml, to_yaml
+from atal_ray.data.synth import write_dataset
+
+Atal = Callable[..., str]
+Prepared = Callable[..., None]
+
+
+class PreparedError(Exception):
+    """The data is prepared and Ray would be started."""
+
+
+@pytest.fixture(autouse=True)
+def no_ray(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No command line of this file may come as far as Ray."""
+
+    def started(config: Config) -> None:
+        pytest.fail("Ray was started before the mistake was found")
+
+    monkeypatch.setattr(campaign_module, "ray_session", started)
+
+
+@pytest.fixture
+def atal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Atal:
+    """Run a command line that must end with the given status; returns what it printed."""
+
+    def run(*arguments: object, status: int = 0, stream: str = "out") -> str:
+        monkeypatch.setattr("sys.argv", ["atal", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        printed = capsys.readouterr()
+        assert (end.value.code or 0) == status, printed
+        return str(getattr(printed, stream))
+
+    return run
+
+
+@pytest.fixture
+def refused(atal: Atal) -> Atal:
+    """Run a command line that must be refused; returns the sentence."""
+
+    def run(*arguments: object) -> str:
+        was_running = ray.is_initialized()
+        printed = atal(*arguments, status=2, stream="err")
+        assert ray.is_initialized() == was_running
+        assert "Traceback" not in printed
+        sentences = [line for line in printed.splitlines() if line.startswith("atal: ")]
+        assert len(sentences) == 1, printed
+        return printed[printed.index("atal: ") :].strip()
+
+    return run
+
+
+@pytest.fixture
+def prepared(monkeypatch: pytest.MonkeyPatch) -> Prepared:
+    """Run a command line up to the start of Ray."""
+
+    def run(*arguments: object) -> None:
+        def started(config: Config) -> None:
+            raise PreparedError
+
+        with monkeypatch.context() as patch:
+            patch.setattr(campaign_module, "ray_session", started)
+            patch.setattr("sys.argv", ["atal", *map(str, arguments)])
+            with pytest.raises(PreparedError):
+                cli.main()
+
+    return run
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Three images of 40 px with masks."""
+    return write_dataset(tmp_path / "data", count=3, size=(40, 40))
+
+
+def test_usage(atal: Atal) -> None:
+    for arguments in ((), ("-h",), ("--help",)):
+        printed = atal(*arguments)
+        assert all(f"atal {command}" in printed for command in ("run", "resume", "report", "config", "data check", "data synth"))
+        assert all(name in printed for name in presets.PRESETS)
+
+
+@pytest.mark.parametrize(
+    "arguments", [("train",), ("run",), ("run", "demo"), ("resume",), ("resume", "a", "b"), ("data",), ("data", "make")]
+)
+def test_a_command_that_cannot_be_read_shows_the_usage(refused: Atal, arguments: tuple[str, ...]) -> None:
+    printed = refused(*arguments)
+    assert printed.startswith(f"atal: cannot read the command {' '.join(arguments)!r}")
+    assert "usage:" in printed
+
+
+def test_help_of_run_names_fields_with_the_defaults_of_the_preset(atal: Atal) -> None:
+    printed = atal("run", "demo", "--help")
+    for part in ("--query.top-percent", "--budget.per-round", "(default: f3net-small)"):
+        assert part in printed
+
+
+def test_config_prints_what_yaml_can_read(atal: Atal, tmp_path: Path) -> None:
+    assert from_yaml(atal("config", "paper")) == presets.paper()
+    changed = atal("config", "demo", "--seed", "3", "--data.tests", "a", "b", "--train.scales", "64", "--regions.labels", "none")
+    config = from_yaml(changed)
+    assert (config.seed, config.data.tests, config.train.scales, config.regions.labels) == (3, ("a", "b"), (64,), "none")
+    assert config.network == presets.demo().network
+    (tmp_path / "mine.yaml").write_text(changed)
+    assert from_yaml(atal("config", tmp_path / "mine.yaml", "--seed", "4")).data.tests == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (("--train.cycles", "0"), "atal: train.cycles (L) is 0: at least one snapshot is needed"),
+        (("--query.top-percent", "0"), "atal: query.top-percent (K) is 0.0: the candidate set needs a value in (0, 100]"),
+        (
+            ("--budget.per-round", "300", "--budget.total", "302"),
+            "atal: budget.per-round (k) 300 is larger than the candidate set: 3 % of 96x96 pixels is 276",
+        ),
+        (("--budget.per-round", "0"), "atal: budget.per-round (k) is 0: ask at least one point a round"),
+        (("--train.epochs", "31"), "atal: train.epochs 31 cannot be split into 3 equal cycles: choose 30 or 33"),
+        (("--network.name", "unet"), "atal: network.name is 'unet': known networks are f3net, f3net-small"),
+    ],
+)
+def test_impossible_configurations(refused: Atal, tmp_path: Path, data: Path, options: tuple[str, ...], sentence: str) -> None:
+    assert refused("run", "demo", tmp_path / "run", "--data.train", data, *options) == sentence
+
+
+def test_a_field_of_the_wrong_type_is_refused(atal: Atal, tmp_path: Path) -> None:
+    printed = atal("run", "demo", tmp_path / "run", "--train.cycles", "nine", status=2, stream="err")
+    assert "--train.cycles" in printed
+    assert "Traceback" not in printed
+    assert not (tmp_path / "run").exists()
+
+
+def test_presets_and_files_that_are_not_there(refused: Atal, tmp_path: Path) -> None:
+    assert "'papper' is neither a preset (paper, cpu-small, demo) nor a YAML file" in refused("run", "papper", tmp_path / "run")
+    assert "none.yaml cannot be read" in refused("config", tmp_path / "none.yaml")
+    (tmp_path / "bad.yaml").write_text("sede: 1\n")
+    assert "bad.yaml: sede: " in refused("config", tmp_path / "bad.yaml")
+    for command in ("resume", "report"):
+        assert refused(command, tmp_path / "nothing") == f"atal: {tmp_path}/nothing is no campaign: it holds no config.yaml"
+
+
+def test_missing_and_empty_data_folders(refused: Atal, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    run = ("run", "demo", tmp_path / "run", "--data.train")
+    assert f"{tmp_path}/nowhere does not exist" in refused(*run, tmp_path / "nowhere")
+    assert f"{tmp_path}/empty holds no images" in refused(*run, tmp_path / "empty")
+
+
+def test_missing_test_set_and_two_of_one_name(refused: Atal, tmp_path: Path, data: Path) -> None:
+    run = ("run", "demo", tmp_path / "run", "--data.train", data, "--data.tests")
+    assert f"{tmp_path}/nowhere does not exist" in refused(*run, tmp_path / "nowhere")
+    assert "two folders of one name" in refused(*run, data, write_dataset(tmp_path / "other" / "data", count=1, size=(40, 40)))
+
+
+def test_a_corrupt_jpeg_and_a_mask_of_another_size_are_named(refused: Atal, tmp_path: Path, data: Path) -> None:
+    jpeg = data / "images" / "scene-0001.jpg"
+    jpeg.write_bytes(jpeg.read_bytes()[:700])
+    Image.new("L", (41, 40)).save(data / "masks" / "scene-0002.png")
+    sentence = refused("run", "demo", tmp_path / "run", "--data.train", data)
+    assert "2 bad files" in sentence
+    assert "images/scene-0001.jpg cannot be decoded" in sentence
+    assert "masks/scene-0002.png is 41x40 pixels, but its image is 40x40" in sentence
+
+
+def test_images_without_masks_need_answers(refused: Atal, tmp_path: Path, data: Path) -> None:
+    assert "3 images have no mask" in refused("run", "demo", tmp_path / "run", "--data.train", data / "images")
+    tests = ("--data.train", data, "--data.tests", data / "images")
+    assert "test image scene-0000 has no mask" in refused("run", "demo", tmp_path / "run", *tests)
+
+
+def test_weights_that_are_missing_damaged_or_of_another_network(refused: Atal, tmp_path: Path, data: Path) -> None:
+    run = ("run", "demo", tmp_path / "run", "--data.train", data, "--network.name", "f3net", "--network.weights")
+    assert f"{tmp_path}/none.pth: no such file" in refused(*run, tmp_path / "none.pth")
+    (tmp_path / "damaged.pth").write_bytes(b"PK\x03\x04 and no more")
+    assert "damaged.pth cannot be read as a PyTorch state dict" in refused(*run, tmp_path / "damaged.pth")
+    torch.save(networks.build(NetworkConfig(name="f3net-small")).state_dict(), tmp_path / "small.pth")
+    sentence = refused(*run, tmp_path / "small.pth")
+    assert "small.pth holds weights of another network than the backbone of F3Net" in sentence
+    assert "starts from random weights" in refused(*run, tmp_path / "small.pth", "--network.name", "f3net-small")
+
+
+@pytest.mark.parametrize("command", [("run", "demo"), ("data", "synth")])
+def test_a_path_that_cannot_be_written(refused: Atal, tmp_path: Path, command: tuple[str, str]) -> None:
+    (tmp_path / "file").write_bytes(b"")  # below a file nobody may write, not even root
+    assert f"{tmp_path}/file/below cannot be written: Not a directory" in refused(*command, tmp_path / "file" / "below")
+
+
+def test_a_prepared_folder_keeps_its_configuration(refused: Atal, prepared: Prepared, tmp_path: Path, data: Path) -> None:
+    folder = tmp_path / "run"
+    run = ("run", "demo", folder, "--data.train", data)
+    prepared(*run)
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    sentence = refused(*run, "--seed", "5", "--query.top-percent", "4", "--resources.query-actors", "2")
+    assert "was started with another configuration" in sentence
+    assert "seed: 0 -> 5" in sentence
+    assert "query.top_percent: 3.0 -> 4.0" in sentence
+    assert "query_actors" not in sentence
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+
+def test_a_mistake_found_while_preparing_does_not_spoil_the_folder(refused: Atal, prepared: Prepared, tmp_path: Path, data: Path) -> None:
+    folder = tmp_path / "run"
+    other = write_dataset(tmp_path / "other", count=2, size=(40, 40))
+    refused("run", "demo", folder, "--data.tests", other, "--data.train", tmp_path / "dta")
+    prepared("run", "demo", folder, "--data.train", data)
+    assert from_yaml((folder / "config.yaml").read_text()).data.train == str(data)
+    assert CampaignFolder(campaign_module.Folder(str(folder))).test_sets() == []
+
+
+def test_a_saved_configuration_that_was_edited_is_named(refused: Atal, tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text(to_yaml(presets.demo()).replace("cycles: 3", "cycles: 0"))
+    assert "train.cycles (L) is 0" in refused("resume", tmp_path)
+    (tmp_path / "config.yaml").write_text("nonsense")
+    assert f"{tmp_path}/config.yaml does not hold a mapping of fields" in refused("resume", tmp_path)
+
+
+def test_data_check_and_synth(atal: Atal, refused: Atal, tmp_path: Path) -> None:
+    assert "2 images with masks" in atal("data", "synth", tmp_path / "new", "--count", "2")
+    assert "No defects found" in atal("data", "check", tmp_path / "new")
+    (tmp_path / "new" / "masks" / "scene-0001.png").unlink()
+    assert "images/scene-0001.jpg has no mask" in atal("data", "check", tmp_path / "new", status=1)
+    assert "is not an empty folder" in refused("data", "synth", tmp_path / "new")
+    assert "does not exist" in refused("data", "check", tmp_path / "nowhere")
+
+
+def test_ctrl_c_says_how_to_go_on(atal: Atal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(config: Config, folder: Path) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(campaign_module, "run", interrupted)
+    assert atal("run", "demo", tmp_path, status=130, stream="err") == "atal: stopped; the same command goes on from here\n"

@@ -1,0 +1,129 @@
+import dataclasses
+import io
+from collections.abc import Callable
+from typing import Any
+
+import pyarrow as pa
+import pytest
+import torch
+from torch import nn
+
+from atal_ray import networks
+from atal_ray.config import Config, NetworkConfig, RegionConfig, TrainConfig
+from atal_ray.data.images import read_image, resize
+from atal_ray.training.loop import Seat, TrainState, train_round
+from atal_ray.training.samples import Samples
+from atal_ray.training.schedule import learning_rate
+
+MakeSamples = Callable[..., Samples]
+IMAGES = 6
+CONFIG = Config(
+    network=NetworkConfig(name="f3net-small"),
+    train=TrainConfig(size=64, scales=(64, 96), epochs=4, cycles=2, batch_size=4, lr_max=0.02),
+)
+
+
+def first_network() -> networks.SaliencyNetwork:
+    torch.manual_seed(0)
+    return networks.build(CONFIG.network)
+
+
+def saved(state: TrainState) -> TrainState:
+    """The state as it comes back from a file."""
+    file = io.BytesIO()
+    torch.save(vars(state), file)
+    file.seek(0)
+    return TrainState(**torch.load(file, weights_only=True))
+
+
+def run(samples: Samples, config: Config = CONFIG, **options: Any) -> tuple[dict[int, TrainState], list[dict[str, float]]]:
+    states: dict[int, TrainState] = {}
+    entries: list[dict[str, float]] = []
+    options.setdefault("on_snapshot", lambda number, state: states.update({number: saved(state)}))
+    train_round(first_network(), samples, config, on_epoch=lambda entry: entries.append(dict(entry)), **options)
+    return states, entries
+
+
+@pytest.fixture
+def samples(make_samples: MakeSamples) -> Samples:
+    return make_samples(CONFIG, images=IMAGES)
+
+
+def test_a_round_leaves_snapshots_and_a_log_and_goes_on_bit_for_bit(samples: Samples) -> None:
+    states, entries = run(samples)
+    assert list(states) == [1, 2]
+    assert [states[number].epochs_done for number in (1, 2)] == [2, 4]
+    assert entries == states[2].log
+    assert entries[:2] == states[1].log
+    assert [entry["epoch"] for entry in entries] == [0, 1, 2, 3]
+    assert [set(entry) - {"epoch", "loss", "lr_first", "lr_last"} for entry in entries] == [set(), set(), set(), {"delta"}]
+    assert entries[3]["loss"] < entries[0]["loss"]
+
+    again, later = run(samples, resume=states[1])
+    assert list(again) == [2]
+    assert later == entries[2:]
+    assert again[2].log == states[2].log
+    assert again[2].network.keys() == states[2].network.keys()
+    assert all(torch.equal(again[2].network[key], states[2].network[key]) for key in states[2].network)
+    assert torch.equal(again[2].probe, states[2].probe)
+    assert any(not torch.equal(states[1].network[key], states[2].network[key]) for key in states[1].network)
+
+
+def test_rates_follow_eq_8_and_delta_eq_7(samples: Samples, manifest: pa.Table) -> None:
+    states, entries = run(samples)
+    rates = [learning_rate("cyclic", i, 2, 4, 2, 0.02, 0.0) for i in range(1, 9)]  # 6 images make 2 batches
+    assert [(entry["lr_first"], entry["lr_last"]) for entry in entries] == [tuple(rates[2 * e : 2 * e + 2]) for e in range(4)]
+    maps = []
+    for number in (1, 2):
+        network = networks.build(CONFIG.network)
+        network.load_state_dict(states[number].network)
+        network.eval()
+        images = [torch.from_numpy(resize(read_image(path), 64)).permute(2, 0, 1) / 255 for path in manifest["image"].to_pylist()[:IMAGES]]
+        with torch.no_grad():
+            maps.append(torch.cat([network.saliency(image[None])[0] for image in images]))
+    change = [abs(float(a) - float(b)) for a, b in zip(maps[0].flatten(), maps[1].flatten(), strict=True)]
+    assert entries[3]["delta"] == pytest.approx(sum(change) / len(change), rel=1e-3)
+    assert entries[3]["delta"] > 0
+
+
+def test_the_round_and_the_seed_change_the_training(make_samples: MakeSamples) -> None:
+    short = dataclasses.replace(CONFIG, train=dataclasses.replace(CONFIG.train, epochs=1, cycles=1))
+    losses = [
+        run(make_samples(config, round_number, IMAGES), config)[1][0]["loss"]
+        for config, round_number in ((short, 0), (short, 0), (short, 1), (dataclasses.replace(short, seed=1), 0))
+    ]
+    assert losses[0] == losses[1]
+    assert len(set(losses)) == 3
+
+
+@pytest.mark.parametrize("labels", ["dense", "none", "oracle_mask"])
+def test_every_label_mode_trains(make_samples: MakeSamples, labels: Any) -> None:
+    config = dataclasses.replace(CONFIG, regions=RegionConfig(labels=labels), train=dataclasses.replace(CONFIG.train, scales=(64,)))
+    states, entries = run(make_samples(config, images=IMAGES), config)
+    assert list(states) == [1, 2]
+    assert entries[3]["loss"] < entries[0]["loss"]
+
+
+def test_triangular_schedule_rises_and_falls_once(samples: Samples) -> None:
+    config = dataclasses.replace(CONFIG, train=dataclasses.replace(CONFIG.train, schedule="triangular", epochs=3, cycles=1))
+    states, entries = run(samples, config)
+    assert list(states) == [1]
+    assert [entry["lr_first"] for entry in entries] == [entry["lr_last"] for entry in entries] == pytest.approx([0.01, 0.02, 0.01])
+
+
+def test_a_worker_trains_its_share_through_the_wrapper(samples: Samples) -> None:
+    batches: list[int] = []
+
+    class Counted(nn.Module):
+        def __init__(self, network: nn.Module) -> None:
+            super().__init__()
+            self.network = network
+
+        def forward(self, x: torch.Tensor) -> Any:
+            batches.append(len(x))
+            return self.network(x)
+
+    config = dataclasses.replace(CONFIG, train=dataclasses.replace(CONFIG.train, epochs=1, cycles=1))
+    states, _ = run(samples, config, seat=Seat(rank=1, world=2), wrap=Counted)
+    assert batches == [2, 1]  # of 4 and 2 images
+    assert not any(key.startswith("network.") for key in states[1].network)

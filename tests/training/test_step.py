@@ -1,0 +1,95 @@
+import pytest
+import torch
+from torch import Tensor
+
+from atal_ray import networks
+from atal_ray.config import NetworkConfig, TrainConfig
+from atal_ray.points import UNSURE
+from atal_ray.training.losses import point_loss
+from atal_ray.training.step import autocast, build_optimizer, set_learning_rate, train_step
+
+PLAN = TrainConfig()
+
+
+@pytest.fixture
+def small() -> networks.SaliencyNetwork:
+    torch.manual_seed(0)
+    return networks.build(NetworkConfig(name="f3net-small"))
+
+
+@pytest.fixture(scope="module")
+def batch() -> tuple[Tensor, Tensor]:
+    """Bright squares on noise, a tenth of the pixels labelled."""
+    draw = torch.Generator().manual_seed(1)
+    images = torch.randint(0, 100, (4, 3, 64, 64), generator=draw, dtype=torch.uint8)
+    masks = torch.zeros(4, 64, 64, dtype=torch.uint8)
+    for index in range(4):
+        square = (slice(8 + 4 * index, 40 + 4 * index), slice(16, 48))
+        images[index][:, *square] += 120
+        masks[index][square] = 1
+    return images, torch.where(torch.rand(masks.shape, generator=draw) < 0.1, masks, UNSURE)
+
+
+def test_steps_lower_the_loss_on_a_fixed_batch(small: networks.SaliencyNetwork, batch: tuple[Tensor, Tensor]) -> None:
+    optimizer = build_optimizer(small, PLAN)
+    small.train()
+    losses = [train_step(small, small, optimizer, *batch) for _ in range(15)]
+    assert losses[-1] < 0.5 * losses[0]
+    with torch.no_grad():
+        logits = small(small.normalise(batch[0].float() / 255)).logits[small.prediction][:, 0]
+    labelled = batch[1] != UNSURE
+    assert ((logits > 0) == batch[1])[labelled].float().mean() > 0.9
+
+
+def test_the_loss_is_that_of_all_heads_before_the_step(small: networks.SaliencyNetwork, batch: tuple[Tensor, Tensor]) -> None:
+    small.eval()
+    with torch.no_grad():
+        expected = point_loss(small(small.normalise(batch[0].float() / 255)).logits, batch[1], small.loss_weights)
+    assert train_step(small, small, build_optimizer(small, PLAN), *batch) == pytest.approx(float(expected), rel=1e-6)
+
+
+def test_unlabelled_pixels_teach_nothing(small: networks.SaliencyNetwork, batch: tuple[Tensor, Tensor]) -> None:
+    optimizer = build_optimizer(small, TrainConfig(weight_decay=0.0))
+    before = [parameter.detach().clone() for parameter in small.parameters()]
+    assert train_step(small, small, optimizer, batch[0], torch.full_like(batch[1], UNSURE)) == 0.0
+    assert all(torch.equal(*pair) for pair in zip(before, small.parameters(), strict=True))
+
+
+def test_a_step_goes_through_the_wrapper_it_is_given(small: networks.SaliencyNetwork, batch: tuple[Tensor, Tensor]) -> None:
+    seen: list[torch.Size] = []
+
+    class Wrapper(torch.nn.Module):
+        def forward(self, x: Tensor) -> networks.SaliencyOutput:
+            seen.append(x.shape)
+            output: networks.SaliencyOutput = small(x)
+            return output
+
+    train_step(Wrapper(), small, build_optimizer(small, PLAN), *batch)
+    assert seen == [batch[0].shape]
+
+
+def test_f3net_trains_the_head_ten_times_as_fast_and_never_the_stem() -> None:
+    torch.manual_seed(0)
+    network = networks.build(NetworkConfig(name="f3net", weights="random"))
+    optimizer = build_optimizer(network, TrainConfig(lr_max=0.05, momentum=0.9, weight_decay=5e-4))
+    names = {id(parameter): name for name, parameter in network.named_parameters()}
+    groups = {group["name"]: group for group in optimizer.param_groups}
+    assert {name: group["lr"] for name, group in groups.items()} == {"head": 0.05, "backbone": pytest.approx(0.005)}
+    assert {(group["momentum"], group["nesterov"], group["weight_decay"]) for group in groups.values()} == {(0.9, True, 5e-4)}
+    members = {group: {names[id(parameter)] for parameter in groups[group]["params"]} for group in groups}
+    frozen = {name for name, parameter in network.named_parameters() if not parameter.requires_grad}
+    assert frozen == {"bkbone.conv1.weight", "bkbone.bn1.weight", "bkbone.bn1.bias"}
+    assert all(name.startswith("bkbone.") for name in members["backbone"])
+    assert not any(name.startswith("bkbone.") for name in members["head"])
+    assert members["backbone"] | members["head"] | frozen == set(names.values())
+    set_learning_rate(optimizer, 0.02)
+    assert (groups["head"]["lr"], groups["backbone"]["lr"]) == (0.02, pytest.approx(0.002))
+
+
+def test_without_momentum_there_is_nothing_nesterov_could_correct(small: networks.SaliencyNetwork) -> None:
+    assert not build_optimizer(small, TrainConfig(momentum=0.0)).param_groups[0]["nesterov"]
+
+
+def test_a_cpu_works_in_full_precision() -> None:
+    with autocast(torch.device("cpu")):
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.float32
