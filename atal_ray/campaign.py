@@ -43,6 +43,7 @@ def run(config: Config, folder: Path) -> CampaignFolder:
                 if not campaign.is_committed(number):
                     run_round(campaign, config, number)
                     campaign.commit(number)
+        print("writing the report")
         write_report(campaign, config)
     return campaign
 

@@ -21,11 +21,13 @@ from atal_ray.training.schedule import learning_rate, snapshot_epochs
 _STROKES: dict[str, Any] = {"ensemble": {"linestyle": "-"}, "last": {"linestyle": "--", "markerfacecolor": "white"}}
 _MOST_BINS, _POINTS_A_BIN = 24, 3
 _MOST_TICKS = 10
+_LEGEND_COLUMNS = 5
 
 
 def metric_curves(numbers: Numbers) -> str:
     """Every measure on every test set over the points an image."""
     clicks = [numbers.clicks(found.number) for found in numbers.rounds]
+    rows = -(-len(numbers.test_sets) // _LEGEND_COLUMNS)  # of test sets in the legend
 
     def draw(figure: Figure) -> None:
         panels: Any = figure.subplots(1, len(MEASURES))
@@ -39,10 +41,9 @@ def metric_curves(numbers: Numbers) -> str:
             axes.set(title=f"{measure.name} ({better} is better)", xlabel="points an image")
             ticks = clicks[:: -(-len(clicks) // _MOST_TICKS)]
             axes.set_xticks(ticks, [f"{tick:.3g}" for tick in ticks])
-        legend_below(figure, panels[0])
+        legend_below(figure, panels[0], columns=-(-len(numbers.test_sets) // rows))
 
-    rows = (2 * len(numbers.test_sets) + 5) // 6  # of the legend
-    return chart(draw, height=2.8 + 0.2 * rows)
+    return chart(draw, height=2.8 + 0.2 * len(MEMBERS) * rows)
 
 
 def pr_curves(numbers: Numbers) -> str:
@@ -52,7 +53,7 @@ def pr_curves(numbers: Numbers) -> str:
     rows = (len(names) + columns - 1) // columns
 
     def draw(figure: Figure) -> None:
-        panels: Any = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
+        panels: Any = figure.subplots(rows, columns, squeeze=False)
         for axes, name in zip(panels.flat, names, strict=False):
             for member, color in zip(MEMBERS, PALETTE, strict=False):
                 found = numbers.rounds[-1].metrics[name][member]

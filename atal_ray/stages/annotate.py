@@ -19,13 +19,16 @@ CHUNK = 1024
 
 
 def annotate(campaign: CampaignFolder, config: Config, round_number: int) -> None:
-    """Answer the questions of the round before; writes the points.parquet of the round.
+    """Answer the questions of the round before; writes the points.parquet of the round, without rows for full masks.
 
     Raises:
         CampaignError: answers are awaited from people and are not, or not all, there.
         DataError: an answer is not 0, 1 or 255, or an image that the oracle is asked about has no mask.
     """
     questions, out = campaign.round(round_number - 1), campaign.round(round_number)
+    if config.regions.labels == "dense":
+        out.write_table(POINTS, POINT_SCHEMA.empty_table())  # nothing was asked: the masks say all
+        return
     asked = questions.read_table(QUERIES)
     if config.budget.annotator == "oracle":
         source = "seed" if round_number == 0 else "oracle"

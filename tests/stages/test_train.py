@@ -7,7 +7,9 @@ import torch
 from campaigns import open_campaign, tiny_config
 
 from atal_ray import prepare
-from atal_ray.campaign_folder import START, TRAINING
+from atal_ray.campaign import run
+from atal_ray.campaign_folder import POINTS, START, TRAINING
+from atal_ray.config import RegionConfig
 from atal_ray.errors import DataError
 from atal_ray.networks.snapshots import read_snapshots
 from atal_ray.stages.annotate import annotate
@@ -39,6 +41,16 @@ def test_two_workers_train_one_network(started):
     assert [entry["epoch"] for entry in epochs] == [0, 1]
     assert "delta" not in epochs[0]
     assert epochs[1]["delta"] > 0
+
+
+@pytest.mark.slow
+def test_full_masks_are_a_campaign_of_one_round(ray_local, synth_folder, tmp_path):
+    config = tiny_config(synth_folder, (synth_folder,), regions=RegionConfig(labels="dense"))
+    campaign = run(config, tmp_path / "run")
+    assert campaign.round(0).count_rows(POINTS) == 0
+    assert campaign.is_committed(0)
+    assert not campaign.root.exists("round-01")
+    assert campaign.root.exists("report.html")
 
 
 @pytest.mark.slow
