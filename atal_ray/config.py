@@ -99,7 +99,7 @@ class TrainConfig(Section):
             f"train.batch-size {self.batch_size} cannot be shared equally by {self.workers} workers",
         )
         for side in (self.size, *self.scales):
-            _require(side >= 32 and side % 32 == 0, f"a side of {side} px in train.size or train.scales: use multiples of 32, from 32 on")
+            _require(side >= 64 and side % 32 == 0, f"a side of {side} px in train.size or train.scales: use multiples of 32, from 64 on")
         _require(len(self.scales) > 0, "train.scales is empty: give at least one side")
         _require(0 <= self.lr_min < self.lr_max, f"train.lr-min {self.lr_min} must be at least 0 and below train.lr-max {self.lr_max}")
         _require(0 <= self.momentum < 1, f"train.momentum is {self.momentum}: use a value in [0, 1)")
@@ -140,7 +140,7 @@ class QueryConfig(Section):
     cover: Literal["kcenter", "maxsum"] = "kcenter"
     """How V covers the candidates: greedy k-center (the text), or the largest sum (Algorithm 1 as printed)."""
     cover_space: Literal["image", "features"] = "image"
-    """Distance sigma of Eq. 9: image coordinates over the diagonal, or unit feature vectors."""
+    """Distance sigma of Eq. 9: between pixels of the image, or between unit feature vectors."""
     cover_factor: int = 10
     """|V| in multiples of k."""
     near_boundary: float = 0.5

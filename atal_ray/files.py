@@ -1,7 +1,6 @@
 """A folder on any file system of pyarrow.fs: whole files only, so that nothing half-written is ever taken for whole."""
 
 import json
-import os
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -9,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any
+from uuid import uuid4
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -58,7 +58,7 @@ class Folder:
         try:
             system.create_dir(path, recursive=True)
             if isinstance(system, fs.LocalFileSystem):
-                unfinished = Path(path, f"{UNFINISHED}{os.getpid()}-{name}")
+                unfinished = Path(path, f"{UNFINISHED}{uuid4().hex}-{name}")
                 with unfinished.open("wb") as file:
                     yield file
                 unfinished.replace(Path(path, name))

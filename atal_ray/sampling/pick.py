@@ -86,7 +86,7 @@ def pick_diverse(
     if config.cover_space == "features":
         positions = unit_vectors(vectors)
     else:
-        positions = np.stack([grid.columns[columns], grid.rows[rows]], axis=1) / np.hypot(pool.height, pool.width)
+        positions = np.stack([grid.columns[columns], grid.rows[rows]], axis=1).astype(np.float64)  # whole pixels keep equal distances equal
     m = config.cover_factor * k
     ranked = candidates[select(positions, vectors, known, m, m, config.cover)]
     return _pick(grid, _spread(ranked, pool.superpixels[kept].ravel()[ranked], k))

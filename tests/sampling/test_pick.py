@@ -138,10 +138,9 @@ def naive_diverse(pool: Pool, k: int) -> list[tuple[int, int]]:
     score, features, n = score_map(), feature_map(), int(SIZE * SIZE * CONFIG.top_percent / 100)
     cells = sorted(np.argwhere(pool.free).tolist(), key=lambda cell: -score[tuple(cell)])[:n]
     place = [((2 * c + 1) * pool.width // (2 * SIZE), (2 * r + 1) * pool.height // (2 * SIZE)) for r, c in cells]
-    sigma = [(x / np.hypot(pool.height, pool.width), y / np.hypot(pool.height, pool.width)) for x, y in place]
     cover = [0]
     while len(cover) < CONFIG.cover_factor * k:
-        cover.append(max(range(n), key=lambda i: min((sigma[i][0] - sigma[j][0]) ** 2 + (sigma[i][1] - sigma[j][1]) ** 2 for j in cover)))
+        cover.append(max(range(n), key=lambda i: min((place[i][0] - place[j][0]) ** 2 + (place[i][1] - place[j][1]) ** 2 for j in cover)))
 
     def feature(column: float, row: float) -> np.ndarray:
         u, v = (np.clip((p + 0.5) * 8 / SIZE - 0.5, 0, 7) for p in (column, row))
