@@ -32,7 +32,9 @@ def run(config: Config, folder: Path) -> CampaignFolder:
         CampaignError: the folder is in use, cannot be written, or was started with another configuration.
         ConfigError, DataError, CheckpointError: what is wrong with the configuration, the data or the weights.
     """
-    campaign = CampaignFolder(Folder(str(folder)))
+    if "://" in str(folder) or ":/" in str(folder):
+        raise CampaignError(f"{folder} is no local path: a campaign's folder is local, or on a mount that every machine sees")
+    config, campaign = config_file.absolute(config), CampaignFolder(Folder(str(folder)))
     with locked(folder):
         keep_config(campaign, config)
         prepare.prepare(campaign, config)

@@ -14,6 +14,7 @@ from atal_ray.regions.cache import SuperpixelCache
 
 MANIFEST, POINTS, QUERIES, ERRORS = "manifest.parquet", "points.parquet", "queries.parquet", "errors.parquet"
 METRICS, TRAINING, COMMITTED = "metrics.json", "training.json", "COMMITTED"
+TRAIN_RUN = "train"  # Ray Train's working folder inside a round's
 START = -1  # the random start asks without a network, before round 0
 
 
@@ -61,6 +62,8 @@ class CampaignFolder:
     def commit(self, number: int) -> None:
         """Declare the round done: write the digest of each of its tables, last of all."""
         folder = self.round(number)
+        for leftover in (TRAIN_RUN, f"{QUERIES}.parts"):  # a kill may have come between a stage's result and its tidying
+            (folder / leftover).delete()
         names = [name for name in (POINTS, TRAINING, METRICS, QUERIES, ERRORS) if folder.exists(name)]
         folder.write_json(COMMITTED, {name: _digest(folder, name) for name in names})
 

@@ -34,7 +34,7 @@ class DataConfig(Section):
     test_limit: int | None = None
     """Use at most this many images of each test set, chosen by a hash of their ids."""
     on_bad_file: Literal["refuse", "skip"] = "refuse"
-    """Refuse to start with unreadable files, or leave them out and list them in errors.csv."""
+    """Refuse to start with unreadable files, or leave them out and list them in errors.parquet."""
 
     def __post_init__(self) -> None:
         _require(self.limit is None or self.limit > 0, f"data.limit is {self.limit}: use at least 1 image")
@@ -134,7 +134,7 @@ class QueryConfig(Section):
     strategy: Literal["atal", "uncertainty", "random"] = "atal"
     """Candidates and RDS (the paper), the most uncertain pixels without RDS, or random pixels."""
     top_percent: float = 3.0
-    """K: the most uncertain K % of the unlabelled pixels form the candidate set."""
+    """K: the candidate set is the most uncertain unlabelled pixels, as many as K % of all pixels."""
     score: Literal["flip-margin", "margin-change", "entropy", "margin"] = "flip-margin"
     """Diff of Eq. 3: flipped pixels first by small margin, |change of BvSB|, or the clean entropy or margin."""
     cover: Literal["kcenter", "maxsum"] = "kcenter"
@@ -149,6 +149,8 @@ class QueryConfig(Section):
     """Images in a shard, the unit of work and of resume."""
     batch_size: int = 16
     """Images in one forward pass."""
+    threads: int = 1
+    """CPU threads of an actor, in the evaluation too; the last bits of its maps, and so a close pick, depend on them."""
 
     def __post_init__(self) -> None:
         _require(0 < self.top_percent <= 100, f"query.top-percent (K) is {self.top_percent}: the candidate set needs a value in (0, 100]")
@@ -156,6 +158,7 @@ class QueryConfig(Section):
         _require(0 <= self.near_boundary <= 1, f"query.near-boundary is {self.near_boundary}: use a margin in [0, 1]")
         _require(self.shard_size >= 1, f"query.shard-size is {self.shard_size}: use at least 1 image")
         _require(self.batch_size >= 1, f"query.batch-size is {self.batch_size}: use at least 1 image")
+        _require(self.threads >= 1, f"query.threads is {self.threads}: at least one is needed")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -215,12 +218,10 @@ class BudgetConfig(Section):
 
 @dataclass(frozen=True, kw_only=True)
 class ResourceConfig(Section):
-    """How the work is spread: it changes the speed of a campaign, never its points."""
+    """How the work is spread, which may change between runs (CPU and GPU differ in the last bits, the rest changes nothing)."""
 
     query_actors: int = 1
     """Actors that attack and score."""
-    actor_cpus: int = 1
-    """CPUs (and threads) of one of them."""
     gpus: Literal["auto", "none"] = "auto"
     """Use the cluster's GPUs where there are any, or none."""
     loader_workers: int = 0
@@ -230,7 +231,6 @@ class ResourceConfig(Section):
 
     def __post_init__(self) -> None:
         _require(self.query_actors >= 1, f"resources.query-actors is {self.query_actors}: at least one is needed")
-        _require(self.actor_cpus >= 1, f"resources.actor-cpus is {self.actor_cpus}: an actor needs at least one")
         _require(self.loader_workers >= 0, f"resources.loader-workers is {self.loader_workers}: it cannot be negative")
         _require(self.object_store_mib >= 80, f"resources.object-store-mib is {self.object_store_mib}: Ray needs at least 80")
 

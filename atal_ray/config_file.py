@@ -1,7 +1,7 @@
 """A configuration as YAML, and the difference between two of them."""
 
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,25 @@ def load(path: Path) -> Config:
         return from_yaml(path.read_text(), str(path))
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} cannot be read: {error}") from error
+
+
+def absolute(config: Config) -> Config:
+    """The configuration with every path made absolute: the working folder is another in a Ray worker, and on resume."""
+
+    def path(name: str) -> str:
+        return str(Path(name).expanduser().absolute())
+
+    data, weights = config.data, config.network.weights
+    return replace(
+        config,
+        data=replace(
+            data,
+            train=data.train and path(data.train),
+            tests=tuple(path(name) for name in data.tests),
+            subset=data.subset and path(data.subset),
+        ),
+        network=replace(config.network, weights=weights if weights in (None, "random") else path(weights)),
+    )
 
 
 def differences(old: Config, new: Config) -> list[str]:

@@ -1,6 +1,7 @@
 """A folder on any file system of pyarrow.fs: whole files only, so that nothing half-written is ever taken for whole."""
 
 import json
+import os
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -22,9 +23,13 @@ ROWS_PER_GROUP = 8192  # a shard reads only the row groups that hold its images
 
 @dataclass(frozen=True)
 class Folder:
-    """A folder, named by a local path or a URI; it need not exist before the first write."""
+    """A folder, named by a local path (made absolute) or a URI; it need not exist before the first write."""
 
     uri: str
+
+    def __post_init__(self) -> None:
+        if "://" not in self.uri:  # a Ray worker runs in a folder of its own
+            object.__setattr__(self, "uri", str(Path(self.uri).expanduser().absolute()))
 
     def __truediv__(self, name: str) -> "Folder":
         return Folder(f"{self.uri.rstrip('/')}/{name}")
@@ -34,11 +39,7 @@ class Folder:
         if "://" in self.uri:
             system, path = fs.FileSystem.from_uri(self.uri)
             return system, path
-        return fs.LocalFileSystem(), str(Path(self.uri).absolute())
-
-    def storage_uri(self) -> str:
-        """The name by which Ray finds this folder: a URI, or an absolute path."""
-        return self.uri if "://" in self.uri else self.open()[1]
+        return fs.LocalFileSystem(), self.uri
 
     def exists(self, name: str) -> bool:
         """Whether the folder holds a file or folder of that name."""
@@ -61,6 +62,8 @@ class Folder:
                 unfinished = Path(path, f"{UNFINISHED}{uuid4().hex}-{name}")
                 with unfinished.open("wb") as file:
                     yield file
+                    file.flush()
+                    os.fsync(file.fileno())  # or a power cut could leave an empty file under the name
                 unfinished.replace(Path(path, name))
             else:
                 with TemporaryFile() as file:  # an upload that a failing block cuts short would still be taken for whole

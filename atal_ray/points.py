@@ -26,7 +26,6 @@ QUERY_SCHEMA = pa.schema([*_QUESTION, *_ORIGIN, pa.field("region", pa.string(), 
 POINT_SCHEMA = pa.schema(
     [*_QUESTION, pa.field("label", pa.uint8(), nullable=False), *_ORIGIN, pa.field("source", pa.string(), nullable=False)]
 )
-SOURCES = ("seed", "oracle", "human", "import")
 
 
 def concat(tables: Iterable[pa.Table], schema: pa.Schema = POINT_SCHEMA) -> pa.Table:

@@ -15,7 +15,6 @@ from atal_ray.errors import DataError
 from atal_ray.stages.query_load import ERROR_SCHEMA
 
 DEMO_TRAIN, DEMO_TEST = 48, 24
-TESTS_ERRORS = f"tests-{ERRORS}"
 
 
 def prepare(campaign: CampaignFolder, config: Config) -> None:
@@ -58,8 +57,8 @@ def _folders(campaign: CampaignFolder, config: Config) -> tuple[Path, list[Path]
     made = campaign.root / "data"
     for name, count, seed in (("train", DEMO_TRAIN, 0), ("test", DEMO_TEST, 1)):
         (made / name).delete()  # an earlier attempt that was cut short
-        write_dataset(Path(made.storage_uri()) / name, count=count, seed=seed)
-    return Path(made.storage_uri()) / "train", tests or [Path(made.storage_uri()) / "test"]
+        write_dataset(Path(made.uri) / name, count=count, seed=seed)
+    return Path(made.uri) / "train", tests or [Path(made.uri) / "test"]
 
 
 def _named(folders: list[Path]) -> dict[str, Path]:

@@ -16,9 +16,9 @@ def cpu_small() -> Config:
     return Config(
         data=DataConfig(limit=120, test_limit=60),
         train=TrainConfig(size=128, scales=(96, 128, 160), epochs=12, cycles=3, batch_size=8, lr_max=0.02, threads=2),
-        query=QueryConfig(shard_size=16, batch_size=8),
+        query=QueryConfig(shard_size=16, batch_size=8, threads=2),
         budget=BudgetConfig(total=6),
-        resources=ResourceConfig(actor_cpus=2, object_store_mib=512),
+        resources=ResourceConfig(object_store_mib=512),
     )
 
 
@@ -27,7 +27,7 @@ def demo() -> Config:
     return Config(
         network=NetworkConfig(name="f3net-small"),
         train=TrainConfig(size=96, scales=(96, 128), epochs=30, cycles=3, batch_size=8, threads=2),
-        query=QueryConfig(shard_size=16, batch_size=8),
+        query=QueryConfig(shard_size=16, batch_size=8, threads=2),
         budget=BudgetConfig(total=4),
         resources=ResourceConfig(object_store_mib=256),
     )

@@ -17,7 +17,7 @@ import tyro
 from machine import provenance
 
 from atal_ray import campaign, presets
-from atal_ray.campaign_folder import COMMITTED, METRICS, QUERIES
+from atal_ray.campaign_folder import COMMITTED, ERRORS, METRICS, QUERIES
 from atal_ray.config import Config
 
 RESULT = Path(__file__).parent / "results" / "learning_check.json"
@@ -33,7 +33,7 @@ def configure(train: str, test: str, weights: str, seed: int, images: int, test_
         network=dataclasses.replace(base.network, weights=weights, stride_on="1x1"),
         train=dataclasses.replace(base.train, epochs=epochs, threads=1),
         budget=dataclasses.replace(base.budget, total=points),
-        resources=dataclasses.replace(base.resources, actor_cpus=1),
+        query=dataclasses.replace(base.query, threads=1),
     )
 
 
@@ -49,9 +49,12 @@ def methods(config: Config) -> dict[str, Config]:
 def share_start(done: Path, fresh: Path) -> None:
     """Give a campaign the round 0 of another: the same points train the same network, and cost hours of CPU."""
     if not fresh.exists():
-        ignore = shutil.ignore_patterns("config.yaml", "report.html", "*.lock", QUERIES, COMMITTED, "round-0[1-9]")
-        shutil.copytree(done, fresh, ignore=ignore)
-        shutil.copy(done / "seed" / QUERIES, fresh / "seed")
+        ignore = shutil.ignore_patterns("config.yaml", "report.html", "*.lock", QUERIES, ERRORS, COMMITTED, "round-0[1-9]")
+        copying = fresh.with_name(f"{fresh.name}.copying")
+        shutil.rmtree(copying, ignore_errors=True)
+        shutil.copytree(done, copying, ignore=ignore)
+        shutil.copy(done / "seed" / QUERIES, copying / "seed")
+        copying.rename(fresh)
 
 
 def scores(config: Config, folder: Path, test: str) -> list[dict[str, Any]]:
@@ -78,6 +81,7 @@ def main(
     points: int = 6,
 ) -> None:
     """Run all campaigns and write the result after each one."""
+    RESULT.parent.mkdir(exist_ok=True)
     runs: list[dict[str, Any]] = []
     for seed in seeds:
         config = configure(train, test, weights, seed, images, test_images, epochs, points)

@@ -1,6 +1,7 @@
 """A whole campaign on Ray: its points, its metrics, and that running it again changes nothing."""
 
 import dataclasses
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from atal_ray import campaign as campaigns
 from atal_ray.campaign_folder import METRICS, QUERIES
 from atal_ray.config import AttackConfig, Config, RegionConfig, ResourceConfig
 from atal_ray.data.synth import write_dataset
-from atal_ray.errors import CampaignError
+from atal_ray.errors import CampaignError, CheckpointError
 from atal_ray.stages.query import query
 from atal_ray.stages.query_load import ERROR_SCHEMA
 
@@ -20,7 +21,9 @@ def finished(ray_local, tmp_path_factory) -> tuple[Config, Path]:
     folder = tmp_path_factory.mktemp("campaign")
     train, test = write_dataset(folder / "train", count=7), write_dataset(folder / "test", count=4, seed=1)
     config = tiny_config(train, (test,))
-    campaigns.run(config, folder / "run")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)  # paths are given as people give them: relative
+        campaigns.run(tiny_config(Path("train"), (Path("test"),)), Path("run"))
     return config, folder / "run"
 
 
@@ -126,6 +129,21 @@ def test_unreadable_image_is_one_row_of_errors(finished, tmp_path):
     assert error["image_id"] == image.stem
     assert image.name in error["reason"]
     assert out.count_rows(QUERIES) == 12
+
+
+def test_damaged_snapshot_is_one_sentence(finished, tmp_path):
+    config, folder = finished
+    copy = open_campaign(tmp_path / "copy")
+    shutil.copytree(folder, tmp_path / "copy")
+    copy.snapshots(0).write_bytes("2.pt", b"nothing")
+    with pytest.raises(CheckpointError, match="state dict"):
+        query(copy, config, 0)
+
+
+def test_folder_in_a_store_is_refused(finished):
+    config, _ = finished
+    with pytest.raises(CampaignError, match="is no local path"):
+        campaigns.run(config, Path("s3://bucket/run"))
 
 
 def test_cluster_that_is_too_small_is_refused(ray_local, finished, tmp_path):

@@ -61,7 +61,7 @@ REFUSED: list[tuple[type, dict[str, Any], str]] = [
     (BudgetConfig, {"total": 1}, "budget.total 1 is below budget.start 2"),
     (BudgetConfig, {"per_round": 4}, "budget.total 20 is not reached from 2 in steps of 4"),
     (ResourceConfig, {"query_actors": 0}, "resources.query-actors is 0"),
-    (ResourceConfig, {"actor_cpus": 0}, "resources.actor-cpus is 0"),
+    (QueryConfig, {"threads": 0}, "query.threads is 0"),
     (ResourceConfig, {"loader_workers": -1}, "resources.loader-workers is -1"),
     (ResourceConfig, {"object_store_mib": 79}, "resources.object-store-mib is 79"),
 ]
@@ -85,11 +85,11 @@ UNLIKE_DEFAULTS = Config(
     attack=AttackConfig(epsilon=0.1, alpha=1 / 255, steps=2, model="ensemble", labels="points"),
     query=QueryConfig(
         strategy="uncertainty", top_percent=2.5, score="entropy", cover="maxsum", cover_space="features", cover_factor=3,
-        near_boundary=0.25, shard_size=5, batch_size=2,
+        near_boundary=0.25, shard_size=5, batch_size=2, threads=2,
     ),
     regions=RegionConfig(labels="none", superpixels=50, levels=2, prior=0, bins=3, double_step=False, iterations=1),
     budget=BudgetConfig(start=1, per_round=3, total=7, annotator="answers"),
-    resources=ResourceConfig(query_actors=2, actor_cpus=2, gpus="none", loader_workers=1, object_store_mib=100),
+    resources=ResourceConfig(query_actors=2, gpus="none", loader_workers=1, object_store_mib=100),
 )  # fmt: skip
 
 
@@ -202,3 +202,13 @@ def test_presets_can_be_saved_and_read(name: str) -> None:
 def test_unknown_preset_lists_the_known_ones() -> None:
     with pytest.raises(ConfigError, match=r"'papper' is neither a preset \(paper, cpu-small, demo\) nor a YAML file"):
         presets.preset("papper")
+
+
+def test_absolute_paths_name_the_same_files_from_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = Config(data=DataConfig(train="a", tests=("b", "/c"), subset="d.txt"), network=NetworkConfig(weights="w.pth"))
+    found = config_file.absolute(config)
+    assert found.data == DataConfig(train=f"{tmp_path}/a", tests=(f"{tmp_path}/b", "/c"), subset=f"{tmp_path}/d.txt")
+    assert found.network.weights == f"{tmp_path}/w.pth"
+    assert config_file.absolute(Config()) == Config()
+    assert config_file.absolute(Config(network=NetworkConfig(weights="random"))).network.weights == "random"

@@ -164,9 +164,9 @@ def test_delete_takes_all_and_nothing_twice(folder: Folder) -> None:
 def test_uris_name_local_folders_too(tmp_path: Path) -> None:
     Folder(f"file://{tmp_path}/here").write_bytes("a", b"1")
     assert (Folder(str(tmp_path)) / "here").read_bytes("a") == b"1"
-    assert Folder(f"file://{tmp_path}").storage_uri() == f"file://{tmp_path}"
+    assert Folder(f"file://{tmp_path}").uri == f"file://{tmp_path}"
 
 
 def test_relative_paths_are_made_absolute_for_ray(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert Folder("runs/a").storage_uri() == str(tmp_path / "runs" / "a")
+    assert Folder("runs/a").uri == str(tmp_path / "runs" / "a")

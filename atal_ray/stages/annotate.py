@@ -12,7 +12,7 @@ from atal_ray.data.images import read_mask
 from atal_ray.data.manifest import records
 from atal_ray.errors import CampaignError, DataError
 from atal_ray.files import Folder
-from atal_ray.points import POINT_SCHEMA, QUERY_SCHEMA, UNSURE
+from atal_ray.points import POINT_SCHEMA, QUERY_SCHEMA, UNSURE, check_points
 
 ANSWERS = "answers.parquet"
 CHUNK = 1024
@@ -55,7 +55,9 @@ def _oracle(campaign: CampaignFolder, asked: pa.Table, source: str) -> Iterator[
                         raise DataError(f"image {record.image_id} has no mask to read labels from: use budget.annotator answers")
                     labels[mine] = read_mask(record.mask)[y[mine], x[mine]]
                 bar.update(1)
-            yield _points(chunk, labels, source)
+            points = _points(chunk, labels, source)
+            check_points(points, {row.image_id: row.height for row in rows}, {row.image_id: row.width for row in rows}, "the answers")
+            yield points
 
 
 def _answered(asked: pa.Table, out: Folder, questions: str) -> pa.Table:
@@ -69,7 +71,11 @@ def _answered(asked: pa.Table, out: Folder, questions: str) -> pa.Table:
     for column in ("image_id", "x", "y", "label"):
         if column not in answers.schema.names:
             raise DataError(f"{out.uri}/{ANSWERS} has no column {column!r}")
-    given = {(row["image_id"], row["x"], row["y"]): row["label"] for row in answers.to_pylist()}
+    given: dict[tuple[str, int, int], int] = {}
+    for row in answers.to_pylist():
+        pixel = (row["image_id"], row["x"], row["y"])
+        if given.setdefault(pixel, row["label"]) != row["label"]:
+            raise DataError(f"{out.uri}/{ANSWERS} has two different answers for image {pixel[0]}, x {pixel[1]}, y {pixel[2]}")
     labels = np.zeros(asked.num_rows, np.uint8)
     for index, row in enumerate(asked.to_pylist()):
         where = f"image {row['image_id']}, x {row['x']}, y {row['y']}"

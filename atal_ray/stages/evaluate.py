@@ -50,7 +50,7 @@ class EvaluateShard:
     """An actor that predicts the images of a shard and sums their metrics."""
 
     def __init__(self, campaign: CampaignFolder, config: Config, round_number: int, test_set: str) -> None:
-        torch.set_num_threads(config.resources.actor_cpus)
+        torch.set_num_threads(config.query.threads)
         self.config = config
         self.manifest: tuple[Folder, str] = (campaign.root / "tests", f"{test_set}.parquet")
         self.device = torch.device("cuda" if torch.cuda.is_available() and config.resources.gpus == "auto" else "cpu")

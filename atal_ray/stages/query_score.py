@@ -27,7 +27,7 @@ class ScoreShard:
     """An actor that holds the snapshots of a round and turns loaded shards into files of picks."""
 
     def __init__(self, campaign: CampaignFolder, config: Config, round_number: int, parts: Folder) -> None:
-        torch.set_num_threads(config.resources.actor_cpus)
+        torch.set_num_threads(config.query.threads)
         self.config, self.round_number, self.parts = config, round_number, parts
         self.device = torch.device("cuda" if torch.cuda.is_available() and config.resources.gpus == "auto" else "cpu")
         self.random = round_number == START or config.query.strategy == "random"

@@ -12,8 +12,25 @@ from atal_ray.errors import CampaignError
 
 def cpus_wanted(config: Config) -> int:
     """Logical CPUs that the widest stage takes at once: its actors (or Train workers) and one task that feeds them."""
-    actors = config.resources.query_actors * config.resources.actor_cpus
+    actors = config.resources.query_actors * config.query.threads
     return max(actors, config.train.workers * config.train.threads) + 1
+
+
+def require_room(config: Config, resources: dict[str, float]) -> None:
+    """Refuse a cluster that cannot hold one stage: Ray would wait for ever.
+
+    Raises:
+        CampaignError: with what is there, what is wanted, and the fields to lower.
+    """
+    wanted = {"CPU": cpus_wanted(config)}
+    if config.resources.gpus == "auto" and resources.get("GPU", 0) >= 1:
+        wanted["GPU"] = max(config.train.workers, config.resources.query_actors)
+    for kind, count in wanted.items():
+        if resources.get(kind, 0) < count:
+            raise CampaignError(
+                f"the Ray cluster has {resources.get(kind, 0):g} {kind}s, but this configuration takes {count} at once: "
+                "lower resources.query-actors, query.threads, train.workers or train.threads"
+            )
 
 
 @contextmanager
@@ -21,7 +38,7 @@ def ray_session(config: Config) -> Iterator[None]:
     """Use the Ray of this process or of RAY_ADDRESS, or start a local one and stop it at the end.
 
     Raises:
-        CampaignError: the cluster has fewer CPUs than one stage takes; without this check it would wait for ever.
+        CampaignError: see `require_room`.
     """
     started = not ray.is_initialized()
     if started and os.environ.get("RAY_ADDRESS"):
@@ -37,12 +54,7 @@ def ray_session(config: Config) -> Iterator[None]:
             logging_level="warning",
         )
     try:
-        available = int(ray.cluster_resources().get("CPU", 0))
-        if available < cpus_wanted(config):
-            raise CampaignError(
-                f"the Ray cluster has {available} CPUs, but this configuration takes {cpus_wanted(config)} at once: "
-                "lower resources.query-actors, resources.actor-cpus, train.workers or train.threads"
-            )
+        require_room(config, ray.cluster_resources())
         yield
     finally:
         if started:

@@ -8,6 +8,7 @@ from ray.data import ActorPoolStrategy, Dataset
 from tqdm import tqdm
 
 from atal_ray.config import Config
+from atal_ray.stages.failure import plain_error
 from atal_ray.stages.ray_session import gpus_per_actor
 
 Row = dict[str, Any]
@@ -56,9 +57,12 @@ def run_shards(
             actor,
             fn_constructor_kwargs=arguments,
             compute=ActorPoolStrategy(size=min(resources.query_actors, len(rows))),
-            num_cpus=resources.actor_cpus,
+            num_cpus=config.query.threads,
             num_gpus=gpus_per_actor(config) if gpu else 0,
         )
-        for row in dataset.iter_rows():
-            bar.update(int(row["images"]))
-            yield row
+        try:
+            for row in dataset.iter_rows():
+                bar.update(int(row["images"]))
+                yield row
+        except Exception as error:
+            raise plain_error(error, title) from error

@@ -5,23 +5,25 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import ray
 import torch
 from ray.train import Checkpoint, CheckpointConfig, FailureConfig, RunConfig, ScalingConfig, get_checkpoint, get_context, report
 from ray.train.torch import TorchTrainer, get_device, prepare_model
 
 from atal_ray import networks, seeding
-from atal_ray.campaign_folder import MANIFEST, TRAINING, CampaignFolder
+from atal_ray.campaign_folder import MANIFEST, TRAIN_RUN, TRAINING, CampaignFolder
 from atal_ray.config import Config
-from atal_ray.errors import AtalError, CampaignError
+from atal_ray.errors import CampaignError
 from atal_ray.files import Folder
 from atal_ray.points import PointIndex
+from atal_ray.stages.failure import plain_error
 from atal_ray.stages.progress import leave, watch
 from atal_ray.stages.ray_session import gpus_per_actor
 from atal_ray.training.loop import Seat, TrainState, train_round
 from atal_ray.training.samples import Samples
 
-RUN = "train"  # Ray Train's working folder inside the round's: it resumes from what it finds there
 SNAPSHOT, REST = "snapshot.pt", "rest.pt"
+BOOKS = "checkpoint_manager_snapshot.json"  # what Ray Train resumes from
 RETRIES = 2
 
 
@@ -38,17 +40,17 @@ def train(campaign: CampaignFolder, config: Config, round_number: int) -> None:
             resources_per_worker={"CPU": config.train.threads, **({"GPU": 1} if gpus_per_actor(config) else {})},
         ),
         run_config=RunConfig(
-            name=RUN,
-            storage_path=folder.storage_uri(),
+            name=TRAIN_RUN,
+            storage_path=folder.uri,
             failure_config=FailureConfig(max_failures=RETRIES),
             checkpoint_config=CheckpointConfig(),  # keeps every checkpoint: the trajectory is the ensemble
         ),
     )
     try:
-        with watch(folder / RUN, config.train.epochs, f"round {round_number}: training", "epoch"):
+        with watch(folder / TRAIN_RUN, config.train.epochs, f"round {round_number}: training", "epoch"):
             trainer.fit()
     except Exception as error:
-        raise _plain_error(error, round_number) from error
+        raise plain_error(error, f"training of round {round_number}") from error
     _collect(folder, config.train.cycles)
 
 
@@ -75,7 +77,7 @@ def train_worker(job: dict[str, Any]) -> None:
         resume=resume,
         wrap=prepare_model,
         on_snapshot=lambda number, state: _report(number, state, seat.rank),
-        on_epoch=lambda entry: leave(campaign.round(round_number) / RUN, int(entry["epoch"]) + 1) if seat.rank == 0 else None,
+        on_epoch=lambda entry: leave(campaign.round(round_number) / TRAIN_RUN, int(entry["epoch"]) + 1) if seat.rank == 0 else None,
     )
 
 
@@ -113,7 +115,7 @@ def _restore(checkpoint: Checkpoint | None) -> TrainState | None:
 
 def _collect(folder: Folder, cycles: int) -> None:
     """Move the weights from Ray Train's folder to the round's; training.json says that all of them are there."""
-    run = folder / RUN
+    run = folder / TRAIN_RUN
     for number in range(1, cycles + 1):
         (folder / "snapshots").write_bytes(f"{number}.pt", (run / f"snapshot-{number:02d}").read_bytes(SNAPSHOT))
     folder.write_bytes(TRAINING, (run / f"snapshot-{cycles:02d}").read_bytes(TRAINING))
@@ -121,22 +123,12 @@ def _collect(folder: Folder, cycles: int) -> None:
 
 
 def _drop_unusable_run(folder: Folder) -> None:
-    """Forget a run whose bookkeeping a crash cut short: starting over gives the same weights."""
-    run = folder / RUN
-    state = "checkpoint_manager_snapshot.json"
-    if run.exists(state):
+    """Forget a run that Ray Train cannot go on with: cut short by a crash, or left by another version of Ray."""
+    run = folder / TRAIN_RUN
+    if run.exists(BOOKS):
         try:
-            run.read_json(state)
+            usable = run.read_json(BOOKS).get("ray_version") == ray.__version__
         except CampaignError:
+            usable = False
+        if not usable:
             run.delete()
-
-
-def _plain_error(error: BaseException, round_number: int) -> AtalError:
-    """The worker's own error where it is one for people, else one sentence with its first line."""
-    failures = getattr(error, "worker_failures", None) or {0: error}
-    cause: BaseException = next(iter(failures.values()))
-    cause = getattr(cause, "cause", None) or cause
-    if isinstance(cause, AtalError):
-        return cause
-    text = str(cause).strip().splitlines() or [type(cause).__name__]
-    return CampaignError(f"training of round {round_number} failed: {type(cause).__name__}: {text[-1]}")

@@ -88,7 +88,7 @@ def train_round(
 def train_epoch(
     model: nn.Module, network: SaliencyNetwork, optimizer: torch.optim.Optimizer, samples: Samples, config: Config, epoch: int, seat: Seat
 ) -> dict[str, float]:
-    """One pass over the images; returns the log entry: epoch, mean loss, first and last learning rate."""
+    """One pass over the images; returns the log entry: epoch, mean loss (of this worker), first and last learning rate."""
     plan = config.train
     draws = list(batches(len(samples), config, samples.round_number, epoch, seat.rank, seat.world))
     loader: DataLoader[tuple[Tensor, Tensor]] = DataLoader(

@@ -3,11 +3,11 @@
 import contextlib
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 
 from atal_ray.config import TrainConfig
 from atal_ray.networks.protocol import SaliencyNetwork
-from atal_ray.training.losses import point_loss
+from atal_ray.training.losses import IGNORED, point_loss
 
 
 def build_optimizer(network: SaliencyNetwork, config: TrainConfig) -> torch.optim.SGD:
@@ -27,8 +27,21 @@ def autocast(device: torch.device) -> contextlib.AbstractContextManager[None]:
     return torch.autocast("cuda", torch.bfloat16) if device.type == "cuda" else contextlib.nullcontext()
 
 
+def labelled_share(targets: Tensor) -> Tensor:
+    """The factor that makes the mean of the workers' losses the mean over the labelled pixels of the whole batch.
+
+    world * own / all labelled pixels; 1 for one worker. Every worker must call it.
+    """
+    own = (targets != IGNORED).sum().float()
+    if not distributed.is_initialized() or distributed.get_world_size() == 1:
+        return torch.ones_like(own)
+    total = own.clone()
+    distributed.all_reduce(total)
+    return distributed.get_world_size() * own / total.clamp(min=1)
+
+
 def train_step(model: nn.Module, network: SaliencyNetwork, optimizer: torch.optim.Optimizer, images: Tensor, targets: Tensor) -> float:
-    """One step on a batch; returns its loss.
+    """One step on a batch; returns this worker's part of its loss.
 
     Args:
         model: the network, or the data-parallel wrapper around it.
@@ -39,7 +52,7 @@ def train_step(model: nn.Module, network: SaliencyNetwork, optimizer: torch.opti
     """
     with autocast(images.device):
         output = model(network.normalise(images.float() / 255))
-    loss = point_loss([logits.float() for logits in output.logits], targets, network.loss_weights)
+    loss = point_loss([logits.float() for logits in output.logits], targets, network.loss_weights) * labelled_share(targets)
     optimizer.zero_grad(set_to_none=True)
     torch.autograd.backward(loss)
     optimizer.step()

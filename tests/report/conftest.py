@@ -17,7 +17,7 @@ from atal_ray.data.manifest import build_manifest
 from atal_ray.data.synth import write_dataset
 from atal_ray.files import Folder
 from atal_ray.metrics.accumulator import Accumulator
-from atal_ray.points import POINT_SCHEMA, QUERY_SCHEMA, SOURCES
+from atal_ray.points import POINT_SCHEMA, QUERY_SCHEMA
 from atal_ray.report import curves, overlays
 from atal_ray.training.schedule import learning_rate, snapshot_epochs
 
@@ -114,7 +114,7 @@ def rows_of(table: pa.Table, number: int) -> list[dict[str, object]]:
             "superpixel": 3,
             "label": (1, 0, 0, 255)[(index + order) % 4],
             "region": REGIONS[index % 4] if number else "random",
-            "source": SOURCES[min(number, 1)],
+            "source": "oracle" if number else "seed",
         }
         for index, row in enumerate(table.to_pylist())
         for order in range(2 if number == 0 else 1)
