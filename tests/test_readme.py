@@ -1,5 +1,6 @@
 """The README's promises that a machine can check."""
 
+import json
 import re
 from pathlib import Path
 
@@ -21,6 +22,18 @@ def test_every_link_leads_somewhere():
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
 
 
+def test_figures_come_from_the_result_file():
+    result = json.loads((ROOT / "benchmarks" / "results" / "learning_check.json").read_text())
+    scores = {(run["method"], run["seed"], run["points"]): run["ensemble"]["max_f"] for run in result["runs"]}
+    for name, method in (("ATAL", "atal"), ("random points", "random")):
+        (row,) = re.findall(rf"^\| {name} \|(.*)\|$", README, re.MULTILINE)
+        expected = [" / ".join(f"{scores[method, seed, points]:.3f}" for seed in (0, 1)) for points in (2, 4, 6)]
+        shares = " / ".join(f"{100 * scores[method, seed, 6] / scores['full masks', seed, None]:.1f} %" for seed in (0, 1))
+        assert [cell.strip() for cell in row.split("|")] == [*expected, shares]
+    assert " / ".join(f"{scores['full masks', seed, None]:.3f}" for seed in (0, 1)) in README
+    assert f"on {result['images']} images of DUTS-TR at {result['size']} px" in README
+
+
 def test_commands_name_real_fields_and_targets():
     from dataclasses import fields, is_dataclass
 
@@ -36,4 +49,4 @@ def test_commands_name_real_fields_and_targets():
     known = paths(Config, "--")
     assert set(re.findall(r"--[a-z]+\.[a-z-]+", README)) <= known
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    assert set(re.findall(r"\bmake ([a-z-]+)", README)) <= targets
+    assert set(re.findall(r"^    make ([a-z-]+)", README, re.MULTILINE)) <= targets
