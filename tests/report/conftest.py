@@ -27,7 +27,7 @@ REGIONS = ("PSR", "SR", "PSR", "PIR")
 CONFIG = Config(
     data=DataConfig(train="images"),
     network=NetworkConfig(name="f3net-small"),
-    train=TrainConfig(size=32, scales=(32,), epochs=4, cycles=2, batch_size=2),
+    train=TrainConfig(size=64, scales=(64,), epochs=4, cycles=2, batch_size=2),
     attack=AttackConfig(steps=1),
     query=QueryConfig(top_percent=10),
     regions=RegionConfig(superpixels=40),
