@@ -1,5 +1,6 @@
 """Stage: snapshots and test sets -> metrics of the ensemble and of the last snapshot (Ray Data)."""
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from atal_ray.errors import DataError
 from atal_ray.files import Folder
 from atal_ray.metrics.accumulator import Accumulator
 from atal_ray.metrics.saliency_map import to_uint8
+from atal_ray.networks.protocol import SaliencyNetwork
 from atal_ray.networks.snapshots import read_snapshots
 from atal_ray.stages.shards import run_shards, shard_rows
 
@@ -51,10 +53,14 @@ class EvaluateShard:
 
     def __init__(self, campaign: CampaignFolder, config: Config, round_number: int, test_set: str) -> None:
         torch.set_num_threads(config.query.threads)
-        self.config = config
+        self.campaign, self.config, self.round_number = campaign, config, round_number
         self.manifest: tuple[Folder, str] = (campaign.root / "tests", f"{test_set}.parquet")
         self.device = torch.device("cuda" if torch.cuda.is_available() and config.resources.gpus == "auto" else "cpu")
-        self.snapshots = read_snapshots(campaign.snapshots(round_number), config, self.device)
+
+    @cached_property
+    def snapshots(self) -> list[SaliencyNetwork]:
+        """The round's networks, read at the first shard: Ray hides what a constructor raises."""
+        return read_snapshots(self.campaign.snapshots(self.round_number), self.config, self.device)
 
     def __call__(self, row: Row) -> Row:
         """Sums of the ensemble's and the last snapshot's metrics, and the images that could not be read."""
@@ -87,7 +93,7 @@ class EvaluateShard:
 
 
 @torch.no_grad()
-def predict(snapshots: list[Any], images: Tensor) -> Tensor:
+def predict(snapshots: list[SaliencyNetwork], images: Tensor) -> Tensor:
     """Logits [L, B, 1, S, S] of every snapshot for uint8 images [B, S, S, 3]."""
     batch = images.permute(0, 3, 1, 2).float() / 255
     return torch.stack([network(network.normalise(batch)).logits[network.prediction] for network in snapshots])

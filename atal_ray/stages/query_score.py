@@ -1,6 +1,7 @@
 """The scoring half of the query: attack, ensemble, candidates and RDS; maps never leave the actor."""
 
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from atal_ray import seeding
 from atal_ray.campaign_folder import START, CampaignFolder
 from atal_ray.config import Config
 from atal_ray.files import Folder
+from atal_ray.networks.protocol import SaliencyNetwork
 from atal_ray.networks.snapshots import read_snapshots
 from atal_ray.points import QUERY_SCHEMA, UNSURE
 from atal_ray.sampling.grid import grid_position
@@ -28,11 +30,15 @@ class ScoreShard:
 
     def __init__(self, campaign: CampaignFolder, config: Config, round_number: int, parts: Folder) -> None:
         torch.set_num_threads(config.query.threads)
-        self.config, self.round_number, self.parts = config, round_number, parts
+        self.campaign, self.config, self.round_number, self.parts = campaign, config, round_number, parts
         self.device = torch.device("cuda" if torch.cuda.is_available() and config.resources.gpus == "auto" else "cpu")
         self.random = round_number == START or config.query.strategy == "random"
         self.k = config.budget.start if round_number == START else config.budget.per_round
-        self.snapshots = [] if self.random else read_snapshots(campaign.snapshots(round_number), config, self.device)
+
+    @cached_property
+    def snapshots(self) -> list[SaliencyNetwork]:
+        """The round's networks, read at the first shard: Ray hides what a constructor raises."""
+        return read_snapshots(self.campaign.snapshots(self.round_number), self.config, self.device)
 
     def __call__(self, row: Row) -> Row:
         """Pick the points of a loaded shard; returns the number of its images."""
