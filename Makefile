@@ -1,7 +1,6 @@
 PYTHON ?= python3
 BIN := .venv/bin
 RUN ?= runs/demo
-export RAY_AUTH_MODE ?= disabled
 
 .PHONY: demo test test-all check clean
 

@@ -45,7 +45,7 @@ def run(config: Config, folder: Path) -> CampaignFolder:
                 if not campaign.is_committed(number):
                     run_round(campaign, config, number)
                     campaign.commit(number)
-        print("writing the report")
+        print("writing the report", flush=True)
         write_report(campaign, config)
     return campaign
 

@@ -44,7 +44,6 @@ def ray_session(config: Config) -> Iterator[None]:
     if started and os.environ.get("RAY_ADDRESS"):
         ray.init(logging_level="warning")
     elif started:
-        os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # nobody else reaches a Ray that lives and dies with this process
         ray.init(
             address="local",
             num_cpus=max(cpus_wanted(config), os.cpu_count() or 1),
