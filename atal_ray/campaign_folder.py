@@ -1,12 +1,12 @@
 """Where everything of a campaign lies, and the rule that makes a round whole: COMMITTED is written last."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from atal_ray.config import RegionConfig
+from atal_ray.config import Config
 from atal_ray.errors import CampaignError
 from atal_ray.files import Folder
 from atal_ray.points import POINT_SCHEMA, concat
@@ -15,6 +15,8 @@ from atal_ray.regions.cache import SuperpixelCache
 MANIFEST, POINTS, QUERIES, ERRORS = "manifest.parquet", "points.parquet", "queries.parquet", "errors.parquet"
 METRICS, TRAINING, COMMITTED = "metrics.json", "training.json", "COMMITTED"
 TRAIN_RUN = "train"  # Ray Train's working folder inside a round's
+ERROR_SCHEMA = pa.schema([(name, pa.string()) for name in ("stage", "image_id", "reason")])
+MEMBERS = ("ensemble", "last")  # whose metrics metrics.json holds: the mean of the snapshots, and the last one alone
 START = -1  # the random start asks without a network, before round 0
 
 
@@ -36,9 +38,13 @@ class CampaignFolder:
         """Names of the test sets, sorted."""
         return [name.removesuffix(".parquet") for name in (self.root / "tests").names()]
 
-    def superpixels(self, config: RegionConfig) -> SuperpixelCache:
-        """The superpixel maps of the training images."""
-        return SuperpixelCache(self.root / "superpixels", config)
+    def superpixels(self, config: Config) -> SuperpixelCache:
+        """The superpixel maps of the training images; a shared folder keeps those of other images or settings apart."""
+        if config.resources.superpixels is None:
+            return SuperpixelCache(self.root / "superpixels", config.regions)
+        settings = f"{config.data.train} {replace(config.regions, labels='propagate')}"
+        key = hashlib.sha256(settings.encode()).hexdigest()[:16]
+        return SuperpixelCache(Folder(config.resources.superpixels) / key, config.regions)
 
     def points(self, last_round: int, first_id: str | None = None, last_id: str | None = None) -> pa.Table:
         """All points that are labelled when a round trains; optionally those of the images first_id to last_id alone."""

@@ -50,7 +50,7 @@ def absolute(config: Config) -> Config:
     def path(name: str) -> str:
         return str(Path(name).expanduser().absolute())
 
-    data, weights = config.data, config.network.weights
+    data, weights, shared = config.data, config.network.weights, config.resources.superpixels
     return replace(
         config,
         data=replace(
@@ -58,8 +58,10 @@ def absolute(config: Config) -> Config:
             train=data.train and path(data.train),
             tests=tuple(path(name) for name in data.tests),
             subset=data.subset and path(data.subset),
+            points=data.points and path(data.points),
         ),
         network=replace(config.network, weights=weights if weights in (None, "random") else path(weights)),
+        resources=replace(config.resources, superpixels=shared and path(shared)),
     )
 
 

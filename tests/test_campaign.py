@@ -8,12 +8,11 @@ import pytest
 from campaigns import all_points, assert_finished, assert_points_are_true, open_campaign, tiny_config
 
 from atal_ray import campaign as campaigns
-from atal_ray.campaign_folder import METRICS, QUERIES
+from atal_ray.campaign_folder import ERROR_SCHEMA, METRICS, QUERIES
 from atal_ray.config import AttackConfig, Config, RegionConfig, ResourceConfig
 from atal_ray.data.synth import write_dataset
 from atal_ray.errors import CampaignError, CheckpointError
 from atal_ray.stages.query import query
-from atal_ray.stages.query_load import ERROR_SCHEMA
 
 
 @pytest.fixture(scope="module")

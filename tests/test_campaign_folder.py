@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 
 from atal_ray.campaign_folder import COMMITTED, METRICS, POINTS, QUERIES, TRAINING, CampaignFolder
-from atal_ray.config import RegionConfig
+from atal_ray.config import Config, DataConfig, RegionConfig, ResourceConfig
 from atal_ray.errors import CampaignError
 from atal_ray.files import Folder
 from atal_ray.points import POINT_SCHEMA
@@ -31,7 +31,7 @@ def campaign(tmp_path: Path) -> CampaignFolder:
 def test_layout(campaign: CampaignFolder, tmp_path: Path) -> None:
     assert campaign.round(0).uri == f"{tmp_path}/round-00"
     assert campaign.snapshots(12).uri == f"{tmp_path}/round-12/snapshots"
-    assert campaign.superpixels(RegionConfig()).folder.uri == f"{tmp_path}/superpixels"
+    assert campaign.superpixels(Config()).folder.uri == f"{tmp_path}/superpixels"
     assert campaign.test_sets() == []
     for name in ("ECSSD", "DUTS-TE"):
         (campaign.root / "tests").write_table(f"{name}.parquet", points())
@@ -77,3 +77,12 @@ def test_files_beside_the_tables_may_change(campaign: CampaignFolder) -> None:
     campaign.snapshots(0).write_bytes("1.pt", b"weights")
     campaign.round(0).write_bytes("notes.txt", b"mine")
     assert campaign.is_committed(0)
+
+
+def test_shared_superpixels_are_those_of_equal_images_and_settings(campaign: CampaignFolder, tmp_path: Path) -> None:
+    def folder(**changes: Any) -> str:
+        return campaign.superpixels(Config(resources=ResourceConfig(superpixels="/shared"), **changes)).folder.uri
+
+    assert Path(folder()).parent == Path("/shared")
+    assert folder() == folder(seed=4) == folder(regions=RegionConfig(labels="oracle_mask"))
+    assert len({folder(), folder(data=DataConfig(train="/other")), folder(regions=RegionConfig(superpixels=500))}) == 3

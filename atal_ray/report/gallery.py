@@ -7,7 +7,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import torch
-from numpy.typing import NDArray
 
 from atal_ray import seeding
 from atal_ray.campaign_folder import CampaignFolder
@@ -15,12 +14,12 @@ from atal_ray.config import Config
 from atal_ray.data.images import read_image, read_mask, resize
 from atal_ray.data.manifest import Record, records
 from atal_ray.errors import AtalError, DataError
+from atal_ray.networks.inputs import choose_device, to_batch
 from atal_ray.networks.snapshots import read_snapshots
-from atal_ray.points import UNSURE
 from atal_ray.report.numbers import Numbers
 from atal_ray.report.overlays import fit, photo
 from atal_ray.report.pictures import Maps, Picture, Scene, map_pictures, point_pictures
-from atal_ray.sampling.grid import grid_position
+from atal_ray.sampling.grid import labels_on_grid
 from atal_ray.uncertainty.estimate import Estimate, estimate
 
 IMAGES = 4
@@ -83,13 +82,12 @@ def _read_scene(record: Record, points: pa.Table, campaign: CampaignFolder, conf
         if pixels is not None and pixels.shape[:2] != (record.height, record.width):
             height, width = pixels.shape[:2]
             raise DataError(f"{path} is {width}x{height} px now, {record.width}x{record.height} in the manifest")
-    uses_superpixels = config.regions.labels in ("propagate", "oracle_mask")
     mine = points.filter(pc.equal(points["image_id"], record.image_id)).sort_by([("round", "ascending"), ("order", "ascending")])
     return Scene(
         record.image_id,
         image,
         mask,
-        campaign.superpixels(config.regions).get(record, image) if uses_superpixels else None,
+        campaign.superpixels(config).get(record, image) if config.regions.uses_superpixels else None,
         mine.to_pylist(),
     )
 
@@ -97,22 +95,12 @@ def _read_scene(record: Record, points: pa.Table, campaign: CampaignFolder, conf
 def _estimate(scenes: list[Scene], campaign: CampaignFolder, config: Config, round_number: int) -> Estimate:
     """Both saliency maps of every scene by the snapshots of a round."""
     size = config.train.size
-    device = torch.device("cuda" if torch.cuda.is_available() and config.resources.gpus == "auto" else "cpu")
+    device = choose_device(config.resources)
     snapshots = read_snapshots(campaign.snapshots(round_number), config, device)
-    batch = torch.from_numpy(np.stack([resize(scene.image, size) for scene in scenes])).to(device)
-    labels, known = (torch.from_numpy(part[:, None]).to(device) for part in _known_labels(scenes, size))
-    return estimate(snapshots, batch.permute(0, 3, 1, 2).float() / 255, config.attack, labels, known)
-
-
-def _known_labels(scenes: list[Scene], size: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """The labelled points on the grid, y and where it is known, both [B, S, S]; the attack may be told to use them."""
-    labels, known = (np.zeros((len(scenes), size, size), np.float32) for _ in range(2))
-    for index, scene in enumerate(scenes):
-        sure = scene.labels != UNSURE
-        cells = np.rint(grid_position(scene.xy[sure], size, *scene.shape)).astype(np.int64).clip(0, size - 1)
-        labels[index, cells[:, 1], cells[:, 0]] = scene.labels[sure]
-        known[index, cells[:, 1], cells[:, 0]] = 1
-    return labels, known
+    batch = to_batch(np.stack([resize(scene.image, size) for scene in scenes]), device)
+    maps = np.array([labels_on_grid(scene.xy, scene.labels, size, *scene.shape) for scene in scenes])
+    labels, known = torch.from_numpy(maps[:, :, None]).to(device).unbind(1)  # the attack may be told to use them
+    return estimate(snapshots, batch, config.attack, labels, known)
 
 
 def _exhibit(image_id: str, scene: Scene | AtalError, maps: Maps | None, config: Config) -> Exhibit:

@@ -6,14 +6,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from atal_ray.campaign_folder import ERRORS, MANIFEST, METRICS, POINTS, QUERIES, START, TRAINING, CampaignFolder
+from atal_ray.campaign_folder import ERRORS, MANIFEST, MEMBERS, METRICS, POINTS, QUERIES, START, TRAINING, CampaignFolder
 from atal_ray.config import Config
 from atal_ray.files import Folder
 from atal_ray.metrics.accumulator import Metrics
 from atal_ray.points import POINT_SCHEMA, concat
-
-MEMBERS = ("ensemble", "last")
-"""Whose metrics there are: the mean of the snapshots, and the last snapshot alone."""
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,10 @@ from operator import attrgetter
 
 import pyarrow.compute as pc
 
+from atal_ray.campaign_folder import MEMBERS
 from atal_ray.metrics.accumulator import Metrics
 from atal_ray.points import BACKGROUND, SALIENT, UNSURE
-from atal_ray.report.numbers import MEMBERS, Failure, Numbers, Round
+from atal_ray.report.numbers import Failure, Numbers, Round
 from atal_ray.uncertainty.margin import REGION_NAMES
 
 NOTHING = "–"

@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from atal_ray.points import UNSURE
+
 Indices = NDArray[np.int64]
 
 
@@ -62,3 +64,23 @@ def grid_position(xy: NDArray[np.generic], size: int, height: int, width: int) -
     """
     sides = np.array([width, height], dtype=np.float64)
     return (xy.astype(np.float64) + 0.5) * size / sides - 0.5
+
+
+def labels_on_grid(
+    xy: NDArray[np.generic], labels: NDArray[np.uint8], size: int, height: int, width: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The points of one image on the grid, without the unsure ones: y, and where it is known, both [size, size] of 0 and 1.
+
+    Args:
+        xy: [N, 2] column and row in the original image.
+        labels: [N] of 0, 1 or 255.
+        size: side of the square grid in cells.
+        height: of the original image in pixels.
+        width: of the original image in pixels.
+    """
+    y, known = (np.zeros((size, size), np.float32) for _ in range(2))
+    sure = labels != UNSURE
+    cells = np.rint(grid_position(xy[sure], size, height, width)).astype(np.int64).clip(0, size - 1)
+    y[cells[:, 1], cells[:, 0]] = labels[sure]
+    known[cells[:, 1], cells[:, 0]] = 1
+    return y, known

@@ -1,6 +1,5 @@
 """Stage: snapshots and test sets -> metrics of the ensemble and of the last snapshot (Ray Data)."""
 
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -8,7 +7,7 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
-from atal_ray.campaign_folder import METRICS, CampaignFolder
+from atal_ray.campaign_folder import MEMBERS, METRICS, CampaignFolder
 from atal_ray.config import Config
 from atal_ray.data.images import read_image, read_mask, resize
 from atal_ray.data.manifest import Record, records
@@ -16,11 +15,11 @@ from atal_ray.errors import DataError
 from atal_ray.files import Folder
 from atal_ray.metrics.accumulator import Accumulator
 from atal_ray.metrics.saliency_map import to_uint8
+from atal_ray.networks.inputs import to_batch
 from atal_ray.networks.protocol import SaliencyNetwork
-from atal_ray.networks.snapshots import read_snapshots
 from atal_ray.stages.shards import run_shards, shard_rows
+from atal_ray.stages.snapshot_actor import SnapshotActor
 
-WHO = ("ensemble", "last")
 Row = dict[str, Any]
 
 
@@ -28,7 +27,7 @@ def evaluate(campaign: CampaignFolder, config: Config, round_number: int) -> Non
     """Score the round's snapshots on every test set; writes metrics.json: set -> ensemble, last -> metrics."""
     result: dict[str, Any] = {}
     for name in campaign.test_sets():
-        sums: dict[str, Accumulator] = {who: Accumulator() for who in WHO}
+        sums: dict[str, Accumulator] = {who: Accumulator() for who in MEMBERS}
         errors: list[list[str]] = []
         images = (campaign.root / "tests").count_rows(f"{name}.parquet")
         for row in run_shards(
@@ -41,31 +40,24 @@ def evaluate(campaign: CampaignFolder, config: Config, round_number: int) -> Non
             title=f"round {round_number}: evaluation on {name}",
             total=images,
         ):
-            for who in WHO:
+            for who in MEMBERS:
                 sums[who].merge(Accumulator.from_state(row[who]))
             errors.extend(list(error) for error in row["errors"])
-        result[name] = {**{who: sums[who].summary().to_json() for who in WHO}, "errors": sorted(errors)}
+        result[name] = {**{who: sums[who].summary().to_json() for who in MEMBERS}, "errors": sorted(errors)}
     campaign.round(round_number).write_json(METRICS, result)
 
 
-class EvaluateShard:
+class EvaluateShard(SnapshotActor):
     """An actor that predicts the images of a shard and sums their metrics."""
 
     def __init__(self, campaign: CampaignFolder, config: Config, round_number: int, test_set: str) -> None:
-        torch.set_num_threads(config.query.threads)
-        self.campaign, self.config, self.round_number = campaign, config, round_number
+        super().__init__(campaign, config, round_number)
         self.manifest: tuple[Folder, str] = (campaign.root / "tests", f"{test_set}.parquet")
-        self.device = torch.device("cuda" if torch.cuda.is_available() and config.resources.gpus == "auto" else "cpu")
-
-    @cached_property
-    def snapshots(self) -> list[SaliencyNetwork]:
-        """The round's networks, read at the first shard: Ray hides what a constructor raises."""
-        return read_snapshots(self.campaign.snapshots(self.round_number), self.config, self.device)
 
     def __call__(self, row: Row) -> Row:
         """Sums of the ensemble's and the last snapshot's metrics, and the images that could not be read."""
         folder, name = self.manifest
-        sums: dict[str, Accumulator] = {who: Accumulator() for who in WHO}
+        sums: dict[str, Accumulator] = {who: Accumulator() for who in MEMBERS}
         errors: list[list[str]] = []
         rows = records(folder.read_rows(name, row["start"], row["stop"]))
         for start in range(0, len(rows), self.config.query.batch_size):
@@ -80,12 +72,12 @@ class EvaluateShard:
                 masks.append(mask)
                 batch.append(record)
             self._add(sums, images, masks, batch)
-        return {**row, "images": row["stop"] - row["start"], "errors": errors, **{who: sums[who].state() for who in WHO}}
+        return {**row, "images": row["stop"] - row["start"], "errors": errors, **{who: sums[who].state() for who in MEMBERS}}
 
     def _add(self, sums: dict[str, Accumulator], images: list[Any], masks: list[Any], batch: list[Record]) -> None:
         if not images:
             return
-        logits = predict(self.snapshots, torch.from_numpy(np.stack(images)).to(self.device))
+        logits = predict(self.snapshots, to_batch(np.stack(images), self.device))
         for index, (record, mask) in enumerate(zip(batch, masks, strict=True)):
             maps = saliency_maps(logits[:, index], mask.shape)
             sums["ensemble"].add(to_uint8(maps.mean(0).numpy()), mask, record.image_id)
@@ -94,9 +86,8 @@ class EvaluateShard:
 
 @torch.no_grad()
 def predict(snapshots: list[SaliencyNetwork], images: Tensor) -> Tensor:
-    """Logits [L, B, 1, S, S] of every snapshot for uint8 images [B, S, S, 3]."""
-    batch = images.permute(0, 3, 1, 2).float() / 255
-    return torch.stack([network(network.normalise(batch)).logits[network.prediction] for network in snapshots])
+    """Logits [L, B, 1, S, S] of every snapshot for images [B, 3, S, S] in [0, 1]."""
+    return torch.stack([network(network.normalise(images)).logits[network.prediction] for network in snapshots])
 
 
 def saliency_maps(logits: Tensor, shape: tuple[int, int]) -> Tensor:

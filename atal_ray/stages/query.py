@@ -6,13 +6,13 @@ from typing import Any
 
 import pyarrow as pa
 
-from atal_ray.campaign_folder import ERRORS, MANIFEST, QUERIES, START, CampaignFolder
+from atal_ray.campaign_folder import ERROR_SCHEMA, ERRORS, MANIFEST, QUERIES, START, CampaignFolder
 from atal_ray.config import Config
 from atal_ray.files import Folder
 from atal_ray.points import QUERY_SCHEMA
-from atal_ray.stages.query_load import ERROR_SCHEMA, load_shard
+from atal_ray.stages.query_load import load_shard
 from atal_ray.stages.query_score import ScoreShard
-from atal_ray.stages.shards import run_shards, shard_rows
+from atal_ray.stages.shards import part_name, run_shards, shard_rows
 
 
 def query(campaign: CampaignFolder, config: Config, round_number: int, out: Folder | None = None) -> None:
@@ -32,7 +32,7 @@ def query(campaign: CampaignFolder, config: Config, round_number: int, out: Fold
     images = campaign.root.count_rows(MANIFEST)
     parts, rows = out / f"{QUERIES}.parts", shard_rows(images, config.query.shard_size)
     finished = set(parts.names())
-    pending = [row for row in rows if _picks_name(row["shard"]) not in finished]
+    pending = [row for row in rows if part_name(row["shard"], "picks") not in finished]
     arguments: dict[str, Any] = {"campaign": campaign, "config": config, "round_number": round_number}
     for row in run_shards(
         pending,
@@ -52,10 +52,6 @@ def query(campaign: CampaignFolder, config: Config, round_number: int, out: Fold
     parts.delete()
 
 
-def _picks_name(shard: int) -> str:
-    return f"{shard:06d}.picks.parquet"
-
-
 def _parts(parts: Folder, rows: list[dict[str, int]], kind: str) -> Iterator[pa.Table]:
     for row in rows:
-        yield parts.read_table(f"{row['shard']:06d}.{kind}.parquet")
+        yield parts.read_table(part_name(row["shard"], kind))

@@ -3,7 +3,6 @@
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from atal_ray.campaign_folder import MANIFEST, CampaignFolder
 from atal_ray.config import Config
@@ -14,7 +13,6 @@ from atal_ray.points import PointIndex
 from atal_ray.regions.labels import covered
 from atal_ray.sampling.grid import original_pixels
 
-ERROR_SCHEMA = pa.schema([(name, pa.string()) for name in ("stage", "image_id", "reason")])
 Row = dict[str, Any]
 
 
@@ -57,7 +55,7 @@ def _load_image(record: Record, xy: np.ndarray[Any, Any], campaign: CampaignFold
     image = read_image(record.image)
     if image.shape[:2] != (height, width):
         raise DataError(f"{record.image} is {image.shape[1]}x{image.shape[0]} px now, {width}x{height} in the manifest")
-    superpixels = campaign.superpixels(config.regions).get(record, image) if config.regions.labels != "none" else None
+    superpixels = campaign.superpixels(config).get(record, image) if config.regions.uses_superpixels else None
     grid = original_pixels(size, height, width)
     kept, pixels = np.ix_(grid.cell_rows, grid.cell_columns), np.ix_(grid.rows, grid.columns)
     free, on_grid = np.zeros((size, size), bool), np.full((size, size), -1, np.int32)

@@ -1,7 +1,6 @@
 """The scoring half of the query: attack, ensemble, candidates and RDS; maps never leave the actor."""
 
 from collections.abc import Iterator
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -10,35 +9,29 @@ import torch
 from torch import Tensor
 
 from atal_ray import seeding
-from atal_ray.campaign_folder import START, CampaignFolder
+from atal_ray.campaign_folder import ERROR_SCHEMA, START, CampaignFolder
 from atal_ray.config import Config
 from atal_ray.files import Folder
-from atal_ray.networks.protocol import SaliencyNetwork
-from atal_ray.networks.snapshots import read_snapshots
-from atal_ray.points import QUERY_SCHEMA, UNSURE
-from atal_ray.sampling.grid import grid_position
+from atal_ray.networks.inputs import to_batch
+from atal_ray.points import QUERY_SCHEMA
+from atal_ray.sampling.grid import labels_on_grid
 from atal_ray.sampling.pick import Pick, Pool, pick_diverse, pick_random, pick_uncertain
-from atal_ray.stages.query_load import ERROR_SCHEMA
+from atal_ray.stages.shards import part_name
+from atal_ray.stages.snapshot_actor import SnapshotActor
 from atal_ray.uncertainty.estimate import Estimate, estimate
 from atal_ray.uncertainty.margin import REGION_NAMES, difference, region_kind
 
 Row = dict[str, Any]
 
 
-class ScoreShard:
+class ScoreShard(SnapshotActor):
     """An actor that holds the snapshots of a round and turns loaded shards into files of picks."""
 
     def __init__(self, campaign: CampaignFolder, config: Config, round_number: int, parts: Folder) -> None:
-        torch.set_num_threads(config.query.threads)
-        self.campaign, self.config, self.round_number, self.parts = campaign, config, round_number, parts
-        self.device = torch.device("cuda" if torch.cuda.is_available() and config.resources.gpus == "auto" else "cpu")
+        super().__init__(campaign, config, round_number)
+        self.parts = parts
         self.random = round_number == START or config.query.strategy == "random"
         self.k = config.budget.start if round_number == START else config.budget.per_round
-
-    @cached_property
-    def snapshots(self) -> list[SaliencyNetwork]:
-        """The round's networks, read at the first shard: Ray hides what a constructor raises."""
-        return read_snapshots(self.campaign.snapshots(self.round_number), self.config, self.device)
 
     def __call__(self, row: Row) -> Row:
         """Pick the points of a loaded shard; returns the number of its images."""
@@ -52,9 +45,8 @@ class ScoreShard:
                 if len(found) < self.k:
                     reason = f"only {len(found)} of {self.k} points asked: no other pixel is unlabelled"
                     errors.append({"stage": "query", "image_id": row["image_id"][index], "reason": reason})
-        name = f"{row['shard']:06d}"
-        self.parts.write_table(f"{name}.errors.parquet", pa.Table.from_pylist(errors, ERROR_SCHEMA))
-        self.parts.write_table(f"{name}.picks.parquet", pa.Table.from_pylist(picks, QUERY_SCHEMA))  # last: the shard is done
+        self.parts.write_table(part_name(row["shard"], "errors"), pa.Table.from_pylist(errors, ERROR_SCHEMA))
+        self.parts.write_table(part_name(row["shard"], "picks"), pa.Table.from_pylist(picks, QUERY_SCHEMA))  # last: the shard is done
         return {"shard": row["shard"], "images": row["stop"] - row["start"]}
 
     def _batches(self, images: int) -> Iterator[range]:
@@ -63,21 +55,18 @@ class ScoreShard:
         return (range(start, min(start + size, images)) for start in range(0, images, size))
 
     def _estimate(self, row: Row, batch: range) -> Estimate:
-        images = torch.from_numpy(np.ascontiguousarray(row["images"][batch.start : batch.stop])).to(self.device)
+        images = to_batch(row["images"][batch.start : batch.stop], self.device)
         labels, known = self._labels(row, batch) if self.config.attack.labels == "points" else (None, None)
-        return estimate(self.snapshots, images.permute(0, 3, 1, 2).float() / 255, self.config.attack, labels, known)
+        return estimate(self.snapshots, images, self.config.attack, labels, known)
 
     def _labels(self, row: Row, batch: range) -> tuple[Tensor, Tensor]:
         """The labelled points of a batch on the grid: y and where it is known, both [B, 1, S, S]."""
-        size = self.config.train.size
-        labels, known = (torch.zeros(len(batch), 1, size, size) for _ in range(2))
-        for position, index in enumerate(batch):
-            sure = (row["point_image"] == index) & (row["point_label"] != UNSURE)
-            grid = grid_position(row["point_xy"][sure], size, int(row["height"][index]), int(row["width"][index]))
-            x, y = torch.from_numpy(np.clip(np.rint(grid), 0, size - 1).astype(np.int64)).unbind(1)
-            labels[position, 0, y, x] = torch.from_numpy(row["point_label"][sure]).float()
-            known[position, 0, y, x] = 1
-        return labels.to(self.device), known.to(self.device)
+        maps = []
+        for index in batch:
+            mine, sides = row["point_image"] == index, (int(row["height"][index]), int(row["width"][index]))
+            maps.append(labels_on_grid(row["point_xy"][mine], row["point_label"][mine], self.config.train.size, *sides))
+        labels, known = torch.from_numpy(np.array(maps)[:, :, None]).to(self.device).unbind(1)
+        return labels, known
 
     def _pick_image(self, row: Row, index: int, maps: Estimate | None, position: int) -> list[Row]:
         image_id, config = str(row["image_id"][index]), self.config.query

@@ -22,6 +22,11 @@ def shard_rows(images: int, shard_size: int) -> list[Row]:
     ]
 
 
+def part_name(shard: int, kind: str) -> str:
+    """The file in which a shard leaves its rows of one kind until all shards are done."""
+    return f"{shard:06d}.{kind}.parquet"
+
+
 def run_shards(
     rows: list[Row],
     config: Config,

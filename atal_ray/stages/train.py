@@ -64,7 +64,7 @@ def train_worker(job: dict[str, Any]) -> None:
     samples = Samples(
         campaign.root.read_table(MANIFEST),
         PointIndex(campaign.points(round_number)),
-        campaign.superpixels(config.regions),
+        campaign.superpixels(config),
         config,
         round_number,
     )

@@ -54,11 +54,3 @@ def cut_short() -> Callable[[Path], None]:
         path.write_bytes(data[: len(data) * 3 // 4])
 
     return cut
-
-
-@pytest.fixture
-def shared() -> Path:
-    folder = Path(__file__).resolve().parents[2].parent / "shared"
-    if not folder.exists():
-        pytest.skip("needs ../shared")
-    return folder

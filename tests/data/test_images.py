@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from atal_ray.data.images import read_image, read_mask, read_mask_info, read_size, resize
+from atal_ray.data.images import read_image, read_mask, read_mask_info, read_size, read_soft_mask, resize
 from atal_ray.errors import DataError
 
 RGB = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
@@ -99,6 +99,23 @@ def test_mask_of_two_values_is_not_normalised(tmp_path: Path, top: int) -> None:
     info = read_mask_info(tmp_path / "m.png")
     assert info.mask.tolist() == [[0, 1], [1, 0]]
     assert (info.grey_pixels, info.scale, info.normalised) == (0, top, False)
+
+
+def test_soft_masks_keep_their_grey_and_reach_255(tmp_path: Path) -> None:
+    Image.fromarray(np.array([[0, 1, 127, 128, 255]], np.uint8)).save(tmp_path / "grey.png")
+    Image.fromarray(np.array([[0, 1]], np.uint8)).save(tmp_path / "unit.png")
+    Image.fromarray(np.array([[False, True]])).save(tmp_path / "bit.png")
+    Image.fromarray(np.array([[0, 257 * 100, 65535]], np.uint16)).save(tmp_path / "deep.png")
+    Image.fromarray(np.array([[[0, 0, 0], [9, 90, 0]]], np.uint8)).save(tmp_path / "colour.png")
+    found = {path.stem: read_soft_mask(path) for path in tmp_path.iterdir()}
+    assert {mask.dtype for mask in found.values()} == {np.dtype(np.uint8)}
+    assert {name: mask[0].tolist() for name, mask in found.items()} == {
+        "grey": [0, 1, 127, 128, 255],
+        "unit": [0, 255],
+        "bit": [0, 255],
+        "deep": [0, 100, 255],
+        "colour": [0, 90],
+    }
 
 
 def test_one_bit_and_empty_masks(tmp_path: Path) -> None:

@@ -1,0 +1,63 @@
+"""The configuration of a campaign: one tree of frozen dataclasses, the source of the CLI, the YAML and the sweeps."""
+
+from dataclasses import dataclass, field
+
+from atal_ray.config.data import BudgetConfig, DataConfig
+from atal_ray.config.query import AttackConfig, QueryConfig, RegionConfig
+from atal_ray.config.resources import ResourceConfig
+from atal_ray.config.section import Section, require
+from atal_ray.config.training import NetworkConfig, TrainConfig
+
+__all__ = [
+    "AttackConfig",
+    "BudgetConfig",
+    "Config",
+    "DataConfig",
+    "NetworkConfig",
+    "QueryConfig",
+    "RegionConfig",
+    "ResourceConfig",
+    "TrainConfig",
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(Section):
+    """Everything that a campaign's result depends on, and (in `resources`) how it is spread."""
+
+    seed: int = 0
+    """Seed of every random number."""
+    data: DataConfig = field(default_factory=DataConfig)
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    attack: AttackConfig = field(default_factory=AttackConfig)
+    query: QueryConfig = field(default_factory=QueryConfig)
+    regions: RegionConfig = field(default_factory=RegionConfig)
+    budget: BudgetConfig = field(default_factory=BudgetConfig)
+    resources: ResourceConfig = field(default_factory=ResourceConfig)
+
+    def __post_init__(self) -> None:
+        candidates = int(self.train.size**2 * self.query.top_percent / 100)
+        require(
+            candidates >= self.budget.per_round,
+            f"budget.per-round (k) {self.budget.per_round} is larger than the candidate set: {self.query.top_percent:g} % "
+            f"of {self.train.size}x{self.train.size} pixels is {candidates}",
+        )
+
+        dense = self.regions.labels == "dense"
+        require(
+            dense or not self.train.needs_masks,
+            f"train.loss {self.train.loss} with train.augment {self.train.augment} needs full masks: points are trained with bce and "
+            'crop, or set regions.labels to "dense"',
+        )
+        require(not (dense and self.data.points), "data.points gives labelled points, but regions.labels dense reads full masks: drop one")
+
+    @property
+    def asks(self) -> bool:
+        """Whether points are asked for: not where full masks or a table of points say all."""
+        return self.regions.labels != "dense" and self.data.points is None
+
+    @property
+    def rounds(self) -> int:
+        """Rounds of the campaign; one where nothing is asked."""
+        return self.budget.rounds if self.asks else 1

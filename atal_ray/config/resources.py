@@ -1,0 +1,27 @@
+"""How the work is spread."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from atal_ray.config.section import Section, require
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResourceConfig(Section):
+    """How the work is spread, which may change between runs (CPU and GPU differ in the last bits, the rest changes nothing)."""
+
+    query_actors: int = 1
+    """Actors that attack and score."""
+    gpus: Literal["auto", "none"] = "auto"
+    """Use the cluster's GPUs where there are any, or none."""
+    loader_workers: int = 0
+    """Processes that decode images for one Train worker."""
+    object_store_mib: int = 1024
+    """Ray's object store when the campaign starts its own Ray."""
+    superpixels: str | None = None
+    """Folder of superpixel maps that campaigns on the same images share; unset: the campaign's own."""
+
+    def __post_init__(self) -> None:
+        require(self.query_actors >= 1, f"resources.query-actors is {self.query_actors}: at least one is needed")
+        require(self.loader_workers >= 0, f"resources.loader-workers is {self.loader_workers}: it cannot be negative")
+        require(self.object_store_mib >= 80, f"resources.object-store-mib is {self.object_store_mib}: Ray needs at least 80")
