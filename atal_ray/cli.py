@@ -14,6 +14,7 @@ USAGE = """usage:
   atal run PRESET FOLDER [--FIELD VALUE ...]   run a campaign, or go on with it; PRESET is {presets}, or a YAML file
   atal run PRESET --help                       every field with its default
   atal resume FOLDER                           go on with a campaign as it was started
+  atal cross-validate PRESET FOLDER [--FIELD VALUE ...]   train each network on the points of each (Table 3), or go on with it
   atal report FOLDER                           write report.html again
   atal config PRESET [--FIELD VALUE ...]       print a complete configuration as YAML
   atal data check FOLDER                       read every file and say what is wrong
@@ -24,6 +25,7 @@ USAGE = """usage:
 def main() -> None:
     """Run the command line; a mistake that a person can mend is one sentence and exit status 2."""
     arguments = sys.argv[1:]
+    sys.path.append(str(Path.cwd()))  # where a network that is given as module:Class may lie
     try:
         sys.exit(_dispatch(arguments))
     except AtalError as error:
@@ -40,6 +42,10 @@ def _dispatch(arguments: list[str]) -> int:
             return _campaign(_configure("run", name, rest), Path(folder))
         case ["run", name, "-h" | "--help"]:
             _configure("run", name, ["--help"])
+        case ["cross-validate", name, folder, *rest] if not folder.startswith("-"):
+            return _cross_validate(name, Path(folder), rest)
+        case ["cross-validate", name, "-h" | "--help"]:
+            _cross_validate(name, Path(), ["--help"])
         case ["resume", folder]:
             return _campaign(_saved(Path(folder)), Path(folder))
         case ["report", folder]:
@@ -64,8 +70,11 @@ def _usage() -> str:
 
 def _configure(command: str, name: str, rest: list[str]) -> Config:
     """The preset, or the YAML file, of that name, with the fields that the command line sets."""
-    start = config_file.load(Path(name)) if name.endswith((".yaml", ".yml")) else presets.preset(name)
-    return tyro.cli(Config, default=start, args=rest, prog=f"atal {command} {name}")
+    return tyro.cli(Config, default=_start(name), args=rest, prog=f"atal {command} {name}")
+
+
+def _start(name: str) -> Config:
+    return config_file.load(Path(name)) if name.endswith((".yaml", ".yml")) else presets.preset(name)
 
 
 def _saved(folder: Path) -> Config:
@@ -79,6 +88,15 @@ def _campaign(config: Config, folder: Path) -> int:
 
     run(config, folder)
     print(f"done: {folder}/report.html")
+    return 0
+
+
+def _cross_validate(name: str, folder: Path, rest: list[str]) -> int:
+    from atal_ray.cross_validation import CrossValidation, cross_validate
+
+    plan = tyro.cli(CrossValidation, default=CrossValidation(campaign=_start(name)), args=rest, prog=f"atal cross-validate {name}")
+    cross_validate(plan, folder)
+    print(f"done: {folder}/cross_validation.md")
     return 0
 
 

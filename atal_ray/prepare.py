@@ -6,13 +6,13 @@ from typing import Any
 import pyarrow as pa
 
 from atal_ray import networks
-from atal_ray.campaign_folder import ERRORS, MANIFEST, CampaignFolder
+from atal_ray.campaign_folder import ERROR_SCHEMA, ERRORS, MANIFEST, CampaignFolder
 from atal_ray.config import Config
 from atal_ray.data.layout import BadFile
 from atal_ray.data.manifest import build_manifest
 from atal_ray.data.synth import write_dataset
 from atal_ray.errors import DataError
-from atal_ray.stages.query_load import ERROR_SCHEMA
+from atal_ray.networks.check import check_network
 
 DEMO_TRAIN, DEMO_TEST = 48, 24
 
@@ -22,11 +22,11 @@ def prepare(campaign: CampaignFolder, config: Config) -> None:
 
     Raises:
         DataError: see `build_manifest`; two test sets of one name; a test image without a mask.
-        CheckpointError: the backbone's weights cannot be used.
+        ConfigError, CheckpointError: the network, or the backbone's weights, cannot be used.
     """
     if campaign.root.exists(MANIFEST):
         return
-    networks.build(config.network)  # wrong weights are found now, not after the data has been read
+    check_network(networks.build(config.network), config.train)  # what is wrong is found now, not after the data has been read
     (campaign.root / "tests").delete()  # an earlier attempt, perhaps with other test sets
     train, tests = _folders(campaign, config)
     bad: list[BadFile] = []
@@ -70,7 +70,7 @@ def _named(folders: list[Path]) -> dict[str, Path]:
 
 def _require_masks(folder: Path, table: pa.Table, config: Config) -> None:
     """Refuse what needs masks where there are none."""
-    needs_mask = config.budget.annotator == "oracle" or config.regions.labels in ("dense", "oracle_mask")
+    needs_mask = (config.asks and config.budget.annotator == "oracle") or config.regions.labels in ("dense", "oracle_mask")
     if needs_mask and table["mask"].null_count:
         raise DataError(
             f"{folder}: {table['mask'].null_count} images have no mask, which the oracle and the label modes dense and oracle_mask read: "

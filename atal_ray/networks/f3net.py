@@ -83,7 +83,7 @@ class F3Net(SaliencyNetwork):
     mean = (124.55 / 255, 118.90 / 255, 102.94 / 255)
     std = (56.77 / 255, 55.97 / 255, 57.50 / 255)
     backbone_prefix = "bkbone."
-    frozen_prefixes: tuple[str, ...] = ("bkbone.conv1.", "bkbone.bn1.")
+    stem_prefixes: tuple[str, ...] = ("bkbone.conv1.", "bkbone.bn1.")
 
     def __init__(self, backbone: Backbone | None = None, width: int = 64) -> None:
         super().__init__()

@@ -15,7 +15,7 @@ class F3NetSmall(F3Net):
     """F3Net of width 16 on `LightBackbone`, 370,358 parameters that start at random and all train at the head's rate."""
 
     backbone_prefix = ""
-    frozen_prefixes = ()
+    stem_prefixes = ()
 
     def __init__(self) -> None:
         super().__init__(LightBackbone(), width=16)

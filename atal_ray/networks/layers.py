@@ -9,17 +9,20 @@ def conv3x3(channels_in: int, channels_out: int) -> nn.Conv2d:
     return nn.Conv2d(channels_in, channels_out, kernel_size=3, padding=1)
 
 
-def conv_bn_relu(channels_in: int, channels_out: int, *, kernel: int = 3, stride: int = 1, bias: bool = True) -> nn.Sequential:
+def conv_bn_relu(
+    channels_in: int, channels_out: int, *, kernel: int = 3, stride: int = 1, dilation: int = 1, bias: bool = True
+) -> nn.Sequential:
     """Convolution, batch norm and ReLU; padded so that stride 1 keeps the size."""
-    conv = nn.Conv2d(channels_in, channels_out, kernel, stride=stride, padding=kernel // 2, bias=bias)
+    padding = dilation * (kernel // 2)
+    conv = nn.Conv2d(channels_in, channels_out, kernel, stride=stride, padding=padding, dilation=dilation, bias=bias)
     return nn.Sequential(conv, nn.BatchNorm2d(channels_out), nn.ReLU(inplace=True))
 
 
-def resize_as(x: Tensor, target: Tensor) -> Tensor:
-    """Resize maps to the height and width of `target`, bilinear with align_corners=False."""
+def resize_as(x: Tensor, target: Tensor, *, align_corners: bool = False) -> Tensor:
+    """Resize maps to the height and width of `target`, bilinear between pixel centres or, aligned, between corner pixels."""
     if x.shape[-2:] == target.shape[-2:]:
         return x
-    return F.interpolate(x, size=target.shape[-2:], mode="bilinear", align_corners=False)
+    return F.interpolate(x, size=target.shape[-2:], mode="bilinear", align_corners=align_corners)
 
 
 def initialise(network: nn.Module) -> None:

@@ -1,12 +1,14 @@
 """What the rest of the package asks of a saliency network: its output, its normalisation and its parameter groups."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
 
-from atal_ray.config import NetworkConfig
+from atal_ray.config import NetworkConfig, TrainConfig
 from atal_ray.errors import DataError
 
 
@@ -41,8 +43,10 @@ class SaliencyNetwork(nn.Module, ABC):
     """Input sides must be multiples of it."""
     backbone_prefix: str = ""
     """Prefix of the parameters of the pretrained backbone; empty where the whole network starts from random weights."""
-    frozen_prefixes: tuple[str, ...] = ()
-    """Prefixes of the parameters that are never trained."""
+    stem_prefixes: tuple[str, ...] = ()
+    """Prefixes of the parameters of the pretrained backbone's stem, which a recipe may leave as they are."""
+    published_prefixes: Mapping[str, str] = MappingProxyType({})
+    """The rule that maps published weights to this class: prefix of their keys -> prefix here; other keys are equal."""
 
     @classmethod
     def from_config(cls, config: NetworkConfig) -> Self:
@@ -77,31 +81,50 @@ class SaliencyNetwork(nn.Module, ABC):
         output: SaliencyOutput = self(self.normalise(images))
         return torch.sigmoid(output.logits[self.prediction]), output.features
 
-    def parameter_groups(self, lr: float, weight_decay: float, backbone_ratio: float = 0.1) -> list[dict[str, Any]]:
-        """Freeze the stem and split what is left into optimiser groups.
+    def own_key(self, published: str) -> str:
+        """The key of this class for a key of the published weights; a key of this class stays as it is."""
+        return _replace_prefix(published, self.published_prefixes.items())
+
+    def published_key(self, own: str) -> str:
+        """The key of the published weights for a key of this class."""
+        return _replace_prefix(own, ((ours, theirs) for theirs, ours in self.published_prefixes.items()))
+
+    def parameter_groups(self, recipe: TrainConfig) -> list[dict[str, Any]]:
+        """Freeze what the recipe freezes and split what is left into optimiser groups.
 
         Call it before wrapping the network for data parallelism, which must not wait for the gradients of frozen
         parameters. Batch norms of a frozen stem still update their running statistics in train mode.
 
         Args:
-            lr: learning rate of the head.
-            weight_decay: L2 penalty of every group.
-            backbone_ratio: learning rate of the backbone over that of the head.
+            recipe: its learning rate, weight decay, and what of the backbone is trained how.
 
         Returns:
-            Groups "head" and, where there is a pretrained backbone, "backbone"; each with "params", "lr", "weight_decay",
-            "name" and "scale", the factor a schedule multiplies the head's learning rate with.
+            Groups "head" and, where there is a pretrained backbone, "backbone", either with a second group
+            "... without decay" where the recipe wants one; each with "params", "lr", "weight_decay", "name" and "scale",
+            the factor a schedule multiplies the head's learning rate with.
         """
-        members: dict[str, list[nn.Parameter]] = {"head": [], "backbone": []}
+        groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
         for name, parameter in self.named_parameters():
-            if name.startswith(self.frozen_prefixes):
+            if recipe.freeze_stem and name.startswith(self.stem_prefixes):
                 parameter.requires_grad_(False)
-            else:
-                pretrained = bool(self.backbone_prefix) and name.startswith(self.backbone_prefix)
-                members["backbone" if pretrained else "head"].append(parameter)
-        scales = {"head": 1.0, "backbone": backbone_ratio}
+                continue
+            pretrained = bool(self.backbone_prefix) and name.startswith(self.backbone_prefix)
+            spared = recipe.decay_on == "no-bias-no-bn" and any(part in self.published_key(name) for part in ("bias", "bn"))
+            groups.setdefault((pretrained, spared), []).append(parameter)
         return [
-            {"params": parameters, "lr": lr * scales[name], "weight_decay": weight_decay, "name": name, "scale": scales[name]}
-            for name, parameters in members.items()
-            if parameters
+            {
+                "params": parameters,
+                "lr": recipe.lr_max * (recipe.backbone_ratio if pretrained else 1.0),
+                "weight_decay": 0.0 if spared else recipe.weight_decay,
+                "name": ("backbone" if pretrained else "head") + (" without decay" if spared else ""),
+                "scale": recipe.backbone_ratio if pretrained else 1.0,
+            }
+            for (pretrained, spared), parameters in sorted(groups.items())
         ]
+
+
+def _replace_prefix(key: str, rules: Iterable[tuple[str, str]]) -> str:
+    for old, new in rules:
+        if key.startswith(old):
+            return new + key.removeprefix(old)
+    return key

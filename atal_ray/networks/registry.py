@@ -1,15 +1,17 @@
-"""Networks by their name in the configuration."""
+"""Networks by their name in the configuration: registered here, or a user's own as `module:Class`."""
 
-from collections.abc import Callable
+import importlib
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
 import torch
+from torch import Tensor
 
 from atal_ray.config import NetworkConfig
 from atal_ray.errors import ConfigError
 from atal_ray.networks.protocol import SaliencyNetwork
-from atal_ray.networks.weights import fetch_resnet50, load_backbone
+from atal_ray.networks.weights import COUNTER, fetch_resnet50, load_backbone
 
 Network = TypeVar("Network", bound=SaliencyNetwork)
 
@@ -33,6 +35,41 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(_NETWORKS))
 
 
+def find(name: str) -> type[SaliencyNetwork]:
+    """The class of a registered name, or of `module:Class`, whose module is imported from the Python path.
+
+    Raises:
+        ConfigError: for an unknown name, a module that cannot be imported, or a class that is no SaliencyNetwork.
+    """
+    module, colon, attribute = name.partition(":")
+    if not colon:
+        if name not in _NETWORKS:
+            raise ConfigError(f"network.name is {name!r}: known networks are {', '.join(names())}; give your own as module:Class")
+        return _NETWORKS[name]
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except Exception as error:  # a user's module may raise anything
+        raise ConfigError(
+            f"network.name is {name!r}, but it cannot be imported ({type(error).__name__}: {error}): "
+            "install its package, or start from the folder that holds the module"
+        ) from error
+    if not (isinstance(found, type) and issubclass(found, SaliencyNetwork)):
+        raise ConfigError(f"network.name is {name!r}, which is no class derived from atal_ray.networks.SaliencyNetwork")
+    return found
+
+
+def name_of(state: Mapping[str, Tensor]) -> str | None:
+    """The registered network whose published or own keys and shapes a state dict has; None if there is none."""
+    shapes = {key: value.shape for key, value in state.items() if not key.endswith(COUNTER)}
+    for name, network in _NETWORKS.items():
+        with torch.device("meta"):  # no memory, no random numbers
+            plain = network.from_config(NetworkConfig())
+        expected = {key: value.shape for key, value in plain.state_dict().items() if not key.endswith(COUNTER)}
+        if {plain.own_key(key): shape for key, shape in shapes.items()} == expected:
+            return name
+    return None
+
+
 def build(config: NetworkConfig, *, load_weights: bool = True) -> SaliencyNetwork:
     """Build a network with the weights a round starts from.
 
@@ -43,12 +80,10 @@ def build(config: NetworkConfig, *, load_weights: bool = True) -> SaliencyNetwor
         load_weights: False where a snapshot is loaded next, so that no backbone weights are read or downloaded.
 
     Raises:
-        ConfigError: for an unknown name, or weights that do not suit the network.
+        ConfigError: for a name that `find` refuses, or weights that do not suit the network.
         CheckpointError: for weights that cannot be fetched or read.
     """
-    if config.name not in _NETWORKS:
-        raise ConfigError(f"network.name is {config.name!r}: known networks are {', '.join(names())}")
-    network = _NETWORKS[config.name].from_config(config)
+    network = find(config.name).from_config(config)
     if not network.backbone_prefix and config.weights not in (None, "random"):
         raise ConfigError(f"network.weights is {config.weights!r}, but {config.name} starts from random weights: leave it unset")
     if load_weights and network.backbone_prefix and config.weights != "random":

@@ -1,4 +1,4 @@
-"""Weights from files: those of a pretrained backbone, and the snapshots of whole networks."""
+"""Weights from files, checked before they are loaded; the pretrained backbone."""
 
 import hashlib
 import io
@@ -27,26 +27,9 @@ def load_backbone(network: SaliencyNetwork, path: str | Path) -> None:
     Raises:
         CheckpointError: for a file that is missing, no state dict, or of another backbone.
     """
-    state = {key: value for key, value in _read(Path(path), str(path)).items() if not key.startswith("fc.")}
+    state = {key: value for key, value in read_state(Path(path), str(path)).items() if not key.startswith("fc.")}
     backbone = network.get_submodule(network.backbone_prefix.removesuffix("."))
-    _load(backbone, state, str(path), f"another network than the backbone of {type(network).__name__}")
-
-
-def load_snapshot(network: nn.Module, source: str | Path | bytes) -> None:
-    """Load the whole state of a network, all of it or (on an error) nothing.
-
-    Args:
-        network: the network the snapshot was taken of.
-        source: file, or its bytes; a `module.` before every key, as data-parallel training leaves it, is dropped.
-
-    Raises:
-        CheckpointError: for a snapshot that is missing, damaged, or of another network.
-    """
-    name = "the snapshot" if isinstance(source, bytes) else str(source)
-    state = _read(source if isinstance(source, bytes) else Path(source), name)
-    if all(key.startswith("module.") for key in state):
-        state = {key.removeprefix("module."): value for key, value in state.items()}
-    _load(network, state, name, f"another network than {type(network).__name__}")
+    load_strictly(backbone, state, str(path), f"another network than the backbone of {type(network).__name__}")
 
 
 def fetch_resnet50(cache_dir: str | Path) -> Path:
@@ -74,7 +57,16 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _read(source: Path | bytes, name: str) -> dict[str, Tensor]:
+def read_state(source: Path | bytes, name: str) -> dict[str, Tensor]:
+    """The tensors of a state dict by their keys.
+
+    Args:
+        source: file, or its bytes; never unpickled beyond tensors.
+        name: what to call it in an error.
+
+    Raises:
+        CheckpointError: for a file that is missing, damaged, or no state dict.
+    """
     if isinstance(source, Path) and not source.is_file():
         raise CheckpointError(f"{name}: no such file, expected a PyTorch state dict")
     try:
@@ -95,7 +87,18 @@ def _describe(loaded: object) -> str:
     return f"a {type(loaded).__name__}"
 
 
-def _load(module: nn.Module, state: dict[str, Tensor], name: str, other: str) -> None:
+def load_strictly(module: nn.Module, state: Mapping[str, Tensor], name: str, other: str) -> None:
+    """Load a state dict whose keys and shapes must be those of the module; on an error nothing is loaded.
+
+    Args:
+        module: what is loaded.
+        state: its tensors.
+        name: what to call the state in an error.
+        other: what to say that it belongs to, where it does not fit.
+
+    Raises:
+        CheckpointError: with the keys or shapes that differ.
+    """
     expected = module.state_dict()
     missing = [key for key in expected if key not in state and not key.endswith(COUNTER)]
     unknown = [key for key in state if key not in expected]

@@ -2,6 +2,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from atal_ray.config import TrainConfig
 from atal_ray.networks.f3net_small import F3NetSmall
 
 
@@ -18,7 +19,7 @@ def test_network_is_small_and_trains_as_a_whole():
     network = F3NetSmall()
     size = sum(parameter.numel() for parameter in network.parameters())
     assert size == 370_358
-    (group,) = network.parameter_groups(0.05, 5e-4)
+    (group,) = network.parameter_groups(TrainConfig())
     assert (group["name"], group["scale"]) == ("head", 1.0)
     assert sum(parameter.numel() for parameter in group["params"]) == size
 
@@ -26,7 +27,7 @@ def test_network_is_small_and_trains_as_a_whole():
 def test_it_learns_discs_in_a_few_steps():
     torch.manual_seed(0)
     network = F3NetSmall()
-    optimiser = torch.optim.SGD(network.parameter_groups(0.05, 5e-4), momentum=0.9, nesterov=True)
+    optimiser = torch.optim.SGD(network.parameter_groups(TrainConfig()), momentum=0.9, nesterov=True)
     losses = []
     for _ in range(40):
         images, masks = discs(8, 64)

@@ -1,8 +1,10 @@
+from types import MappingProxyType
+
 import pytest
 import torch
 from torch import Tensor, nn
 
-from atal_ray.config import NetworkConfig
+from atal_ray.config import NetworkConfig, TrainConfig
 from atal_ray.errors import DataError
 from atal_ray.networks.protocol import SaliencyNetwork, SaliencyOutput
 
@@ -14,7 +16,8 @@ class TwoConvolutions(SaliencyNetwork):
     mean = (0.5, 0.25, 0.125)
     std = (0.5, 0.25, 2.0)
     backbone_prefix = "trunk."
-    frozen_prefixes = ("trunk.0.", "trunk.1.")
+    stem_prefixes = ("trunk.0.", "trunk.1.")
+    published_prefixes = MappingProxyType({"stem.": "trunk.0.", "bn.": "trunk.1.", "body.": "trunk.2."})
 
     def __init__(self) -> None:
         super().__init__()
@@ -71,7 +74,7 @@ def test_images_of_another_shape_are_refused(network, shape):
 
 
 def test_groups_hold_every_trained_parameter_once(network):
-    groups = {group["name"]: group for group in network.parameter_groups(lr=0.05, weight_decay=5e-4)}
+    groups = {group["name"]: group for group in network.parameter_groups(TrainConfig())}
     assert {name: (group["lr"], group["scale"]) for name, group in groups.items()} == {
         "head": (0.05, 1.0),
         "backbone": (pytest.approx(0.005), 0.1),
@@ -84,8 +87,49 @@ def test_groups_hold_every_trained_parameter_once(network):
     assert frozen == ["trunk.0.weight", "trunk.0.bias", "trunk.1.weight", "trunk.1.bias"]
 
 
+def test_recipe_sets_the_rates_and_may_train_the_stem(network):
+    recipe = TrainConfig(lr_max=0.2, weight_decay=0.01, backbone_ratio=0.5, freeze_stem=False)
+    groups = {group["name"]: group for group in network.parameter_groups(recipe)}
+    assert {name: (group["lr"], group["scale"], group["weight_decay"]) for name, group in groups.items()} == {
+        "head": (0.2, 1.0, 0.01),
+        "backbone": (0.1, 0.5, 0.01),
+    }
+    assert len(groups["backbone"]["params"]) == len(list(network.trunk.parameters()))
+    assert all(parameter.requires_grad for parameter in network.parameters())
+
+
+def test_decay_may_spare_what_is_published_as_bias_or_bn(network):
+    recipe = TrainConfig(freeze_stem=False, decay_on="no-bias-no-bn")
+    names = {id(parameter): name for name, parameter in network.named_parameters()}
+    groups = {
+        group["name"]: (group["weight_decay"], group["scale"], [names[id(parameter)] for parameter in group["params"]])
+        for group in network.parameter_groups(recipe)
+    }
+    assert groups == {
+        "head": (5e-4, 1.0, ["head.weight"]),
+        "head without decay": (0.0, 1.0, ["head.bias"]),
+        "backbone": (5e-4, 0.1, ["trunk.0.weight", "trunk.2.weight"]),
+        # trunk.1.weight has no "bn" in its name here, but in the published one.
+        "backbone without decay": (0.0, 0.1, ["trunk.0.bias", "trunk.1.weight", "trunk.1.bias", "trunk.2.bias"]),
+    }
+
+
+def test_groups_without_a_pretrained_backbone_are_the_head(network, monkeypatch):
+    monkeypatch.setattr(TwoConvolutions, "backbone_prefix", "")
+    monkeypatch.setattr(TwoConvolutions, "stem_prefixes", ())
+    (group,) = network.parameter_groups(TrainConfig())
+    assert (group["name"], group["scale"], len(group["params"])) == ("head", 1.0, 8)
+
+
+def test_own_and_published_keys_are_inverse(network):
+    published = {network.published_key(key): key for key in network.state_dict()}
+    assert {"stem.weight", "bn.running_mean", "body.bias", "head.weight"} < set(published)
+    assert {network.own_key(key): key for key in published} == {own: key for key, own in published.items()}
+    assert all(network.own_key(key) == key for key in network.state_dict())
+
+
 def test_frozen_stem_keeps_its_weights_and_updates_its_statistics(network):
-    optimiser = torch.optim.SGD(network.parameter_groups(lr=0.1, weight_decay=0.1), momentum=0.9, nesterov=True)
+    optimiser = torch.optim.SGD(network.parameter_groups(TrainConfig(lr_max=0.1, weight_decay=0.1)), momentum=0.9, nesterov=True)
     before = {key: value.clone() for key, value in network.state_dict().items()}
     network.train()
     network(torch.rand(2, 3, 32, 32)).logits[0].mean().backward()

@@ -8,6 +8,8 @@ from atal_ray.errors import CheckpointError, ConfigError
 from atal_ray.networks import build, names, register, registry
 from atal_ray.networks.f3net import F3Net
 from atal_ray.networks.f3net_small import F3NetSmall
+from atal_ray.networks.minet import MINet
+from atal_ray.networks.pfsnet import PFSNet
 from atal_ray.networks.resnet import ResNet50
 
 
@@ -30,7 +32,7 @@ def offline(monkeypatch) -> None:
 
 
 def test_names():
-    assert {"f3net", "f3net-small"} <= set(names())
+    assert {"f3net", "f3net-small", "minet", "pfsnet"} <= set(names())
 
 
 def test_unset_weights_are_the_published_ones(published):
@@ -56,6 +58,15 @@ def test_weights_and_stride_come_from_the_configuration(tmp_path):
     assert torch.equal(network.bkbone.layer4[2].conv3.weight, backbone.layer4[2].conv3.weight)
     assert network.bkbone.layer2[0].conv1.stride == (2, 2)
     assert network.bkbone.layer2[0].conv2.stride == (1, 1)
+
+
+@pytest.mark.parametrize(("name", "network"), [("f3net", F3Net), ("minet", MINet), ("pfsnet", PFSNet)])
+def test_stride_reaches_the_backbone_of_every_network(name, network):
+    with torch.device("meta"):
+        built = build(NetworkConfig(name=name, weights="random", stride_on="1x1"))
+    assert type(built) is network
+    assert built.bkbone.layer3[0].conv1.stride == (2, 2)
+    assert built.bkbone.layer3[0].conv2.stride == (1, 1)
 
 
 def test_published_weights_need_their_stride(published):
@@ -93,3 +104,32 @@ def test_registering(monkeypatch):
     assert isinstance(build(NetworkConfig(name="mine")), Mine)
     with pytest.raises(ConfigError, match="already registered as 'mine'"):
         register("mine")(F3NetSmall)
+
+
+def test_a_users_own_class_is_found_by_its_module():
+    assert registry.find("toy_network:Toy").__name__ == "Toy"
+    assert type(build(NetworkConfig(name="toy_network:Toy"))).__module__ == "toy_network"
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("absent_module:Toy", r"'absent_module:Toy', but it cannot be imported \(ModuleNotFoundError.*start from the folder"),
+        ("toy_network:Other", r"cannot be imported \(AttributeError"),
+        ("toy_network:", r"cannot be imported"),
+        (":Toy", r"cannot be imported"),
+        ("torch.nn:Conv2d", "is no class derived from"),
+        ("toy_network:interpolate", "is no class derived from"),
+    ],
+)
+def test_what_is_no_network_is_refused(name, sentence):
+    with pytest.raises(ConfigError, match=sentence):
+        registry.find(name)
+
+
+def test_a_state_dict_has_the_name_of_its_network():
+    small = F3NetSmall().state_dict()
+    assert registry.name_of(small) == "f3net-small"
+    assert registry.name_of({key: value for key, value in small.items() if "num_batches" not in key}) == "f3net-small"
+    assert registry.name_of({**small, "more": small["linearp1.bias"]}) is None
+    assert registry.name_of({**small, "linearp1.bias": torch.zeros(2)}) is None

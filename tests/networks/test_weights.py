@@ -11,7 +11,7 @@ from atal_ray.errors import CheckpointError
 from atal_ray.networks import weights
 from atal_ray.networks.f3net import F3Net
 from atal_ray.networks.f3net_small import F3NetSmall
-from atal_ray.networks.weights import fetch_resnet50, load_backbone, load_snapshot
+from atal_ray.networks.weights import fetch_resnet50, load_backbone, read_state
 
 State = dict[str, Tensor]
 
@@ -29,12 +29,6 @@ def resnet_state(f3net) -> State:
         key: torch.randn(value.shape, generator=generator) for key, value in f3net.bkbone.state_dict().items() if "num_batches" not in key
     }
     return state | {"fc.weight": torch.zeros(1000, 2048), "fc.bias": torch.zeros(1000)}
-
-
-@pytest.fixture
-def small() -> F3NetSmall:
-    torch.manual_seed(0)
-    return F3NetSmall()
 
 
 def saved(content: object) -> bytes:
@@ -94,35 +88,11 @@ def test_missing_file_is_named(tmp_path):
     ],
     ids=["empty", "text", "truncated", "object", "no-keys", "nested", "tensor"],
 )
-def test_files_that_are_no_state_dict_are_refused(small, tmp_path, content: bytes, complaint: str):
+def test_files_that_are_no_state_dict_are_refused(tmp_path, content: bytes, complaint: str):
     path = tmp_path / "odd.pt"
     path.write_bytes(content)
     with pytest.raises(CheckpointError, match=rf"odd\.pt.*{complaint}"):
-        load_snapshot(small, path)
-
-
-@pytest.mark.parametrize("prefix", ["", "module."])
-@pytest.mark.parametrize("as_bytes", [True, False])
-def test_snapshot_round_trip(small, tmp_path, prefix: str, as_bytes: bool):
-    content = saved({prefix + key: value for key, value in small.state_dict().items()})
-    path = tmp_path / "1.pt"
-    path.write_bytes(content)
-    torch.manual_seed(9)
-    other = F3NetSmall()
-    assert not torch.equal(other.linearp1.weight, small.linearp1.weight)
-    load_snapshot(other, content if as_bytes else path)
-    assert all(torch.equal(value, other.state_dict()[key]) for key, value in small.state_dict().items())
-
-
-def test_snapshot_of_another_network_is_refused_by_name(small, resnet_state, tmp_path):
-    path = tmp_path / "2.pt"
-    torch.save(resnet_state, path)
-    count = sum(not key.endswith("num_batches_tracked") for key in small.state_dict())
-    first = r"bkbone\.stem\.0\.weight"
-    with pytest.raises(
-        CheckpointError, match=rf"2\.pt holds weights of another network than F3NetSmall: {count} keys are missing, first {first}"
-    ):
-        load_snapshot(small, path)
+        read_state(path, str(path))
 
 
 def serve(content: bytes, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
