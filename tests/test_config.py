@@ -1,3 +1,4 @@
+import re
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -5,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from atal_ray import config_file, presets
+from atal_ray import config_file
 from atal_ray.config import (
     AttackConfig,
     BudgetConfig,
@@ -30,7 +31,7 @@ REFUSED: list[tuple[type, dict[str, Any], str]] = [
     (TrainConfig, {"threads": 0}, "train.threads is 0"),
     (TrainConfig, {"workers": 3}, "train.batch-size 32 cannot be shared equally by 3 workers"),
     (TrainConfig, {"workers": 2, "batch_size": 1}, "train.batch-size 1 cannot be shared equally by 2 workers"),
-    (TrainConfig, {"size": 100}, "a side of 100 px"),
+    (TrainConfig, {"size": 63}, "a side of 63 px in train.size or train.scales: use at least 64"),
     (TrainConfig, {"size": 0}, "a side of 0 px"),
     (TrainConfig, {"scales": (96, 17)}, "a side of 17 px"),
     (TrainConfig, {"scales": ()}, "train.scales is empty"),
@@ -40,6 +41,7 @@ REFUSED: list[tuple[type, dict[str, Any], str]] = [
     (TrainConfig, {"momentum": 1.0}, "train.momentum is 1.0"),
     (TrainConfig, {"momentum": -0.1}, "train.momentum is -0.1"),
     (TrainConfig, {"weight_decay": -1e-4}, "train.weight-decay is -0.0001"),
+    (TrainConfig, {"backbone_ratio": 0.0}, "train.backbone-ratio is 0.0"),
     (AttackConfig, {"epsilon": 0.0}, "attack.epsilon is 0.0"),
     (AttackConfig, {"epsilon": 8.0}, "attack.epsilon is 8.0: use a value in (0, 1]"),
     (AttackConfig, {"alpha": 0.0}, "attack.alpha is 0.0"),
@@ -79,18 +81,20 @@ UNLIKE_DEFAULTS = Config(
     data=DataConfig(train="a b", tests=("x", "y: z"), subset="ids.txt", limit=3, test_limit=4, on_bad_file="skip"),
     network=NetworkConfig(name="f3net-small", weights="random", stride_on="1x1"),
     train=TrainConfig(
-        size=64, scales=(64, 96), epochs=6, cycles=2, schedule="triangular", batch_size=4, lr_max=1 / 3, lr_min=1e-7, momentum=0.5,
-        weight_decay=1e-5, warm_start=True, workers=2, threads=3,
+        size=64, scales=(64, 96), epochs=6, cycles=2, schedule="poly", loss="bce+cel", augment="rotate", batch_size=4, drop_last=True,
+        lr_max=1 / 3, lr_min=1e-7, backbone_ratio=1.0, freeze_stem=False, momentum=0.5, nesterov=False, weight_decay=1e-5,
+        decay_on="no-bias-no-bn", half=False, warm_start=True, workers=2, threads=3,
     ),
     attack=AttackConfig(epsilon=0.1, alpha=1 / 255, steps=2, model="ensemble", labels="points"),
     query=QueryConfig(
         strategy="uncertainty", top_percent=2.5, score="entropy", cover="maxsum", cover_space="features", cover_factor=3,
         near_boundary=0.25, shard_size=5, batch_size=2, threads=2,
     ),
-    regions=RegionConfig(labels="none", superpixels=50, levels=2, prior=0, bins=3, double_step=False, iterations=1),
+    regions=RegionConfig(labels="dense", superpixels=50, levels=2, prior=0, bins=3, double_step=False, iterations=1),
     budget=BudgetConfig(start=1, per_round=3, total=7, annotator="answers"),
-    resources=ResourceConfig(query_actors=2, gpus="none", loader_workers=1, object_store_mib=100),
+    resources=ResourceConfig(query_actors=2, gpus="none", loader_workers=1, object_store_mib=100, superpixels="maps"),
 )  # fmt: skip
+FROM_POINTS = Config(data=DataConfig(points="points.parquet"))  # full masks, above, exclude it
 
 
 def leaves(tree: Any, prefix: str = "") -> dict[str, Any]:
@@ -123,6 +127,31 @@ def test_k_may_not_exceed_the_candidate_set() -> None:
         Config(train=train, budget=budget, query=QueryConfig(top_percent=1.0))
 
 
+@pytest.mark.parametrize("side", [64, 100, 353])
+def test_any_side_from_64_is_taken_here_and_judged_by_the_network(side: int) -> None:
+    assert TrainConfig(size=side, scales=(side,)).size == side
+
+
+@pytest.mark.parametrize(
+    ("recipe", "named"),
+    [
+        ({"loss": "bce+wiou"}, "train.loss bce+wiou with train.augment crop"),
+        ({"augment": "rotate"}, "train.loss bce with train.augment rotate"),
+    ],
+)
+@pytest.mark.parametrize("labels", ["propagate", "none", "oracle_mask"])
+def test_full_supervision_needs_full_masks(recipe: dict[str, Any], named: str, labels: Any) -> None:
+    Config(train=TrainConfig(**recipe), regions=RegionConfig(labels="dense"))
+    with pytest.raises(ConfigError, match=rf"{re.escape(named)} needs full masks: .* set regions\.labels to \"dense\""):
+        Config(train=TrainConfig(**recipe), regions=RegionConfig(labels=labels))
+
+
+def test_points_and_full_masks_exclude_each_other() -> None:
+    assert (FROM_POINTS.asks, FROM_POINTS.rounds) == (False, 1)
+    with pytest.raises(ConfigError, match=r"data\.points gives labelled points, but regions\.labels dense reads full masks"):
+        replace(FROM_POINTS, regions=RegionConfig(labels="dense"))
+
+
 def test_rounds_follow_from_the_budget() -> None:
     assert BudgetConfig(start=2, per_round=2, total=20).rounds == 10
     assert BudgetConfig(start=3, per_round=2, total=3).rounds == 1
@@ -132,10 +161,10 @@ def test_rounds_follow_from_the_budget() -> None:
 
 
 def test_yaml_round_trip_of_every_field() -> None:
-    default, changed = leaves(Config()), leaves(UNLIKE_DEFAULTS)
-    assert not [path for path in default if default[path] == changed[path]], "the example must differ in every field"
-    assert config_file.from_yaml(config_file.to_yaml(UNLIKE_DEFAULTS)) == UNLIKE_DEFAULTS
-    assert config_file.from_yaml(config_file.to_yaml(Config())) == Config()
+    default, changed, other = leaves(Config()), leaves(UNLIKE_DEFAULTS), leaves(FROM_POINTS)
+    assert not [path for path in default if default[path] == changed[path] == other[path]], "one example must differ in every field"
+    for config in (Config(), UNLIKE_DEFAULTS, FROM_POINTS):
+        assert config_file.from_yaml(config_file.to_yaml(config)) == config
 
 
 def test_yaml_holds_the_complete_tree() -> None:
@@ -179,36 +208,21 @@ def test_load_names_a_file_that_cannot_be_read(tmp_path: Path) -> None:
 
 def test_differences_name_every_field_but_resources() -> None:
     assert config_file.differences(Config(), Config(resources=ResourceConfig(query_actors=5, gpus="none"))) == []
-    found = config_file.differences(Config(), UNLIKE_DEFAULTS)
+    found = config_file.differences(FROM_POINTS, UNLIKE_DEFAULTS)
     assert [line.partition(":")[0] for line in found] == [path for path in leaves(Config()) if not path.startswith("resources.")]
     changed = replace(Config(), seed=2, train=TrainConfig(scales=(352,)))
     assert config_file.differences(Config(), changed) == ["seed: 0 -> 2", "train.scales: (224, 256, 288, 320, 352) -> (352,)"]
 
 
-def test_paper_preset_has_the_numbers_of_the_paper() -> None:
-    paper = presets.preset("paper")
-    assert (paper.train.size, paper.train.cycles, paper.query.top_percent) == (352, 5, 3.0)
-    assert (paper.budget.start, paper.budget.per_round, paper.budget.total, paper.rounds) == (2, 2, 20, 10)
-    assert (paper.network.name, paper.train.schedule, paper.query.strategy) == ("f3net", "cyclic", "atal")
-
-
-@pytest.mark.parametrize("name", presets.PRESETS)
-def test_presets_can_be_saved_and_read(name: str) -> None:
-    config = presets.preset(name)
-    assert config_file.from_yaml(config_file.to_yaml(config)) == config
-    assert config.rounds >= 2
-
-
-def test_unknown_preset_lists_the_known_ones() -> None:
-    with pytest.raises(ConfigError, match=r"'papper' is neither a preset \(paper, cpu-small, demo\) nor a YAML file"):
-        presets.preset("papper")
-
-
 def test_absolute_paths_name_the_same_files_from_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    config = Config(data=DataConfig(train="a", tests=("b", "/c"), subset="d.txt"), network=NetworkConfig(weights="w.pth"))
+    config = Config(
+        data=DataConfig(train="a", tests=("b", "/c"), subset="d.txt", points="e.parquet"), network=NetworkConfig(weights="w.pth")
+    )
     found = config_file.absolute(config)
-    assert found.data == DataConfig(train=f"{tmp_path}/a", tests=(f"{tmp_path}/b", "/c"), subset=f"{tmp_path}/d.txt")
+    assert found.data == DataConfig(
+        train=f"{tmp_path}/a", tests=(f"{tmp_path}/b", "/c"), subset=f"{tmp_path}/d.txt", points=f"{tmp_path}/e.parquet"
+    )
     assert found.network.weights == f"{tmp_path}/w.pth"
     assert config_file.absolute(Config()) == Config()
     assert config_file.absolute(Config(network=NetworkConfig(weights="random"))).network.weights == "random"

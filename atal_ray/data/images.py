@@ -64,6 +64,16 @@ def read_mask(path: str | Path) -> NDArray[np.uint8]:
     return read_mask_info(path).mask
 
 
+def read_soft_mask(path: str | Path) -> NDArray[np.uint8]:
+    """The mask with the grey of its edges: uint8 [H, W], 0 background to 255 salient, also for a mask stored as 0/1.
+
+    Raises:
+        DataError: as for `read_image`.
+    """
+    levels, _, _ = _mask_levels(path)
+    return levels
+
+
 def read_mask_info(path: str | Path) -> MaskInfo:
     """A mask of one or three channels or a palette, 0/1 or 0/255, with or without grey edges.
 
@@ -73,15 +83,9 @@ def read_mask_info(path: str | Path) -> MaskInfo:
     Raises:
         DataError: as for `read_image`.
     """
-    with _opened(path) as image:
-        deep = _is_deep(image)
-        values = _deep_values(image) if deep else _mask_values(image)
-        channels = len(image.getbands())
-    if values.max() == 1:
-        return MaskInfo(values.astype(np.uint8), channels, grey_pixels=0, scale=1)
-    levels = _to_bytes(values) if deep else values
+    levels, channels, scale = _mask_levels(path)
     grey = int(np.count_nonzero((levels > 0) & (levels < 255)))
-    return MaskInfo((levels > 128).astype(np.uint8), channels, grey, scale=255)
+    return MaskInfo((levels > 128).astype(np.uint8), channels, grey, scale)
 
 
 def resize(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
@@ -121,6 +125,17 @@ def _deep_values(image: Image.Image) -> NDArray[np.int32]:
 
 def _to_bytes(values: NDArray[np.integer]) -> NDArray[np.uint8]:
     return ((values + 128) // 257).astype(np.uint8)  # 65535 is 255 * 257
+
+
+def _mask_levels(path: str | Path) -> tuple[NDArray[np.uint8], int, int]:
+    """A mask brought to 0 to 255, its channels in the file, and what salient was there (1 or 255)."""
+    with _opened(path) as image:
+        deep = _is_deep(image)
+        values = _deep_values(image) if deep else _mask_values(image)
+        channels = len(image.getbands())
+    if values.max() == 1:
+        return (values * 255).astype(np.uint8), channels, 1
+    return (_to_bytes(values) if deep else values.astype(np.uint8)), channels, 255
 
 
 def _mask_values(image: Image.Image) -> NDArray[np.uint8]:

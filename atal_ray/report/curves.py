@@ -12,11 +12,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from atal_ray.campaign_folder import MEMBERS
 from atal_ray.config import TrainConfig
 from atal_ray.report.figure import PALETTE, SHADES, chart, legend_below, visible
-from atal_ray.report.numbers import MEMBERS, Numbers, Round
+from atal_ray.report.numbers import Numbers, Round
 from atal_ray.report.tables import MEASURES
-from atal_ray.training.schedule import learning_rate, snapshot_epochs
+from atal_ray.training.schedule import batches_per_epoch, learning_rate, snapshot_epochs
 
 _STROKES: dict[str, Any] = {"ensemble": {"linestyle": "-"}, "last": {"linestyle": "--", "markerfacecolor": "white"}}
 _MOST_BINS, _POINTS_A_BIN = 24, 3
@@ -89,8 +90,8 @@ def training_curves(numbers: Numbers, plan: TrainConfig) -> str:
 
 
 def _draw_rate(axes: Axes, found: Round, images: int, plan: TrainConfig) -> None:
-    """The rate that Eq. 8 (or the triangle) gives in each iteration, and what the training logged."""
-    per_epoch = -(-images // plan.batch_size)
+    """The rate that the schedule gives in each iteration, and what the training logged."""
+    per_epoch = batches_per_epoch(images, plan.batch_size, plan.drop_last)
     iterations = np.arange(1, per_epoch * plan.epochs + 1)
     rates = [learning_rate(plan.schedule, int(i), per_epoch, plan.epochs, plan.cycles, plan.lr_max, plan.lr_min) for i in iterations]
     axes.plot(iterations, rates, color=PALETTE[0], label="schedule")

@@ -1,10 +1,13 @@
 """Crop, flip and resize of one training image, applied to pixels and to coordinates alike."""
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import cv2
 import numpy as np
 import numpy.typing as npt
+
+Pixel = TypeVar("Pixel", np.uint8, np.float32)
 
 CROP_PART = 8  # F3Net cuts up to 1/8 of each side
 
@@ -32,11 +35,11 @@ class Geometry:
         top, left = int(rng.integers(cut_y + 1)), int(rng.integers(cut_x + 1))
         return cls(left, top, width - cut_x, height - cut_y, bool(rng.integers(2)), size)
 
-    def image(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-        """The image [H, W, 3] as the square [size, size, 3], bilinear."""
+    def image(self, image: npt.NDArray[Pixel]) -> npt.NDArray[Pixel]:
+        """The image [H, W, 3], or soft mask [H, W], as a square of side `size` of the same type, bilinear."""
         crop = image[self.top : self.top + self.height, self.left : self.left + self.width]
         crop = crop[:, ::-1] if self.flip else crop
-        return np.asarray(cv2.resize(np.ascontiguousarray(crop), (self.size, self.size), interpolation=cv2.INTER_LINEAR), np.uint8)
+        return np.asarray(cv2.resize(np.ascontiguousarray(crop), (self.size, self.size), interpolation=cv2.INTER_LINEAR), image.dtype)
 
     def to_target(self, xy: npt.NDArray[np.integer]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
         """Where original pixels xy [N, 2] lie in the square, int64 [N, 2], and which of them lie inside the crop."""

@@ -4,12 +4,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from atal_ray.config import Config
 from atal_ray.data.images import read_image, resize
+from atal_ray.networks.inputs import to_batch
 from atal_ray.networks.protocol import SaliencyNetwork
 from atal_ray.training.samples import Samples, batches
 from atal_ray.training.schedule import learning_rate, snapshot_epochs
@@ -101,7 +103,7 @@ def train_epoch(
         rates.append(learning_rate(plan.schedule, iteration, len(draws), plan.epochs, plan.cycles, plan.lr_max, plan.lr_min))
         set_learning_rate(optimizer, rates[-1])
         images, targets = images.to(seat.device, non_blocking=True), targets.to(seat.device, non_blocking=True)
-        losses.append(train_step(model, network, optimizer, images, targets))
+        losses.append(train_step(model, network, optimizer, images, targets, plan))
     return {"epoch": epoch, "loss": sum(losses) / len(losses), "lr_first": rates[0], "lr_last": rates[-1]}
 
 
@@ -110,5 +112,4 @@ def probe_maps(network: SaliencyNetwork, samples: Samples, size: int, device: to
     """Saliency maps [P, 1, S, S] of the first images, whole and without augmentation; the mode is left in eval."""
     network.eval()
     images = [resize(read_image(samples.record(index).image), size) for index in range(min(PROBE_IMAGES, len(samples)))]
-    batch = torch.stack([torch.from_numpy(image) for image in images]).permute(0, 3, 1, 2).to(device)
-    return network.saliency(batch.float() / 255)[0].cpu()
+    return network.saliency(to_batch(np.stack(images), device))[0].cpu()

@@ -1,6 +1,6 @@
-"""Losses on labelled points: unlabelled pixels take no part."""
+"""Losses on labelled points, where unlabelled pixels take no part, and what every loss shares."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -24,8 +24,7 @@ def masked_bce(logits: Tensor, labels: Tensor) -> Tensor:
     Raises:
         DataError: shapes differ.
     """
-    if logits.ndim != 4 or logits.shape[1] != 1 or labels.shape != logits[:, 0].shape:
-        raise DataError(f"loss: logits {tuple(logits.shape)} and labels {tuple(labels.shape)} do not match as [B, 1, H, W] and [B, H, W]")
+    check_shapes(logits, labels)
     labelled = labels != IGNORED
     target = torch.where(labelled, labels, 0).to(logits.dtype)
     # Weighted sum rather than indexing: it needs no synchronisation with the device, and its backward pass is deterministic there.
@@ -45,7 +44,17 @@ def point_loss(logits: Sequence[Tensor], labels: Tensor, weights: Sequence[float
         ConfigError: not one weight for each head.
         DataError: shapes differ.
     """
+    return over_heads(lambda head: masked_bce(head, labels), logits, weights)
+
+
+def over_heads(loss: Callable[[Tensor], Tensor], logits: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
+    """Weighted sum of a loss over the heads of a network; ConfigError where there is not one weight for each head."""
     if len(logits) != len(weights) or not weights:
         raise ConfigError(f"loss: {len(logits)} heads and {len(weights)} weights; the network must name one weight for each head")
-    terms = [weight * masked_bce(head, labels) for head, weight in zip(logits, weights, strict=True)]
-    return torch.stack(terms).sum()
+    return torch.stack([weight * loss(head) for head, weight in zip(logits, weights, strict=True)]).sum()
+
+
+def check_shapes(logits: Tensor, targets: Tensor) -> None:
+    """Raise DataError unless logits are [B, 1, H, W] and targets [B, H, W]."""
+    if logits.ndim != 4 or logits.shape[1] != 1 or targets.shape != logits[:, 0].shape:
+        raise DataError(f"loss: logits {tuple(logits.shape)} and labels {tuple(targets.shape)} do not match as [B, 1, H, W] and [B, H, W]")

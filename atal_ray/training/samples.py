@@ -12,12 +12,14 @@ from torch.utils.data import Dataset
 
 from atal_ray import seeding
 from atal_ray.config import Config
-from atal_ray.data.images import read_image, read_mask
+from atal_ray.data.images import read_image, read_mask, read_soft_mask
 from atal_ray.data.manifest import Record, slice_rows
 from atal_ray.points import PointIndex
 from atal_ray.regions.cache import SuperpixelCache
 from atal_ray.regions.labels import region_labels
+from atal_ray.training.dense import dense_sample
 from atal_ray.training.geometry import Geometry
+from atal_ray.training.schedule import batches_per_epoch
 from atal_ray.training.target import draw_target
 
 
@@ -31,7 +33,7 @@ class Draw:
 
 
 class Samples(Dataset[tuple[Tensor, Tensor]]):
-    """Images with the targets that their points give; indexed by `Draw`."""
+    """Images with the targets that their points or full masks give; indexed by `Draw`."""
 
     def __init__(self, manifest: pa.Table, points: PointIndex, superpixels: SuperpixelCache, config: Config, round_number: int) -> None:
         self.manifest, self.points, self.superpixels = manifest, points, superpixels
@@ -45,20 +47,26 @@ class Samples(Dataset[tuple[Tensor, Tensor]]):
         return slice_rows(self.manifest, index, index + 1)[0]
 
     def __getitem__(self, draw: Draw) -> tuple[Tensor, Tensor]:
-        """The augmented image uint8 [3, S, S] and its target uint8 [S, S]."""
-        record = self.record(draw.index)
+        """The augmented image uint8 [3, S, S] and its target [S, S]: labels in uint8, or a mask in [0, 1] in float32.
+
+        The mask comes with the losses and the augmentation of full supervision.
+        """
+        record, recipe = self.record(draw.index), self.config.train
         image = read_image(record.image)
         random = seeding.rng(self.config.seed, "augment", self.round_number, draw.epoch, record.image_id)
+        if recipe.needs_masks:
+            square, mask = dense_sample(image, read_soft_mask(str(record.mask)), recipe.augment, draw.size, random)
+            return _channels_first(square), torch.from_numpy(mask)
         geometry = Geometry.random(record.height, record.width, draw.size, random)
         xy, labels = self.points.of(record.image_id)
         target = draw_target(self._regions(record, image, xy, labels), xy, labels, geometry)
-        return torch.from_numpy(geometry.image(image).transpose(2, 0, 1).copy()), torch.from_numpy(target)
+        return _channels_first(geometry.image(image)), torch.from_numpy(target)
 
     def _regions(
         self, record: Record, image: npt.NDArray[np.uint8], xy: npt.NDArray[np.int32], labels: npt.NDArray[np.uint8]
     ) -> npt.NDArray[np.uint8]:
         mode = self.config.regions.labels
-        superpixels = self.superpixels.get(record, image) if mode in ("propagate", "oracle_mask") else None
+        superpixels = self.superpixels.get(record, image) if self.config.regions.uses_superpixels else None
         mask = read_mask(record.mask).astype(bool) if mode in ("oracle_mask", "dense") and record.mask else None
         return region_labels(superpixels, xy, labels, (record.height, record.width), mode, mask)
 
@@ -66,12 +74,17 @@ class Samples(Dataset[tuple[Tensor, Tensor]]):
 def batches(images: int, config: Config, round_number: int, epoch: int, rank: int = 0, world: int = 1) -> Iterator[list[Draw]]:
     """The batches of one epoch for one of `world` workers: a seeded order, one side for each batch.
 
-    Every worker gets the same number of batches, of nearly equal length; the last batch may be short, but holds at
-    least one image for each worker.
+    Every worker gets the same number of batches, of nearly equal length. The last batch may be short, but holds at least
+    one image for each worker; with `train.drop_last` a short one is left out, unless it is the epoch's only batch.
     """
+    length = config.train.batch_size
     order = seeding.rng(config.seed, "order", round_number, epoch).permutation(images)
-    for number, start in enumerate(range(0, images, config.train.batch_size)):
-        batch = order[start : start + config.train.batch_size]
+    for number in range(batches_per_epoch(images, length, config.train.drop_last)):
+        batch = order[number * length : (number + 1) * length]
         size = int(seeding.rng(config.seed, "side", round_number, epoch, number).choice(config.train.scales))
         mine = batch[rank::world] if len(batch) > rank else batch[:1]
         yield [Draw(int(index), epoch, size) for index in mine]
+
+
+def _channels_first(image: npt.NDArray[np.uint8]) -> Tensor:
+    return torch.from_numpy(image.transpose(2, 0, 1).copy())

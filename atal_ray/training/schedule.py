@@ -5,6 +5,10 @@ from typing import Literal
 
 from atal_ray.errors import ConfigError
 
+Schedule = Literal["cyclic", "triangular", "poly"]
+
+POLY_POWER = 0.9
+
 
 def cyclic_cosine(i: int, total: int, cycles: int, lr_max: float, lr_min: float) -> float:
     """Cyclic cosine learning rate (Eq. 8), with the offset lr_min that the printed form leaves out.
@@ -30,8 +34,13 @@ def triangular(epoch: int, epochs: int, lr_max: float) -> float:
     return lr_max * (1 - abs(2 * (epoch + 1) / (epochs + 1) - 1))
 
 
+def poly(epoch: int, epochs: int, lr_max: float) -> float:
+    """MINet's rate of an epoch (from 0): lr_max (1 - epoch / epochs)^0.9, a fall that the last epoch does not bring to 0."""
+    return float(lr_max * (1 - epoch / epochs) ** POLY_POWER)
+
+
 def learning_rate(
-    schedule: Literal["cyclic", "triangular"],
+    schedule: Schedule,
     iteration: int,
     iterations_per_epoch: int,
     epochs: int,
@@ -39,10 +48,10 @@ def learning_rate(
     lr_max: float,
     lr_min: float,
 ) -> float:
-    """The rate of an iteration (from 1): Eq. 8 in every iteration, or the triangle, which is constant within an epoch.
+    """The rate of an iteration (from 1): Eq. 8 in every iteration, or a triangle or poly, constant within an epoch.
 
     Args:
-        schedule: "cyclic" or "triangular"; the triangle has neither cycles nor lr_min.
+        schedule: "cyclic", "triangular" or "poly"; only "cyclic" has cycles and lr_min.
         iteration: from 1 to iterations_per_epoch * epochs.
         iterations_per_epoch: batches in one pass over the images.
         epochs: passes over the images.
@@ -53,9 +62,17 @@ def learning_rate(
     Raises:
         ConfigError: fewer iterations than cycles.
     """
+    epoch = (iteration - 1) // iterations_per_epoch
     if schedule == "triangular":
-        return triangular((iteration - 1) // iterations_per_epoch, epochs, lr_max)
+        return triangular(epoch, epochs, lr_max)
+    if schedule == "poly":
+        return poly(epoch, epochs, lr_max)
     return cyclic_cosine(iteration, iterations_per_epoch * epochs, cycles, lr_max, lr_min)
+
+
+def batches_per_epoch(images: int, batch_size: int, drop_last: bool) -> int:
+    """Batches in one pass over the images; a short last one is left out with `drop_last`, unless it is the only one."""
+    return max(1, images // batch_size) if drop_last else -(-images // batch_size)
 
 
 def snapshot_epochs(epochs: int, cycles: int) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""One training step: forward, masked loss on every head, backward, SGD."""
+"""One training step: forward, the recipe's loss on every head, backward, SGD."""
 
 import contextlib
 
@@ -7,13 +7,14 @@ from torch import Tensor, distributed, nn
 
 from atal_ray.config import TrainConfig
 from atal_ray.networks.protocol import SaliencyNetwork
+from atal_ray.training.dense_losses import dense_loss
 from atal_ray.training.losses import IGNORED, point_loss
 
 
 def build_optimizer(network: SaliencyNetwork, config: TrainConfig) -> torch.optim.SGD:
-    """SGD with Nesterov momentum; the backbone's rate is a tenth of the head's, the stem has none."""
-    groups = network.parameter_groups(config.lr_max, config.weight_decay)
-    return torch.optim.SGD(groups, lr=config.lr_max, momentum=config.momentum, nesterov=config.momentum > 0)
+    """SGD on the groups that the recipe makes of the network's parameters."""
+    nesterov = config.nesterov and config.momentum > 0
+    return torch.optim.SGD(network.parameter_groups(config), lr=config.lr_max, momentum=config.momentum, nesterov=nesterov)
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
@@ -22,15 +23,15 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
         group["lr"] = rate * group["scale"]
 
 
-def autocast(device: torch.device) -> contextlib.AbstractContextManager[None]:
-    """Half precision (bfloat16) on a GPU, full precision on a CPU."""
-    return torch.autocast("cuda", torch.bfloat16) if device.type == "cuda" else contextlib.nullcontext()
+def autocast(device: torch.device, half: bool) -> contextlib.AbstractContextManager[None]:
+    """Half precision (bfloat16) on a GPU where it is wanted, full precision otherwise and on a CPU."""
+    return torch.autocast("cuda", torch.bfloat16) if half and device.type == "cuda" else contextlib.nullcontext()
 
 
 def labelled_share(targets: Tensor) -> Tensor:
     """The factor that makes the mean of the workers' losses the mean over the labelled pixels of the whole batch.
 
-    world * own / all labelled pixels; 1 for one worker. Every worker must call it.
+    world * own / all labelled pixels, and of a full mask every pixel is labelled; 1 for one worker. Every worker must call it.
     """
     own = (targets != IGNORED).sum().float()
     if not distributed.is_initialized() or distributed.get_world_size() == 1:
@@ -40,7 +41,9 @@ def labelled_share(targets: Tensor) -> Tensor:
     return distributed.get_world_size() * own / total.clamp(min=1)
 
 
-def train_step(model: nn.Module, network: SaliencyNetwork, optimizer: torch.optim.Optimizer, images: Tensor, targets: Tensor) -> float:
+def train_step(
+    model: nn.Module, network: SaliencyNetwork, optimizer: torch.optim.Optimizer, images: Tensor, targets: Tensor, recipe: TrainConfig
+) -> float:
     """One step on a batch; returns this worker's part of its loss.
 
     Args:
@@ -48,11 +51,17 @@ def train_step(model: nn.Module, network: SaliencyNetwork, optimizer: torch.opti
         network: the network itself.
         optimizer: from `build_optimizer`.
         images: uint8 [B, 3, S, S].
-        targets: uint8 [B, S, S], 255 where unknown.
+        targets: [B, S, S]; labels in uint8, 255 where unknown, or full masks in float, which the recipe's loss takes.
+        recipe: its loss and precision.
     """
-    with autocast(images.device):
+    with autocast(images.device, recipe.half):
         output = model(network.normalise(images.float() / 255))
-    loss = point_loss([logits.float() for logits in output.logits], targets, network.loss_weights) * labelled_share(targets)
+    heads = [logits.float() for logits in output.logits]
+    if targets.is_floating_point():
+        loss = dense_loss(heads, targets, network.loss_weights, recipe.loss)
+    else:
+        loss = point_loss(heads, targets, network.loss_weights)
+    loss = loss * labelled_share(targets)
     optimizer.zero_grad(set_to_none=True)
     torch.autograd.backward(loss)
     optimizer.step()

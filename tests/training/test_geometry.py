@@ -114,6 +114,15 @@ def test_whole_is_the_image_itself() -> None:
     assert rows.tolist() == columns.tolist() == list(range(32))
 
 
+def test_a_soft_mask_moves_with_its_image_and_stays_float() -> None:
+    mask = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH), dtype=np.uint8)
+    for geometry in CASES:
+        shown = geometry.image(mask.astype(np.float32) / np.float32(255))
+        assert (shown.shape, shown.dtype) == ((geometry.size, geometry.size), np.float32)
+        red = geometry.image(np.repeat(mask[..., None], 3, axis=2))[..., 0]
+        assert np.abs(red - 255.0 * shown).max() <= 1
+
+
 def test_random_crops_cut_up_to_an_eighth_anywhere_and_flip_half() -> None:
     rng = np.random.default_rng(0)
     drawn = [Geometry.random(80, 161, 64, rng) for _ in range(2000)]

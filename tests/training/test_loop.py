@@ -104,6 +104,26 @@ def test_every_label_mode_trains(make_samples: MakeSamples, labels: Any) -> None
     assert entries[3]["loss"] < entries[0]["loss"]
 
 
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        {"loss": "bce+wiou", "schedule": "triangular", "lr_max": 0.05},
+        {"loss": "bce+cel", "augment": "rotate", "schedule": "poly", "nesterov": False, "decay_on": "no-bias-no-bn"},
+        {"loss": "bce+iou", "schedule": "triangular", "lr_max": 0.05},
+    ],
+)
+def test_each_recipe_of_full_supervision_trains(make_samples: MakeSamples, recipe: dict[str, Any]) -> None:
+    train = dataclasses.replace(CONFIG.train, scales=(64,), cycles=1, drop_last=True, half=False, **recipe)
+    config = dataclasses.replace(CONFIG, regions=RegionConfig(labels="dense"), train=train)
+    states, entries = run(make_samples(config, images=IMAGES), config)
+    assert list(states) == [1]
+    assert entries[3]["loss"] < entries[0]["loss"]
+    rates = [
+        learning_rate(train.schedule, epoch + 1, 1, 4, 1, train.lr_max, 0.0) for epoch in range(4)
+    ]  # one batch of 4; 2 images left out
+    assert [(entry["lr_first"], entry["lr_last"]) for entry in entries] == [(rate, rate) for rate in rates]
+
+
 def test_triangular_schedule_rises_and_falls_once(samples: Samples) -> None:
     config = dataclasses.replace(CONFIG, train=dataclasses.replace(CONFIG.train, schedule="triangular", epochs=3, cycles=1))
     states, entries = run(samples, config)

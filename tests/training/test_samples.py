@@ -1,16 +1,19 @@
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
 import torch
 
+from atal_ray import seeding
 from atal_ray.config import Config, RegionConfig, TrainConfig
-from atal_ray.data.images import read_image, read_mask, resize
+from atal_ray.data.images import read_image, read_mask, read_soft_mask, resize
 from atal_ray.files import Folder
 from atal_ray.points import POINT_SCHEMA, UNSURE, PointIndex
 from atal_ray.regions.cache import SuperpixelCache
+from atal_ray.training.dense import dense_sample
 from atal_ray.training.geometry import Geometry
 from atal_ray.training.samples import Draw, Samples, batches
 
@@ -84,6 +87,37 @@ def test_dense_targets_are_the_masks_and_need_no_superpixels(manifest: pa.Table,
     for index, record in enumerate(manifest.to_pylist()):
         rows, columns = Geometry.whole(record["height"], record["width"], 64).source()
         assert np.array_equal(samples[Draw(index, 0, 64)][1], read_mask(record["mask"])[np.ix_(rows, columns)])
+
+
+@pytest.mark.parametrize("recipe", [{"loss": "bce+iou"}, {"loss": "bce+cel", "augment": "rotate"}, {"augment": "rotate"}])
+def test_full_supervision_draws_soft_masks_by_the_same_keys(manifest: pa.Table, config: Config, recipe: dict[str, Any]) -> None:
+    full = dataclasses.replace(config, regions=RegionConfig(labels="dense"), train=dataclasses.replace(config.train, **recipe))
+    samples = Samples(manifest, PointIndex(POINT_SCHEMA.empty_table()), SuperpixelCache(Folder("unused"), full.regions), full, 2)
+    for index, record in enumerate(manifest.to_pylist()):
+        image, target = samples[Draw(index, 1, 64)]
+        random = seeding.rng(full.seed, "augment", 2, 1, record["image_id"])
+        pixels, mask = read_image(record["image"]), read_soft_mask(record["mask"])
+        expected = dense_sample(pixels, mask, full.train.augment, 64, random)
+        assert np.array_equal(image.permute(1, 2, 0), expected[0])
+        assert np.array_equal(target, expected[1])
+        assert (image.dtype, target.dtype) == (torch.uint8, torch.float32)
+
+
+def test_the_crop_of_full_supervision_is_that_of_points(make_samples: MakeSamples, config: Config) -> None:
+    full = dataclasses.replace(config, regions=RegionConfig(labels="dense"), train=dataclasses.replace(config.train, loss="bce+wiou"))
+    for index in range(8):
+        assert torch.equal(make_samples(full)[Draw(index, 3, 96)][0], make_samples(config)[Draw(index, 3, 96)][0])
+
+
+@pytest.mark.parametrize("world", [1, 2, 3])
+@pytest.mark.parametrize(("images", "left"), [(3, 3), (6, 6), (8, 6), (23, 18), (24, 24)])
+def test_drop_last_leaves_out_a_short_batch_but_never_the_only_one(config: Config, images: int, left: int, world: int) -> None:
+    full = dataclasses.replace(config, train=dataclasses.replace(config.train, drop_last=True))
+    for rank in range(world):
+        kept, all_of_them = (list(batches(images, c, 0, 0, rank, world)) for c in (full, config))
+        assert kept == all_of_them[: len(kept)]
+        assert len(kept) == -(-left // 6)
+        assert images < 6 or {len(batch) for batch in kept} == {6 // world}
 
 
 @pytest.mark.parametrize("world", [1, 2, 3])

@@ -1,3 +1,6 @@
+from contextlib import nullcontext
+from typing import Any, get_args
+
 import pytest
 import torch
 from torch import Tensor
@@ -5,6 +8,7 @@ from torch import Tensor
 from atal_ray import networks
 from atal_ray.config import NetworkConfig, TrainConfig
 from atal_ray.points import UNSURE
+from atal_ray.training.dense_losses import DenseLoss, dense_loss
 from atal_ray.training.losses import point_loss
 from atal_ray.training.step import autocast, build_optimizer, set_learning_rate, train_step
 
@@ -33,7 +37,7 @@ def batch() -> tuple[Tensor, Tensor]:
 def test_steps_lower_the_loss_on_a_fixed_batch(small: networks.SaliencyNetwork, batch: tuple[Tensor, Tensor]) -> None:
     optimizer = build_optimizer(small, PLAN)
     small.train()
-    losses = [train_step(small, small, optimizer, *batch) for _ in range(15)]
+    losses = [train_step(small, small, optimizer, *batch, PLAN) for _ in range(15)]
     assert losses[-1] < 0.5 * losses[0]
     with torch.no_grad():
         logits = small(small.normalise(batch[0].float() / 255)).logits[small.prediction][:, 0]
@@ -45,13 +49,13 @@ def test_the_loss_is_that_of_all_heads_before_the_step(small: networks.SaliencyN
     small.eval()
     with torch.no_grad():
         expected = point_loss(small(small.normalise(batch[0].float() / 255)).logits, batch[1], small.loss_weights)
-    assert train_step(small, small, build_optimizer(small, PLAN), *batch) == pytest.approx(float(expected), rel=1e-6)
+    assert train_step(small, small, build_optimizer(small, PLAN), *batch, PLAN) == pytest.approx(float(expected), rel=1e-6)
 
 
 def test_unlabelled_pixels_teach_nothing(small: networks.SaliencyNetwork, batch: tuple[Tensor, Tensor]) -> None:
     optimizer = build_optimizer(small, TrainConfig(weight_decay=0.0))
     before = [parameter.detach().clone() for parameter in small.parameters()]
-    assert train_step(small, small, optimizer, batch[0], torch.full_like(batch[1], UNSURE)) == 0.0
+    assert train_step(small, small, optimizer, batch[0], torch.full_like(batch[1], UNSURE), PLAN) == 0.0
     assert all(torch.equal(*pair) for pair in zip(before, small.parameters(), strict=True))
 
 
@@ -64,8 +68,23 @@ def test_a_step_goes_through_the_wrapper_it_is_given(small: networks.SaliencyNet
             output: networks.SaliencyOutput = small(x)
             return output
 
-    train_step(Wrapper(), small, build_optimizer(small, PLAN), *batch)
+    train_step(Wrapper(), small, build_optimizer(small, PLAN), *batch, PLAN)
     assert seen == [batch[0].shape]
+
+
+@pytest.mark.parametrize("kind", get_args(DenseLoss))
+def test_full_masks_are_trained_with_the_loss_of_the_recipe(
+    small: networks.SaliencyNetwork, batch: tuple[Tensor, Tensor], kind: Any
+) -> None:
+    images, masks = batch[0], (batch[0][:, 0] > 100).float()
+    recipe, optimizer = TrainConfig(loss=kind), build_optimizer(small, PLAN)
+    small.eval()
+    with torch.no_grad():
+        expected = dense_loss(small(small.normalise(images.float() / 255)).logits, masks, small.loss_weights, kind)
+    assert train_step(small, small, optimizer, images, masks, recipe) == pytest.approx(float(expected), rel=1e-6)
+    small.train()
+    losses = [train_step(small, small, optimizer, images, masks, recipe) for _ in range(10)]
+    assert losses[-1] < 0.7 * losses[0]
 
 
 def test_f3net_trains_the_head_ten_times_as_fast_and_never_the_stem() -> None:
@@ -91,5 +110,13 @@ def test_without_momentum_there_is_nothing_nesterov_could_correct(small: network
 
 
 def test_a_cpu_works_in_full_precision() -> None:
-    with autocast(torch.device("cpu")):
+    with autocast(torch.device("cpu"), half=True):
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.float32
+
+
+@pytest.mark.filterwarnings("ignore:CUDA is not available")
+def test_a_gpu_works_in_half_precision_only_where_that_is_wanted() -> None:
+    wanted = autocast(torch.device("cuda"), half=True)
+    assert isinstance(wanted, torch.autocast)
+    assert wanted.fast_dtype == torch.bfloat16
+    assert isinstance(autocast(torch.device("cuda"), half=False), nullcontext)
