@@ -39,7 +39,7 @@ def run(config: Config, folder: Path) -> CampaignFolder:
         keep_config(campaign, config)
         prepare.prepare(campaign, config)
         with ray_session(config):
-            if config.regions.labels != "dense":
+            if config.asks:
                 missing(campaign.round(START), QUERIES, lambda: query(campaign, config, START))
             for number in range(config.rounds):
                 if not campaign.is_committed(number):

@@ -21,13 +21,15 @@ def facts(config: Config, numbers: Numbers) -> dict[str, str]:
     """Name and value of each key fact."""
     plan, query = config.train, config.query
     images, done = numbers.manifest.num_rows, len(numbers.rounds)
-    points = f"{numbers.clicks(done - 1):.4g} of {config.budget.total}" if config.regions.labels != "dense" and done else "none"
+    points = f"{numbers.clicks(done - 1):.4g}" if config.regions.labels != "dense" and done else "none"
+    if config.asks and done:
+        points += f" of {config.budget.total}"
     return {
         "Images": f"{images:,}",
         "Rounds": f"{done} of {config.rounds}",
         "Points an image": points,
         "Test sets": ", ".join(numbers.test_sets) or "none",
-        "Labels": f"{config.regions.labels}, from {config.budget.annotator}",
+        "Labels": f"{config.regions.labels}, from {config.data.points or config.budget.annotator}",
         "Network": config.network.name,
         "Training": f"L = {plan.cycles} cycles, {plan.epochs} epochs a round, batches of {plan.batch_size}, {plan.schedule}",
         "Query": f"{query.strategy}, K = {query.top_percent:g} %, {query.score}, {query.cover} by {query.cover_space}, {plan.size} px",
@@ -59,9 +61,11 @@ def _label_notices(config: Config) -> list[Notice]:
         found.append(Notice("warning", text))
     if config.regions.labels == "none":
         found.append(Notice("note", "A click labels its pixel alone (labels: none); superpixels are not used."))
-    if config.budget.annotator == "answers" and config.regions.labels != "dense":
+    if config.data.points is not None:
+        found.append(Notice("note", f"Trained on the points of {config.data.points}; this campaign asked for none."))
+    if config.budget.annotator == "answers" and config.asks:
         found.append(Notice("note", "Points were answered from tables of answers, not read from masks."))
-    if config.query.strategy != "atal" and config.regions.labels != "dense":
+    if config.query.strategy != "atal" and config.asks:
         found.append(Notice("note", f"Points were chosen by the baseline strategy '{config.query.strategy}', not by the paper's."))
     return found
 

@@ -13,19 +13,25 @@ from atal_ray.data.manifest import records
 from atal_ray.errors import CampaignError, DataError
 from atal_ray.files import Folder
 from atal_ray.points import POINT_SCHEMA, QUERY_SCHEMA, UNSURE, check_points
+from atal_ray.stages.given import given_points
 
 ANSWERS = "answers.parquet"
 CHUNK = 1024
 
 
 def annotate(campaign: CampaignFolder, config: Config, round_number: int) -> None:
-    """Answer the questions of the round before; writes the points.parquet of the round, without rows for full masks.
+    """Answer the questions of the round before, or take the points that are given; writes the points.parquet of the round.
+
+    Full masks leave it without rows.
 
     Raises:
         CampaignError: answers are awaited from people and are not, or not all, there.
         DataError: an answer is not 0, 1 or 255, or an image that the oracle is asked about has no mask.
     """
     questions, out = campaign.round(round_number - 1), campaign.round(round_number)
+    if config.data.points is not None:
+        given_points(campaign, config.data.points)
+        return
     if config.regions.labels == "dense":
         out.write_table(POINTS, POINT_SCHEMA.empty_table())  # nothing was asked: the masks say all
         return
