@@ -88,6 +88,11 @@ class Folder:
         except OSError as error:
             raise CampaignError(f"{path}/{name} cannot be read: {error}") from error
 
+    def copy_from(self, other: "Folder", name: str) -> None:
+        """Copy a file of another folder, where it exists."""
+        if other.exists(name):
+            self.write_bytes(name, other.read_bytes(name))
+
     def write_tables(self, name: str, tables: Iterable[pa.Table], schema: pa.Schema) -> None:
         """Write tables, one after another, as one Parquet file; equal rows give equal bytes, however they are cut into tables."""
         with self._whole_file(name) as file, pq.ParquetWriter(file, schema) as writer:

@@ -1,0 +1,147 @@
+"""Do points transfer? Train each network on the points that each network selected (Table 3)."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from atal_ray import campaign as campaigns
+from atal_ray import config_file, networks, presets
+from atal_ray.campaign_folder import ERRORS, MANIFEST, METRICS, QUERIES, START, CampaignFolder
+from atal_ray.config import Config, RegionConfig
+from atal_ray.config.section import Section, require
+from atal_ray.files import Folder
+from atal_ray.networks.check import check_network
+from atal_ray.report.cross_table import FULL, Scores, to_json, to_markdown
+from atal_ray.report.page import REPORT
+from atal_ray.stages.ray_session import ray_session
+
+RESULT = "cross_validation"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CrossValidation(Section):
+    """Which networks select points and are trained on them, and what a cell is measured against."""
+
+    networks: tuple[str, ...] = ("minet", "f3net", "pfsnet")
+    """The networks, by name or as module:Class."""
+    full: Literal["published", "same"] = "published"
+    """Full supervision of a network: by its own published recipe (preset NETWORK-full), or by the campaign's recipe on full masks."""
+    campaign: Annotated[Config, tyro.conf.arg(name="")] = field(default_factory=Config)
+    """The campaign that each network selects its points with."""
+
+    def __post_init__(self) -> None:
+        require(len(set(self.networks)) == len(self.networks) > 0, f"networks are {self.networks}: give each of them once")
+
+    def check(self) -> None:
+        """Raise ConfigError for a campaign that cannot be cross-validated."""
+        base = self.campaign
+        require(base.asks, "a cross validation selects points: leave data.points unset and regions.labels other than dense")
+        require(not base.train.warm_start, "train.warm-start makes the campaign's last round unlike the other cells: leave it unset")
+        absent = [name for name in self.networks if f"{name}-full" not in presets.PRESETS]
+        require(self.full == "same" or not absent, f"there is no published recipe of {', '.join(absent)}: use --full same")
+        require(bool(base.data.tests) or not base.data.train, "data.tests is empty: a cross validation needs at least one test set")
+
+
+@dataclass(frozen=True)
+class Training:
+    """One campaign of a cross validation."""
+
+    points: str
+    """The network that selected its points; FULL for full masks."""
+    network: str
+    config: Config
+
+    @property
+    def folder(self) -> str:
+        """Its folder below that of the cross validation."""
+        points, network = (name.replace(":", ".") for name in (self.points, self.network))
+        return f"{network}-on-{points}"
+
+    @property
+    def title(self) -> str:
+        """What it is, for people."""
+        if self.points == self.network:
+            return f"{self.network} selects points"
+        return f"{self.network} on full masks" if self.points == FULL else f"{self.network} on the points of {self.points}"
+
+
+def trainings(plan: CrossValidation, root: Folder) -> Iterator[Training]:
+    """What is trained, in this order: the campaigns that select points (the diagonal), full supervision, the other cells."""
+    shared = replace(plan.campaign, resources=replace(plan.campaign.resources, superpixels=(root / "superpixels").uri))
+    bases = {name: replace(shared, network=replace(shared.network, name=name)) for name in plan.networks}
+    selecting = {name: Training(name, name, base) for name, base in bases.items()}
+    yield from selecting.values()
+    for name, base in bases.items():
+        yield Training(FULL, name, _full(base, plan.full))
+    for points in plan.networks:
+        given = (root / selecting[points].folder).uri
+        for name, base in bases.items():
+            if name != points:
+                yield Training(points, name, replace(base, data=replace(base.data, points=given)))
+
+
+def _full(base: Config, recipe: Literal["published", "same"]) -> Config:
+    train = base.train
+    if recipe == "published":
+        train = replace(presets.preset(f"{base.network.name}-full").train, workers=train.workers, threads=train.threads)
+    return replace(base, train=train, regions=RegionConfig(labels="dense"))
+
+
+def cross_validate(plan: CrossValidation, folder: Path) -> Folder:
+    """Run every training that is not finished, and write the table after each: cross_validation.md and .json.
+
+    Trainings share the manifests, the random start and the superpixels; the diagonal is the last round of a campaign.
+
+    Args:
+        plan: must be the one that the folder was started with, but for `resources`.
+        folder: a local folder, or one on a mount that every machine sees.
+
+    Raises:
+        ConfigError: the campaign cannot be cross-validated.
+        AtalError: as `campaign.run`.
+    """
+    plan.check()
+    plan = replace(plan, campaign=config_file.absolute(plan.campaign))
+    root, scores, first = Folder(str(folder)), Scores(), None
+    todo = list(trainings(plan, root))
+    for config in {one.config.network.name + one.points: one.config for one in todo if one.points in (FULL, one.network)}.values():
+        check_network(networks.build(config.network), config.train)
+    with campaigns.locked(folder), ray_session(plan.campaign):
+        for number, one in enumerate(todo, start=1):
+            print(f"[{number}/{len(todo)}] {one.title}", flush=True)
+            campaign = CampaignFolder(root / one.folder)
+            if first is not None:
+                _share(first, campaign, one.config)
+            campaigns.keep_config(campaign, one.config)
+            if not _finished(campaign, one.config):
+                campaigns.run(one.config, Path(campaign.root.uri))
+            first = first or campaign
+            scores[one.points, one.network] = campaign.round(one.config.rounds - 1).read_json(METRICS)
+            _write(root, plan, scores)
+    return root
+
+
+def _share(first: CampaignFolder, campaign: CampaignFolder, config: Config) -> None:
+    """Copy what is the same for every network: the manifests and, where points are asked for, the random start."""
+    if campaign.root.exists(MANIFEST):
+        return
+    for name in first.test_sets():
+        (campaign.root / "tests").copy_from(first.root / "tests", f"{name}.parquet")
+    if config.asks:
+        for name in (ERRORS, QUERIES):
+            campaign.round(START).copy_from(first.round(START), name)
+    for name in (ERRORS, MANIFEST):  # the manifest last: the preparation is done
+        campaign.root.copy_from(first.root, name)
+
+
+def _finished(campaign: CampaignFolder, config: Config) -> bool:
+    return all(campaign.is_committed(number) for number in range(config.rounds)) and campaign.root.exists(REPORT)
+
+
+def _write(root: Folder, plan: CrossValidation, scores: Scores) -> None:
+    table = to_json(plan.networks, plan.full, scores)
+    root.write_json(f"{RESULT}.json", table)
+    root.write_bytes(f"{RESULT}.md", to_markdown(table).encode())

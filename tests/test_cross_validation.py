@@ -1,0 +1,111 @@
+"""Each network on the points of each: what is trained, what is shared, and that a kill costs no finished cell."""
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from campaigns import open_campaign, tiny_config
+
+from atal_ray.campaign_folder import COMMITTED, POINTS
+from atal_ray.config import Config, DataConfig, RegionConfig, TrainConfig
+from atal_ray.cross_validation import CrossValidation, cross_validate, trainings
+from atal_ray.data.synth import write_dataset
+from atal_ray.errors import ConfigError
+from atal_ray.files import Folder
+
+
+@pytest.fixture
+def plan() -> CrossValidation:
+    return CrossValidation(campaign=tiny_config(Path("/data/train"), (Path("/data/test"),)))
+
+
+def test_nine_pairs_of_three_networks(plan, tmp_path):
+    found = list(trainings(plan, Folder(str(tmp_path))))
+    assert [one.folder for one in found] == [
+        "minet-on-minet", "f3net-on-f3net", "pfsnet-on-pfsnet", "minet-on-full", "f3net-on-full", "pfsnet-on-full",
+        "f3net-on-minet", "pfsnet-on-minet", "minet-on-f3net", "pfsnet-on-f3net", "minet-on-pfsnet", "f3net-on-pfsnet",
+    ]  # fmt: skip
+    for one in found:
+        assert one.config.network.name == one.network
+        assert one.config.resources.superpixels == f"{tmp_path}/superpixels"
+    assert all(one.config.asks for one in found[:3])
+    assert {one.config.train for one in (*found[:3], *found[6:])} == {plan.campaign.train}
+    assert [one.config.data.points for one in found[6:8]] == [f"{tmp_path}/minet-on-minet"] * 2
+
+
+def test_full_supervision_is_the_published_recipe_or_the_same_one(plan, tmp_path):
+    minet, f3net, pfsnet = list(trainings(plan, Folder(str(tmp_path))))[3:6]
+    assert [one.config.train.loss for one in (minet, f3net, pfsnet)] == ["bce+cel", "bce+wiou", "bce+iou"]
+    assert [one.config.train.size for one in (minet, f3net, pfsnet)] == [320, 352, 352]
+    assert {one.config.regions.labels for one in (minet, f3net, pfsnet)} == {"dense"}
+    same = list(trainings(dataclasses.replace(plan, full="same"), Folder(str(tmp_path))))[3:6]
+    assert {one.config.train for one in same} == {plan.campaign.train}
+
+
+@pytest.mark.parametrize(
+    ("campaign", "changes", "sentence"),
+    [
+        (Config(regions=RegionConfig(labels="dense")), {}, "selects points"),
+        (Config(data=DataConfig(points="points.parquet")), {}, "selects points"),
+        (Config(train=TrainConfig(warm_start=True)), {}, "warm-start"),
+        (Config(data=DataConfig(train="train")), {}, "at least one test set"),
+        (Config(), {"networks": ("f3net", "f3net-small")}, "no published recipe of f3net-small: use --full same"),
+    ],
+)
+def test_what_cannot_be_cross_validated_is_refused(tmp_path, campaign, changes, sentence):
+    with pytest.raises(ConfigError, match=sentence):
+        cross_validate(CrossValidation(campaign=campaign, **changes), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_network_twice_is_refused():
+    with pytest.raises(ConfigError, match="give each of them once"):
+        CrossValidation(networks=("f3net", "f3net"))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_kill_costs_no_finished_cell(tmp_path):
+    train, test = write_dataset(tmp_path / "train", count=6), write_dataset(tmp_path / "test", count=3, seed=1)
+    folder = tmp_path / "run"
+    command = [sys.executable, str(Path(__file__).parents[1] / "jobs/cross_validate.py"), "demo", str(folder), "--full", "same"]
+    command += ["--networks", "f3net-small", "toy_network:Toy", "--data.train", str(train), "--data.tests", str(test)]
+    command += ["--train.size", "64", "--train.scales", "64", "--train.epochs", "3", "--budget.total", "2"]
+    environment = {**os.environ, "RAY_AUTH_MODE": "disabled"}
+
+    process = subprocess.Popen(command, cwd=Path(__file__).parent, env=environment)
+    deadline = time.monotonic() + 300
+    while not (folder / "toy_network.Toy-on-full/config.yaml").exists():
+        assert process.poll() is None, "it ended before it could be killed"
+        assert time.monotonic() < deadline, "the moment to kill never came"
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    half = json.loads((folder / "cross_validation.json").read_text())
+    done = {path: path.stat().st_mtime_ns for path in folder.glob(f"*/round-00/{COMMITTED}")}
+    snapshots = {path: path.stat().st_mtime_ns for folder_ in done for path in folder_.parent.glob("snapshots/*.pt")}
+    assert {path.parts[-3] for path in done} == {"f3net-small-on-f3net-small", "toy_network.Toy-on-toy_network.Toy", "f3net-small-on-full"}
+
+    assert subprocess.run(command, cwd=Path(__file__).parent, env=environment).returncode == 0
+    assert {path: path.stat().st_mtime_ns for path in [*done, *snapshots]} == done | snapshots
+    table = json.loads((folder / "cross_validation.json").read_text())["sets"]["test"]["last"]
+    assert len(snapshots) == 9
+    assert half["sets"]["test"]["last"]["full"]["toy_network:Toy"] is None
+    for points in ("f3net-small", "toy_network:Toy"):
+        for network in ("f3net-small", "toy_network:Toy"):
+            cell = table["cells"][points][network]
+            assert cell["of_full"] == cell["max_f"] / table["full"][network]
+    text = (folder / "cross_validation.md").read_text()
+    assert "| points of | f3net-small | toy_network:Toy |" in text
+    assert "–" not in text
+
+    given = open_campaign(folder / "f3net-small-on-toy_network.Toy").round(0).read_table(POINTS)
+    assert given.equals(open_campaign(folder / "toy_network.Toy-on-toy_network.Toy").round(0).read_table(POINTS))
+    assert len(list((folder / "superpixels").iterdir())) == 1
+    assert not list(folder.glob("*/superpixels"))
