@@ -32,11 +32,10 @@ def run(config: Config, folder: Path) -> CampaignFolder:
         CampaignError: the folder is in use, cannot be written, or was started with another configuration.
         ConfigError, DataError, CheckpointError: what is wrong with the configuration, the data or the weights.
     """
-    if "://" in str(folder) or ":/" in str(folder):
-        raise CampaignError(f"{folder} is no local path: a campaign's folder is local, or on a mount that every machine sees")
     config, campaign = config_file.absolute(config), CampaignFolder(Folder(str(folder)))
     with locked(folder):
-        keep_config(campaign, config)
+        # until the data is prepared it may still change: a mistyped path must not spoil the folder
+        config_file.keep(campaign.root, CONFIG, config, final=campaign.root.exists(MANIFEST))
         prepare.prepare(campaign, config)
         with ray_session(config):
             if config.asks:
@@ -68,7 +67,13 @@ def missing(folder: Folder, name: str, stage: Callable[[], None]) -> None:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold the folder for this process; the operating system lets go of it when the process dies, however it dies."""
+    """Hold the folder for this process; the operating system lets go of it when the process dies, however it dies.
+
+    Raises:
+        CampaignError: it is no local path, in use, or cannot be written.
+    """
+    if "://" in str(folder) or ":/" in str(folder):
+        raise CampaignError(f"{folder} is no local path: a campaign's folder is local, or on a mount that every machine sees")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / LOCK)
@@ -81,19 +86,3 @@ def locked(folder: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
-
-
-def keep_config(campaign: CampaignFolder, config: Config) -> None:
-    """Save the configuration, or check that the folder was started with the same one.
-
-    Until the data is prepared it may still change: a mistyped path must not spoil the folder.
-    """
-    if campaign.root.exists(CONFIG) and campaign.root.exists(MANIFEST):
-        saved = config_file.from_yaml(campaign.root.read_bytes(CONFIG).decode(), f"{campaign.root.uri}/{CONFIG}")
-        changed = config_file.differences(saved, config)
-        if changed:
-            raise CampaignError(
-                f"{campaign.root.uri} was started with another configuration; use a new folder, or undo:\n  " + "\n  ".join(changed)
-            )
-    else:
-        campaign.root.write_bytes(CONFIG, config_file.to_yaml(config).encode())

@@ -1,12 +1,14 @@
 """Where everything of a campaign lies, and the rule that makes a round whole: COMMITTED is written last."""
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from atal_ray.config import Config
+from atal_ray.data.manifest import Record, records
 from atal_ray.errors import CampaignError
 from atal_ray.files import Folder
 from atal_ray.points import POINT_SCHEMA, concat
@@ -17,6 +19,7 @@ METRICS, TRAINING, COMMITTED = "metrics.json", "training.json", "COMMITTED"
 TRAIN_RUN = "train"  # Ray Train's working folder inside a round's
 ERROR_SCHEMA = pa.schema([(name, pa.string()) for name in ("stage", "image_id", "reason")])
 MEMBERS = ("ensemble", "last")  # whose metrics metrics.json holds: the mean of the snapshots, and the last one alone
+CHUNK = 1024  # images that the driver looks at together
 START = -1  # the random start asks without a network, before round 0
 
 
@@ -37,6 +40,12 @@ class CampaignFolder:
     def test_sets(self) -> list[str]:
         """Names of the test sets, sorted."""
         return [name.removesuffix(".parquet") for name in (self.root / "tests").names()]
+
+    def images(self) -> Iterator[list[Record]]:
+        """The rows of the manifest, some at a time."""
+        total = self.root.count_rows(MANIFEST)
+        for start in range(0, total, CHUNK):
+            yield records(self.root.read_rows(MANIFEST, start, min(start + CHUNK, total)))
 
     def superpixels(self, config: Config) -> SuperpixelCache:
         """The superpixel maps of the training images; a shared folder keeps those of other images or settings apart."""

@@ -13,7 +13,7 @@ from atal_ray.errors import AtalError, CampaignError
 USAGE = """usage:
   atal run PRESET FOLDER [--FIELD VALUE ...]   run a campaign, or go on with it; PRESET is {presets}, or a YAML file
   atal run PRESET --help                       every field with its default
-  atal resume FOLDER                           go on with a campaign as it was started
+  atal resume FOLDER                           go on with a campaign, or a cross validation, as it was started
   atal cross-validate PRESET FOLDER [--FIELD VALUE ...]   train each network on the points of each (Table 3), or go on with it
   atal report FOLDER                           write report.html again
   atal config PRESET [--FIELD VALUE ...]       print a complete configuration as YAML
@@ -25,8 +25,8 @@ USAGE = """usage:
 def main() -> None:
     """Run the command line; a mistake that a person can mend is one sentence and exit status 2."""
     arguments = sys.argv[1:]
-    sys.path.append(str(Path.cwd()))  # where a network that is given as module:Class may lie
     try:
+        sys.path.append(str(Path.cwd()))  # where a network that is given as module:Class may lie
         sys.exit(_dispatch(arguments))
     except AtalError as error:
         print(f"atal: {error}", file=sys.stderr)
@@ -46,6 +46,8 @@ def _dispatch(arguments: list[str]) -> int:
             return _cross_validate(name, Path(folder), rest)
         case ["cross-validate", name, "-h" | "--help"]:
             _cross_validate(name, Path(), ["--help"])
+        case ["resume", folder] if (Path(folder) / "cross_validation.yaml").is_file():
+            return _resume_cross_validation(Path(folder))
         case ["resume", folder]:
             return _campaign(_saved(Path(folder)), Path(folder))
         case ["report", folder]:
@@ -96,6 +98,15 @@ def _cross_validate(name: str, folder: Path, rest: list[str]) -> int:
 
     plan = tyro.cli(CrossValidation, default=CrossValidation(campaign=_start(name)), args=rest, prog=f"atal cross-validate {name}")
     cross_validate(plan, folder)
+    print(f"done: {folder}/cross_validation.md")
+    return 0
+
+
+def _resume_cross_validation(folder: Path) -> int:
+    from atal_ray.cross_validation import PLAN, CrossValidation, cross_validate
+
+    plan = folder / PLAN
+    cross_validate(config_file.tree_from_yaml(CrossValidation, plan.read_text(), str(plan)), folder)
     print(f"done: {folder}/cross_validation.md")
     return 0
 

@@ -1,24 +1,34 @@
 """A configuration as YAML, and the difference between two of them."""
 
+import dataclasses
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from atal_ray.config import Config
-from atal_ray.errors import ConfigError
+from atal_ray.config.section import Section
+from atal_ray.errors import CampaignError, ConfigError
+from atal_ray.files import Folder
+
+Tree = TypeVar("Tree", bound=Section)
 
 
-def to_yaml(config: Config) -> str:
+def to_yaml(config: Section) -> str:
     """The complete tree, one field a line, in the order of the dataclasses."""
-    return yaml.safe_dump(_plain(asdict(config)), sort_keys=False)
+    return yaml.safe_dump(_plain(dataclasses.asdict(config)), sort_keys=False)  # type: ignore[call-overload]
 
 
 def from_yaml(text: str, name: str = "configuration") -> Config:
-    """The configuration that `text` holds; fields it leaves out keep their defaults.
+    """The configuration of a campaign that `text` holds; see `tree_from_yaml`."""
+    return tree_from_yaml(Config, text, name)
+
+
+def tree_from_yaml(kind: type[Tree], text: str, name: str) -> Tree:
+    """The tree that `text` holds; fields it leaves out keep their defaults.
 
     Raises:
         ConfigError: the text is no YAML mapping, or a field is unknown or of the wrong type.
@@ -30,7 +40,7 @@ def from_yaml(text: str, name: str = "configuration") -> Config:
     if not isinstance(data, dict):
         raise ConfigError(f"{name} does not hold a mapping of fields")
     try:
-        return TypeAdapter(Config).validate_python(data)
+        return TypeAdapter(kind).validate_python(data)
     except ValidationError as error:
         lines = (f"{'.'.join(map(str, e['loc']))}: {e['msg']} (it is {e['input']!r})" for e in error.errors())
         raise ConfigError(f"{name}: " + "; ".join(lines)) from error
@@ -48,7 +58,7 @@ def absolute(config: Config) -> Config:
     """The configuration with every path made absolute: the working folder is another in a Ray worker, and on resume."""
 
     def path(name: str) -> str:
-        return str(Path(name).expanduser().absolute())
+        return name if "://" in name else str(Path(name).expanduser().absolute())
 
     data, weights, shared = config.data, config.network.weights, config.resources.superpixels
     return replace(
@@ -65,13 +75,28 @@ def absolute(config: Config) -> Config:
     )
 
 
-def differences(old: Config, new: Config) -> list[str]:
+def keep(folder: Folder, name: str, tree: Section, *, final: bool) -> None:
+    """Save a tree in a folder as YAML or, if that is final, check that the folder was started with the same one.
+
+    Raises:
+        CampaignError: with the fields that differ, but for `resources`, which may change.
+    """
+    if not (final and folder.exists(name)):
+        folder.write_bytes(name, to_yaml(tree).encode())
+        return
+    saved = tree_from_yaml(type(tree), folder.read_bytes(name).decode(), f"{folder.uri}/{name}")
+    changed = differences(saved, tree)
+    if changed:
+        raise CampaignError(f"{folder.uri} was started with another configuration; use a new folder, or undo:\n  " + "\n  ".join(changed))
+
+
+def differences(old: Section, new: Section) -> list[str]:
     """The fields that differ, as `path: old -> new`; `resources` may change freely and is left out."""
-    before, after = dict(_leaves(asdict(old))), dict(_leaves(asdict(new)))
+    before, after = (dict(_leaves(dataclasses.asdict(tree))) for tree in (old, new))  # type: ignore[call-overload]
     return [
         f"{path}: {before[path]!r} -> {after[path]!r}"
         for path in before
-        if before[path] != after[path] and not path.startswith("resources.")
+        if before[path] != after[path] and "resources" not in path.split(".")
     ]
 
 

@@ -1,9 +1,9 @@
 """Do points transfer? Train each network on the points that each network selected (Table 3)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -18,7 +18,7 @@ from atal_ray.report.cross_table import FULL, Scores, to_json, to_markdown
 from atal_ray.report.page import REPORT
 from atal_ray.stages.ray_session import ray_session
 
-RESULT = "cross_validation"
+PLAN, RESULT = "cross_validation.yaml", "cross_validation"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,9 +28,9 @@ class CrossValidation(Section):
     networks: tuple[str, ...] = ("minet", "f3net", "pfsnet")
     """The networks, by name or as module:Class."""
     full: Literal["published", "same"] = "published"
-    """Full supervision of a network: by its own published recipe (preset NETWORK-full), or by the campaign's recipe on full masks."""
+    """Full supervision of a network: by its own published recipe (preset NETWORK-full, on one worker), or by the campaign's on masks."""
     campaign: Annotated[Config, tyro.conf.arg(name="")] = field(default_factory=Config)
-    """The campaign that each network selects its points with."""
+    """The campaign that each network selects its points with; `networks` stands for its network.name."""
 
     def __post_init__(self) -> None:
         require(len(set(self.networks)) == len(self.networks) > 0, f"networks are {self.networks}: give each of them once")
@@ -43,6 +43,7 @@ class CrossValidation(Section):
         absent = [name for name in self.networks if f"{name}-full" not in presets.PRESETS]
         require(self.full == "same" or not absent, f"there is no published recipe of {', '.join(absent)}: use --full same")
         require(bool(base.data.tests) or not base.data.train, "data.tests is empty: a cross validation needs at least one test set")
+        require(base.budget.annotator == "oracle", "full supervision reads masks, so points do too: use budget.annotator oracle")
 
 
 @dataclass(frozen=True)
@@ -70,8 +71,9 @@ class Training:
 
 def trainings(plan: CrossValidation, root: Folder) -> Iterator[Training]:
     """What is trained, in this order: the campaigns that select points (the diagonal), full supervision, the other cells."""
-    shared = replace(plan.campaign, resources=replace(plan.campaign.resources, superpixels=(root / "superpixels").uri))
-    bases = {name: replace(shared, network=replace(shared.network, name=name)) for name in plan.networks}
+    superpixels = plan.campaign.resources.superpixels or (root / "superpixels").uri
+    shared = replace(plan.campaign, resources=replace(plan.campaign.resources, superpixels=superpixels))
+    bases = {name: _of_network(shared, name) for name in plan.networks}
     selecting = {name: Training(name, name, base) for name, base in bases.items()}
     yield from selecting.values()
     for name, base in bases.items():
@@ -83,10 +85,16 @@ def trainings(plan: CrossValidation, root: Folder) -> Iterator[Training]:
                 yield Training(points, name, replace(base, data=replace(base.data, points=given)))
 
 
+def _of_network(shared: Config, name: str) -> Config:
+    """The campaign of one network; backbone weights are for those that have a pretrained backbone."""
+    weights = shared.network.weights if networks.find(name).backbone_prefix else None
+    return replace(shared, network=replace(shared.network, name=name, weights=weights))
+
+
 def _full(base: Config, recipe: Literal["published", "same"]) -> Config:
     train = base.train
     if recipe == "published":
-        train = replace(presets.preset(f"{base.network.name}-full").train, workers=train.workers, threads=train.threads)
+        train = replace(presets.preset(f"{base.network.name}-full").train, threads=train.threads)
     return replace(base, train=train, regions=RegionConfig(labels="dense"))
 
 
@@ -104,29 +112,31 @@ def cross_validate(plan: CrossValidation, folder: Path) -> Folder:
         AtalError: as `campaign.run`.
     """
     plan.check()
-    plan = replace(plan, campaign=config_file.absolute(plan.campaign))
-    root, scores, first = Folder(str(folder)), Scores(), None
+    folder = folder.expanduser().resolve()  # it is part of what a cell is: where its points lie
+    plan, root = replace(plan, campaign=config_file.absolute(plan.campaign)), Folder(str(folder))
     todo = list(trainings(plan, root))
-    for config in {one.config.network.name + one.points: one.config for one in todo if one.points in (FULL, one.network)}.values():
-        check_network(networks.build(config.network), config.train)
-    with campaigns.locked(folder), ray_session(plan.campaign):
-        for number, one in enumerate(todo, start=1):
-            print(f"[{number}/{len(todo)}] {one.title}", flush=True)
-            campaign = CampaignFolder(root / one.folder)
-            if first is not None:
-                _share(first, campaign, one.config)
-            campaigns.keep_config(campaign, one.config)
-            if not _finished(campaign, one.config):
-                campaigns.run(one.config, Path(campaign.root.uri))
-            first = first or campaign
-            scores[one.points, one.network] = campaign.round(one.config.rounds - 1).read_json(METRICS)
-            _write(root, plan, scores)
+    with campaigns.locked(folder):
+        started = (root / todo[0].folder).exists(MANIFEST)
+        config_file.keep(root, PLAN, plan, final=started)
+        if not started:
+            for one in todo[: 2 * len(plan.networks)]:  # what is wrong with a network or a recipe is found now, not after days
+                check_network(networks.build(one.config.network), one.config.train)
+        scores = {(one.points, one.network): _metrics(root, one) for one in todo if _finished(root, one)}
+        with ray_session(plan.campaign):
+            for number, one in enumerate(todo, start=1):
+                if (one.points, one.network) not in scores:
+                    print(f"[{number}/{len(todo)}] {one.title}", flush=True)
+                    _share(CampaignFolder(root / todo[0].folder), CampaignFolder(root / one.folder), one.config)
+                    campaigns.run(one.config, folder / one.folder)
+                    scores[one.points, one.network] = _metrics(root, one)
+                    _write(root, plan, scores)
+        _write(root, plan, scores)
     return root
 
 
 def _share(first: CampaignFolder, campaign: CampaignFolder, config: Config) -> None:
     """Copy what is the same for every network: the manifests and, where points are asked for, the random start."""
-    if campaign.root.exists(MANIFEST):
+    if campaign.root.exists(MANIFEST) or not first.root.exists(MANIFEST):
         return
     for name in first.test_sets():
         (campaign.root / "tests").copy_from(first.root / "tests", f"{name}.parquet")
@@ -137,8 +147,14 @@ def _share(first: CampaignFolder, campaign: CampaignFolder, config: Config) -> N
         campaign.root.copy_from(first.root, name)
 
 
-def _finished(campaign: CampaignFolder, config: Config) -> bool:
-    return all(campaign.is_committed(number) for number in range(config.rounds)) and campaign.root.exists(REPORT)
+def _finished(root: Folder, one: Training) -> bool:
+    campaign = CampaignFolder(root / one.folder)
+    return all(campaign.is_committed(number) for number in range(one.config.rounds)) and campaign.root.exists(REPORT)
+
+
+def _metrics(root: Folder, one: Training) -> Mapping[str, Any]:
+    metrics: Mapping[str, Any] = CampaignFolder(root / one.folder).round(one.config.rounds - 1).read_json(METRICS)
+    return metrics
 
 
 def _write(root: Folder, plan: CrossValidation, scores: Scores) -> None:

@@ -1,6 +1,6 @@
 """The one datum: a labelled point. Its Arrow schema, and the tables of questions and answers."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -33,7 +33,9 @@ def concat(tables: Iterable[pa.Table], schema: pa.Schema = POINT_SCHEMA) -> pa.T
     return pa.concat_tables([schema.empty_table(), *tables])
 
 
-def check_points(points: pa.Table, heights: dict[str, int], widths: dict[str, int], name: str = "points") -> None:
+def check_points(
+    points: pa.Table, heights: dict[str, int], widths: dict[str, int], name: str = "points", rows: Sequence[int] | None = None
+) -> None:
     """Refuse points outside their image, pixels labelled twice, or unknown labels, naming the first bad row.
 
     Args:
@@ -41,13 +43,14 @@ def check_points(points: pa.Table, heights: dict[str, int], widths: dict[str, in
         heights: rows of each image by its id.
         widths: columns of each image by its id.
         name: what to call the table in the message.
+        rows: what to call its rows there, where they stood in another order.
     """
     if points.schema.names != POINT_SCHEMA.names:
         raise DataError(f"{name}: columns are {points.schema.names}, expected {POINT_SCHEMA.names}")
     columns = (points[column].to_pylist() for column in ("image_id", "x", "y", "label"))
     seen: set[tuple[str, int, int]] = set()
     for row, (image_id, x, y, label) in enumerate(zip(*columns, strict=True)):
-        where = f"{name}, row {row} (image {image_id}, x {x}, y {y})"
+        where = f"{name}, row {row if rows is None else rows[row]} (image {image_id}, x {x}, y {y})"
         if image_id not in heights:
             raise DataError(f"{where}: no such image in the manifest")
         if not (0 <= x < widths[image_id] and 0 <= y < heights[image_id]):

@@ -2,7 +2,7 @@
 
 The presets "...-full" train on full masks by each network's published recipe. Not reproduced: F3Net's and PFSNet's half
 precision (apex O2; here bfloat16), MINet's way of saving maps for a test (values cut to whole levels, nearest pixel), the
-seeds of MINet (0) and PFSNet (4) with their generators.
+seeds of MINet (0) and PFSNet (4) with their generators, and that F3Net's and PFSNet's crop never lies at the far end of what it cuts.
 """
 
 from collections.abc import Callable

@@ -1,5 +1,6 @@
 """Each network on the points of each: what is trained, what is shared, and that a kill costs no finished cell."""
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -12,11 +13,14 @@ from pathlib import Path
 import pytest
 from campaigns import open_campaign, tiny_config
 
-from atal_ray.campaign_folder import COMMITTED, POINTS
-from atal_ray.config import Config, DataConfig, RegionConfig, TrainConfig
+from atal_ray import campaign as campaigns
+from atal_ray import cli
+from atal_ray.campaign_folder import COMMITTED, MANIFEST, MEMBERS, METRICS, POINTS
+from atal_ray.config import BudgetConfig, Config, DataConfig, NetworkConfig, RegionConfig, TrainConfig
 from atal_ray.cross_validation import CrossValidation, cross_validate, trainings
+from atal_ray.data.manifest import MANIFEST_SCHEMA
 from atal_ray.data.synth import write_dataset
-from atal_ray.errors import ConfigError
+from atal_ray.errors import CampaignError, ConfigError
 from atal_ray.files import Folder
 
 
@@ -56,6 +60,7 @@ def test_full_supervision_is_the_published_recipe_or_the_same_one(plan, tmp_path
         (Config(train=TrainConfig(warm_start=True)), {}, "warm-start"),
         (Config(data=DataConfig(train="train")), {}, "at least one test set"),
         (Config(), {"networks": ("f3net", "f3net-small")}, "no published recipe of f3net-small: use --full same"),
+        (Config(budget=BudgetConfig(annotator="answers")), {}, "use budget.annotator oracle"),
     ],
 )
 def test_what_cannot_be_cross_validated_is_refused(tmp_path, campaign, changes, sentence):
@@ -67,6 +72,79 @@ def test_what_cannot_be_cross_validated_is_refused(tmp_path, campaign, changes, 
 def test_a_network_twice_is_refused():
     with pytest.raises(ConfigError, match="give each of them once"):
         CrossValidation(networks=("f3net", "f3net"))
+
+
+def test_weights_are_for_networks_with_a_pretrained_backbone(plan, tmp_path):
+    campaign = dataclasses.replace(plan.campaign, network=NetworkConfig(weights="resnet50.pth"))
+    mixed = CrossValidation(networks=("f3net", "f3net-small"), full="same", campaign=campaign)
+    found = {one.network: one.config.network.weights for one in trainings(mixed, Folder(str(tmp_path)))}
+    assert found == {"f3net": "resnet50.pth", "f3net-small": None}
+
+
+@pytest.fixture
+def ran(monkeypatch, plan) -> list[str]:
+    """Folders of the campaigns that ran; each leaves what a finished one does, without any work."""
+    ran: list[str] = []
+
+    def run(config: Config, folder: Path) -> None:
+        if len(ran) == 4:
+            ran.clear()
+            raise CampaignError("cut short")
+        campaign = open_campaign(folder)
+        for number in range(config.rounds):
+            campaign.round(number).write_json(METRICS, {"test": {who: {"max_f": 0.5 + len(ran) / 100} for who in MEMBERS}})
+            campaign.commit(number)
+        campaign.root.write_table(MANIFEST, MANIFEST_SCHEMA.empty_table())
+        campaign.root.write_bytes("report.html", b"")
+        ran.append(folder.name)
+
+    monkeypatch.setattr(campaigns, "run", run)
+    monkeypatch.setattr("atal_ray.cross_validation.ray_session", lambda config: contextlib.nullcontext())
+    return ran
+
+
+@pytest.fixture
+def small(plan) -> CrossValidation:
+    return dataclasses.replace(plan, networks=("f3net-small", "toy_network:Toy"), full="same")
+
+
+def test_finished_cells_stay_in_the_table_and_do_not_run_again(ran, small, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(CampaignError, match="cut short"):
+        cross_validate(small, Path("run"))
+    half = (tmp_path / "run/cross_validation.md").read_text()
+    assert half.count("–") == 4  # two cells in each of two tables
+    (tmp_path / "sub").mkdir()
+    monkeypatch.chdir(tmp_path / "sub")
+    cross_validate(small, Path("../run"))
+    assert ran == ["toy_network.Toy-on-f3net-small", "f3net-small-on-toy_network.Toy"]
+    assert "–" not in (tmp_path / "run/cross_validation.md").read_text()
+    cross_validate(small, Path("../run"))
+    assert len(ran) == 2
+
+
+def test_another_plan_is_refused_before_anything_runs(ran, small, tmp_path):
+    with pytest.raises(CampaignError, match="cut short"):
+        cross_validate(small, tmp_path / "run")
+    before = (tmp_path / "run/cross_validation.md").read_text()
+    for changed in ({"networks": ("f3net-small",)}, {"campaign": dataclasses.replace(small.campaign, seed=3)}):
+        with pytest.raises(CampaignError, match=r"started with another configuration.*\n  (networks|campaign\.seed):"):
+            cross_validate(dataclasses.replace(small, **changed), tmp_path / "run")
+    assert ran == []
+    assert (tmp_path / "run/cross_validation.md").read_text() == before
+    resources = dataclasses.replace(small.campaign.resources, query_actors=2)
+    cross_validate(dataclasses.replace(small, campaign=dataclasses.replace(small.campaign, resources=resources)), tmp_path / "run")
+    assert len(ran) == 2
+
+
+def test_resume_needs_no_flags(ran, small, tmp_path, monkeypatch):
+    with pytest.raises(CampaignError, match="cut short"):
+        cross_validate(small, tmp_path / "run")
+    monkeypatch.setattr("sys.argv", ["atal", "resume", str(tmp_path / "run")])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert end.value.code == 0
+    assert len(ran) == 2
 
 
 @pytest.mark.slow

@@ -19,7 +19,7 @@ class ResourceConfig(Section):
     object_store_mib: int = 1024
     """Ray's object store when the campaign starts its own Ray."""
     superpixels: str | None = None
-    """Folder of superpixel maps that campaigns on the same images share; unset: the campaign's own."""
+    """Folder of superpixel maps that campaigns on the same, unchanging images share; unset: the campaign's own."""
 
     def __post_init__(self) -> None:
         require(self.query_actors >= 1, f"resources.query-actors is {self.query_actors}: at least one is needed")

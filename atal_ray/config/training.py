@@ -5,6 +5,10 @@ from typing import Literal
 
 from atal_ray.config.section import Section, require
 
+Schedule = Literal["cyclic", "triangular", "poly"]
+Loss = Literal["bce", "bce+wiou", "wbce+wiou", "bce+iou", "bce+cel"]
+Augment = Literal["crop", "rotate"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkConfig(Section):
@@ -30,11 +34,11 @@ class TrainConfig(Section):
     """Passes over the images in one round; a multiple of the cycles."""
     cycles: int = 5
     """L: cycles of the learning rate, and snapshots kept."""
-    schedule: Literal["cyclic", "triangular", "poly"] = "cyclic"
+    schedule: Schedule = "cyclic"
     """Cyclic cosine (Eq. 8), F3Net's single triangle (vanilla training), or MINet's fall with power 0.9."""
-    loss: Literal["bce", "bce+wiou", "wbce+wiou", "bce+iou", "bce+cel"] = "bce"
+    loss: Loss = "bce"
     """Mean BCE; for full masks also with weighted IoU (F3Net as published, and with the BCE weighted too), IoU (PFSNet) or CEL (MINet)."""
-    augment: Literal["crop", "rotate"] = "crop"
+    augment: Augment = "crop"
     """Crop and flip (F3Net), or, for full masks, flip, rotation and colour jitter (MINet)."""
     batch_size: int = 32
     """Images in a batch, over all workers."""

@@ -1,5 +1,7 @@
 """A network held against the protocol and the configuration, before it costs hours."""
 
+from collections.abc import Sequence
+
 import torch
 from torch.func import functional_call
 
@@ -9,7 +11,6 @@ from atal_ray.networks.protocol import SaliencyNetwork, SaliencyOutput
 
 ATTRIBUTES = ("loss_weights", "prediction", "feature_channels", "mean", "std")
 IMAGES = 2
-SMALLEST_SIDE = 64
 
 
 def check_network(network: SaliencyNetwork, recipe: TrainConfig) -> None:
@@ -24,18 +25,26 @@ def check_network(network: SaliencyNetwork, recipe: TrainConfig) -> None:
     absent = [attribute for attribute in ATTRIBUTES if not hasattr(network, attribute)]
     if absent:
         raise ConfigError(f"{name} lacks {', '.join(absent)}: see atal_ray.networks.SaliencyNetwork")
+    if not isinstance(network.loss_weights, Sequence):
+        raise ConfigError(f"{name}.loss_weights is {network.loss_weights!r}: give a tuple with one weight for each of the logits")
     wrong = [side for side in sorted({recipe.size, *recipe.scales}) if side % network.multiple]
     if wrong:
         raise ConfigError(
             f"train.size and train.scales hold {', '.join(map(str, wrong))} px: {name} needs multiples of {network.multiple}, "
             f"for instance {max(1, round(wrong[0] / network.multiple)) * network.multiple}"
         )
-    mode, side = network.training, -(-SMALLEST_SIDE // network.multiple) * network.multiple
+    mode, side = network.training, min(recipe.size, *recipe.scales)
     with torch.no_grad(), torch.random.fork_rng(devices=[]):  # the weights of a campaign do not depend on this check
-        output = network.eval()(network.normalise(torch.rand(IMAGES, 3, side, side)))
-        _check_output(name, network, output, side)
+        _check_output(name, network, _forward(name, network.eval(), side), side)
         _check_smallest_batch(name, network.train(), recipe)
     network.train(mode)
+
+
+def _forward(name: str, network: SaliencyNetwork, side: int) -> object:
+    try:
+        return network(network.normalise(torch.rand(IMAGES, 3, side, side)))
+    except Exception as error:  # a user's network may raise anything
+        raise ConfigError(f"{name}.forward fails on {IMAGES} images of {side} px: {type(error).__name__}: {error}") from error
 
 
 def _check_smallest_batch(name: str, network: SaliencyNetwork, recipe: TrainConfig) -> None:
@@ -53,7 +62,7 @@ def _check_smallest_batch(name: str, network: SaliencyNetwork, recipe: TrainConf
         ) from error
 
 
-def _check_output(name: str, network: SaliencyNetwork, output: SaliencyOutput, side: int) -> None:
+def _check_output(name: str, network: SaliencyNetwork, output: object, side: int) -> None:
     if not isinstance(output, SaliencyOutput):
         raise ConfigError(f"{name}.forward returns a {type(output).__name__}: return atal_ray.networks.SaliencyOutput")
     if len(output.logits) != len(network.loss_weights) or not 0 <= network.prediction < len(output.logits):

@@ -80,10 +80,14 @@ def build(config: NetworkConfig, *, load_weights: bool = True) -> SaliencyNetwor
         load_weights: False where a snapshot is loaded next, so that no backbone weights are read or downloaded.
 
     Raises:
-        ConfigError: for a name that `find` refuses, or weights that do not suit the network.
+        ConfigError: for a name that `find` refuses, a class that cannot be made (it lacks `forward`, or `__init__` takes arguments),
+            or weights that do not suit the network.
         CheckpointError: for weights that cannot be fetched or read.
     """
-    network = find(config.name).from_config(config)
+    try:
+        network = find(config.name).from_config(config)
+    except TypeError as error:
+        raise ConfigError(f"network.name is {config.name!r}, but its class cannot be made from the configuration: {error}") from error
     if not network.backbone_prefix and config.weights not in (None, "random"):
         raise ConfigError(f"network.weights is {config.weights!r}, but {config.name} starts from random weights: leave it unset")
     if load_weights and network.backbone_prefix and config.weights != "random":

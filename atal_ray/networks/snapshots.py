@@ -16,17 +16,18 @@ from atal_ray.networks.weights import load_strictly, read_state
 DATA_PARALLEL = "module."  # before every key, as data-parallel training leaves it
 
 
-def load_snapshot(network: SaliencyNetwork, source: str | Path | bytes) -> None:
+def load_snapshot(network: SaliencyNetwork, source: str | Path | bytes, name: str = "the snapshot") -> None:
     """Load the whole state of a network, all of it or (on an error) nothing.
 
     Args:
         network: the network the snapshot was taken of.
         source: file, or its bytes; keys as here or as published (`published_prefixes`), with or without `module.`.
+        name: what to call bytes in an error; a file has its own.
 
     Raises:
         CheckpointError: for a snapshot that is missing, damaged, or of another network, which is named if it is known.
     """
-    name = "the snapshot" if isinstance(source, bytes) else str(source)
+    name = name if isinstance(source, bytes) else str(source)
     state = _plain(read_state(source if isinstance(source, bytes) else Path(source), name))
     own = {network.own_key(key): value for key, value in state.items()}
     try:
@@ -48,6 +49,6 @@ def read_snapshots(folder: Folder, config: Config, device: torch.device) -> list
     snapshots = []
     for number in range(1, config.train.cycles + 1):
         network = build(config.network, load_weights=False)
-        load_snapshot(network, folder.read_bytes(f"{number}.pt"))
+        load_snapshot(network, folder.read_bytes(f"{number}.pt"), f"{folder.uri}/{number}.pt")
         snapshots.append(network.to(device).eval().requires_grad_(False))
     return snapshots

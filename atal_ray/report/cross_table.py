@@ -55,6 +55,8 @@ def to_markdown(table: Mapping[str, Any]) -> str:
         "Rows: the network that selected the points. Columns: the network that was trained on them. A cell: classic maxF, and what it",
         f"is of the same network's full supervision ({table['full_supervision']} recipe).",
     ]
+    if table["full_supervision"] == "published":
+        lines.append("The published recipes leave one snapshot: an ensemble is compared with a single network there.")
     for name, members in table["sets"].items():
         for member, found in members.items():
             lines += ["", f"## {name}, {'last snapshot' if member == 'last' else 'snapshot ensemble'}", ""]

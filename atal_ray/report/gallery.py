@@ -100,7 +100,11 @@ def _estimate(scenes: list[Scene], campaign: CampaignFolder, config: Config, rou
     batch = to_batch(np.stack([resize(scene.image, size) for scene in scenes]), device)
     maps = np.array([labels_on_grid(scene.xy, scene.labels, size, *scene.shape) for scene in scenes])
     labels, known = torch.from_numpy(maps[:, :, None]).to(device).unbind(1)  # the attack may be told to use them
-    return estimate(snapshots, batch, config.attack, labels, known)
+    found = estimate(snapshots, batch, config.attack, labels, known)
+    if device.type == "cuda":
+        del snapshots, batch, labels, known
+        torch.cuda.empty_cache()  # a driver that runs several campaigns leaves the GPU to the next one's workers
+    return found
 
 
 def _exhibit(image_id: str, scene: Scene | AtalError, maps: Maps | None, config: Config) -> Exhibit:

@@ -9,14 +9,12 @@ from tqdm import tqdm
 from atal_ray.campaign_folder import MANIFEST, POINTS, QUERIES, CampaignFolder
 from atal_ray.config import Config
 from atal_ray.data.images import read_mask
-from atal_ray.data.manifest import records
 from atal_ray.errors import CampaignError, DataError
 from atal_ray.files import Folder
 from atal_ray.points import POINT_SCHEMA, QUERY_SCHEMA, UNSURE, check_points
 from atal_ray.stages.given import given_points
 
 ANSWERS = "answers.parquet"
-CHUNK = 1024
 
 
 def annotate(campaign: CampaignFolder, config: Config, round_number: int) -> None:
@@ -48,8 +46,7 @@ def _oracle(campaign: CampaignFolder, asked: pa.Table, source: str) -> Iterator[
     images = campaign.root.count_rows(MANIFEST)
     ids = asked["image_id"].to_numpy()
     with tqdm(total=images, desc="annotating", unit="image") as bar:
-        for start in range(0, images, CHUNK):
-            rows = records(campaign.root.read_rows(MANIFEST, start, min(start + CHUNK, images)))
+        for rows in campaign.images():
             first, last = np.searchsorted(ids, rows[0].image_id, "left"), np.searchsorted(ids, rows[-1].image_id, "right")
             chunk = asked.slice(first, last - first)
             labels = np.zeros(chunk.num_rows, np.uint8)

@@ -7,13 +7,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from atal_ray.campaign_folder import MANIFEST, POINTS, CampaignFolder
-from atal_ray.data.manifest import records
 from atal_ray.errors import CampaignError, DataError
 from atal_ray.files import Folder
 from atal_ray.points import POINT_SCHEMA, check_points
 
 NEEDED = ("image_id", "x", "y", "label")
-CHUNK = 1024
 
 
 def given_points(campaign: CampaignFolder, source: str) -> None:
@@ -29,19 +27,22 @@ def given_points(campaign: CampaignFolder, source: str) -> None:
     Raises:
         DataError: it cannot be read, lacks a column, has a wrong point, or none of these images.
     """
-    points = _complete(_read(source), source).sort_by([(name, "ascending") for name in ("image_id", "round", "order")])
+    points = _complete(_read(source), source)
+    points = points.append_column("row", pa.array(np.arange(points.num_rows)))
+    points = points.sort_by([(name, "ascending") for name in ("image_id", "round", "order")])
     campaign.round(0).write_tables(POINTS, _of_manifest(campaign, points, source), POINT_SCHEMA)
 
 
 def _read(source: str) -> pa.Table:
+    other = CampaignFolder(Folder(source))
+    rounds = 0
+    while other.is_committed(rounds):
+        rounds += 1
+    if rounds:
+        print(f"{source}: points of its {rounds} committed rounds", flush=True)
+        return other.points(rounds - 1)
     folder, _, name = source.rstrip("/").rpartition("/")
     try:
-        other = CampaignFolder(Folder(source))
-        rounds = 0
-        while other.is_committed(rounds):
-            rounds += 1
-        if rounds:
-            return other.points(rounds - 1)
         return Folder(folder).read_table(name)
     except CampaignError as error:
         raise DataError(f"data.points {source} is neither a campaign with a committed round nor a table of points: {error}") from error
@@ -52,6 +53,9 @@ def _complete(table: pa.Table, source: str) -> pa.Table:
     absent = [name for name in NEEDED if name not in table.schema.names]
     if absent:
         raise DataError(f"{source} has no column {', '.join(absent)}: points need {', '.join(NEEDED)}")
+    doubled = sorted({name for name in table.schema.names if table.schema.names.count(name) > 1})
+    if doubled:
+        raise DataError(f"{source} has the column {doubled[0]} more than once")
     origin = {"round": 0, "score": 0.0, "superpixel": -1, "source": "import"}
     columns = []
     for field in POINT_SCHEMA:
@@ -83,12 +87,12 @@ def _of_manifest(campaign: CampaignFolder, points: pa.Table, source: str) -> Ite
     """The points of the manifest's images, checked, in its order."""
     ids, images = points["image_id"].to_numpy(), campaign.root.count_rows(MANIFEST)
     used = labelled = 0
-    for start in range(0, images, CHUNK):
-        rows = records(campaign.root.read_rows(MANIFEST, start, min(start + CHUNK, images)))
+    for rows in campaign.images():
         first, last = np.searchsorted(ids, rows[0].image_id, "left"), np.searchsorted(ids, rows[-1].image_id, "right")
         near = points.slice(first, last - first)
         mine = near.filter(pc.is_in(near["image_id"], value_set=pa.array([row.image_id for row in rows])))
-        check_points(mine, {row.image_id: row.height for row in rows}, {row.image_id: row.width for row in rows}, source)
+        numbers, mine = mine["row"].to_pylist(), mine.select(POINT_SCHEMA.names)
+        check_points(mine, {row.image_id: row.height for row in rows}, {row.image_id: row.width for row in rows}, source, numbers)
         used, labelled = used + mine.num_rows, labelled + pc.count_distinct(mine["image_id"]).as_py()
         yield mine
     if not used:

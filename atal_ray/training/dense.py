@@ -1,14 +1,12 @@
 """One training image with its full mask, augmented as the networks' own recipes do it."""
 
-from typing import Literal
-
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageEnhance
 
+from atal_ray.config.training import Augment
 from atal_ray.training.geometry import Geometry
 
-Augment = Literal["crop", "rotate"]
 Pair = tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]
 
 DEGREES = 10.0  # MINet's largest rotation, to either side

@@ -1,15 +1,13 @@
 """Losses on full masks, as each network publishes them: g is the target in [0, 1], p the sigmoid of the logits."""
 
 from collections.abc import Sequence
-from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, binary_cross_entropy_with_logits
 
+from atal_ray.config.training import Loss
 from atal_ray.training.losses import check_shapes, over_heads
-
-DenseLoss = Literal["bce", "bce+wiou", "wbce+wiou", "bce+iou", "bce+cel"]
 
 WINDOW = 31  # side of F3Net's neighbourhood, in pixels of the batch
 EMPHASIS = 5
@@ -97,7 +95,7 @@ def cel(logits: Tensor, targets: Tensor) -> Tensor:
     return ((p - shared).sum() + (targets - shared).sum()) / (p.sum() + targets.sum() + CEL_EPSILON)
 
 
-def dense_loss(logits: Sequence[Tensor], targets: Tensor, weights: Sequence[float], kind: DenseLoss) -> Tensor:
+def dense_loss(logits: Sequence[Tensor], targets: Tensor, weights: Sequence[float], kind: Loss) -> Tensor:
     """Weighted sum over the heads of a network of the loss that its recipe names.
 
     "bce+wiou" is F3Net as published: its code asks for a BCE of each pixel by an argument that PyTorch reads as the mean,

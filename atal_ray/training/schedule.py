@@ -1,11 +1,9 @@
 """Learning rates of a round, and the epochs that leave a snapshot."""
 
 from math import cos, pi
-from typing import Literal
 
+from atal_ray.config.training import Schedule
 from atal_ray.errors import ConfigError
-
-Schedule = Literal["cyclic", "triangular", "poly"]
 
 POLY_POWER = 0.9
 

@@ -50,6 +50,13 @@ def test_plain_table_becomes_imported_points(campaign, rows, tmp_path, capsys):
     assert capsys.readouterr().out == ""
 
 
+def test_a_column_twice_is_refused(campaign, rows, tmp_path):
+    table = pa.Table.from_pylist(rows)
+    pq.write_table(table.append_column("x", table["x"]), tmp_path / "twice.parquet")
+    with pytest.raises(DataError, match="has the column x more than once"):
+        given_points(campaign, str(tmp_path / "twice.parquet"))
+
+
 def test_points_of_a_campaign_are_all_those_of_its_committed_rounds(campaign, rows, tmp_path):
     other = open_campaign(tmp_path / "other")
     full = [{**row, "round": 0, "order": 3, "score": 0.5, "superpixel": 9, "source": "oracle"} for row in rows]
@@ -76,9 +83,9 @@ def test_points_of_other_images_are_left_out_aloud(campaign, rows, tmp_path, cap
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"x": 10_000}, "outside the image"),
-        ({"x": 5}, "labelled twice"),
-        ({"label": 7}, "label is 7"),
+        ({"x": 10_000}, r"row 1 \(image .* outside the image"),
+        ({"x": 5}, "row 1 .* labelled twice"),
+        ({"label": 7}, "row 1 .* label is 7"),
         ({"y": None}, "row 1: y is empty"),
         ({"label": 300}, "column label cannot be read as uint8"),
     ],

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 import torch
 
+from atal_ray.config.training import Loss
 from atal_ray.errors import ConfigError, DataError
-from atal_ray.training.dense_losses import DenseLoss, cel, dense_loss, edge_weight, iou_loss, mean_bce, weighted_bce
+from atal_ray.training.dense_losses import cel, dense_loss, edge_weight, iou_loss, mean_bce, weighted_bce
 
 SHAPE = (2, 9, 7)  # smaller than the window, which then sees the whole image and zeros around it
 
@@ -79,12 +80,12 @@ def naive(logits: torch.Tensor, targets: torch.Tensor, kind: str) -> float:
     }[kind]
 
 
-@pytest.mark.parametrize("kind", get_args(DenseLoss))
+@pytest.mark.parametrize("kind", get_args(Loss))
 def test_each_loss_equals_its_loop_summed_over_the_heads(logits: torch.Tensor, targets: torch.Tensor, kind: Any) -> None:
     heads, weights = [logits, 2 * logits, -logits], [1.0, 0.5, 0.125]
     expected = sum(weight * naive(head, targets, kind) for head, weight in zip(heads, weights, strict=True))
     assert dense_loss(heads, targets, weights, kind).item() == pytest.approx(expected, abs=1e-12)
-    assert len({round(naive(logits, targets, other), 6) for other in get_args(DenseLoss)}) == 5
+    assert len({round(naive(logits, targets, other), 6) for other in get_args(Loss)}) == 5
 
 
 @pytest.mark.parametrize("side", [9, 40])
@@ -114,7 +115,7 @@ def test_a_weighted_scalar_bce_is_the_plain_mean(logits: torch.Tensor, targets: 
     assert weighted_bce(logits, targets, same).item() == pytest.approx(scalar.item(), abs=1e-12)
 
 
-@pytest.mark.parametrize("kind", get_args(DenseLoss))
+@pytest.mark.parametrize("kind", get_args(Loss))
 def test_the_mask_itself_costs_almost_nothing_and_an_empty_one_is_finite(kind: Any) -> None:
     mask = torch.zeros(2, 32, 32)
     for targets in (mask, mask.clone().index_fill_(2, torch.arange(10, 20), 1.0)):

@@ -7,8 +7,9 @@ from torch import Tensor
 
 from atal_ray import networks
 from atal_ray.config import NetworkConfig, TrainConfig
+from atal_ray.config.training import Loss
 from atal_ray.points import UNSURE
-from atal_ray.training.dense_losses import DenseLoss, dense_loss
+from atal_ray.training.dense_losses import dense_loss
 from atal_ray.training.losses import point_loss
 from atal_ray.training.step import autocast, build_optimizer, set_learning_rate, train_step
 
@@ -72,7 +73,7 @@ def test_a_step_goes_through_the_wrapper_it_is_given(small: networks.SaliencyNet
     assert seen == [batch[0].shape]
 
 
-@pytest.mark.parametrize("kind", get_args(DenseLoss))
+@pytest.mark.parametrize("kind", get_args(Loss))
 def test_full_masks_are_trained_with_the_loss_of_the_recipe(
     small: networks.SaliencyNetwork, batch: tuple[Tensor, Tensor], kind: Any
 ) -> None:
