@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 RUN ?= runs/demo
 
-.PHONY: demo test test-all check clean
+.PHONY: demo test test-all bench-metrics check clean
 
 demo: .venv/installed  ## from nothing to a report, on the embedded data
 	$(BIN)/atal run demo $(RUN)
@@ -10,8 +10,11 @@ demo: .venv/installed  ## from nothing to a report, on the embedded data
 test: .venv/installed  ## fast tests
 	$(BIN)/pytest
 
-test-all: .venv/installed  ## every test, the slow ones too
+test-all: .venv/compared  ## every test, the slow ones and those against PySODMetrics too
 	$(BIN)/pytest -m ""
+
+bench-metrics: .venv/compared  ## our metrics timed beside PySODMetrics: make bench-metrics DATA=/path/to/ECSSD
+	$(BIN)/python benchmarks/metrics_speed.py --data "$(DATA)"
 
 check: .venv/installed  ## format, lint, types
 	$(BIN)/ruff format --check .
@@ -21,6 +24,12 @@ check: .venv/installed  ## format, lint, types
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install -q -c constraints.txt -e '.[cpu,dev]'
+	touch $@
+
+# Without its dependencies: pysodmetrics asks for numpy<2.3.5 and opencv-python-headless<5, but works with the versions pinned here.
+.venv/compared: .venv/installed
+	$(BIN)/pip install -q -c constraints.txt -e '.[compare]'
+	$(BIN)/pip install -q --no-deps pysodmetrics==1.6.2
 	touch $@
 
 clean:  ## forget the environment

@@ -15,6 +15,7 @@ USAGE = """usage:
   atal run PRESET --help                       every field with its default
   atal resume FOLDER                           go on with a campaign, or a cross validation, as it was started
   atal cross-validate PRESET FOLDER [--FIELD VALUE ...]   train each network on the points of each (Table 3), or go on with it
+  atal evaluate FOLDER --masks SET ... --maps METHOD ...   score saliency maps of any methods; exit status 1 if any is missing
   atal report FOLDER                           write report.html again
   atal config PRESET [--FIELD VALUE ...]       print a complete configuration as YAML
   atal data check FOLDER                       read every file and say what is wrong
@@ -46,6 +47,10 @@ def _dispatch(arguments: list[str]) -> int:
             return _cross_validate(name, Path(folder), rest)
         case ["cross-validate", name, "-h" | "--help"]:
             _cross_validate(name, Path(), ["--help"])
+        case ["evaluate", folder, *rest] if not folder.startswith("-"):
+            return _evaluate(Path(folder), rest)
+        case ["evaluate", "-h" | "--help"]:
+            _evaluate(Path(), ["--help"])
         case ["resume", folder] if (Path(folder) / "cross_validation.yaml").is_file():
             return _resume_cross_validation(Path(folder))
         case ["resume", folder]:
@@ -109,6 +114,18 @@ def _resume_cross_validation(folder: Path) -> int:
     cross_validate(config_file.tree_from_yaml(CrossValidation, plan.read_text(), str(plan)), folder)
     print(f"done: {folder}/cross_validation.md")
     return 0
+
+
+def _evaluate(folder: Path, rest: list[str]) -> int:
+    from atal_ray.config.evaluation import EvaluationConfig
+    from atal_ray.evaluation import evaluate
+
+    incomplete = evaluate(tyro.cli(EvaluationConfig, args=rest, prog="atal evaluate FOLDER"), folder)
+    print((folder / "table.md").read_text())
+    for sentence in incomplete:
+        print(sentence, file=sys.stderr)
+    print(f"done: {folder}/table.md")
+    return 1 if incomplete else 0
 
 
 def _report(folder: Path) -> int:

@@ -79,6 +79,12 @@ class Folder:
         with self._whole_file(name) as file:
             file.write(data)
 
+    def write_lines(self, name: str, lines: Iterable[str]) -> None:
+        """Write a text file line by line, so that it need not fit into memory; it appears whole or not at all."""
+        with self._whole_file(name) as file:
+            for line in lines:
+                file.write(f"{line}\n".encode())
+
     def read_bytes(self, name: str) -> bytes:
         """The whole file."""
         system, path = self.open()

@@ -43,9 +43,9 @@ def read_image(path: str | Path) -> NDArray[np.uint8]:
     Raises:
         DataError: the file is missing, damaged, cut short, too large for Pillow's limit, or has no 0-255 scale.
     """
-    with _opened(path) as image:
-        if _is_deep(image):
-            return np.repeat(_to_bytes(_deep_values(image))[..., None], 3, axis=2)
+    with opened(path) as image:
+        if is_deep(image):
+            return np.repeat(_to_bytes(deep_values(image))[..., None], 3, axis=2)
         return np.array(image.convert("RGB"))  # asarray would be read-only
 
 
@@ -55,7 +55,7 @@ def read_size(path: str | Path) -> tuple[int, int]:
     Raises:
         DataError: the header cannot be read.
     """
-    with _opened(path) as image:
+    with opened(path) as image:
         return image.height, image.width
 
 
@@ -95,7 +95,7 @@ def resize(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
 
 
 @contextmanager
-def _opened(path: str | Path) -> Iterator[Image.Image]:
+def opened(path: str | Path) -> Iterator[Image.Image]:
     """An open image whose every failure, on opening or on decoding, is a DataError."""
     try:
         with Image.open(path) as image:
@@ -109,11 +109,12 @@ def _opened(path: str | Path) -> Iterator[Image.Image]:
         raise DataError(f"{path} cannot be decoded: {error}") from error
 
 
-def _is_deep(image: Image.Image) -> bool:
+def is_deep(image: Image.Image) -> bool:
+    """Whether the pixels are single numbers of more than 8 bits, floating-point ones included."""
     return image.mode.startswith(("I", "F"))
 
 
-def _deep_values(image: Image.Image) -> NDArray[np.int32]:
+def deep_values(image: Image.Image) -> NDArray[np.int32]:
     """The values of a 16-bit image as int32 [H, W]."""
     if image.mode == "F":
         raise ValueError("floating-point pixels have no fixed scale, convert the file to 8 or 16 bits")
@@ -129,9 +130,9 @@ def _to_bytes(values: NDArray[np.integer]) -> NDArray[np.uint8]:
 
 def _mask_levels(path: str | Path) -> tuple[NDArray[np.uint8], int, int]:
     """A mask brought to 0 to 255, its channels in the file, and what salient was there (1 or 255)."""
-    with _opened(path) as image:
-        deep = _is_deep(image)
-        values = _deep_values(image) if deep else _mask_values(image)
+    with opened(path) as image:
+        deep = is_deep(image)
+        values = deep_values(image) if deep else _mask_values(image)
         channels = len(image.getbands())
     if values.max() == 1:
         return (values * 255).astype(np.uint8), channels, 1

@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -23,7 +24,7 @@ LAYOUTS = (
 )
 """Name of a layout, its folder of images and its folder of masks; names are matched whatever their case."""
 
-_MASK_NAME = re.compile(r"mask|(?<!back)ground|(^|[^a-z])gt|gt([^a-z]|$)", re.IGNORECASE)
+MASK_NAME = re.compile(r"mask|(?<!back)ground|(^|[^a-z])gt|gt([^a-z]|$)", re.IGNORECASE)
 _UNUSABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")  # lone surrogates stand for bytes that are not UTF-8
 _SAMPLE = 5  # files looked into where names do not tell masks from images
 
@@ -65,15 +66,11 @@ def find_pairs(folder: str | Path) -> FolderListing:
     Raises:
         DataError: no such folder, no images in it, or more than one way to read it.
     """
-    root = Path(folder).expanduser().resolve()
-    if not root.exists():
-        raise DataError(f"{folder} does not exist: give the folder that holds the images")
-    if not root.is_dir():
-        raise DataError(f"{folder} is a file: give the folder that holds the images")
+    root = existing_folder(folder, "images")
     listing = _list_layout(root, root)
     if listing is not None:
         return listing
-    inner = {path.name: listing for path in _scan(root)[1] if (listing := _list_layout(root, path)) is not None}
+    inner = {path.name: listing for path in scan_folder(root)[1] if (listing := _list_layout(root, path)) is not None}
     if len(inner) > 1:
         raise DataError(f"{folder} holds several folders to choose from ({', '.join(sorted(inner))}): name one, or use images/ and masks/")
     if not inner:
@@ -81,10 +78,24 @@ def find_pairs(folder: str | Path) -> FolderListing:
     return next(iter(inner.values()))
 
 
+def existing_folder(folder: str | Path, content: str) -> Path:
+    """The absolute path of a folder that must exist; `content` says what it should hold, for the message.
+
+    Raises:
+        DataError: no such folder, or a file.
+    """
+    root = Path(folder).expanduser().resolve()
+    if not root.exists():
+        raise DataError(f"{folder} does not exist: give the folder that holds the {content}")
+    if not root.is_dir():
+        raise DataError(f"{folder} is a file: give the folder that holds the {content}")
+    return root
+
+
 def _list_layout(root: Path, folder: Path) -> FolderListing | None:
     """The listing of `folder` read as one dataset, or None where it is none."""
-    files, subfolders = _scan(folder)
-    pairs = [(name, _child(subfolders, image), _child(subfolders, mask)) for name, image, mask in LAYOUTS]
+    files, subfolders = scan_folder(folder)
+    pairs = [(name, child_folder(subfolders, image), child_folder(subfolders, mask)) for name, image, mask in LAYOUTS]
     known = [(name, image, mask) for name, image, mask in pairs if image and mask]
     if len(known) > 1:
         raise DataError(f"{folder} can be read as {' or as '.join(name for name, *_ in known)}: keep one in a folder of its own")
@@ -96,7 +107,7 @@ def _list_layout(root: Path, folder: Path) -> FolderListing | None:
     if files:
         return _list_single(root, files)
     if len(inner) == 1:
-        if _MASK_NAME.search(inner[0].name):
+        if MASK_NAME.search(inner[0].name):
             raise DataError(f"{folder} holds masks ({_names(inner)}) but no folder of images")
         return _list_single(root, _image_files(inner[0]))
     return _list_unnamed(root, folder, *inner) if len(inner) == 2 else None
@@ -104,7 +115,7 @@ def _list_layout(root: Path, folder: Path) -> FolderListing | None:
 
 def _list_unnamed(root: Path, folder: Path, first: Path, second: Path) -> FolderListing | None:
     """Two folders of images under other names: a pair if one is called masks, or holds masks of the other's stems."""
-    masks = [bool(_MASK_NAME.search(path.name)) for path in (first, second)]
+    masks = [bool(MASK_NAME.search(path.name)) for path in (first, second)]
     if masks[0] == masks[1]:
         if not {path.stem for path in _image_files(first)} & {path.stem for path in _image_files(second)}:
             return None
@@ -134,10 +145,9 @@ def _listing(root: Path, layout: str, image_files: list[Path], mask_files: list[
     if not image_files:
         raise DataError(f"{root}: the layout is {layout}, but its folder of images is empty")
     for folder in {path.parent for path in (*image_files, *mask_files)}:
-        if not folder.resolve().is_relative_to(root):
-            raise DataError(f"{folder} is a link to {folder.resolve()}, outside of the dataset folder: give the folder it points into")
+        refuse_outside(root, folder)
     problems: list[BadFile] = []
-    images, masks = _by_stem(root, image_files, problems), _by_stem(root, mask_files, problems)
+    images, masks = files_by_stem(root, image_files, problems), files_by_stem(root, mask_files, problems)
     if labelled:
         spoilt = {problem.image_id for problem in problems}
         problems += _lonely(root, images, masks.keys() | spoilt, "has no mask", "image without mask")
@@ -149,8 +159,14 @@ def _lonely(root: Path, files: dict[str, Path], partners: set[str], reason: str,
     return [BadFile(stem, str(path.relative_to(root)), reason, kind) for stem, path in files.items() if stem not in partners]
 
 
-def _by_stem(root: Path, files: list[Path], problems: list[BadFile]) -> dict[str, Path]:
-    """The usable files by stem; the others are appended to `problems`."""
+def refuse_outside(root: Path, folder: Path) -> None:
+    """Refuse a subfolder that is a link to somewhere outside of `root` (absolute, without links), by a DataError."""
+    if not folder.resolve().is_relative_to(root):
+        raise DataError(f"{folder} is a link to {folder.resolve()}, outside of {root}: give the folder it points into")
+
+
+def files_by_stem(root: Path, files: list[Path], problems: list[BadFile]) -> dict[str, Path]:
+    """The usable files by stem; duplicates, links that leave `root` and unusable names are appended to `problems`."""
     found: dict[str, Path] = {}
     for path in files:
         name = str(path.relative_to(root))
@@ -158,7 +174,7 @@ def _by_stem(root: Path, files: list[Path], problems: list[BadFile]) -> dict[str
             reason = "has a name with control characters or bytes that are not UTF-8"
             problems.append(BadFile(ascii(path.stem)[1:-1], ascii(name)[1:-1], reason, "unusable name"))
         elif path.is_symlink() and not path.resolve().is_relative_to(root):
-            reason = f"is a link to {path.resolve()}, outside of the dataset folder"
+            reason = f"is a link to {path.resolve()}, outside of {root}"
             problems.append(BadFile(path.stem, name, reason, "link outside"))
         elif path.stem in found:
             reason = f"has the same stem as {found[path.stem].name}, so the image id {path.stem} would mean both"
@@ -168,7 +184,7 @@ def _by_stem(root: Path, files: list[Path], problems: list[BadFile]) -> dict[str
     return found
 
 
-def _child(subfolders: list[Path], relative: str) -> Path | None:
+def child_folder(subfolders: list[Path], relative: str) -> Path | None:
     """The folder at a relative path, matched whatever its case; None where there is none."""
     name, _, rest = relative.partition("/")
     matches = [path for path in subfolders if path.name.lower() == name.lower()]
@@ -176,15 +192,21 @@ def _child(subfolders: list[Path], relative: str) -> Path | None:
         raise DataError(f"{matches[0].parent} holds {_names(matches)}, which differ in case only: keep one")
     if not matches:
         return None
-    return _child(_scan(matches[0])[1], rest) if rest else matches[0]
+    return child_folder(scan_folder(matches[0])[1], rest) if rest else matches[0]
 
 
 def _image_files(folder: Path) -> list[Path]:
-    return _scan(folder)[0]
+    return scan_folder(folder)[0]
 
 
-def _scan(folder: Path) -> tuple[list[Path], list[Path]]:
-    """The image files and the subfolders of a folder, sorted; hidden ones and archive leftovers are passed over."""
+def scan_folder(folder: Path, suffixes: Set[str] = SUFFIXES) -> tuple[list[Path], list[Path]]:
+    """The files of these suffixes (whatever their case) and the subfolders of a folder, sorted.
+
+    Hidden ones and archive leftovers are passed over.
+
+    Raises:
+        DataError: the folder cannot be listed.
+    """
     files: list[str] = []
     subfolders: list[str] = []
     try:
@@ -194,7 +216,7 @@ def _scan(folder: Path) -> tuple[list[Path], list[Path]]:
                     continue
                 if entry.is_dir():
                     subfolders.append(entry.name)
-                elif Path(entry.name).suffix.lower() in SUFFIXES:
+                elif Path(entry.name).suffix.lower() in suffixes:
                     files.append(entry.name)
     except OSError as error:
         raise DataError(f"{folder} cannot be listed: {error.strerror}") from error

@@ -8,43 +8,61 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atal_ray.errors import DataError
-from atal_ray.metrics.fmeasure import max_f, pr_curve_of
-from atal_ray.metrics.histogram import LEVELS, Mask, UInt8Map
-from atal_ray.metrics.mae import mae_of
-from atal_ray.metrics.smeasure import quadrant_histograms, s_measure_of
+from atal_ray.metrics.fmeasure import f_measure, max_f
+from atal_ray.metrics.histogram import THRESHOLDS, Mask, Saliency
+from atal_ray.metrics.scores import CURVES, LENGTHS, Scores, score
 
 _UNIT = 2**60  # an image's value becomes an integer multiple of 2^-60: integer sums do not depend on their order
-_LIMB = 2**32  # a sum travels as two integers, because Arrow's end at 2^63
-_VALUES = {"mae": 1, "s_measure": 1, "precision": LEVELS, "recall": LEVELS}  # what is averaged, and how many values an image has
+_HALF = 2**30  # in two halves, each of which sums up in 64 bits over 2^33 images
 
 
 @dataclass(frozen=True)
 class Metrics:
-    """Unweighted means over the images of a test set."""
+    """Means over the images of a test set, each image counting the same."""
 
     images: int
     max_f: float
-    """Classic maxF, from the mean curves below."""
+    """Classic maxF, from the mean precision and recall."""
     mae: float
     s_measure: float
+    weighted_f: float
+    e_adaptive: float
+    e_mean: float
+    """Mean over the thresholds of the mean E curve."""
+    e_max: float
+    """Maximum of the mean E curve."""
+    e_soft: float
+    """E of {map > 0}, an inferred variant of some published tables."""
+    f_adaptive: float
+    """Mean of the images' adaptive F."""
+    f_mean: float
+    """Mean over the thresholds of the mean F curve."""
+    f_max: float
+    """Maximum of the mean F curve, about 0.02 below `max_f`."""
+    f_of_mean_pr: float
+    """F of the mean precision and the mean recall at the images' adaptive thresholds."""
     precision: tuple[float, ...]
     """Mean precision at the thresholds 0..255."""
     recall: tuple[float, ...]
     """Mean recall at the thresholds 0..255."""
+    f_curve: tuple[float, ...]
+    """Mean of the images' F at the thresholds 0..255."""
+    e_curve: tuple[float, ...]
+    """Mean of the images' E at the thresholds 0..255."""
 
     def to_json(self) -> dict[str, Any]:
         """Numbers and lists only; `from_json` gives an equal object back, bit by bit."""
-        return {**asdict(self), "precision": list(self.precision), "recall": list(self.recall)}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """The object that `to_json` wrote; DataError names missing or unknown fields and curves of another length."""
         if data.keys() != cls.__dataclass_fields__.keys():
             raise DataError(f"metrics: fields are {sorted(data)}, expected {sorted(cls.__dataclass_fields__)}: evaluate again")
-        for curve in ("precision", "recall"):
-            if len(data[curve]) != LEVELS:
-                raise DataError(f"metrics, {curve}: {len(data[curve])} values, expected {LEVELS}: evaluate again")
-        return cls(**{**data, "precision": tuple(data["precision"]), "recall": tuple(data["recall"])})
+        for curve in CURVES:
+            if len(data[curve]) != THRESHOLDS:
+                raise DataError(f"metrics, {curve}: {len(data[curve])} values, expected {THRESHOLDS}: evaluate again")
+        return cls(**{**data, **{curve: tuple(data[curve]) for curve in CURVES}})
 
 
 class Accumulator:
@@ -55,35 +73,34 @@ class Accumulator:
 
     def __init__(self) -> None:
         self.images = 0
-        self._sums = {name: [0] * length for name, length in _VALUES.items()}
+        self._sums = {name: np.zeros((2, length), np.int64) for name, length in LENGTHS.items()}
 
-    def add(self, saliency: UInt8Map, mask: Mask, name: str = "saliency map") -> None:
-        """Score one image and add it.
+    def add(self, saliency: Saliency, mask: Mask, name: str = "saliency map") -> Scores:
+        """Score one image, add it, and give back its scores.
 
         Args:
-            saliency: uint8 [H, W].
+            saliency: uint8 or uint16 [H, W], or float [H, W] in [0, 1].
             mask: bool [H, W].
             name: what to call the image in the message.
 
         Raises:
             DataError: see `check_pair`; the sums are as before.
         """
-        scores = _score(saliency, mask, name)
+        scores = score(saliency, mask, name)
         self.images += 1
         for field, values in scores.items():
-            # exact but for the rounding: a power of two only moves the exponent, and every value is at most 1
-            units = np.rint(values * _UNIT).astype(np.int64).tolist()
-            self._sums[field] = [total + unit for total, unit in zip(self._sums[field], units, strict=True)]
+            self._sums[field] += _halves(values)
+        return scores
 
     def merge(self, other: "Accumulator") -> None:
         """Add the images of another shard, which stays as it is."""
         self.images += other.images
         for field, totals in other._sums.items():
-            self._sums[field] = [mine + theirs for mine, theirs in zip(self._sums[field], totals, strict=True)]
+            self._sums[field] = self._sums[field] + totals
 
     def state(self) -> dict[str, Any]:
         """Integers and lists of them, each below 2^63: for JSON, Arrow columns and Ray objects."""
-        return {"images": self.images, **{field: [list(divmod(total, _LIMB)) for total in totals] for field, totals in self._sums.items()}}
+        return {"images": self.images, **{field: totals.T.tolist() for field, totals in self._sums.items()}}
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Self:
@@ -93,39 +110,43 @@ class Accumulator:
             DataError: a field is missing, unknown or of another length.
         """
         accumulator = cls()
-        expected = {"images", *_VALUES}
+        expected = {"images", *LENGTHS}
         if state.keys() != expected:
             raise DataError(f"metric sums: fields are {sorted(state)}, expected {sorted(expected)}: evaluate this shard again")
         accumulator.images = int(state["images"])
-        for field, length in _VALUES.items():
+        for field, length in LENGTHS.items():
             if len(state[field]) != length:
                 raise DataError(f"metric sums, {field}: {len(state[field])} values, expected {length}: evaluate this shard again")
-            accumulator._sums[field] = [int(high) * _LIMB + int(low) for high, low in state[field]]
+            accumulator._sums[field] = np.array([[int(high), int(low)] for high, low in state[field]], np.int64).T.copy()
         return accumulator
 
     def summary(self) -> Metrics:
         """The means; DataError without an image."""
         if self.images == 0:
             raise DataError("metrics: no image was scored: check that the test set has images with masks")
-        means = {field: [total / (self.images * _UNIT) for total in totals] for field, totals in self._sums.items()}
+        means = {
+            field: np.array([_mean(high, low, self.images) for high, low in totals.T.tolist()]) for field, totals in self._sums.items()
+        }
+        f, e = means["f_curve"], means["e_curve"]
+        values: dict[str, Any] = {
+            name: means[name].item() for name in LENGTHS if name in Metrics.__dataclass_fields__ and name not in CURVES
+        }
+        values |= {name: tuple(means[name].tolist()) for name in CURVES}
+        values |= {"f_mean": f.mean().item(), "f_max": f.max().item(), "e_mean": e.mean().item(), "e_max": e.max().item()}
         return Metrics(
             images=self.images,
-            max_f=max_f(np.array(means["precision"]), np.array(means["recall"])),
-            mae=means["mae"][0],
-            s_measure=means["s_measure"][0],
-            precision=tuple(means["precision"]),
-            recall=tuple(means["recall"]),
+            max_f=max_f(means["precision"], means["recall"]),
+            f_of_mean_pr=f_measure(means["precision_adaptive"], means["recall_adaptive"]).item(),
+            **values,
         )
 
 
-def _score(saliency: UInt8Map, mask: Mask, name: str) -> dict[str, NDArray[np.float64]]:
-    """The values of one image by the names in _VALUES: a metric is added here, there and in `Metrics`."""
-    quadrants = quadrant_histograms(saliency, mask, name)  # the only pass over the pixels
-    counts = quadrants.sum(axis=0)
-    precision, recall = pr_curve_of(counts)
-    return {
-        "mae": np.array([mae_of(counts)]),
-        "s_measure": np.array([s_measure_of(quadrants)]),
-        "precision": precision,
-        "recall": recall,
-    }
+def _halves(values: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Values in [0, 2] as multiples of 2^-60 in two halves, int64 [2, N]; exact but for the rounding to that unit."""
+    high = np.floor(values * _HALF)
+    low = np.rint((values * _HALF - high) * _HALF)  # a power of two only moves the exponent, and the difference is exact
+    return np.stack([high, low]).astype(np.int64)
+
+
+def _mean(high: int, low: int, images: int) -> float:
+    return (high * _HALF + low) / (images * _UNIT)

@@ -1,23 +1,23 @@
-"""Precision-recall curve of a saliency map, and the classic maximum F-measure of a test set."""
+"""Precision, recall and F-measure of a saliency map, and the classic maximum F-measure of a test set."""
 
 import numpy as np
 from numpy.typing import NDArray
 
-from atal_ray.metrics.histogram import LEVELS, Counts, Mask, UInt8Map, joint_histogram, stretch
+from atal_ray.metrics.histogram import Counts, Mask, Saliency, Tally, tally
 
 BETA_SQUARED = 0.3
 
 Curve = NDArray[np.float64]
 
 
-def pr_curve(saliency: UInt8Map, mask: Mask) -> tuple[Curve, Curve]:
+def pr_curve(saliency: Saliency, mask: Mask) -> tuple[Curve, Curve]:
     """Precision TP/(TP+FP) and recall TP/(TP+FN) of {floor(255 x) >= k} for k = 0..255, x the min-max normalised map.
 
     Conventions of PySODMetrics 1.6.2, but indexed by the threshold k, so in ascending order. Both are 0 where TP is 0:
     an empty mask gives 0 everywhere, for a perfect empty map too.
 
     Args:
-        saliency: uint8 [H, W].
+        saliency: uint8 or uint16 [H, W], or float [H, W] in [0, 1].
         mask: bool [H, W].
 
     Returns:
@@ -26,15 +26,31 @@ def pr_curve(saliency: UInt8Map, mask: Mask) -> tuple[Curve, Curve]:
     Raises:
         DataError: see `check_pair`.
     """
-    return pr_curve_of(joint_histogram(saliency, mask))
+    t = tally(saliency, mask)
+    return pr_of(t.at_least, t)
 
 
-def pr_curve_of(counts: Counts) -> tuple[Curve, Curve]:
-    """The same from the joint histogram [2, 256]."""
-    at_least = np.cumsum(counts[:, ::-1], axis=1)[:, ::-1]
-    first = np.searchsorted(_stretched_levels(counts), np.arange(LEVELS))  # the lowest level that reaches threshold k
-    background, salient = at_least[:, first]
-    return salient / np.maximum(background + salient, 1), salient / max(int(salient[0]), 1)
+def f_curve(saliency: Saliency, mask: Mask) -> Curve:
+    """F of the image at each threshold, float64 [256]; its mean and maximum over a test set are PySODMetrics' mean and max F."""
+    return f_measure(*pr_curve(saliency, mask))
+
+
+def f_adaptive(saliency: Saliency, mask: Mask) -> float:
+    """F of the binary map {x >= min(2 mean(x), 1)} (Achanta et al., CVPR 2009); arguments and errors as `pr_curve`."""
+    t = tally(saliency, mask)
+    return f_measure(*pr_of(t.adaptive, t)).item()
+
+
+def pr_of(positives: Counts, t: Tally) -> tuple[Curve, Curve]:
+    """Precision and recall, float64 [T], of binary maps with [2, T] background and salient pixels."""
+    background, salient = positives
+    return salient / np.maximum(background + salient, 1), salient / max(t.salient, 1)
+
+
+def f_measure(precision: Curve, recall: Curve) -> Curve:
+    """F = 1.3 P R / (0.3 P + R), beta^2 = 0.3; 0 where both are 0."""
+    weighted = BETA_SQUARED * precision + recall
+    return (1 + BETA_SQUARED) * precision * recall / np.where(weighted == 0, 1, weighted)
 
 
 def max_f(precision: Curve, recall: Curve) -> float:
@@ -46,15 +62,4 @@ def max_f(precision: Curve, recall: Curve) -> float:
         precision: float64 [256], the mean over images at each threshold.
         recall: float64 [256].
     """
-    weighted = BETA_SQUARED * precision + recall
-    scores = (1 + BETA_SQUARED) * precision * recall / np.where(weighted == 0, 1, weighted)
-    return float(scores.max())
-
-
-def _stretched_levels(counts: Counts) -> NDArray[np.int64]:
-    """floor(255 x) of each level, [256]; in the reference's order of operations, whose rounding decides some floors."""
-    offset, span = stretch(counts)
-    values = np.arange(LEVELS) / (LEVELS - 1)
-    low, high = values[offset], values[offset + span]
-    normalised: Curve = ((values - low) / (high - low)).clip(0, 1)  # levels that the map does not have may lie outside
-    return (normalised * (LEVELS - 1)).astype(np.int64)
+    return float(f_measure(precision, recall).max())

@@ -4,7 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atal_ray.errors import DataError
-from atal_ray.metrics.histogram import UInt8Map
+
+UInt8Map = NDArray[np.uint8]
 
 
 def to_uint8(probability: NDArray[np.floating], name: str = "saliency map") -> UInt8Map:

@@ -41,6 +41,7 @@ _STYLE: Any = {
     "axes.facecolor": "none",
     "savefig.dpi": 200,
 }
+_FILE_STYLE: Any = {"figure.facecolor": "white", "axes.facecolor": "white", "legend.handlelength": 3.2}
 
 
 def chart(draw: Callable[[Figure], None], width: float = 9.6, height: float = 2.9) -> str:
@@ -57,6 +58,25 @@ def chart(draw: Callable[[Figure], None], width: float = 9.6, height: float = 2.
         buffer = io.BytesIO()
         figure.savefig(buffer, format="svg", metadata={"Date": None})
     return data_uri("image/svg+xml", buffer.getvalue())
+
+
+def files(draw: Callable[[Figure], None], width: float = 9.6, height: float = 2.9) -> dict[str, bytes]:
+    """A figure on white as "svg" and as "png", to be saved on their own; equal drawings give equal bytes.
+
+    Args:
+        draw: puts axes and lines on an empty figure; called once.
+        width: of the figure in inches.
+        height: of the figure in inches.
+    """
+    with matplotlib.rc_context(_STYLE | _FILE_STYLE):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        draw(figure)
+        found = {}
+        for kind, unwanted in (("svg", "Date"), ("png", "Software")):
+            buffer = io.BytesIO()
+            figure.savefig(buffer, format=kind, metadata={unwanted: None})
+            found[kind] = buffer.getvalue()
+    return found
 
 
 def data_uri(kind: str, data: bytes) -> str:

@@ -17,7 +17,7 @@ from atal_ray.metrics.accumulator import Accumulator
 from atal_ray.metrics.saliency_map import to_uint8
 from atal_ray.networks.inputs import to_batch
 from atal_ray.networks.protocol import SaliencyNetwork
-from atal_ray.stages.shards import run_shards, shard_rows
+from atal_ray.stages.shards import Pool, run_shards, shard_rows
 from atal_ray.stages.snapshot_actor import SnapshotActor
 
 Row = dict[str, Any]
@@ -32,11 +32,10 @@ def evaluate(campaign: CampaignFolder, config: Config, round_number: int) -> Non
         images = (campaign.root / "tests").count_rows(f"{name}.parquet")
         for row in run_shards(
             shard_rows(images, config.query.shard_size),
-            config,
+            Pool.of_query(config, gpu=True),
             load=None,
             actor=EvaluateShard,
             arguments={"campaign": campaign, "config": config, "round_number": round_number, "test_set": name},
-            gpu=True,
             title=f"round {round_number}: evaluation on {name}",
             total=images,
         ):

@@ -12,7 +12,7 @@ from atal_ray.files import Folder
 from atal_ray.points import QUERY_SCHEMA
 from atal_ray.stages.query_load import load_shard
 from atal_ray.stages.query_score import ScoreShard
-from atal_ray.stages.shards import part_name, run_shards, shard_rows
+from atal_ray.stages.shards import Pool, part_name, run_shards, shard_rows
 
 
 def query(campaign: CampaignFolder, config: Config, round_number: int, out: Folder | None = None) -> None:
@@ -36,11 +36,10 @@ def query(campaign: CampaignFolder, config: Config, round_number: int, out: Fold
     arguments: dict[str, Any] = {"campaign": campaign, "config": config, "round_number": round_number}
     for row in run_shards(
         pending,
-        config,
+        Pool.of_query(config, gpu=round_number != START and config.query.strategy != "random"),
         load=partial(load_shard, **arguments),
         actor=ScoreShard,
         arguments={**arguments, "parts": parts},
-        gpu=round_number != START and config.query.strategy != "random",
         title="random start" if round_number == START else f"round {round_number}: query",
         total=images,
     ):

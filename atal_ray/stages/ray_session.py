@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import ray
 
-from atal_ray.config import Config
+from atal_ray.config import Config, ResourceConfig
 from atal_ray.errors import CampaignError
 
 
@@ -35,31 +35,38 @@ def require_room(config: Config, resources: dict[str, float]) -> None:
 
 @contextmanager
 def ray_session(config: Config) -> Iterator[None]:
-    """Use the Ray of this process or of RAY_ADDRESS, or start a local one and stop it at the end.
+    """The Ray of a campaign, with room for its stages; see `local_or_given_ray`.
 
     Raises:
         CampaignError: see `require_room`.
     """
+    with local_or_given_ray(cpus_wanted(config), config.resources):
+        require_room(config, ray.cluster_resources())
+        yield
+
+
+@contextmanager
+def local_or_given_ray(cpus: int, resources: ResourceConfig) -> Iterator[None]:
+    """Use the Ray of this process or of RAY_ADDRESS, or start a local one with so many logical CPUs and stop it at the end."""
     started = not ray.is_initialized()
     if started and os.environ.get("RAY_ADDRESS"):
         ray.init(logging_level="warning")
     elif started:
         ray.init(
             address="local",
-            num_cpus=max(cpus_wanted(config), os.cpu_count() or 1),
-            object_store_memory=config.resources.object_store_mib * 2**20,
+            num_cpus=max(cpus, os.cpu_count() or 1),
+            object_store_memory=resources.object_store_mib * 2**20,
             include_dashboard=False,
             log_to_driver=False,  # the stages show progress and errors; the workers' logs stay in Ray's folder
             logging_level="warning",
         )
     try:
-        require_room(config, ray.cluster_resources())
         yield
     finally:
         if started:
             ray.shutdown()
 
 
-def gpus_per_actor(config: Config) -> int:
+def gpus_per_actor(resources: ResourceConfig) -> int:
     """1 where the configuration allows GPUs and the cluster has one, else 0."""
-    return int(config.resources.gpus == "auto" and ray.cluster_resources().get("GPU", 0) >= 1)
+    return int(resources.gpus == "auto" and ray.cluster_resources().get("GPU", 0) >= 1)

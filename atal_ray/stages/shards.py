@@ -1,6 +1,7 @@
 """Shards: fixed ranges of a manifest, the unit of work and of resume, whatever the number of actors."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import ray
@@ -22,19 +23,32 @@ def shard_rows(images: int, shard_size: int) -> list[Row]:
     ]
 
 
-def part_name(shard: int, kind: str) -> str:
-    """The file in which a shard leaves its rows of one kind until all shards are done."""
-    return f"{shard:06d}.{kind}.parquet"
+def part_name(shard: int, kind: str, suffix: str = "parquet") -> str:
+    """The file in which a shard leaves what it has of one kind until all shards are done."""
+    return f"{shard:06d}.{kind}.{suffix}"
+
+
+@dataclass(frozen=True)
+class Pool:
+    """The actors of a stage: how many, and the CPUs and GPUs of each."""
+
+    actors: int
+    threads: int
+    gpus: int
+
+    @classmethod
+    def of_query(cls, config: Config, *, gpu: bool) -> "Pool":
+        """The actors of the query and of the evaluation; `gpu` says whether they want one, if there is any."""
+        return cls(config.resources.query_actors, config.query.threads, gpus_per_actor(config.resources) if gpu else 0)
 
 
 def run_shards(
     rows: list[Row],
-    config: Config,
+    pool: Pool,
     *,
     load: Callable[[Row], Row] | None,
     actor: type,
     arguments: dict[str, Any],
-    gpu: bool,
     title: str,
     total: int,
 ) -> Iterator[Row]:
@@ -42,15 +56,13 @@ def run_shards(
 
     Args:
         rows: from `shard_rows`; a row is a block of its own, so Ray can neither split nor join them.
-        config: gives the number of actors and their CPUs.
+        pool: the actors.
         load: reads a shard's images in a task; None where the actor does it.
         actor: callable class, row -> row with the field `images`.
         arguments: of the actor's constructor.
-        gpu: whether an actor wants a GPU.
         title: of the progress bar.
         total: images in all shards, the done ones included.
     """
-    resources = config.resources
     done = total - sum(row["stop"] - row["start"] for row in rows)
     with tqdm(total=total, initial=done, desc=title, unit="image") as bar:
         if not rows:
@@ -61,9 +73,9 @@ def run_shards(
         dataset = dataset.map(
             actor,
             fn_constructor_kwargs=arguments,
-            compute=ActorPoolStrategy(size=min(resources.query_actors, len(rows))),
-            num_cpus=config.query.threads,
-            num_gpus=gpus_per_actor(config) if gpu else 0,
+            compute=ActorPoolStrategy(size=min(pool.actors, len(rows))),
+            num_cpus=pool.threads,
+            num_gpus=pool.gpus,
         )
         try:
             for row in dataset.iter_rows():

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
+from pairs import every_kind, many_seeds, normalised, random_pair
 
-from atal_ray.metrics.fmeasure import max_f, pr_curve
+from atal_ray.metrics.fmeasure import f_adaptive, f_curve, max_f, pr_curve
 
 
 def naive_pr_curve(saliency: np.ndarray, mask: np.ndarray) -> tuple[list[float], list[float]]:
@@ -72,3 +73,22 @@ def test_max_f_by_hand() -> None:
     assert max_f(precision, recall) == 0
     precision[100], recall[100] = 0.5, 1.0
     assert max_f(precision, recall) == pytest.approx(1.3 * 0.5 / 1.15)
+
+
+@every_kind
+@many_seeds
+def test_f_of_one_image_is_that_of_its_binary_maps(seed: int, kind: str) -> None:
+    saliency, mask = random_pair(seed, kind)
+    x = normalised(saliency)
+
+    def naive_f(binary: np.ndarray) -> float:
+        hits = int((binary & mask).sum())
+        if hits == 0:
+            return 0.0
+        precision, recall = hits / int(binary.sum()), hits / int(mask.sum())
+        return 1.3 * precision * recall / (0.3 * precision + recall)
+
+    levels = np.floor(x * 255)
+    expected = [naive_f(levels >= threshold) for threshold in range(256)]
+    np.testing.assert_allclose(f_curve(saliency, mask), expected, rtol=1e-14)
+    assert f_adaptive(saliency, mask) == pytest.approx(naive_f(x >= min(2 * x.mean(), 1)), rel=1e-14)

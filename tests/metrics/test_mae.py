@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from pairs import every_kind, many_seeds, normalised, random_pair
 
 from atal_ray.metrics.mae import mae
 
@@ -38,3 +39,10 @@ def test_mae_is_the_mean_over_pixels(seed: int) -> None:
 )
 def test_mae_by_hand(saliency: list[list[int]], mask: list[list[int]], expected: float) -> None:
     assert mae(np.array(saliency, np.uint8), np.array(mask, bool)) == expected
+
+
+@every_kind
+@many_seeds
+def test_mae_of_any_dtype(seed: int, kind: str) -> None:
+    saliency, mask = random_pair(seed, kind)
+    assert mae(saliency, mask) == pytest.approx(np.abs(normalised(saliency) - mask).mean(), abs=1e-12)

@@ -3,9 +3,9 @@ from math import sqrt
 
 import numpy as np
 import pytest
+from pairs import many_seeds, random_pair
 
-from atal_ray.metrics.histogram import joint_histogram
-from atal_ray.metrics.smeasure import quadrant_histograms, s_measure
+from atal_ray.metrics.smeasure import s_measure
 
 Pixels = list[tuple[Fraction, int]]
 
@@ -36,10 +36,13 @@ def naive_similarity(pixels: Pixels) -> Fraction:
 
 def naive_s_measure(saliency: np.ndarray, mask: np.ndarray) -> float:
     """Pixel by pixel in rational numbers, so that no rounding decides a case."""
-    low, high = int(saliency.min()), int(saliency.max())
-    offset, span = (low, high - low) if high > low else (0, 255)
+    values = [[Fraction(value.item()) for value in row] for row in saliency]
+    if saliency.dtype.kind != "f":
+        low, high = min(map(min, values)), max(map(max, values))
+        offset, span = (low, high - low) if high > low else (0, int(np.iinfo(saliency.dtype).max))
+        values = [[(value - offset) / span for value in row] for row in values]
     height, width = mask.shape
-    pixels = {(r, c): (Fraction(int(saliency[r, c]) - offset, span), int(mask[r, c])) for r in range(height) for c in range(width)}
+    pixels = {(r, c): (values[r][c], int(mask[r, c])) for r in range(height) for c in range(width)}
     x = [value for value, _ in pixels.values()]
     share = Fraction(int(mask.sum()), mask.size)
     if share in (0, 1):
@@ -69,15 +72,11 @@ def test_s_measure_equals_the_pixel_by_pixel_form(seed: int) -> None:
     assert s_measure(saliency, mask) == pytest.approx(naive_s_measure(saliency, mask), abs=1e-12)
 
 
-def test_quadrants_split_after_the_centroid_and_cover_the_image() -> None:
-    rng = np.random.default_rng(1)
-    saliency = rng.integers(0, 256, (6, 7)).astype(np.uint8)
-    mask = np.zeros((6, 7), bool)
-    mask[1:3, 4] = True  # centroid at row 1.5, to even: 2, and column 4
-    quadrants = quadrant_histograms(saliency, mask)
-    assert quadrants.sum(axis=(1, 2)).tolist() == [3 * 5, 3 * 2, 3 * 5, 3 * 2]
-    np.testing.assert_array_equal(quadrants.sum(axis=0), joint_histogram(saliency, mask))
-    np.testing.assert_array_equal(quadrants[1], joint_histogram(saliency[:3, 5:], mask[:3, 5:]))
+@pytest.mark.parametrize("kind", ["uint16", "float32", "float64"])
+@many_seeds
+def test_s_measure_of_other_maps_equals_the_pixel_by_pixel_form(seed: int, kind: str) -> None:
+    saliency, mask = random_pair(seed, kind, largest=8)
+    assert s_measure(saliency, mask) == pytest.approx(naive_s_measure(saliency, mask), abs=1e-9)
 
 
 @pytest.mark.parametrize(

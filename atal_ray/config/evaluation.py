@@ -1,0 +1,47 @@
+"""Which methods are evaluated on which test sets, and how."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from atal_ray.config.resources import ResourceConfig
+from atal_ray.config.section import Section, require
+from atal_ray.config.training import NetworkConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationConfig(Section):
+    """Saliency maps of any number of methods against the masks of any number of test sets."""
+
+    masks: tuple[str, ...] = ()
+    """Test sets: dataset folders in a known layout, or folders of masks. NAME=FOLDER gives a name, else the folder's is taken."""
+    maps: tuple[str, ...] = ()
+    """Methods: folders of maps, or folders with one such folder for each test set, by its name. NAME=FOLDER gives a name."""
+    checkpoints: tuple[str, ...] = ()
+    """Weights of `network` to predict maps with first, into maps/ of the result; NAME=FILE gives a name. Test sets need images."""
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    """The network of the checkpoints; its weights are theirs."""
+    size: int = 352
+    """Side of the square that images are resized to for it."""
+    batch_size: int = 16
+    """Images in one of its forward passes."""
+    interpolation: Literal["bilinear", "nearest"] = "bilinear"
+    """How a map of another size is brought to that of its mask."""
+    mask_threshold: int = 128
+    """Mask levels above it (of 255) are salient; 25 is what tables of the sal_eval_toolbox have on PASCAL-S (a mask level of 0.1)."""
+    relative_to: str | None = None
+    """A method, such as full supervision: a row with each method's share of its maxF is added."""
+    published: bool = False
+    """Print the paper's numbers (Table 2) beside, known misprints marked."""
+    compare: tuple[str, ...] = ()
+    """Methods to compare with each other image by image: paired bootstrap confidence intervals."""
+    actors: int = 0
+    """Actors that score, one CPU each; 0: one for each CPU of the cluster."""
+    resources: ResourceConfig = field(default_factory=ResourceConfig)
+    """How the work is spread."""
+
+    def __post_init__(self) -> None:
+        require(0 <= self.mask_threshold < 255, f"mask-threshold is {self.mask_threshold}: use 0 to 254")
+        require(self.size >= 64, f"size is {self.size}: use at least 64")
+        require(self.batch_size >= 1, f"batch-size is {self.batch_size}: use at least 1 image")
+        require(self.actors >= 0, f"actors is {self.actors}: it cannot be negative")
+        require(len(self.compare) != 1, "compare names one method: name at least two")
