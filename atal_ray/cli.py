@@ -121,7 +121,7 @@ def _evaluate(folder: Path, rest: list[str]) -> int:
     from atal_ray.evaluation import evaluate
 
     incomplete = evaluate(tyro.cli(EvaluationConfig, args=rest, prog="atal evaluate FOLDER"), folder)
-    print((folder / "table.md").read_text())
+    print((folder / "table.md").read_text(encoding="utf-8"))
     for sentence in incomplete:
         print(sentence, file=sys.stderr)
     print(f"done: {folder}/table.md")

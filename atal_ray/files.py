@@ -146,6 +146,12 @@ class Folder:
         except ValueError as error:
             raise CampaignError(f"{self.uri}/{name} is not valid JSON: {error}") from error
 
+    def remove(self, name: str) -> None:
+        """Remove a file, where it exists."""
+        system, path = self.open()
+        if system.get_file_info(f"{path}/{name}").type == fs.FileType.File:
+            system.delete_file(f"{path}/{name}")
+
     def delete(self) -> None:
         """Remove the folder and all in it, where it exists."""
         system, path = self.open()

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from atal_ray import cli
+from atal_ray import cli, evaluation
 from atal_ray.config import NetworkConfig
 from atal_ray.config.evaluation import EvaluationConfig
 from atal_ray.data.images import read_mask
@@ -53,7 +54,7 @@ def config(dataset: Path, tmp_path: Path, *methods: str, **changes: object) -> E
 def test_scores_are_those_of_the_maps_however_they_are_sharded(dataset, maps, tmp_path, monkeypatch):
     written = []
     for shard in (1, 4, 64):
-        monkeypatch.setattr(score_maps, "SHARD", shard)
+        [monkeypatch.setattr(module, "SHARD", shard) for module in (score_maps, evaluation)]
         out = tmp_path / f"out{shard}"
         assert evaluate(config(dataset, tmp_path, "good", "bad", compare=("good", "bad"), relative_to="good"), out) == []
         written.append({method: (out / f"scores/SCENES/{method}/metrics.json").read_bytes() for method in maps})
@@ -63,7 +64,7 @@ def test_scores_are_those_of_the_maps_however_they_are_sharded(dataset, maps, tm
         for image_id, mask in masks_of(dataset).items():
             sums.add(found[image_id], mask)
         assert json.loads(written[0][method]) == sums.summary().to_json()
-        per_image = json.loads((out / f"scores/SCENES/{method}.json").read_text())
+        per_image = json.loads((out / f"scores/SCENES/{method}/scores.json").read_text())
         assert [row["image_id"] for row in per_image["images"]] == sorted(found)
         assert per_image["metrics"]["mae"] == pytest.approx(np.mean([row["mae"] for row in per_image["images"]]))
     table = (out / "table.md").read_text()
@@ -72,7 +73,7 @@ def test_scores_are_those_of_the_maps_however_they_are_sharded(dataset, maps, tm
     assert (out / "table.tex").exists()
     assert (out / "table.csv").exists()
     assert {path.name for path in (out / "curves").iterdir()} == {"SCENES.svg", "SCENES.png"}
-    (mae,) = (row for row in json.loads((out / "comparison.json").read_text()) if row["metric"] == "mae")
+    (mae,) = (row for row in json.loads((out / "comparison/bootstrap.json").read_text()) if row["metric"] == "mae")
     assert mae["low"] <= mae["mean"] <= mae["high"] < 0
     assert not list(out.rglob("parts"))
 
@@ -95,7 +96,7 @@ def test_what_is_wrong_is_named_and_the_rest_is_scored(dataset, maps, tmp_path):
     for kind, name in (("missing", ids[0]), ("resized", ids[1]), ("palette", ids[2]), ("unreadable", ids[3]), ("extra", "stranger")):
         assert any(line.startswith(f"SCENES,good,{name},{kind},") for line in notes), kind
     assert "20x30 px" in next(line for line in notes if "resized" in line)
-    scored = json.loads((tmp_path / "out/scores/SCENES/good.json").read_text())
+    scored = json.loads((tmp_path / "out/scores/SCENES/good/scores.json").read_text())
     assert [row["image_id"] for row in scored["images"]] == [ids[1], ids[2], *ids[4:]]
     palette = next(row for row in scored["images"] if row["image_id"] == ids[2])
     plain = Accumulator().add(maps["good"][ids[2]], masks_of(dataset)[ids[2]])
@@ -138,7 +139,7 @@ def test_only_what_changed_is_scored_again(dataset, maps, tmp_path, monkeypatch)
 
 
 def test_finished_shards_are_not_scored_again(dataset, maps, tmp_path, monkeypatch):
-    monkeypatch.setattr(score_maps, "SHARD", 2)
+    [monkeypatch.setattr(module, "SHARD", 2) for module in (score_maps, evaluation)]
     out = tmp_path / "out"
     evaluate(config(dataset, tmp_path, "good"), out)
     place = out / "scores/SCENES/good"
@@ -152,7 +153,7 @@ def test_finished_shards_are_not_scored_again(dataset, maps, tmp_path, monkeypat
     for kind in ("images", "notes"):
         table = score_maps.Folder(str(place)).read_table(f"{kind}.parquet").slice(0, 2)
         score_maps.Folder(str(place / "parts")).write_table(f"000000.{kind}.parquet", table)
-    before = json.loads((out / "scores/SCENES/good.json").read_text())["metrics"]["mae"]
+    before = json.loads((out / "scores/SCENES/good/scores.json").read_text())["metrics"]["mae"]
     evaluate(config(dataset, tmp_path, "good"), out)
     assert json.loads((place / "metrics.json").read_text())["mae"] < before
 
@@ -162,7 +163,7 @@ def test_checkpoint_is_predicted_and_then_scored_as_any_method(dataset, tmp_path
     torch.save(F3NetSmall().state_dict(), tmp_path / "mine.pt")
     settings = EvaluationConfig(
         masks=(str(dataset),),
-        checkpoints=(f"ours={tmp_path}/mine.pt",),
+        checkpoint=(f"ours={tmp_path}/mine.pt",),
         network=NetworkConfig(name="f3net-small"),
         size=64,
         batch_size=4,
@@ -202,10 +203,10 @@ def test_methods_have_a_folder_for_each_of_several_sets(dataset, maps, tmp_path)
     ("changes", "sentence"),
     [
         ({"masks": ()}, "give test sets with --masks"),
-        ({"maps": ()}, "methods with --maps or --checkpoints"),
+        ({"maps": ()}, "methods with --maps or --checkpoint"),
         ({"maps": ("a/x", "b/x")}, r"maps names two of x: .*give one another name, as NAME=PATH"),
         ({"maps": ("../m/..=a",)}, "cannot name a folder"),
-        ({"maps": ("x=a",), "checkpoints": ("x=b",)}, "two methods are called x"),
+        ({"maps": ("x=a",), "checkpoint": ("x=b",)}, "two methods are called x"),
     ],
 )
 def test_names_that_cannot_be_are_refused(tmp_path, changes, sentence):
@@ -221,3 +222,68 @@ def test_names(tmp_path, monkeypatch):
     (tmp_path / "net.final.pth").write_text("")
     found = named(("a=b", "ours=net.final.pth", "net.final.pth"), "maps")
     assert found == {"a=b": tmp_path / "a=b", "ours": tmp_path / "net.final.pth", "net.final": tmp_path / "net.final.pth"}
+
+
+def test_files_of_others_are_never_deleted(dataset, maps, tmp_path):
+    torch.save(F3NetSmall().state_dict(), tmp_path / "mine.pt")
+    theirs = tmp_path / "maps/mine/SCENES"
+    (tmp_path / "maps/mine").mkdir(parents=True)
+    (tmp_path / "good").rename(theirs)
+    settings = EvaluationConfig(
+        masks=(str(dataset),), checkpoint=(f"{tmp_path}/mine.pt",), network=NetworkConfig(name="f3net-small"), size=64
+    )
+    with pytest.raises(ConfigError, match="holds files that were not predicted here"):
+        evaluate(settings, tmp_path)
+    assert len(list(theirs.iterdir())) == 6
+
+
+def test_masks_are_never_taken_for_images(dataset, tmp_path):
+    torch.save(F3NetSmall().state_dict(), tmp_path / "mine.pt")
+    settings = EvaluationConfig(
+        masks=(str(dataset / "masks"),), checkpoint=(f"{tmp_path}/mine.pt",), network=NetworkConfig(name="f3net-small"), size=64
+    )
+    with pytest.raises(DataError, match="not its masks alone"):
+        evaluate(settings, tmp_path / "out")
+
+
+def test_a_method_that_cannot_be_read_at_all_leaves_the_others_their_report(dataset, maps, tmp_path):
+    for path in (tmp_path / "bad").iterdir():
+        path.write_bytes(b"no picture")
+    link = next((tmp_path / "good").iterdir())
+    link.unlink()
+    link.symlink_to("nowhere")
+    sentences = evaluate(config(dataset, tmp_path, "good", "bad", compare=("good", "bad"), relative_to="bad"), tmp_path / "out")
+    assert any("bad on SCENES, unreadable" in sentence and "and 3 more in notes.csv" in sentence for sentence in sentences)
+    assert any("good on SCENES, unreadable" in sentence and link.name in sentence for sentence in sentences)
+    assert "good" in (tmp_path / "out/table.md").read_text()
+    assert "no image has a score of both" in (tmp_path / "out/comparison/bootstrap.md").read_text()
+    evaluate(config(dataset, tmp_path, "good"), tmp_path / "out")
+    assert not (tmp_path / "out/comparison").exists()
+
+
+def test_a_file_of_equal_size_and_older_time_is_still_another(dataset, maps, tmp_path):
+    out, image_id = tmp_path / "out", sorted(maps["good"])[0]
+    path = tmp_path / f"good/{image_id}.npy"
+    path.with_suffix(".png").unlink()
+    np.save(path, maps["good"][image_id])
+    evaluate(config(dataset, tmp_path, "good"), out)
+    before = json.loads((out / "scores/SCENES/good/metrics.json").read_text())["mae"]
+    np.save(tmp_path / "other.npy", 255 - maps["good"][image_id])
+    os.utime(tmp_path / "other.npy", (1, 1))
+    (tmp_path / "other.npy").rename(path)
+    evaluate(config(dataset, tmp_path, "good"), out)
+    assert json.loads((out / "scores/SCENES/good/metrics.json").read_text())["mae"] > before
+
+
+@pytest.mark.parametrize("name", [".hidden", "a/b", "a\nb", "x" * 101, ""])
+def test_names_that_no_folder_should_have_are_refused(name):
+    with pytest.raises(ConfigError, match="cannot name a folder"):
+        named((f"{name}=somewhere",) if name else ("/",), "maps")
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"), [({"relative_to": "c"}, "relative-to names c"), ({"compare": ("a", "d")}, "compare names d")]
+)
+def test_unknown_methods_are_refused_before_anything_is_read(tmp_path, changes, sentence):
+    with pytest.raises(ConfigError, match=rf"{sentence}, but the methods are a, b"):
+        evaluate(EvaluationConfig(masks=("absent",), maps=("a", "b"), **changes), tmp_path / "out")

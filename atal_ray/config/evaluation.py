@@ -3,7 +3,6 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from atal_ray.config.resources import ResourceConfig
 from atal_ray.config.section import Section, require
 from atal_ray.config.training import NetworkConfig
 
@@ -16,10 +15,10 @@ class EvaluationConfig(Section):
     """Test sets: dataset folders in a known layout, or folders of masks. NAME=FOLDER gives a name, else the folder's is taken."""
     maps: tuple[str, ...] = ()
     """Methods: folders of maps, or folders with one such folder for each test set, by its name. NAME=FOLDER gives a name."""
-    checkpoints: tuple[str, ...] = ()
+    checkpoint: tuple[str, ...] = ()
     """Weights of `network` to predict maps with first, into maps/ of the result; NAME=FILE gives a name. Test sets need images."""
     network: NetworkConfig = field(default_factory=NetworkConfig)
-    """The network of the checkpoints; its weights are theirs."""
+    """The network of the checkpoints, whose weights it takes."""
     size: int = 352
     """Side of the square that images are resized to for it."""
     batch_size: int = 16
@@ -36,12 +35,15 @@ class EvaluationConfig(Section):
     """Methods to compare with each other image by image: paired bootstrap confidence intervals."""
     actors: int = 0
     """Actors that score, one CPU each; 0: one for each CPU of the cluster."""
-    resources: ResourceConfig = field(default_factory=ResourceConfig)
-    """How the work is spread."""
+    gpus: Literal["auto", "none"] = "auto"
+    """Predict on the cluster's GPUs where there are any, or on none."""
+    object_store_mib: int = 256
+    """Ray's object store when the evaluation starts its own Ray."""
 
     def __post_init__(self) -> None:
         require(0 <= self.mask_threshold < 255, f"mask-threshold is {self.mask_threshold}: use 0 to 254")
         require(self.size >= 64, f"size is {self.size}: use at least 64")
         require(self.batch_size >= 1, f"batch-size is {self.batch_size}: use at least 1 image")
         require(self.actors >= 0, f"actors is {self.actors}: it cannot be negative")
+        require(self.object_store_mib >= 80, f"object-store-mib is {self.object_store_mib}: Ray needs at least 80")
         require(len(self.compare) != 1, "compare names one method: name at least two")

@@ -13,6 +13,7 @@ from atal_ray.metrics.histogram import THRESHOLDS, Mask, Saliency
 from atal_ray.metrics.scores import CURVES, LENGTHS, Scores, score
 
 _UNIT = 2**60  # an image's value becomes an integer multiple of 2^-60: integer sums do not depend on their order
+_LARGEST = 2  # of a score; E exceeds 1 by 1 / (N - 1)
 _HALF = 2**30  # in two halves, each of which sums up in 64 bits over 2^33 images
 
 
@@ -87,9 +88,10 @@ class Accumulator:
             DataError: see `check_pair`; the sums are as before.
         """
         scores = score(saliency, mask, name)
+        units = {field: _halves(values) for field, values in scores.items()}
         self.images += 1
-        for field, values in scores.items():
-            self._sums[field] += _halves(values)
+        for field, halves in units.items():
+            self._sums[field] += halves
         return scores
 
     def merge(self, other: "Accumulator") -> None:
@@ -143,6 +145,8 @@ class Accumulator:
 
 def _halves(values: NDArray[np.float64]) -> NDArray[np.int64]:
     """Values in [0, 2] as multiples of 2^-60 in two halves, int64 [2, N]; exact but for the rounding to that unit."""
+    if not (values.min() >= 0 and values.max() <= _LARGEST):
+        raise DataError(f"a score of {values.min()} to {values.max()} cannot be summed: scores lie in [0, {_LARGEST}]")
     high = np.floor(values * _HALF)
     low = np.rint((values * _HALF - high) * _HALF)  # a power of two only moves the exponent, and the difference is exact
     return np.stack([high, low]).astype(np.int64)

@@ -43,7 +43,8 @@ def e_of(positives: Counts, t: Tally) -> Curve:
     """E = 1/(N-1) sum ((phi + 1)^2) / 4, phi = 2 a b / (a^2 + b^2), a and b the binary map and the mask minus their means.
 
     Fan et al., IJCAI 2018, with the conventions of PySODMetrics 1.6.2: an empty mask scores the share of pixels left out of the
-    binary map, a full mask the share taken in, over N - 1. So E may exceed 1 by 1/(N-1).
+    binary map, a full mask the share taken in, over N - 1. So E may exceed 1 by 1/(N-1). An image of one pixel is divided by 1, where
+    the reference divides by nearly 0.
 
     Args:
         positives: [2, T] background and salient pixels in each of T binary maps.
@@ -53,14 +54,15 @@ def e_of(positives: Counts, t: Tally) -> Curve:
         float64 [T].
     """
     pixels, taken = t.pixels, positives.sum(axis=0)
+    others = max(pixels - 1, 1) + EPSILON
     if t.salient == 0 or t.background == 0:
         matched = taken if t.salient else pixels - taken
-        whole: Curve = matched / (pixels - 1 + EPSILON)
+        whole: Curve = matched / others
         return whole
     area = np.array([[[t.background]], [[t.salient]]])  # axes: side of the mask, out of or in the binary map, threshold
     parts = np.stack([area[:, 0] - positives, positives], axis=1)
     shares = np.stack([-taken / pixels, 1 - taken / pixels])
     sides = np.array([-t.salient / pixels, 1 - t.salient / pixels])[:, None, None]
     alignment = 2 * shares * sides / (shares**2 + sides**2 + EPSILON)
-    enhanced: Curve = ((alignment + 1) ** 2 / 4 * parts).sum(axis=(0, 1)) / (pixels - 1 + EPSILON)
+    enhanced: Curve = ((alignment + 1) ** 2 / 4 * parts).sum(axis=(0, 1)) / others
     return enhanced

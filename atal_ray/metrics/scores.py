@@ -15,7 +15,7 @@ Scores = dict[str, NDArray[np.float64]]
 SCALARS = ("mae", "s_measure", "weighted_f", "e_adaptive", "e_soft", "f_adaptive", "precision_adaptive", "recall_adaptive")
 CURVES = ("precision", "recall", "f_curve", "e_curve")
 """At the thresholds 0..255."""
-ROW = (*SCALARS, "f_mean", "f_max", "e_mean", "e_max")
+ROW = (*SCALARS, "f_mean", "f_best", "e_mean", "e_best")
 """Columns of a table of images, see `image_row`."""
 LENGTHS = {**dict.fromkeys(SCALARS, 1), **dict.fromkeys(CURVES, THRESHOLDS)}
 
@@ -55,8 +55,8 @@ def score(saliency: Saliency, mask: Mask, name: str = "saliency map") -> Scores:
 
 
 def image_row(scores: Scores) -> dict[str, float]:
-    """One row of a table of images: every scalar, and the mean and the maximum of the image's F and E curves."""
+    """One row of a table of images: every scalar, and the mean and the best of the image's own F and E over the thresholds."""
     row = {name: float(scores[name][0]) for name in SCALARS}
     for name in ("f", "e"):
-        row |= {f"{name}_mean": float(scores[f"{name}_curve"].mean()), f"{name}_max": float(scores[f"{name}_curve"].max())}
+        row |= {f"{name}_mean": float(scores[f"{name}_curve"].mean()), f"{name}_best": float(scores[f"{name}_curve"].max())}
     return row

@@ -5,12 +5,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from atal_ray.config import ResourceConfig
 
-
-def choose_device(config: ResourceConfig) -> torch.device:
-    """The first GPU that this process sees, unless the configuration wants none; else the CPU."""
-    return torch.device("cuda" if config.gpus == "auto" and torch.cuda.is_available() else "cpu")
+def choose_device(gpus: str) -> torch.device:
+    """The first GPU that this process sees where `gpus` is auto, not none; else the CPU."""
+    return torch.device("cuda" if gpus == "auto" and torch.cuda.is_available() else "cpu")
 
 
 def to_batch(images: NDArray[np.uint8], device: torch.device) -> Tensor:

@@ -6,6 +6,7 @@ from importlib.metadata import version
 from typing import Any
 
 from atal_ray.campaign_folder import MEMBERS
+from atal_ray.report.score_formats import markdown_row
 
 FULL = "full"
 """Stands in the place of a network where the labels are full masks."""
@@ -60,10 +61,10 @@ def to_markdown(table: Mapping[str, Any]) -> str:
     for name, members in table["sets"].items():
         for member, found in members.items():
             lines += ["", f"## {name}, {'last snapshot' if member == 'last' else 'snapshot ensemble'}", ""]
-            lines += [_row(["points of", *networks]), _row(["---"] * (len(networks) + 1))]
+            lines += [markdown_row(["points of", *networks]), markdown_row(["---"] * (len(networks) + 1))]
             for points in networks:
-                lines.append(_row([points, *(_text(found["cells"][points].get(network)) for network in networks)]))
-            lines.append(_row(["full masks", *(_text({"max_f": found["full"][network], "of_full": None}) for network in networks)]))
+                lines.append(markdown_row([points, *(_text(found["cells"][points].get(network)) for network in networks)]))
+            lines.append(markdown_row(["full masks", *(_text({"max_f": found["full"][network], "of_full": None}) for network in networks)]))
     return "\n".join(lines) + "\n"
 
 
@@ -71,7 +72,3 @@ def _text(cell: Mapping[str, float | None] | None) -> str:
     if cell is None or cell["max_f"] is None:
         return NOT_YET
     return f"{cell['max_f']:.4f}" + ("" if cell["of_full"] is None else f" ({cell['of_full']:.1%})")
-
-
-def _row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"

@@ -95,7 +95,7 @@ def _read_scene(record: Record, points: pa.Table, campaign: CampaignFolder, conf
 def _estimate(scenes: list[Scene], campaign: CampaignFolder, config: Config, round_number: int) -> Estimate:
     """Both saliency maps of every scene by the snapshots of a round."""
     size = config.train.size
-    device = choose_device(config.resources)
+    device = choose_device(config.resources.gpus)
     snapshots = read_snapshots(campaign.snapshots(round_number), config, device)
     batch = to_batch(np.stack([resize(scene.image, size) for scene in scenes]), device)
     maps = np.array([labels_on_grid(scene.xy, scene.labels, size, *scene.shape) for scene in scenes])

@@ -25,15 +25,15 @@ _LATEX = {
 def to_markdown(table: ScoreTable) -> str:
     """The table with the best of each row in bold and the second best in italics, and its notes below."""
     lines = [
-        _markdown_row(["set", "metric", *map(_markdown, table.methods)]),
-        _markdown_row(["---", "---", *["---:"] * len(table.methods)]),
+        markdown_row(["set", "metric", *map(markdown_text, table.methods)]),
+        markdown_row(["---", "---", *["---:"] * len(table.methods)]),
     ]
     marks = {0: "{}", 1: "**{}**", 2: "_{}_"}
     for row, first in _with_first(table.rows):
         cells = [_cell(row, score, marks, DAGGER, lambda text: text) for score in row.cells]
-        lines.append(_markdown_row([_markdown(row.test_set) if first else "", _label(row, "↑", "↓", _markdown), *cells]))
+        lines.append(markdown_row([markdown_text(row.test_set) if first else "", _label(row, "↑", "↓", markdown_text), *cells]))
     for note in table.notes:
-        lines += ["", _markdown(note)]
+        lines += ["", markdown_text(note)]
     return "\n".join(lines) + "\n"
 
 
@@ -92,12 +92,13 @@ def _cell(row: ScoreRow, score: Score, marks: dict[int, str], dagger: str, escap
     return marks[score.place].format(text) + (dagger if score.misprint else "")
 
 
-def _markdown(text: str) -> str:
+def markdown_text(text: str) -> str:
     """Every character that Markdown could read as markup stands for itself; a line break would end the row."""
     return re.sub(r"([\\`*_{}\[\]<>|~&$])", r"\\\1", " ".join(text.split()))
 
 
-def _markdown_row(cells: Iterable[str]) -> str:
+def markdown_row(cells: Iterable[str]) -> str:
+    """One row of a table; the cells are markup already."""
     return f"| {' | '.join(cells)} |"
 
 

@@ -6,58 +6,68 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
-from itertools import combinations
+from itertools import combinations, permutations
 from typing import Any
 
+import pyarrow.compute as pc
+
 from atal_ray.config.evaluation import EvaluationConfig
-from atal_ray.errors import ConfigError, DataError
+from atal_ray.errors import DataError
 from atal_ray.evaluation_folder import IMAGES, INCOMPLETE, LISTED, METRICS, NOTES
 from atal_ray.files import ROWS_PER_GROUP, Folder
 from atal_ray.metrics.accumulator import Metrics
 from atal_ray.metrics.bootstrap import paired_bootstrap
+from atal_ray.metrics.published import lookup
 from atal_ray.metrics.published import methods as published_methods
 from atal_ray.report.score_curves import score_figures
-from atal_ray.report.score_formats import to_csv, to_latex, to_markdown
+from atal_ray.report.score_formats import markdown_row, markdown_text, to_csv, to_latex, to_markdown
 from atal_ray.report.score_table import METRICS as ALL_METRICS
 from atal_ray.report.score_table import score_table
 
 Places = Mapping[tuple[str, str], Folder]
 """(test set, method) -> the folder of their scores."""
+SCORES = "scores.json"
 SHOWN = 3
 
 
 def write_score_report(root: Folder, places: Places, config: EvaluationConfig) -> list[str]:
-    """Write table.md, .tex and .csv, all_metrics.md and .csv, curves/, a JSON for each set and method, notes.csv, comparison.*.
+    """Write table.md, .tex and .csv, all_metrics.md and .csv, curves/, comparison/, notes.csv, and a scores.json in each place.
 
     Returns:
         A sentence for each set, method and kind of note that makes the evaluation incomplete.
 
     Raises:
         DataError: no map could be read at all.
-        ConfigError: a method to compare with was not evaluated.
+        CampaignError: a file of the folder is damaged.
     """
     results: dict[str, dict[str, Metrics]] = {}
     for (name, method), place in places.items():
         found = place.read_json(METRICS)
         if found is not None:
             results.setdefault(name, {})[method] = Metrics.from_json(found)
-        (root / "scores" / name).write_lines(f"{method}.json", _json_lines(place, found))
+        place.write_lines(SCORES, _json_lines(place, found))
     _write_notes(root, places)
     if not results:
         raise DataError(f"none of the maps could be read: {root.uri}/notes.csv says why")
     _write_tables(root, results, config)
+    (root / "curves").delete()  # those of an earlier call may be of other sets
     for name, files in score_figures(results).items():
         for suffix, data in files.items():
             (root / "curves").write_bytes(f"{name}.{suffix}", data)
+    (root / "comparison").delete()
     if config.compare:
-        _write_comparison(root, places, config.compare)
+        _write_comparison(root / "comparison", places, config.compare)
     return list(_sentences(places))
 
 
 def _write_tables(root: Folder, results: Mapping[str, Mapping[str, Metrics]], config: EvaluationConfig) -> None:
     measured = tuple(dict.fromkeys(method for found in results.values() for method in found))
-    columns = tuple(dict.fromkeys((*published_methods(), *measured))) if config.published else measured
-    table = score_table(results, methods=columns, relative_to=config.relative_to, published=config.published)
+    known = config.published and any(lookup(name, "maxF", method) for name in results for method in published_methods())
+    if config.published and not known:
+        print(f"the paper has no numbers for {', '.join(results)}: name its sets DUT-OMRON, DUTS-TE, ECSSD, HKU-IS, PASCAL-S", flush=True)
+    columns = tuple(dict.fromkeys((*published_methods(), *measured))) if known else measured
+    relative_to = config.relative_to if config.relative_to in measured else None  # none of its maps could be read: its notes say so
+    table = score_table(results, methods=columns, relative_to=relative_to, published=config.published)
     for suffix, text in (("md", to_markdown(table)), ("tex", to_latex(table)), ("csv", to_csv(table))):
         root.write_bytes(f"table.{suffix}", text.encode())
     everything = score_table(results, metrics=tuple(ALL_METRICS))
@@ -76,29 +86,31 @@ def _json_lines(place: Folder, metrics: Any) -> Iterator[str]:
     yield "]}"
 
 
-def _write_comparison(root: Folder, places: Places, methods: tuple[str, ...]) -> None:
-    """Paired bootstrap between each two of the methods on every set that has both."""
-    unknown = sorted(set(methods) - {method for _, method in places})
-    if unknown:
-        raise ConfigError(f"compare names {', '.join(unknown)}, which was not evaluated")
+def _write_comparison(out: Folder, places: Places, methods: tuple[str, ...]) -> None:
+    """Paired bootstrap between each two of the methods on every set, over the images that both have a score of."""
     found: list[dict[str, Any]] = []
-    lines = ["| set | A - B | metric | difference | 95 % interval | p |", "|---|---|---|---|---|---|"]
+    lines = [markdown_row(["set", "A - B", "metric", "difference", "95 % interval", "p"]), markdown_row(["---"] * 6)]
     for name in dict.fromkeys(name for name, _ in places):
         for a, b in combinations(methods, 2):
             tables = [places[name, method].read_table(IMAGES) for method in (a, b)]
-            common = set(tables[0]["image_id"].to_pylist()) & set(tables[1]["image_id"].to_pylist())
-            kept = [table.filter([image in common for image in table["image_id"].to_pylist()]) for table in tables]
-            for metric, difference in paired_bootstrap(*kept).items():
+            both = [table.filter(pc.is_in(table["image_id"], value_set=other["image_id"])) for table, other in permutations(tables)]
+            if not both[0].num_rows:
+                lines.append(markdown_row([*map(markdown_text, (name, f"{a} - {b}")), "no image has a score of both", "", "", ""]))
+                continue
+            for metric, difference in paired_bootstrap(*both).items():
                 found.append({"set": name, "a": a, "b": b, "metric": metric, **asdict(difference)})
                 interval = f"{difference.low:+.4f} to {difference.high:+.4f}"
-                lines.append(f"| {name} | {a} - {b} | {metric} | {difference.mean:+.4f} | {interval} | {difference.p:.4f} |")
-    root.write_json("comparison.json", found)
-    root.write_bytes("comparison.md", ("\n".join(lines) + "\n").encode())
+                cells = [name, f"{a} - {b}", metric, f"{difference.mean:+.4f}", interval, f"{difference.p:.4f}"]
+                lines.append(markdown_row(map(markdown_text, cells)))
+    out.write_json("bootstrap.json", found)
+    out.write_bytes("bootstrap.md", ("\n".join(lines) + "\n").encode())
 
 
 def _notes(place: Folder) -> Iterator[dict[str, str]]:
     for name in (LISTED, NOTES):
-        yield from place.read_table(name).to_pylist()
+        rows = place.count_rows(name)
+        for start in range(0, rows, ROWS_PER_GROUP):
+            yield from place.read_rows(name, start, min(start + ROWS_PER_GROUP, rows)).to_pylist()
 
 
 def _write_notes(root: Folder, places: Places) -> None:
@@ -109,17 +121,22 @@ def _write_notes(root: Folder, places: Places) -> None:
         for (name, method), place in places.items():
             for note in _notes(place):
                 text = io.StringIO()
-                csv.writer(text, lineterminator="").writerow([name, method, note["image_id"], note["kind"], note["note"]])
-                yield text.getvalue()
+                cells = (name, method, note["image_id"], note["kind"], note["note"])
+                csv.writer(text).writerow([" ".join(cell.split()) for cell in cells])  # one line a note
+                yield text.getvalue().rstrip()
 
     root.write_lines("notes.csv", lines())
 
 
 def _sentences(places: Places) -> Iterator[str]:
     for (name, method), place in places.items():
-        notes = list(_notes(place))
-        for kind, count in Counter(note["kind"] for note in notes).items():
-            shown = [note["note"] for note in notes if note["kind"] == kind][:SHOWN]
-            if kind in INCOMPLETE:
-                more = f"; and {count - SHOWN} more in notes.csv" if count > SHOWN else ""
-                yield f"{method} on {name}, {kind}: {'; '.join(shown)}{more}"
+        counts: Counter[str] = Counter()
+        shown: dict[str, list[str]] = {kind: [] for kind in INCOMPLETE}
+        for note in _notes(place):
+            counts[note["kind"]] += 1
+            if counts[note["kind"]] <= SHOWN and note["kind"] in shown:
+                shown[note["kind"]].append(note["note"])
+        for kind, notes in shown.items():
+            if notes:
+                more = f"; and {counts[kind] - SHOWN} more in notes.csv" if counts[kind] > SHOWN else ""
+                yield f"{method} on {name}, {kind}: {'; '.join(notes)}{more}"

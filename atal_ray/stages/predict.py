@@ -13,7 +13,8 @@ import torch
 from atal_ray import networks
 from atal_ray.config.evaluation import EvaluationConfig
 from atal_ray.data.images import read_image, resize
-from atal_ray.errors import DataError
+from atal_ray.errors import CheckpointError, ConfigError, DataError
+from atal_ray.evaluation_folder import SHARD
 from atal_ray.files import Folder
 from atal_ray.metrics.saliency_map import to_uint8
 from atal_ray.networks.inputs import choose_device, to_batch
@@ -22,32 +23,71 @@ from atal_ray.stages.evaluate import saliency_maps
 from atal_ray.stages.ray_session import gpus_per_actor
 from atal_ray.stages.shards import Pool, run_shards, shard_rows
 
-IMAGES, SHARD = "images.parquet", 64
-IMAGE_SCHEMA = pa.schema([("image_id", pa.string()), ("image", pa.string())])
+MADE_BY, TODO, DONE = "made_by.json", "todo.parquet", "done.json"
+TODO_SCHEMA = pa.schema([("image_id", pa.string()), ("image", pa.string())])
 Row = dict[str, Any]
 
 
-def predict_maps(checkpoint: str, images: Mapping[str, Path], out: Folder, config: EvaluationConfig, actors: int) -> dict[str, str]:
-    """Write ID.png for each image that has none yet: logits are resized (bilinear) to the image, then sigmoid, then rounded.
+def predict_maps(checkpoint: Path, images: Mapping[str, Path], out: Folder, config: EvaluationConfig, actors: int) -> dict[str, str]:
+    """Write ID.png for each image that has none, or has changed since: logits resized (bilinear) to the image, sigmoid, rounded.
+
+    Maps of another checkpoint, network or size are dropped first.
+
+    Args:
+        checkpoint: weights of `config.network`.
+        images: files by id.
+        out: the folder of the maps; empty, or made by this function before.
+        config: network, size and batch.
+        actors: how many predict.
 
     Returns:
         Why an image has no map, by id.
+
+    Raises:
+        ConfigError: the folder holds files that this function did not make.
+        CheckpointError: weights that cannot be used.
     """
-    present = set(out.names())
-    rows = [{"image_id": image_id, "image": str(path)} for image_id, path in images.items() if f"{image_id}.png" not in present]
-    out.write_table(IMAGES, pa.Table.from_pylist(rows, IMAGE_SCHEMA))
+    _start(checkpoint, out, config)
+    present, known = set(out.names()), out.read_json(DONE) if out.exists(DONE) else {}
+    state: dict[str, list[int]] = {}
     errors: dict[str, str] = {}
+    for image_id, path in images.items():
+        try:
+            status = path.stat()
+            state[image_id] = [status.st_size, status.st_ctime_ns]
+        except OSError as error:
+            errors[image_id] = f"{path} cannot be read: {error.strerror}"
+    todo = [image_id for image_id in state if f"{image_id}.png" not in present or known.get(image_id, state[image_id]) != state[image_id]]
+    out.write_table(TODO, pa.table({"image_id": todo, "image": [str(images[image_id]) for image_id in todo]}, schema=TODO_SCHEMA))
     for row in run_shards(
-        shard_rows(len(rows), SHARD),
-        Pool(actors, 1, gpus_per_actor(config.resources)),
+        shard_rows(len(todo), SHARD),
+        Pool(actors, 1, gpus_per_actor(config.gpus)),
         load=None,
         actor=PredictShard,
-        arguments={"checkpoint": checkpoint, "out": out, "config": config},
-        title=f"predicting by {Path(checkpoint).name}",
-        total=len(rows),
+        arguments={"checkpoint": str(checkpoint), "out": out, "config": config},
+        title=f"predicting by {checkpoint.name}",
+        total=len(todo),
     ):
         errors.update((str(image_id), str(reason)) for image_id, reason in row["errors"])
+    for image_id in errors:
+        out.remove(f"{image_id}.png")
+    out.write_json(DONE, state)
     return errors
+
+
+def _start(checkpoint: Path, out: Folder, config: EvaluationConfig) -> None:
+    """Make the folder ready for the maps of this checkpoint."""
+    if not checkpoint.is_file():
+        raise CheckpointError(f"{checkpoint}: no such file, expected a PyTorch state dict")
+    status = checkpoint.stat()
+    made_by = {"checkpoint": str(checkpoint), "bytes": status.st_size, "changed": status.st_ctime_ns, "size": config.size}
+    made_by |= {"network": config.network.name, "stride_on": config.network.stride_on}
+    if out.exists(MADE_BY) and out.read_json(MADE_BY) == made_by:
+        return
+    if out.names() and not out.exists(MADE_BY):
+        raise ConfigError(f"{out.uri} holds files that were not predicted here: choose another folder for the result")
+    out.delete()
+    out.write_json(MADE_BY, made_by)
 
 
 class PredictShard:
@@ -56,7 +96,7 @@ class PredictShard:
     def __init__(self, checkpoint: str, out: Folder, config: EvaluationConfig) -> None:
         torch.set_num_threads(1)
         self.checkpoint, self.out, self.config = checkpoint, out, config
-        self.device = choose_device(config.resources)
+        self.device = choose_device(config.gpus)
 
     @cached_property
     def network(self) -> networks.SaliencyNetwork:
@@ -68,7 +108,7 @@ class PredictShard:
     def __call__(self, row: Row) -> Row:
         """Predict a shard in batches; an image that cannot be read is an entry of `errors`."""
         errors: list[list[str]] = []
-        rows = self.out.read_rows(IMAGES, row["start"], row["stop"]).to_pylist()
+        rows = self.out.read_rows(TODO, row["start"], row["stop"]).to_pylist()
         for start in range(0, len(rows), self.config.batch_size):
             found = []
             for item in rows[start : start + self.config.batch_size]:

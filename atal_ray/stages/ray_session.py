@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import ray
 
-from atal_ray.config import Config, ResourceConfig
+from atal_ray.config import Config
 from atal_ray.errors import CampaignError
 
 
@@ -40,13 +40,13 @@ def ray_session(config: Config) -> Iterator[None]:
     Raises:
         CampaignError: see `require_room`.
     """
-    with local_or_given_ray(cpus_wanted(config), config.resources):
+    with local_or_given_ray(cpus_wanted(config), config.resources.object_store_mib):
         require_room(config, ray.cluster_resources())
         yield
 
 
 @contextmanager
-def local_or_given_ray(cpus: int, resources: ResourceConfig) -> Iterator[None]:
+def local_or_given_ray(cpus: int, object_store_mib: int) -> Iterator[None]:
     """Use the Ray of this process or of RAY_ADDRESS, or start a local one with so many logical CPUs and stop it at the end."""
     started = not ray.is_initialized()
     if started and os.environ.get("RAY_ADDRESS"):
@@ -54,8 +54,8 @@ def local_or_given_ray(cpus: int, resources: ResourceConfig) -> Iterator[None]:
     elif started:
         ray.init(
             address="local",
-            num_cpus=max(cpus, os.cpu_count() or 1),
-            object_store_memory=resources.object_store_mib * 2**20,
+            num_cpus=max(cpus, cores()),
+            object_store_memory=object_store_mib * 2**20,
             include_dashboard=False,
             log_to_driver=False,  # the stages show progress and errors; the workers' logs stay in Ray's folder
             logging_level="warning",
@@ -67,6 +67,11 @@ def local_or_given_ray(cpus: int, resources: ResourceConfig) -> Iterator[None]:
             ray.shutdown()
 
 
-def gpus_per_actor(resources: ResourceConfig) -> int:
-    """1 where the configuration allows GPUs and the cluster has one, else 0."""
-    return int(resources.gpus == "auto" and ray.cluster_resources().get("GPU", 0) >= 1)
+def cores() -> int:
+    """CPUs that this process may use, which can be fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def gpus_per_actor(gpus: str) -> int:
+    """1 where `gpus` is auto and the cluster has one, else 0."""
+    return int(gpus == "auto" and ray.cluster_resources().get("GPU", 0) >= 1)

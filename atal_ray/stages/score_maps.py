@@ -11,13 +11,13 @@ from PIL import Image
 from atal_ray.data.images import read_soft_mask
 from atal_ray.data.maps import fit_map, read_map
 from atal_ray.errors import DataError
-from atal_ray.evaluation_folder import IMAGE_SCHEMA, IMAGES, METRICS, NOTE_SCHEMA, NOTES, PAIRS
+from atal_ray.evaluation_folder import IMAGE_SCHEMA, IMAGES, METRICS, NOTE_SCHEMA, NOTES, PAIRS, SHARD
 from atal_ray.files import Folder
 from atal_ray.metrics.accumulator import Accumulator
 from atal_ray.metrics.scores import image_row
 from atal_ray.stages.shards import Pool, part_name, run_shards, shard_rows
 
-PARTS, SHARD = "parts", 64
+PARTS = "parts"
 Row = dict[str, Any]
 
 
@@ -35,6 +35,9 @@ def score_maps(places: Sequence[Folder], rules: Rules, actors: int) -> None:
     A shard's results are files of their own until all of its place are there, so a restart repeats unfinished shards alone.
     """
     todo = [place for place in places if not place.exists(METRICS)]
+    for place in places:
+        if place.exists(METRICS):
+            (place / PARTS).delete()  # a kill may have come between the last result and its tidying
     shards = {place.uri: shard_rows(place.count_rows(PAIRS), SHARD) for place in todo}
     finished = {place.uri: set((place / PARTS).names()) for place in todo}
     pending = [

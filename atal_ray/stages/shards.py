@@ -39,7 +39,7 @@ class Pool:
     @classmethod
     def of_query(cls, config: Config, *, gpu: bool) -> "Pool":
         """The actors of the query and of the evaluation; `gpu` says whether they want one, if there is any."""
-        return cls(config.resources.query_actors, config.query.threads, gpus_per_actor(config.resources) if gpu else 0)
+        return cls(config.resources.query_actors, config.query.threads, gpus_per_actor(config.resources.gpus) if gpu else 0)
 
 
 def run_shards(

@@ -17,7 +17,7 @@ class SnapshotActor:
     def __init__(self, campaign: CampaignFolder, config: Config, round_number: int) -> None:
         torch.set_num_threads(config.query.threads)
         self.campaign, self.config, self.round_number = campaign, config, round_number
-        self.device = choose_device(config.resources)
+        self.device = choose_device(config.resources.gpus)
 
     @cached_property
     def snapshots(self) -> list[SaliencyNetwork]:

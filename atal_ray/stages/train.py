@@ -36,8 +36,8 @@ def train(campaign: CampaignFolder, config: Config, round_number: int) -> None:
         train_loop_config={"campaign": campaign, "config": config, "round_number": round_number},
         scaling_config=ScalingConfig(
             num_workers=config.train.workers,
-            use_gpu=gpus_per_actor(config.resources) > 0,
-            resources_per_worker={"CPU": config.train.threads, **({"GPU": 1} if gpus_per_actor(config.resources) else {})},
+            use_gpu=gpus_per_actor(config.resources.gpus) > 0,
+            resources_per_worker={"CPU": config.train.threads, **({"GPU": 1} if gpus_per_actor(config.resources.gpus) else {})},
         ),
         run_config=RunConfig(
             name=TRAIN_RUN,

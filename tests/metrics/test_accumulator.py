@@ -125,3 +125,12 @@ def test_damaged_states_and_metrics_are_refused() -> None:
         Metrics.from_json({**data, "e_measure": 0.5})
     with pytest.raises(DataError, match="precision: 0 values, expected 256"):
         Metrics.from_json({**data, "precision": []})
+
+
+def test_values_that_no_score_has_are_refused_not_summed(monkeypatch: pytest.MonkeyPatch) -> None:
+    accumulator = accumulate(make_pairs(1))
+    before = accumulator.state()
+    monkeypatch.setattr("atal_ray.metrics.accumulator.score", lambda *_: {"mae": np.array([0.5]), "s_measure": np.array([4.5e15])})
+    with pytest.raises(DataError, match="cannot be summed"):
+        accumulator.add(*make_pairs(1)[0])
+    assert accumulator.state() == before

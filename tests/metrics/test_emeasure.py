@@ -17,7 +17,7 @@ def naive_e(binary: np.ndarray, mask: np.ndarray) -> float:
         for taken, salient in zip(binary.ravel(), mask.ravel(), strict=True):
             a, b = float(taken) - binary.mean(), float(salient) - mask.mean()
             total += (2 * a * b / (a**2 + b**2 + np.spacing(1)) + 1) ** 2 / 4
-    return total / (pixels - 1 + np.spacing(1))
+    return total / (max(pixels - 1, 1) + np.spacing(1))
 
 
 @every_kind
@@ -45,3 +45,10 @@ def test_by_hand() -> None:
     assert e_curve(np.array([[0, 255]], np.uint8), mask)[1:].tolist() == pytest.approx([0.0] * 255)
     assert e_adaptive(np.zeros((2, 2), np.uint8), np.zeros((2, 2), bool)) == 0  # threshold 0 takes everything in
     assert e_curve(np.zeros((2, 2), np.uint8), np.zeros((2, 2), bool))[1] == pytest.approx(4 / 3)
+
+
+@pytest.mark.parametrize("salient", [True, False])
+def test_an_image_of_one_pixel_scores_between_0_and_1(salient: bool) -> None:
+    mask = np.array([[salient]])
+    assert e_curve(np.array([[255]], np.uint8), mask).tolist() == pytest.approx([float(salient)] * 256)
+    assert e_adaptive(np.array([[255]], np.uint8), mask) == pytest.approx(float(salient))

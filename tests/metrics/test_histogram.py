@@ -34,17 +34,20 @@ def test_binary_maps_are_those_of_the_thresholds(seed: int, kind: str) -> None:
 
 
 def test_adaptive_threshold_is_exact_for_integer_maps() -> None:
-    """Twice the mean is level 128 exactly; in floating point it may be a bit more or less."""
-    for span in range(140, 256):
-        row = np.array([[0, 0, 64, 64, span, 192 - 64 + 256 - span]], np.int64)
-        if row.max() > 255 or row.max() == row.min():
-            continue
-        saliency = row.astype(np.uint8)
-        mask = saliency >= 100
-        reached = [level for level in row[0] if level * 6 >= 2 * int(row.sum()) or level == row.max()]
-        capped = 2 * int(row.sum()) > int(row.max()) * 6
-        expected = [level for level in row[0] if level == row.max()] if capped else [v for v in reached if v * 6 >= 2 * int(row.sum())]
-        assert int(tally(saliency, mask).adaptive.sum()) == len(expected)
+    """Maps of 0, `level` and 255 whose mean is half of `level`: that level reaches the threshold, whatever floats make of it."""
+    misled = 0
+    for level in range(1, 255):
+        # p pixels of the level, w white and z black ones: 2 (p level + 255 w) = level (p + w + z)
+        w, z = level, 510
+        p = z + w - 2 * 255 * w // level
+        assert p > 0
+        saliency = np.repeat(np.array([0, level, 255], np.uint8), [z, p, w])[None]
+        mask = saliency > 0
+        assert 2 * int(saliency.sum(dtype=np.int64)) == level * saliency.size
+        assert tally(saliency, mask).adaptive.tolist() == [[0], [p + w]]
+        x = saliency / 255
+        misled += int((x >= 2 * x.mean()).sum()) != p + w
+    assert misled  # otherwise the test would show nothing
 
 
 def test_quadrants_split_after_the_centroid_and_cover_the_image() -> None:

@@ -40,8 +40,8 @@ def test_row_of_an_image_sums_its_curves_up(seed: int) -> None:
     found = score(*random_pair(seed))
     row = image_row(found)
     assert row["f_mean"] == pytest.approx(found["f_curve"].mean())
-    assert row["f_max"] == max(found["f_curve"])
+    assert row["f_best"] == max(found["f_curve"])
     assert row["e_mean"] == pytest.approx(found["e_curve"].mean())
-    assert row["e_max"] == max(found["e_curve"])
+    assert row["e_best"] == max(found["e_curve"])
     assert row["mae"] == found["mae"][0]
     assert not set(row) & {"precision", "recall", "f_curve", "e_curve"}
