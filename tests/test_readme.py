@@ -34,6 +34,18 @@ def test_figures_come_from_the_result_file():
     assert f"on {result['images']} images of DUTS-TR at {result['size']} px" in README
 
 
+def test_speed_and_memory_of_the_evaluation_come_from_their_files():
+    page = " ".join((ROOT / "docs/evaluation.md").read_text().split())
+    speed = json.loads((ROOT / "benchmarks/results/metrics_speed.json").read_text())["sizes"]
+    square, wide = speed["352x352"], speed["300x400"]
+    assert f"take {square['ms']['ours']:.1f} ms at 352x352 and {wide['ms']['ours']:.1f} ms at 300x400" in page
+    assert f"takes {square['ratio']:.1f} times and {wide['ratio']:.1f} times as long" in page
+    assert all(size["ms"]["distance transform"] > size["ms"]["ours"] / 3 for size in speed.values())
+    first, *_, last = json.loads((ROOT / "benchmarks/results/evaluation_memory.json").read_text())["runs"]
+    sentence = f"from {first['pairs']} to {last['pairs']:,} pairs the driver's peak goes from {first['driver_mib']:.0f} to {last['driver_mib']:.0f} MiB"
+    assert sentence in page
+
+
 def test_commands_name_real_fields_and_targets():
     from dataclasses import fields, is_dataclass
 

@@ -122,7 +122,8 @@ def count_quadrants(index: NDArray[Any], levels: int, mask: Mask) -> Counts:
         mask: bool [H, W].
     """
     row, column = _centroid(mask)
-    codes = index + mask * np.uint16(levels) if 8 * levels <= 2**16 else index + mask * np.int64(levels)
+    codes = np.multiply(mask, levels, dtype=np.uint16 if 8 * levels <= 2**16 else np.int64)
+    np.add(codes, index, out=codes, casting="unsafe")
     codes[:, column:] += 2 * levels
     codes[row:] += 4 * levels
     if codes.dtype == np.uint16 and codes.size < EXACT_IN_FLOAT32:

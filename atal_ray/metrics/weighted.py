@@ -11,8 +11,9 @@ from atal_ray.metrics.histogram import DEPTHS, Mask, Saliency, Tally, tally
 EPSILON = float(np.finfo(np.float64).eps)
 WINDOW, SIGMA = 7, 5.0  # pixels, of the Gaussian that spreads an error over its neighbours
 FARTHEST_IN_WINDOW = 2 * (WINDOW // 2) ** 2  # squared, of the background pixels whose Et reaches the object
+CACHED = 2**14  # pixels whose float64 maps a core keeps at hand
 MARGIN = 5  # pixels, more than its root
-FARTHEST = 300  # pixels; from 265 on the weight is 2 in float64
+FARTHEST = 2**16 - 1  # squared; from 255 pixels on the weight is 2 but for the last bit of a float64
 
 Map = NDArray[np.float64]
 
@@ -42,10 +43,10 @@ def weighted_f_of(saliency: Saliency, mask: Mask, t: Tally) -> float:
         return 0.0
     lowest = saliency.min() if t.levels.dtype.kind == "i" and t.span < DEPTHS[saliency.dtype.name] else 0
     relevant = _box(saliency > lowest, _box(mask, margin=MARGIN))  # the rest is background without a false alarm
-    mask, x = mask[relevant], normalised(saliency[relevant], int(lowest), t)
+    saliency, mask = saliency[relevant], mask[relevant]
     squares = squared_distances(mask)
-    missed = _missed(x, mask, squares)
-    false_alarms = float(np.einsum("ij,ij->", x, background_weights().take(squares)))
+    missed = _missed(saliency, int(lowest), mask, squares, t)
+    false_alarms = _false_alarms(saliency, int(lowest), squares, t)
     hits = t.salient - missed
     precision, recall = hits / (hits + false_alarms + EPSILON), 1 - missed / t.salient
     return 2 * recall * precision / (recall + precision + EPSILON)
@@ -60,35 +61,46 @@ def normalised(saliency: Saliency, lowest: int, t: Tally) -> Map:
     return x
 
 
-def squared_distances(mask: Mask) -> NDArray[np.int32]:
-    """Squared distance of each pixel to the object, int32 [H, W]; FARTHEST squared where it is farther."""
+def squared_distances(mask: Mask) -> NDArray[np.uint16]:
+    """Squared distance of each pixel to the object, uint16 [H, W]; FARTHEST where it is more."""
     distances = cv2.distanceTransform((~mask).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    np.minimum(distances, FARTHEST, out=distances)
-    squares: NDArray[np.int32] = np.rint(distances * distances).astype(np.int32)  # float32 keeps the root of a small integer
-    return squares
+    return np.asarray(cv2.multiply(distances, distances, dtype=cv2.CV_16U))  # rounds, and float32 keeps the root of a small integer
 
 
 @cache
 def background_weights() -> Map:
     """2 - exp(ln(1/2)/5 d) by squared distance; 0 on the object itself."""
-    weights: Map = 2 - np.exp(np.log(0.5) / 5 * np.sqrt(np.arange(FARTHEST**2 + 1)))
+    weights: Map = 2 - np.exp(np.log(0.5) / 5 * np.sqrt(np.arange(FARTHEST + 1.0)))
     weights[0] = 0
     return weights
 
 
-def _missed(x: Map, mask: Mask, squares: NDArray[np.int32]) -> float:
+def _false_alarms(saliency: Saliency, lowest: int, squares: NDArray[np.uint16], t: Tally) -> float:
+    """Sum of Ew off the object; some rows at a time, so that the float64 maps stay in the cache."""
+    weights, rows = background_weights(), max(1, CACHED // saliency.shape[1])
+    total = 0.0
+    for start in range(0, len(saliency), rows):
+        part = slice(start, start + rows)
+        total += float(np.einsum("ij,ij->", normalised(saliency[part], lowest, t), cv2.LUT(squares[part], weights)))
+    return total
+
+
+def _missed(saliency: Saliency, lowest: int, mask: Mask, squares: NDArray[np.uint16], t: Tally) -> float:
     """Sum of Ew on the object, from the part of the image that reaches it."""
     near = _box(mask, margin=MARGIN)
-    x, mask, squares = x[near], mask[near], squares[near]
-    frame = (MARGIN,) * 4
-    errors = cv2.copyMakeBorder(np.where(mask, 1 - x, 0), *frame, cv2.BORDER_CONSTANT, value=0)
-    inside = cv2.copyMakeBorder(mask.view(np.uint8), *frame, cv2.BORDER_CONSTANT, value=0)
+    mask, squares = mask[near], squares[near]
+    errors = np.zeros((mask.shape[0] + 2 * MARGIN, mask.shape[1] + 2 * MARGIN))
+    inside = errors[MARGIN:-MARGIN, MARGIN:-MARGIN]
+    np.subtract(1, normalised(saliency[near], lowest, t), out=inside)
+    np.multiply(inside, mask, out=inside)
     band = np.flatnonzero((squares > 0) & (squares <= FARTHEST_IN_WINDOW))
-    places, nearest = _nearest(band, squares.ravel()[band], mask.shape[1], inside)
-    spread = errors.copy()
-    spread.ravel()[places] = errors.ravel()[nearest]
-    spread = cv2.sepFilter2D(spread, -1, _gaussian(), _gaussian(), borderType=cv2.BORDER_CONSTANT)
-    return float(np.minimum(errors, spread).sum())  # errors are 0 off the object
+    objects = cv2.copyMakeBorder(mask.view(np.uint8), *(MARGIN,) * 4, cv2.BORDER_CONSTANT, value=0)
+    places, nearest = _nearest(band, squares.ravel()[band], mask.shape[1], objects)
+    flat = errors.ravel()
+    flat[places] = flat[nearest]
+    spread = cv2.sepFilter2D(errors, -1, _gaussian(), _gaussian(), borderType=cv2.BORDER_CONSTANT)
+    flat[places] = 0
+    return float(np.minimum(errors, spread, out=spread).sum())  # errors are 0 off the object
 
 
 def _box(chosen: Mask, around: tuple[slice, slice] | None = None, margin: int = 0) -> tuple[slice, slice]:
@@ -104,13 +116,13 @@ def _box(chosen: Mask, around: tuple[slice, slice] | None = None, margin: int = 
 
 
 def _nearest(
-    band: NDArray[np.intp], squares: NDArray[np.int32], width: int, inside: NDArray[np.uint8]
+    band: NDArray[np.intp], squares: NDArray[np.uint16], width: int, objects: NDArray[np.uint8]
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """For background pixels near the object: their places, and those of their nearest object pixels, in the framed image."""
     framed = width + 2 * MARGIN
     places = band + 2 * MARGIN * (band // width) + MARGIN * framed + MARGIN
     candidates = places[:, None] + (_steps() @ (framed, 1))[squares]
-    first = inside.ravel()[candidates].argmax(axis=1)
+    first = objects.ravel()[candidates].argmax(axis=1)
     return places, candidates[np.arange(len(places)), first]
 
 

@@ -56,7 +56,7 @@ def test_squared_distances_are_whole_and_exact() -> None:
     mask = np.zeros((40, 700), bool)
     mask[3, 2] = True
     rows, columns = np.mgrid[:40, :700]
-    expected = np.minimum((rows - 3) ** 2 + (columns - 2) ** 2, 300**2)
+    expected = np.minimum((rows - 3) ** 2 + (columns - 2) ** 2, 2**16 - 1)
     np.testing.assert_array_equal(squared_distances(mask), expected)
 
 
