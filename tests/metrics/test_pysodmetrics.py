@@ -232,7 +232,7 @@ def test_the_reference_computes_single_precision_in_single_precision() -> None:
 
 
 def test_the_reference_divides_by_nearly_0_on_one_pixel() -> None:
-    saliency, mask = np.array([[200]], np.uint8), np.array([[True]])
+    saliency, mask = np.array([[255]], np.uint8), np.array([[True]])
     assert differing(saliency, mask) == {"e_curve", "e_adaptive"}
     assert Reference().add(saliency, mask)["e_curve"][0] == pytest.approx(1 / np.spacing(1))  # 1 / (N - 1 + eps)
     assert score(saliency, mask)["e_curve"][0] == pytest.approx(1, abs=TOLERANCE)
