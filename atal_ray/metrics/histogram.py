@@ -122,21 +122,20 @@ def count_quadrants(index: NDArray[Any], levels: int, mask: Mask) -> Counts:
         mask: bool [H, W].
     """
     row, column = _centroid(mask)
-    codes = np.multiply(mask, levels, dtype=np.uint16 if 8 * levels <= 2**16 else np.int64)
-    np.add(codes, index, out=codes, casting="unsafe")
-    codes[:, column:] += 2 * levels
-    codes[row:] += 4 * levels
-    if codes.dtype == np.uint16 and codes.size < EXACT_IN_FLOAT32:
-        counts = cv2.calcHist([codes], [0], None, [8 * levels], [0, 8 * levels]).astype(np.int64)  # faster, and counts in float32
+    part = mask.astype(np.uint8)
+    part[:, column:] += 2
+    part[row:] += 4
+    if index.dtype == np.uint8 and index.size < EXACT_IN_FLOAT32:
+        counts = cv2.calcHist([part, index], [0, 1], None, [8, levels], [0, 8, 0, levels]).astype(np.int64)  # faster; counts in float32
     else:
-        counts = np.bincount(codes.ravel(), minlength=8 * levels)
+        counts = np.bincount((part * np.int64(levels) + index).ravel(), minlength=8 * levels)
     return np.asarray(counts.reshape(4, 2, levels))
 
 
 def _centroid(mask: Mask) -> tuple[int, int]:
     """Rows above and columns left of the split."""
     height, width = mask.shape
-    rows, columns = np.count_nonzero(mask, axis=1), np.count_nonzero(mask, axis=0)
+    rows, columns = (cv2.reduce(mask.view(np.uint8), axis, cv2.REDUCE_SUM, dtype=cv2.CV_32S).ravel() for axis in (1, 0))
     salient = int(rows.sum())
     if salient == 0:
         return height, width
