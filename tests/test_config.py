@@ -46,10 +46,17 @@ REFUSED: list[tuple[type, dict[str, Any], str]] = [
     (AttackConfig, {"epsilon": 8.0}, "attack.epsilon is 8.0: use a value in (0, 1]"),
     (AttackConfig, {"alpha": 0.0}, "attack.alpha is 0.0"),
     (AttackConfig, {"steps": 0}, "attack.steps is 0"),
+    (AttackConfig, {"scale": 0.0}, "attack.scale is 0.0"),
+    (AttackConfig, {"scale": 1.5}, "attack.scale is 1.5: use a value in (0, 1]"),
     (QueryConfig, {"top_percent": 0.0}, "query.top-percent (K) is 0.0"),
     (QueryConfig, {"top_percent": 100.5}, "query.top-percent (K) is 100.5"),
     (QueryConfig, {"top_percent": NAN}, "query.top-percent (K) is nan"),
     (QueryConfig, {"cover_factor": 0}, "query.cover-factor is 0"),
+    (QueryConfig, {"cover_weight": -0.5}, "query.cover-weight is -0.5"),
+    (QueryConfig, {"floor": -1}, "query.floor is -1"),
+    (QueryConfig, {"ceiling": 0, "floor": 0}, "query.ceiling is 0: use at least 1"),
+    (QueryConfig, {"floor": 3, "ceiling": 2}, "query.ceiling is 2: use at least 1, and no less than query.floor"),
+    (QueryConfig, {"shortlist_percent": 0.0}, "query.shortlist-percent is 0.0"),
     (QueryConfig, {"near_boundary": 1.5}, "query.near-boundary is 1.5"),
     (QueryConfig, {"shard_size": 0}, "query.shard-size is 0"),
     (QueryConfig, {"batch_size": 0}, "query.batch-size is 0"),
@@ -85,16 +92,17 @@ UNLIKE_DEFAULTS = Config(
         lr_max=1 / 3, lr_min=1e-7, backbone_ratio=1.0, freeze_stem=False, momentum=0.5, nesterov=False, weight_decay=1e-5,
         decay_on="no-bias-no-bn", half=False, warm_start=True, workers=2, threads=3,
     ),
-    attack=AttackConfig(epsilon=0.1, alpha=1 / 255, steps=2, model="ensemble", labels="points"),
+    attack=AttackConfig(epsilon=0.1, alpha=1 / 255, steps=2, model="ensemble", labels="points", scale=0.5),
     query=QueryConfig(
-        strategy="uncertainty", top_percent=2.5, score="entropy", cover="maxsum", cover_space="features", cover_factor=3,
-        near_boundary=0.25, shard_size=5, batch_size=2, threads=2,
+        strategy="uncertainty", top_percent=2.5, score="entropy", cover="maxsum", cover_space="features", cover_weight=0.1,
+        cover_factor=3, similarity="nearest", floor=0, ceiling=9, shortlist_percent=80, near_boundary=0.25, shard_size=5, batch_size=2,
+        precision="bfloat16", threads=2,
     ),
     regions=RegionConfig(labels="dense", superpixels=50, levels=2, prior=0, bins=3, double_step=False, iterations=1),
     budget=BudgetConfig(start=1, per_round=3, total=7, annotator="answers"),
-    resources=ResourceConfig(query_actors=2, gpus="none", loader_workers=1, object_store_mib=100, superpixels="maps"),
+    resources=ResourceConfig(query_actors=2, gpus="none", loader_workers=1, object_store_mib=100, index="numpy", superpixels="maps"),
 )  # fmt: skip
-FROM_POINTS = Config(data=DataConfig(points="points.parquet"))  # full masks, above, exclude it
+FROM_POINTS = Config(data=DataConfig(points="points.parquet"), query=QueryConfig(scope="dataset"))  # what full masks, or no RDS, exclude
 
 
 def leaves(tree: Any, prefix: str = "") -> dict[str, Any]:
@@ -150,6 +158,16 @@ def test_points_and_full_masks_exclude_each_other() -> None:
     assert (FROM_POINTS.asks, FROM_POINTS.rounds) == (False, 1)
     with pytest.raises(ConfigError, match=r"data\.points gives labelled points, but regions\.labels dense reads full masks"):
         replace(FROM_POINTS, regions=RegionConfig(labels="dense"))
+
+
+def test_one_budget_for_all_images_keeps_floor_and_ceiling_around_the_mean() -> None:
+    Config(query=QueryConfig(scope="dataset", floor=2, ceiling=2))
+    Config(query=QueryConfig(floor=3, ceiling=5))  # of no account image by image
+    for floor, ceiling in ((3, 5), (0, 1)):
+        with pytest.raises(ConfigError, match=rf"query\.floor <= budget\.per-round <= query\.ceiling, not {floor} <= 2 <= {ceiling}"):
+            Config(query=QueryConfig(scope="dataset", floor=floor, ceiling=ceiling))
+    with pytest.raises(ConfigError, match=r"needs query\.strategy atal, not random"):
+        Config(query=QueryConfig(scope="dataset", strategy="random"))
 
 
 def test_rounds_follow_from_the_budget() -> None:

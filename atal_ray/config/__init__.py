@@ -43,7 +43,8 @@ class Config(Section):
             f"budget.per-round (k) {self.budget.per_round} is larger than the candidate set: {self.query.top_percent:g} % "
             f"of {self.train.size}x{self.train.size} pixels is {candidates}",
         )
-
+        if self.query.scope == "dataset":
+            self._check_one_budget()
         dense = self.regions.labels == "dense"
         require(
             dense or not self.train.needs_masks,
@@ -51,6 +52,14 @@ class Config(Section):
             'crop, or set regions.labels to "dense"',
         )
         require(not (dense and self.data.points), "data.points gives labelled points, but regions.labels dense reads full masks: drop one")
+
+    def _check_one_budget(self) -> None:
+        query, k = self.query, self.budget.per_round
+        require(
+            query.floor <= k <= query.ceiling,
+            f"query.scope dataset needs query.floor <= budget.per-round <= query.ceiling, not {query.floor} <= {k} <= {query.ceiling}",
+        )
+        require(query.strategy == "atal", f"query.scope dataset is RDS over all images: it needs query.strategy atal, not {query.strategy}")
 
     @property
     def asks(self) -> bool:

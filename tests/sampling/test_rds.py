@@ -7,7 +7,17 @@ import pytest
 
 from atal_ray.config import QueryConfig
 from atal_ray.errors import DataError
-from atal_ray.sampling.rds import Cover, cover_kcenter, cover_maxsum, mean_similarity, select, unit_vectors
+from atal_ray.sampling.rds import (
+    FLAT,
+    Cover,
+    Similarity,
+    cover_kcenter,
+    cover_maxsum,
+    mean_similarity,
+    nearest_similarity,
+    select,
+    unit_vectors,
+)
 
 COVERS = get_args(Cover)
 
@@ -41,12 +51,17 @@ def naive_phi(feature: np.ndarray, labelled: np.ndarray) -> float:
     return total / len(labelled) if len(labelled) else 0.0
 
 
+def naive_nearest(feature: np.ndarray, labelled: np.ndarray) -> float:
+    return max((naive_phi(feature, other[None]) for other in labelled), default=0.0)
+
+
 def radius(positions: np.ndarray, chosen: list[int] | tuple[int, ...]) -> float:
     return max(min(dist(p, positions[v]) for v in chosen) for p in positions)
 
 
 def test_covers_are_those_of_the_configuration() -> None:
     assert get_type_hints(QueryConfig)["cover"] == Cover
+    assert get_type_hints(QueryConfig)["similarity"] == Similarity
 
 
 @pytest.mark.parametrize("dimensions", [1, 2, 8])
@@ -89,17 +104,28 @@ def test_eq_10_equals_the_loop() -> None:
     assert phi[3] == 0
 
 
-def test_phi_does_not_depend_on_the_rows_that_share_the_call() -> None:
+def test_nearest_similarity_equals_the_loop() -> None:
+    rng = np.random.default_rng(9)
+    features, labelled = rng.normal(size=(30, 16)).astype(np.float32), rng.normal(size=(7, 16)).astype(np.float32)
+    features[3] = labelled[2] = 0
+    np.testing.assert_allclose(
+        nearest_similarity(features, labelled), [naive_nearest(feature, labelled) for feature in features], atol=1e-12
+    )
+
+
+@pytest.mark.parametrize("function", [mean_similarity, nearest_similarity])
+def test_phi_does_not_depend_on_the_rows_that_share_the_call(function: object) -> None:
     rng = np.random.default_rng(5)
     features, labelled = rng.normal(size=(301, 64)).astype(np.float32), rng.normal(size=(9, 64)).astype(np.float32)
-    together = mean_similarity(features, labelled)
-    assert [mean_similarity(features[i : i + 1], labelled)[0] for i in range(301)] == together.tolist()
+    together = function(features, labelled)
+    assert [function(features[i : i + 1], labelled)[0] for i in range(301)] == together.tolist()
 
 
-def test_nothing_labelled_gives_zeros_and_channels_must_match() -> None:
-    assert mean_similarity(np.ones((3, 4)), np.empty((0, 4))).tolist() == [0, 0, 0]
+@pytest.mark.parametrize("function", [mean_similarity, nearest_similarity])
+def test_nothing_labelled_gives_zeros_and_channels_must_match(function: object) -> None:
+    assert function(np.ones((3, 4)), np.empty((0, 4))).tolist() == [0, 0, 0]
     with pytest.raises(DataError, match="4 channels and labelled points 5"):
-        mean_similarity(np.ones((3, 4)), np.ones((2, 5)))
+        function(np.ones((3, 4)), np.ones((2, 5)))
 
 
 def test_unit_vectors_have_length_1_or_0() -> None:
@@ -108,12 +134,14 @@ def test_unit_vectors_have_length_1_or_0() -> None:
 
 
 @pytest.mark.parametrize("cover", COVERS)
-def test_select_equals_the_loop(cover: Cover) -> None:
+@pytest.mark.parametrize(("similarity", "phi"), [("mean", naive_phi), ("nearest", naive_nearest)])
+@pytest.mark.parametrize("dimensions", [2, FLAT + 1])
+def test_select_equals_the_loop(cover: Cover, similarity: Similarity, phi: object, dimensions: int) -> None:
     rng = np.random.default_rng(6)
-    positions, features, labelled = rng.random((50, 2)), rng.normal(size=(50, 8)), rng.normal(size=(4, 8))
+    positions, features, labelled = rng.random((50, dimensions)), rng.normal(size=(50, 8)), rng.normal(size=(4, 8))
     chosen = naive_cover(positions, 20, 0, cover)
-    expected = sorted(chosen, key=lambda u: naive_phi(features[u], labelled))[:3]
-    assert select(positions, features, labelled, 3, 20, cover).tolist() == expected
+    expected = sorted(chosen, key=lambda u: phi(features[u], labelled))[:3]
+    assert select(positions, features, labelled, 3, 20, cover, similarity).tolist() == expected
 
 
 def test_select_breaks_ties_in_candidate_order() -> None:

@@ -1,0 +1,146 @@
+"""One budget for all images, against the rules carried out one point at a time."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from atal_ray.config import QueryConfig
+from atal_ray.errors import DataError
+from atal_ray.sampling.allocation import Covers, allocate, place, take
+from atal_ray.sampling.rds import cover_kcenter, mean_similarity
+
+CONFIG = QueryConfig(scope="dataset", floor=1, ceiling=3, cover_factor=2, shortlist_percent=50.0)
+
+
+def covers_of(images: int, seed: int = 0, most: int = 12) -> Covers:
+    rng = np.random.default_rng(seed)
+    image = np.repeat(np.arange(images, dtype=np.int32), rng.integers(0, most, images))
+    vectors = rng.normal(size=(len(image), 4)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    score = rng.integers(0, 8, len(image)).astype(np.float32) / 8  # many equal ones
+    return Covers(image, score, rng.integers(-1, 5, len(image)).astype(np.int32), vectors)
+
+
+def tie_of(covers: Covers) -> np.ndarray:
+    return np.random.default_rng(7).random(len(covers.image), np.float32)
+
+
+def spend(covers: Covers, budget: int, config: QueryConfig = CONFIG) -> np.ndarray:
+    labelled = np.eye(4, dtype=np.float32)[:2]
+    return allocate(
+        covers,
+        budget,
+        config,
+        cover=cover_kcenter,
+        similarity_to=lambda features, added: mean_similarity(features, np.concatenate([labelled, added])),
+        tie=tie_of(covers),
+    )
+
+
+def naively(covers: Covers, budget: int, config: QueryConfig) -> list[int]:
+    """The same rules with lists."""
+    labelled = [*np.eye(4)[:2].astype(np.float32)]
+    spot: list[int] = []
+    for row, image in enumerate(covers.image):
+        spot.append(spot[-1] + 1 if row and covers.image[row - 1] == image else 0)
+    floors = [row for row in range(len(spot)) if spot[row] < config.floor]
+    tie = tie_of(covers)
+    others = sorted((row for row in range(len(spot)) if spot[row] >= config.floor), key=lambda row: (-covers.score[row], tie[row]))
+    rest = budget - len(floors)
+    short = others[: max(rest, int(np.ceil(len(others) * config.shortlist_percent / 100)))]
+    chosen: list[int] = []
+    while len(chosen) < min(config.cover_factor * rest, len(short)):
+        far = [
+            np.inf if not chosen else min(float(np.sum((covers.features[row].astype(float) - covers.features[v]) ** 2)) for v in chosen)
+            for row in short
+        ]
+        far = [-1.0 if row in chosen else distance for row, distance in zip(short, far, strict=True)]
+        chosen.append(short[int(np.argmax(far))])
+    known = np.array([*labelled, *(covers.features[row] for row in floors)], dtype=float)
+    phi = {row: float(np.mean(known @ covers.features[row].astype(float))) for row in short}
+    ranked = sorted(short, key=lambda row: (row not in chosen, round(phi[row], 6))) + others[len(short) :]
+    used, count = {(covers.image[row], covers.superpixel[row]) for row in floors}, np.bincount(covers.image[floors], minlength=99)
+    taken, late = list(floors), []
+    for row in ranked:
+        region = (covers.image[row], covers.superpixel[row])
+        if region[1] >= 0 and region in used:
+            late.append(row)
+        else:
+            used.add(region)
+            if count[covers.image[row]] < config.ceiling and len(taken) < budget:
+                taken.append(row)
+                count[covers.image[row]] += 1
+    for row in late:
+        if count[covers.image[row]] < config.ceiling and len(taken) < budget:
+            taken.append(row)
+            count[covers.image[row]] += 1
+    return sorted(taken, key=lambda row: covers.image[row])
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("changes", [{}, {"floor": 0}, {"floor": 2, "ceiling": 5}, {"shortlist_percent": 100.0}, {"cover_factor": 1}])
+def test_equals_the_rules_carried_out_point_by_point(seed: int, changes: dict[str, float]) -> None:
+    covers, config = covers_of(9, seed), dataclasses.replace(CONFIG, **changes)
+    assert spend(covers, 18, config).tolist() == naively(covers, 18, config)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_budget_is_met_exactly_within_floor_and_ceiling(seed: int) -> None:
+    covers = covers_of(40, seed)
+    chosen = spend(covers, 60)
+    assert len(chosen) == len(set(chosen.tolist())) == 60
+    there, found = np.bincount(covers.image, minlength=40), np.bincount(covers.image[chosen], minlength=40)
+    assert (found >= np.minimum(there, CONFIG.floor)).all()
+    assert found.max() <= CONFIG.ceiling
+    assert (np.diff(covers.image[chosen]) >= 0).all()
+
+
+def test_floor_and_ceiling_of_k_leave_the_choice_of_each_image() -> None:
+    covers = covers_of(20)
+    chosen = spend(covers, 60, dataclasses.replace(CONFIG, floor=3, ceiling=3))
+    assert chosen.tolist() == np.flatnonzero(place(covers.image) < 3).tolist()
+
+
+def test_what_the_ceilings_forbid_is_not_spent() -> None:
+    covers = covers_of(10)
+    there = np.bincount(covers.image, minlength=10)
+    assert len(spend(covers, 1000)) == np.minimum(there, CONFIG.ceiling).sum()
+
+
+def test_uncertain_images_get_what_the_floors_leave() -> None:
+    covers = covers_of(30, most=13)
+    score = np.where(covers.image < 15, 0.1, 0.9).astype(np.float32) + covers.score / 100
+    found = np.bincount(covers.image[spend(dataclasses.replace(covers, score=score), 45)], minlength=30)
+    assert found[15:].sum() > 2 * found[:15].sum()
+
+
+def test_second_point_of_a_superpixel_only_where_nothing_else_is_left() -> None:
+    image = np.array([0, 0, 0, 0], np.int32)
+    covers = Covers(image, np.ones(4, np.float32), np.array([5, 5, 6, 5], np.int32), np.eye(4, dtype=np.float32))
+    order = np.arange(4)
+    assert take(covers, order, 2, 4, kept=1).tolist() == [0, 2]
+    assert take(covers, order, 3, 4, kept=1).tolist() == [0, 2, 1]
+    assert take(covers, order, 3, 2, kept=1).tolist() == [0, 2]
+
+
+def test_superpixels_of_different_images_are_different() -> None:
+    covers = Covers(np.array([0, 1], np.int32), np.ones(2, np.float32), np.array([5, 5], np.int32), np.eye(2, dtype=np.float32))
+    assert take(covers, np.array([1, 0]), 2, 1, kept=0).tolist() == [0, 1]
+
+
+def test_place_counts_within_each_image() -> None:
+    assert place(np.array([3, 3, 3, 5, 8, 8], np.int32)).tolist() == [0, 1, 2, 0, 0, 1]
+    assert place(np.empty(0, np.int32)).tolist() == []
+
+
+def test_no_candidate_at_all_is_no_point() -> None:
+    assert spend(covers_of(0), 4).tolist() == []
+
+
+def test_a_score_that_is_not_finite_is_refused() -> None:
+    covers = covers_of(5)
+    score = covers.score.copy()
+    score[3] = np.nan
+    with pytest.raises(DataError, match="not finite"):
+        spend(dataclasses.replace(covers, score=score), 8)

@@ -1,0 +1,97 @@
+import numpy as np
+import pytest
+
+from atal_ray.errors import DataError
+from atal_ray.sampling import blocks, cover_scan
+from atal_ray.sampling.cover_scan import cover_maxsum_scan
+from atal_ray.sampling.rds import cover_maxsum
+
+
+def flat(positions: np.ndarray, m: int, start: list[int]) -> list[int]:
+    """Every candidate at every pick, summed in float64."""
+    total = np.zeros(len(positions))
+    chosen: list[int] = []
+    while len(chosen) < min(m, len(positions)):
+        pick = start[len(chosen)] if len(chosen) < len(start) else int(total.argmax())
+        chosen.append(pick)
+        squared = np.zeros(len(positions))
+        for column in positions.astype(np.float64).T:
+            squared += (column - column[pick]) ** 2
+        total += np.sqrt(squared)
+        total[chosen] = -np.inf
+    return chosen
+
+
+def data(kind: str, seed: int) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    match kind:
+        case "random":
+            return rng.standard_normal((900, 16), np.float32)
+        case "float64":
+            return rng.standard_normal((900, 16))
+        case "duplicated":
+            return rng.standard_normal((90, 16), np.float32)[rng.integers(0, 90, 900)]
+        case "tied":
+            return rng.integers(0, 6, (900, 4)).astype(np.float32)
+        case "far from the origin":
+            return rng.standard_normal((900, 16), np.float32) + np.float32(1000)
+        case "nearly tied":
+            corners = np.array([[1, 0], [0, 1], [-1, 0], [0, -1]], np.float32)[rng.integers(0, 4, 900)]
+            return corners * (1 + rng.integers(0, 4, (900, 1)) * np.float32(2**-23)).astype(np.float32)
+        case _:
+            raise ValueError(kind)
+
+
+KINDS = ("random", "float64", "duplicated", "tied", "far from the origin", "nearly tied")
+
+
+@pytest.fixture(autouse=True)
+def _many_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small blocks, so that a thousand candidates go through what millions do."""
+    monkeypatch.setattr(cover_scan, "ROWS", 32)
+    monkeypatch.setattr(cover_scan, "PAIRS", 70)
+    monkeypatch.setattr(blocks, "TASK", 3)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("threads", [1, 3])
+def test_the_picks_are_those_of_float64_sums(kind: str, threads: int) -> None:
+    positions = data(kind, threads)
+    expected = flat(positions, 60, [threads])
+    assert cover_maxsum_scan(positions, 60, [threads], threads).tolist() == expected
+    assert cover_maxsum(positions, 60, threads).tolist() == expected
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_start_set_comes_first_and_counts(kind: str) -> None:
+    positions, start = data(kind, 4), [17, 3, 880, 18]
+    assert cover_maxsum_scan(positions, 40, start).tolist() == flat(positions, 40, start)
+    assert cover_maxsum_scan(positions, 2, start).tolist() == [17, 3]
+
+
+def test_m_beyond_n_gives_every_candidate_in_the_flat_order() -> None:
+    positions = data("duplicated", 5)[:70]
+    assert cover_maxsum_scan(positions, 1000).tolist() == flat(positions, 1000, [0])
+
+
+def test_few_candidates_are_measured_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    measured = 0
+    exact = cover_scan.Sums._measure
+
+    def counted(sums: cover_scan.Sums, rows: np.ndarray) -> np.ndarray:
+        nonlocal measured
+        measured += len(rows)
+        return exact(sums, rows)
+
+    monkeypatch.setattr(cover_scan.Sums, "_measure", counted)
+    cover_maxsum_scan(data("random", 6), 100)
+    assert measured < 3 * 100
+
+
+def test_few_candidates_and_bad_input() -> None:
+    assert cover_maxsum_scan(np.ones((50, 3), np.float32), 5).tolist() == [0, 1, 2, 3, 4]
+    assert cover_maxsum_scan(np.empty((0, 3), np.float32), 5).tolist() == []
+    with pytest.raises(DataError, match="different candidates from 0 to 3"):
+        cover_maxsum_scan(np.ones((4, 2), np.float32), 3, [4])
+    with pytest.raises(DataError, match="not finite"):
+        cover_maxsum_scan(np.full((4, 2), np.nan, np.float32), 3)

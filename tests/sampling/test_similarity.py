@@ -1,0 +1,105 @@
+import sys
+
+import faiss
+import numpy as np
+import pytest
+
+from atal_ray.errors import ConfigError, DataError
+from atal_ray.sampling import blocks
+from atal_ray.sampling import similarity as module
+from atal_ray.sampling.rds import mean_similarity, nearest_similarity
+from atal_ray.sampling.similarity import at_most_kth, least_similar, rounding, similarity
+
+BACKENDS = ("faiss", "numpy")
+PHI = {"mean": mean_similarity, "nearest": nearest_similarity}
+
+
+@pytest.fixture(autouse=True)
+def _many_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"ROWS": 32, "SEARCHED": 150, "PRODUCT": 500, "GROUP": 4}.items():
+        monkeypatch.setattr(module, name, value)
+    monkeypatch.setattr(blocks, "TASK", 2)
+
+
+def data(kind: str) -> tuple[np.ndarray, np.ndarray]:
+    """Candidates and labelled points."""
+    rng = np.random.default_rng(1)
+    features, labelled = rng.normal(1, 2, (700, 24)).astype(np.float32), rng.normal(1, 2, (60, 24)).astype(np.float32)
+    match kind:
+        case "random":
+            pass
+        case "duplicated":
+            features, labelled = features[rng.integers(0, 40, 700)], labelled[rng.integers(0, 5, 60)]
+        case "nearly equal":
+            features = np.ones((700, 24), np.float32) + rng.integers(0, 3, (700, 24)).astype(np.float32) * np.float32(2**-23)
+            labelled[:30] = features[:30] * 3
+        case "zeros and tiny":
+            features[::3], features[1::7], labelled[4] = 0, features[1::7] * np.float32(1e-30), 0
+        case "one label":
+            labelled = labelled[:1]
+    return features, labelled
+
+
+KINDS = ("random", "duplicated", "nearly equal", "zeros and tiny", "one label")
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("phi", PHI)
+@pytest.mark.parametrize("kind", KINDS)
+def test_both_back_ends_give_the_bits_of_the_plain_form(kind: str, phi: str, backend: str) -> None:
+    features, labelled = data(kind)
+    expected = PHI[phi](features, labelled)
+    for threads in (1, 3):
+        assert similarity(features, labelled, phi, backend, threads=threads).tolist() == expected.tolist()
+        for k in (1, 30, 650, 900):
+            found = least_similar(features, labelled, k, phi, backend, threads=threads)
+            assert found.tolist() == np.argsort(expected, kind="stable")[:k].tolist()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_float32_stays_within_its_bound(kind: str) -> None:
+    features, labelled = data(kind)
+    for backend in BACKENDS:
+        mean = module._mean_float32(features, labelled, backend, 1)
+        nearest = module._Nearest(labelled, backend, False, 1).float32(features)
+        assert np.abs(mean - mean_similarity(features, labelled)).max() < rounding(24) < 1e-5
+        assert np.abs(nearest - nearest_similarity(features, labelled)).max() < rounding(24)
+
+
+def test_a_search_that_rounds_more_than_float32_is_not_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
+    features, labelled = data("random")
+    knn = faiss.knn
+
+    def coarse(points: np.ndarray, others: np.ndarray, k: int, metric: int) -> tuple[np.ndarray, np.ndarray]:
+        values, places = knn(points, others, k, metric=metric)
+        return values + np.float32(1e-3), (places + 1) % len(labelled)
+
+    monkeypatch.setattr(faiss, "knn", coarse)
+    assert similarity(features, labelled, "nearest", "faiss").tolist() == nearest_similarity(features, labelled).tolist()
+
+
+def test_at_most_kth_equals_a_sort() -> None:
+    values = np.random.default_rng(2).integers(0, 50, 403).astype(np.float32)
+    for k in (1, 7, 100, 101, 403):
+        expected = np.flatnonzero(values <= np.sort(values)[k - 1] + 1.5)
+        assert at_most_kth(values, k, 1.5).tolist() == expected.tolist()
+
+
+def test_nothing_labelled_keeps_the_order() -> None:
+    features, none = np.ones((5, 3), np.float32), np.empty((0, 3), np.float32)
+    for kind in PHI:
+        assert similarity(features, none, kind).tolist() == [0] * 5
+        assert least_similar(features, none, 2, kind).tolist() == [0, 1]
+        assert similarity(features[:0], features, kind).tolist() == []
+
+
+def test_bad_input_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    features, labelled = data("random")
+    with pytest.raises(DataError, match="24 channels and labelled points 3"):
+        similarity(features, labelled[:, :3], "mean")
+    features[5, 5] = np.nan
+    with pytest.raises(DataError, match="not finite"):
+        least_similar(features, labelled, 3, "mean", "numpy")
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    with pytest.raises(ConfigError, match="install atal-ray"):
+        least_similar(features, labelled, 3, "nearest", "faiss")
