@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from atal_ray.config import AttackConfig
 from atal_ray.networks.protocol import SaliencyNetwork
-from atal_ray.uncertainty.attack import pgd
+from atal_ray.uncertainty.attack import pgd, pgd_resized
 from atal_ray.uncertainty.ensemble import mean_probability
 
 NEVER_CERTAIN = 1e-6  # keeps the logit of a mean probability finite
@@ -34,6 +35,9 @@ def estimate(
 ) -> Estimate:
     """Attack the images and average the snapshots' saliency maps on both versions.
 
+    With L snapshots and n steps on the last of them it takes n passes with the gradient of the images, the first of which is the
+    clean pass of that snapshot, and 2L - 1 without. An attack at a smaller `scale` takes n smaller ones and 2L.
+
     Args:
         snapshots: frozen networks in evaluation mode, in the order of the trajectory.
         images: [B, 3, S, S] in [0, 1].
@@ -41,20 +45,38 @@ def estimate(
         labels: with `config.labels` "points": y [B, 1, S, S] at the labelled pixels.
         known: and which pixels those are [B, 1, S, S].
     """
-    last = snapshots[-1]
-    maps = [network.saliency(images)[0] for network in snapshots[:-1]]
-    last_map, features = last.saliency(images)
-    clean = mean_probability([*maps, last_map])
+    members = snapshots[-1:] if config.model == "last" else snapshots
+    clean: list[tuple[Tensor, Tensor]] = []
 
-    def last_logits(x: Tensor) -> Tensor:
-        return last(last.normalise(x)).logits[last.prediction]  # type: ignore[no-any-return]
+    def logits_of(x: Tensor) -> Tensor:
+        logits, probability, features = _attacked_model(members, x)
+        if not clean and x.shape == images.shape:  # the attack's first pass is of the clean images
+            clean.append((probability.detach(), features.detach()))
+        return logits
 
-    def ensemble_logits(x: Tensor) -> Tensor:
-        return torch.logit(mean_probability(network.saliency(x)[0] for network in snapshots), NEVER_CERTAIN)
-
-    logits_of, own = (last_logits, last_map) if config.model == "last" else (ensemble_logits, clean)
-    target = (own > 0.5).to(images.dtype) if config.labels == "prediction" or labels is None else labels
-    weight = None if config.labels == "prediction" else known
-    attacked = pgd(images, logits_of, target, epsilon=config.epsilon, alpha=config.alpha, steps=config.steps, weight=weight)
+    side = _side(images.shape[-1], config.scale, snapshots[-1].multiple)
+    attack = pgd if side == images.shape[-1] else partial(pgd_resized, side=side)
+    target, weight = (None, None) if config.labels == "prediction" else (labels, known)
+    attacked = attack(images, logits_of, target, epsilon=config.epsilon, alpha=config.alpha, steps=config.steps, weight=weight)
+    if not clean:
+        logits_of(images)
+    ((before, features),) = clean
+    if config.model == "last":
+        before = mean_probability([*(network.saliency(images)[0] for network in snapshots[:-1]), before])
     after = mean_probability(network.saliency(attacked)[0] for network in snapshots)
-    return Estimate(*(tensor.float().cpu().numpy() for tensor in (clean[:, 0], after[:, 0], features)))
+    return Estimate(*(tensor.float().cpu().numpy() for tensor in (before[:, 0], after[:, 0], features)))
+
+
+def _side(full: int, scale: float, multiple: int) -> int:
+    return full if scale == 1 else max(1, round(scale * full / multiple)) * multiple
+
+
+def _attacked_model(members: Sequence[SaliencyNetwork], x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Logits and probabilities [B, 1, S, S] of one network or of the mean of several, and the features of the last."""
+    if len(members) == 1:
+        output = members[0](members[0].normalise(x))
+        logits = output.logits[members[0].prediction]
+        return logits, torch.sigmoid(logits), output.features
+    passes = [network.saliency(x) for network in members]
+    mean = mean_probability(probability for probability, _ in passes)
+    return torch.logit(mean, NEVER_CERTAIN), mean, passes[-1][1]

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.nn.functional import binary_cross_entropy_with_logits, interpolate
 
 from atal_ray.errors import DataError
-from atal_ray.uncertainty.attack import pgd
+from atal_ray.uncertainty.attack import pgd, pgd_resized
 
 STEP = {"epsilon": 8 / 255, "alpha": 2 / 255, "steps": 5}
 
@@ -116,3 +116,70 @@ def test_refuses_normalised_images_and_other_shapes(network: nn.Module, images: 
         pgd(images, network, labels[:, 0], **STEP)
     with pytest.raises(DataError, match="weight have shape"):
         pgd(images, network, labels, weight=labels[:1], **STEP)
+
+
+def test_without_labels_the_first_prediction_is_the_target(network: nn.Module, images: Tensor) -> None:
+    seen: list[Tensor] = []
+
+    def logits_of(x: Tensor) -> Tensor:
+        seen.append(x.detach())
+        result: Tensor = network(x)
+        return result
+
+    assert torch.equal(pgd(images, logits_of, **STEP), pgd(images, network, hard(network, images), **STEP))
+    assert len(seen) == STEP["steps"]
+    assert torch.equal(seen[0], images)
+
+
+def test_a_step_that_moves_no_image_is_the_last(network: nn.Module, images: Tensor) -> None:
+    calls = [0]
+
+    def logits_of(x: Tensor) -> Tensor:
+        calls[0] += 1
+        result: Tensor = network(x)
+        return result
+
+    nothing = torch.zeros(3, 1, 9, 7)
+    assert torch.equal(pgd(images, logits_of, nothing, weight=nothing, **STEP), images)
+    assert calls == [1]
+    one = nothing.clone()
+    one[2, 0, 4, 4] = 1  # one image that moves keeps all of them
+    moved = pgd(images, logits_of, nothing, weight=one, **STEP)
+    assert calls == [1 + STEP["steps"]]
+    assert torch.equal(moved[:2], images[:2])
+    assert not torch.equal(moved[2], images[2])
+
+
+def test_resized_is_the_attack_of_the_small_image_enlarged(network: nn.Module, images: Tensor) -> None:
+    images = torch.nn.functional.pad(images, (0, 1, 0, 1), value=0.5)  # 10 x 8
+    found = pgd_resized(images, network, side=5, **STEP)
+    small = interpolate(images, (5, 5), mode="bilinear", antialias=True)
+    change = interpolate(pgd(small, network, **STEP) - small, (10, 8), mode="bilinear")
+    np.testing.assert_allclose(found.numpy(), (images + change).clamp(0, 1).numpy(), atol=1e-15)
+    assert (found - images).abs().max() <= STEP["epsilon"] + 1e-15
+    assert (found - images).abs().max() > 0.9 * STEP["epsilon"]
+    assert found.min() == 0
+    assert found.max() == 1
+    assert torch.equal(pgd_resized(images[1:2], network, side=5, **STEP)[0], found[1])
+
+
+def test_resized_keeps_every_labelled_pixel(network: nn.Module) -> None:
+    images = torch.rand(1, 3, 9, 9, dtype=torch.float64, generator=torch.Generator().manual_seed(8))
+    small = interpolate(images, (3, 3), mode="bilinear", antialias=True)
+    for row, column in np.ndindex(9, 9):
+        weight = torch.zeros(1, 1, 9, 9, dtype=torch.bool)
+        weight[0, 0, row, column] = True
+        for label in (0, 1):
+            counts, target = torch.zeros(1, 1, 3, 3), torch.full((1, 1, 3, 3), float(label))
+            counts[0, 0, row // 3, column // 3] = 1
+            expected = pgd(small, network, target, weight=counts, **STEP) - small
+            found = pgd_resized(images, network, weight * label, side=3, weight=weight, **STEP)
+            enlarged = (images + interpolate(expected, (9, 9), mode="bilinear")).clamp(0, 1)
+            np.testing.assert_allclose(found.numpy(), enlarged.numpy(), atol=1e-15)
+
+
+def test_resized_refuses_what_pgd_refuses(network: nn.Module, images: Tensor) -> None:
+    with pytest.raises(DataError, match=r"\[0, 1\]"):
+        pgd_resized(images - 0.5, network, side=4, **STEP)
+    with pytest.raises(DataError, match="labels have shape"):
+        pgd_resized(images, network, torch.zeros(3, 1, 4, 4), side=4, **STEP)

@@ -162,3 +162,49 @@ def test_the_snapshots_keep_their_weights_and_their_mode(snapshots: list[Salienc
         assert not network.training
         assert all(torch.equal(kept[key], value) for key, value in network.state_dict().items())
         assert all(parameter.grad is None for parameter in network.parameters())
+
+
+class Counted(Tiny):
+    """Notes the side of each pass, and whether it has a gradient."""
+
+    multiple = 4
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.passes: list[tuple[int, bool]] = []
+
+    def forward(self, x: Tensor) -> SaliencyOutput:
+        self.passes.append((x.shape[-1], x.requires_grad))
+        return super().forward(x)
+
+
+def counted() -> list[Counted]:
+    torch.manual_seed(2)
+    return [Counted.from_config(NetworkConfig()).double().eval().requires_grad_(False) for _ in range(3)]
+
+
+@pytest.mark.parametrize("model", ["last", "ensemble"])
+def test_the_first_step_of_the_attack_is_the_clean_pass(images: Tensor, model: Any) -> None:
+    networks = counted()
+    estimate(networks, images, dataclasses.replace(CONFIG, model=model))
+    for network in networks:
+        attacked = network is networks[-1] or model == "ensemble"
+        assert network.passes == ([(16, True)] * 5 + [(16, False)] if attacked else [(16, False)] * 2)
+
+
+@pytest.mark.parametrize(("scale", "side"), [(0.5, 8), (0.6, 8), (0.7, 12), (0.01, 4), (1.0, 16), (0.95, 16)])
+def test_the_attack_runs_at_its_scale_and_the_rest_at_full_size(
+    images: Tensor, scale: float, side: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    networks, full = counted(), seen_by(monkeypatch)
+    found = estimate(networks, images, dataclasses.replace(CONFIG, scale=scale))
+    passes = networks[-1].passes
+    assert passes[:5] == [(side, True)] * 5
+    assert passes[5:] == [(16, False)] * (1 if side == 16 else 2)
+    plain = estimate(networks, images, CONFIG)
+    assert np.array_equal(found.clean, plain.clean)
+    assert np.array_equal(found.features, plain.features)
+    assert np.array_equal(found.attacked, plain.attacked) == (side == 16)
+    assert len(full) == (2 if side == 16 else 1)
+    change = (found.attacked - plain.clean).ravel() @ (plain.attacked - plain.clean).ravel()
+    assert change > 0  # the same direction
