@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from atal_ray.config import Config
 from atal_ray.data.manifest import Record, records
@@ -57,12 +56,10 @@ class CampaignFolder:
 
     def points(self, last_round: int, first_id: str | None = None, last_id: str | None = None) -> pa.Table:
         """All points that are labelled when a round trains; optionally those of the images first_id to last_id alone."""
-        tables = [self.round(number).read_table(POINTS) for number in range(last_round + 1)]
-        points = concat(tables, POINT_SCHEMA)
-        if first_id is not None and last_id is not None:
-            ids = points["image_id"]
-            points = points.filter(pc.and_(pc.greater_equal(ids, first_id), pc.less_equal(ids, last_id)))
-        return points
+        folders = [self.round(number) for number in range(last_round + 1)]
+        if first_id is None or last_id is None:
+            return concat((folder.read_table(POINTS) for folder in folders), POINT_SCHEMA)
+        return concat((folder.read_between(POINTS, "image_id", first_id, last_id) for folder in folders), POINT_SCHEMA)
 
     def is_committed(self, number: int) -> bool:
         """Whether the round is done and its files are those that were committed; CampaignError names one that is not."""

@@ -12,6 +12,7 @@ from typing import IO, Any
 from uuid import uuid4
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyarrow import fs
 
@@ -120,6 +121,15 @@ class Folder:
             first, last = start // ROWS_PER_GROUP, max(start, stop - 1) // ROWS_PER_GROUP
             groups = file.read_row_groups(list(range(first, last + 1)))
             return groups.slice(start - first * ROWS_PER_GROUP, stop - start)
+
+    def read_between(self, name: str, column: str, first: str, last: str) -> pa.Table:
+        """The rows of a Parquet file whose value in a column is first to last; reads the row groups that can hold one."""
+        with self._parquet(name) as file:
+            index = file.schema_arrow.get_field_index(column)
+            bounds = [file.metadata.row_group(group).column(index).statistics for group in range(file.metadata.num_row_groups)]
+            apart = [bound is not None and bound.has_min_max and (bound.max < first or bound.min > last) for bound in bounds]
+            rows = file.read_row_groups([group for group, elsewhere in enumerate(apart) if not elsewhere])
+        return rows.filter(pc.and_(pc.greater_equal(rows[column], first), pc.less_equal(rows[column], last)))
 
     def count_rows(self, name: str) -> int:
         """Rows of a Parquet file."""

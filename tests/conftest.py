@@ -1,8 +1,12 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from atal_ray.config import Config
 
 os.environ.update(  # before any test imports torch or ray, which read them only once
     OMP_NUM_THREADS="1",
@@ -47,3 +51,19 @@ def ray_local() -> Iterator[None]:
     )
     yield
     ray.shutdown()
+
+
+@pytest.fixture(scope="session")
+def finished(ray_local: None, tmp_path_factory: pytest.TempPathFactory) -> "tuple[Config, Path]":
+    """A finished campaign of seven images and two rounds, and its configuration; whoever changes a file puts it back."""
+    from campaigns import tiny_config
+
+    from atal_ray import campaign
+    from atal_ray.data.synth import write_dataset
+
+    folder = tmp_path_factory.mktemp("campaign")
+    train, test = write_dataset(folder / "train", count=7), write_dataset(folder / "test", count=4, seed=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)  # paths are given as people give them: relative
+        campaign.run(tiny_config(Path("train"), (Path("test"),)), Path("run"))
+    return tiny_config(train, (test,)), folder / "run"

@@ -5,25 +5,14 @@ import shutil
 from pathlib import Path
 
 import pytest
-from campaigns import all_points, assert_finished, assert_points_are_true, open_campaign, tiny_config
+from campaigns import all_points, assert_finished, assert_points_are_true, open_campaign
 
 from atal_ray import campaign as campaigns
 from atal_ray.campaign_folder import ERROR_SCHEMA, METRICS, QUERIES
-from atal_ray.config import AttackConfig, Config, RegionConfig, ResourceConfig
-from atal_ray.data.synth import write_dataset
+from atal_ray.config import AttackConfig, RegionConfig, ResourceConfig
 from atal_ray.errors import CampaignError, CheckpointError
 from atal_ray.stages.query import query
-
-
-@pytest.fixture(scope="module")
-def finished(ray_local, tmp_path_factory) -> tuple[Config, Path]:
-    folder = tmp_path_factory.mktemp("campaign")
-    train, test = write_dataset(folder / "train", count=7), write_dataset(folder / "test", count=4, seed=1)
-    config = tiny_config(train, (test,))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)  # paths are given as people give them: relative
-        campaigns.run(tiny_config(Path("train"), (Path("test"),)), Path("run"))
-    return config, folder / "run"
+from atal_ray.stages.throughput import THROUGHPUT
 
 
 def test_campaign_buys_true_points(finished):
@@ -96,7 +85,7 @@ def test_query_repeats_unfinished_shards_alone(finished, tmp_path):
     second = out.read_table(QUERIES)
     assert second["score"].to_pylist()[:6] == [-1.0] * 6
     assert second.slice(6).equals(first.slice(6))
-    assert out.names() == [QUERIES]
+    assert out.names() == [QUERIES, THROUGHPUT]
 
 
 @pytest.mark.parametrize(

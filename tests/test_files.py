@@ -2,6 +2,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -170,3 +171,26 @@ def test_uris_name_local_folders_too(tmp_path: Path) -> None:
 def test_relative_paths_are_made_absolute_for_ray(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert Folder("runs/a").uri == str(tmp_path / "runs" / "a")
+
+
+def test_rows_between_two_ids_come_from_their_row_groups_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, ids = Folder(str(tmp_path)), [f"{number // 3:05d}" for number in range(3 * ROWS_PER_GROUP)]
+    table = pa.table({"image_id": ids, "x": range(len(ids))})
+    folder.write_table("points.parquet", table)
+    read = []
+    whole = pq.ParquetFile.read_row_groups
+    monkeypatch.setattr(pq.ParquetFile, "read_row_groups", lambda file, groups: read.extend(groups) or whole(file, groups))
+    for first, last in (("00000", "00004"), ("04000", "04001"), ("02729", "02731"), ("99999", "99999")):
+        expected = [row for row in table.to_pylist() if first <= row["image_id"] <= last]
+        assert folder.read_between("points.parquet", "image_id", first, last).to_pylist() == expected
+    assert read == [0, 1, 0, 1]
+    shuffled = table.take(np.random.default_rng(0).permutation(len(ids)))
+    folder.write_table("points.parquet", shuffled)
+    found = folder.read_between("points.parquet", "image_id", "00007", "00008").to_pylist()
+    assert sorted(row["x"] for row in found) == list(range(21, 27))
+
+
+def test_rows_between_of_an_empty_table_are_none(tmp_path: Path) -> None:
+    folder = Folder(str(tmp_path))
+    folder.write_table("points.parquet", pa.schema([("image_id", pa.string())]).empty_table())
+    assert folder.read_between("points.parquet", "image_id", "a", "b").num_rows == 0

@@ -9,18 +9,21 @@ import pyarrow as pa
 from atal_ray.campaign_folder import ERROR_SCHEMA, ERRORS, MANIFEST, QUERIES, START, CampaignFolder
 from atal_ray.config import Config
 from atal_ray.files import Folder
-from atal_ray.points import QUERY_SCHEMA
-from atal_ray.stages.query_load import load_shard
+from atal_ray.points import QUERY_SCHEMA, concat
+from atal_ray.stages.query_covers import CoverShard
+from atal_ray.stages.query_load import load_shard, loaded_bytes
 from atal_ray.stages.query_score import ScoreShard
+from atal_ray.stages.rds_actor import choose_by_need
 from atal_ray.stages.shards import Pool, part_name, run_shards, shard_rows
+from atal_ray.stages.throughput import THROUGHPUT, Throughput
 
 
 def query(campaign: CampaignFolder, config: Config, round_number: int, out: Folder | None = None) -> None:
     """Choose the points that a round asks for; writes queries.parquet, and errors.parquet for images without them.
 
     START asks for `budget.start` random points, without a network. A round asks for `budget.per_round` by
-    `query.strategy`. A shard's picks are a file of their own until all are there, so a restart repeats unfinished
-    shards alone.
+    `query.strategy`, of each image or (scope dataset) on average. A shard's picks, or the covers that the whole data set is
+    chosen from, are a file of their own until all are there, so a restart repeats unfinished shards alone.
 
     Args:
         campaign: the folder.
@@ -31,22 +34,31 @@ def query(campaign: CampaignFolder, config: Config, round_number: int, out: Fold
     out = out or campaign.round(round_number)
     images = campaign.root.count_rows(MANIFEST)
     parts, rows = out / f"{QUERIES}.parts", shard_rows(images, config.query.shard_size)
+    by_need = round_number != START and config.query.scope == "dataset"
+    kind, actor = ("covers", CoverShard) if by_need else ("picks", ScoreShard)
     finished = set(parts.names())
-    pending = [row for row in rows if part_name(row["shard"], "picks") not in finished]
+    pending = [row for row in rows if part_name(row["shard"], kind) not in finished]
     arguments: dict[str, Any] = {"campaign": campaign, "config": config, "round_number": round_number}
+    throughput = Throughput()
     for row in run_shards(
         pending,
         Pool.of_query(config, gpu=round_number != START and config.query.strategy != "random"),
         load=partial(load_shard, **arguments),
-        actor=ScoreShard,
+        actor=actor,
         arguments={**arguments, "parts": parts},
         title="random start" if round_number == START else f"round {round_number}: query",
         total=images,
+        loaded_bytes=loaded_bytes(config),
+        throughput=throughput,
     ):
         del row  # its picks are in a file already
-    errors = pa.concat_tables([ERROR_SCHEMA.empty_table(), *_parts(parts, rows, "errors")])
+    if by_need:
+        choose_by_need(config, round_number, parts, len(rows), images)
+    errors = concat(_parts(parts, [*rows, *([{"shard": len(rows)}] if by_need else [])], "errors"), ERROR_SCHEMA)
     if errors.num_rows:
         out.write_table(ERRORS, errors)
+    if throughput.images:
+        out.write_json(THROUGHPUT, throughput.to_json())
     out.write_tables(QUERIES, _parts(parts, rows, "picks"), QUERY_SCHEMA)
     parts.delete()
 

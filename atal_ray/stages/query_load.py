@@ -2,7 +2,9 @@
 
 from typing import Any
 
+import cv2
 import numpy as np
+import numpy.typing as npt
 
 from atal_ray.campaign_folder import MANIFEST, CampaignFolder
 from atal_ray.config import Config
@@ -21,36 +23,53 @@ def load_shard(row: Row, campaign: CampaignFolder, config: Config, round_number:
 
     Returns:
         The row with, for n images: image_id, height, width [n]; images uint8 [n, S, S, 3]; free bool and superpixels
-        int32 [n, S, S] as in `sampling.pick.Pool`; and for all their M points: point_image [M], point_xy [M, 2],
-        point_label [M].
+        int16 (int32 where they do not fit) [n, S, S] as in `sampling.pick.Pool`; and for all their M points: point_image [M],
+        point_xy [M, 2], point_label [M].
     """
+    cv2.setNumThreads(1)  # a loading task has one CPU
     rows = records(campaign.root.read_rows(MANIFEST, row["start"], row["stop"]))
     points = PointIndex(campaign.points(round_number, rows[0].image_id, rows[-1].image_id))
-    loaded: list[Row] = []
+    found: list[tuple[Record, Any, Any]] = []
     errors: list[list[str]] = []
+    shape = (len(rows), config.train.size, config.train.size)
+    images, free, superpixels = np.zeros((*shape, 3), np.uint8), np.zeros(shape, bool), np.full(shape, -1, np.int32)
     for record in rows:
         xy, labels = points.of(record.image_id)
+        position = len(found)
         try:
-            loaded.append({**_load_image(record, xy, campaign, config), "record": record, "xy": xy, "labels": labels})
+            images[position], free[position], superpixels[position] = _load_image(record, xy, campaign, config)
+            found.append((record, xy, labels))
         except DataError as error:
             errors.append([record.image_id, str(error)])
-    size = config.train.size
+    kept = len(found)
     return {
         **row,
-        "image_id": [item["record"].image_id for item in loaded],
-        "height": np.array([item["record"].height for item in loaded], np.int64),
-        "width": np.array([item["record"].width for item in loaded], np.int64),
-        "images": np.array([item["image"] for item in loaded], np.uint8).reshape(-1, size, size, 3),
-        "free": np.array([item["free"] for item in loaded], bool).reshape(-1, size, size),
-        "superpixels": np.array([item["superpixels"] for item in loaded], np.int32).reshape(-1, size, size),
-        "point_image": np.repeat(np.arange(len(loaded)), [len(item["xy"]) for item in loaded]),
-        "point_xy": np.concatenate([np.empty((0, 2), np.int32), *(item["xy"] for item in loaded)]),
-        "point_label": np.concatenate([np.empty(0, np.uint8), *(item["labels"] for item in loaded)]),
+        "image_id": [record.image_id for record, _, _ in found],
+        "height": np.array([record.height for record, _, _ in found], np.int64),
+        "width": np.array([record.width for record, _, _ in found], np.int64),
+        "images": images[:kept],
+        "free": free[:kept],
+        "superpixels": _narrow(superpixels[:kept]),
+        "point_image": np.repeat(np.arange(kept), [len(xy) for _, xy, _ in found]),
+        "point_xy": np.concatenate([np.empty((0, 2), np.int32), *(xy for _, xy, _ in found)]),
+        "point_label": np.concatenate([np.empty(0, np.uint8), *(labels for _, _, labels in found)]),
         "errors": errors,
     }
 
 
-def _load_image(record: Record, xy: np.ndarray[Any, Any], campaign: CampaignFolder, config: Config) -> Row:
+def loaded_bytes(config: Config) -> int:
+    """Size of a loaded shard: image, free and superpixel of every cell of the grid."""
+    return config.query.shard_size * config.train.size**2 * (3 + 1 + 2)
+
+
+def _narrow(ids: npt.NDArray[np.int32]) -> npt.NDArray[np.int16] | npt.NDArray[np.int32]:
+    """The ids in 16 bits where they fit: they are a third of what a loaded shard weighs."""
+    return ids.astype(np.int16) if ids.max(initial=0) <= np.iinfo(np.int16).max else ids
+
+
+def _load_image(
+    record: Record, xy: npt.NDArray[np.int32], campaign: CampaignFolder, config: Config
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_], npt.NDArray[np.int32]]:
     size, height, width = config.train.size, record.height, record.width
     image = read_image(record.image)
     if image.shape[:2] != (height, width):
@@ -62,4 +81,4 @@ def _load_image(record: Record, xy: np.ndarray[Any, Any], campaign: CampaignFold
     free[kept] = ~covered(superpixels, xy, (height, width))[pixels]
     if superpixels is not None:
         on_grid[kept] = superpixels[pixels]
-    return {"image": resize(image, size), "free": free, "superpixels": on_grid}
+    return resize(image, size), free, on_grid

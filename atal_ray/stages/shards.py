@@ -1,16 +1,26 @@
 """Shards: fixed ranges of a manifest, the unit of work and of resume, whatever the number of actors."""
 
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import ray
-from ray.data import ActorPoolStrategy, Dataset
+from ray.data import ActorPoolStrategy, Dataset, ExecutionResources, TaskPoolStrategy
 from tqdm import tqdm
 
 from atal_ray.config import Config
 from atal_ray.stages.failure import plain_error
 from atal_ray.stages.ray_session import gpus_per_actor
+from atal_ray.stages.throughput import LOADING, SECONDS, Throughput, TimedActor, timed_load
+
+LOADERS_PER_ACTOR = 4
+"""Loading tasks at once, at most: so many CPUs keep an actor busy that has a GPU."""
+SHARDS_AT_ACTOR = 2
+"""Loaded shards that an actor holds: the one it works on, and the next."""
+LIMIT_PER_ACTOR = 8
+"""Ray Data's budget of object store, in loaded shards; it keeps half of it for results, so about four are there at once."""
 
 Row = dict[str, Any]
 
@@ -51,6 +61,8 @@ def run_shards(
     arguments: dict[str, Any],
     title: str,
     total: int,
+    loaded_bytes: int = 0,
+    throughput: Throughput | None = None,
 ) -> Iterator[Row]:
     """Send shards through loading tasks and a pool of actors; yields the actor's row for each, in any order.
 
@@ -58,28 +70,55 @@ def run_shards(
         rows: from `shard_rows`; a row is a block of its own, so Ray can neither split nor join them.
         pool: the actors.
         load: reads a shard's images in a task; None where the actor does it.
-        actor: callable class, row -> row with the field `images`.
+        actor: callable class, row -> row with the field `images`, and in `seconds` parts of its time if it likes.
         arguments: of the actor's constructor.
         title: of the progress bar.
         total: images in all shards, the done ones included.
+        loaded_bytes: size of a loaded shard, which bounds how many of them wait for the actors; 0: as Ray's object store does.
+        throughput: filled with what the stages took; on resume, for the shards that were left.
     """
+    throughput = Throughput() if throughput is None else throughput
+    throughput.actors = min(pool.actors, len(rows))
     done = total - sum(row["stop"] - row["start"] for row in rows)
     with tqdm(total=total, initial=done, desc=title, unit="image") as bar:
         if not rows:
             return
-        dataset: Dataset = ray.data.from_items(rows, override_num_blocks=len(rows))
-        if load is not None:
-            dataset = dataset.map(load, num_cpus=1)
-        dataset = dataset.map(
-            actor,
-            fn_constructor_kwargs=arguments,
-            compute=ActorPoolStrategy(size=min(pool.actors, len(rows))),
-            num_cpus=pool.threads,
-            num_gpus=pool.gpus,
-        )
         try:
-            for row in dataset.iter_rows():
-                bar.update(int(row["images"]))
-                yield row
+            yield from _counted(_pipeline(rows, pool, load, actor, arguments, loaded_bytes).iter_rows(), throughput, bar)
         except Exception as error:
             raise plain_error(error, title) from error
+
+
+def _counted(rows: Iterable[Row], throughput: Throughput, bar: "tqdm[Any]") -> Iterator[Row]:
+    """The rows of the actors without their seconds, which go into the sums and the bar."""
+    start = None
+    for row in rows:
+        seconds, now = row.pop(SECONDS), time.monotonic()
+        start = now - sum(spent for stage, spent in seconds.items() if stage != LOADING) if start is None else start
+        throughput.add(int(row["images"]), seconds, now - start)
+        bar.set_postfix_str(throughput.line(), refresh=False)
+        bar.update(int(row["images"]))
+        yield row
+
+
+def _pipeline(
+    rows: list[Row], pool: Pool, load: Callable[[Row], Row] | None, actor: type, arguments: dict[str, Any], loaded_bytes: int
+) -> Dataset:
+    """The stages as Ray Data runs them: loading is a stage of its own, so that it goes on while the actors are busy."""
+    actors = min(pool.actors, len(rows))
+    dataset: Dataset = ray.data.from_items(rows, override_num_blocks=len(rows))
+    if load is not None:
+        if loaded_bytes:  # the context is this dataset's own
+            limit = ExecutionResources(object_store_memory=LIMIT_PER_ACTOR * actors * loaded_bytes)
+            dataset.context.execution_options.resource_limits = limit
+        loaders = TaskPoolStrategy(
+            size=min(LOADERS_PER_ACTOR * actors, len(rows))
+        )  # without a size Ray may load inside the actors, shard by shard
+        dataset = dataset.map(partial(timed_load, load=load), compute=loaders, num_cpus=1)
+    return dataset.map(
+        TimedActor,
+        fn_constructor_kwargs={"actor": actor, "arguments": arguments},
+        compute=ActorPoolStrategy(size=actors, max_tasks_in_flight_per_actor=SHARDS_AT_ACTOR),
+        num_cpus=pool.threads,
+        num_gpus=pool.gpus,
+    )
