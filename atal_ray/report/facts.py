@@ -32,13 +32,15 @@ def facts(config: Config, numbers: Numbers) -> dict[str, str]:
         "Labels": f"{config.regions.labels}, from {config.data.points or config.budget.annotator}",
         "Network": config.network.name,
         "Training": f"L = {plan.cycles} cycles, {plan.epochs} epochs a round, batches of {plan.batch_size}, {plan.schedule}",
-        "Query": f"{query.strategy}, K = {query.top_percent:g} %, {query.score}, {query.cover} by {query.cover_space}, {plan.size} px",
+        "Query": f"{query.strategy}{_SCOPE[query.scope]}, K = {query.top_percent:g} %, {query.score}, "
+        f"{query.cover} by {query.cover_space}, {plan.size} px",
         "Seed": str(config.seed),
         "Written": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         "Versions": ", ".join(f"{name} {version(package)}" for name, package in _PACKAGES.items()),
     }
 
 
+_SCOPE = {"image": "", "dataset": " over all images"}
 _PACKAGES = {"atal_ray": "atal-ray", "torch": "torch", "ray": "ray"}
 
 

@@ -11,6 +11,7 @@ from atal_ray.config import Config
 from atal_ray.files import Folder
 from atal_ray.metrics.accumulator import Metrics
 from atal_ray.points import POINT_SCHEMA, concat
+from atal_ray.stages.throughput import THROUGHPUT, Throughput
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,8 @@ class Numbers:
     rounds: tuple[Round, ...]
     failures: tuple[Failure, ...]
     """Those before the first round."""
+    throughput: tuple[tuple[str, Throughput], ...] = ()
+    """When points were asked for, and what that took; those that left no figures are absent."""
 
     @property
     def points(self) -> pa.Table:
@@ -77,7 +80,10 @@ def read_numbers(campaign: CampaignFolder, config: Config) -> Numbers:
     while len(rounds) < config.rounds and campaign.is_committed(len(rounds)):
         rounds.append(_read_round(campaign, len(rounds)))
     before = [*_failures(campaign.root, "preparation"), *_failures(campaign.round(START), "random start")]
-    return Numbers(campaign.root.read_table(MANIFEST), tuple(rounds), tuple(before))
+    asked = [(START, "random start"), *((number, f"round {number}") for number in range(len(rounds)))]
+    found = [(when, _throughput(campaign.round(number))) for number, when in asked]
+    throughput = tuple((when, figures) for when, figures in found if figures is not None)
+    return Numbers(campaign.root.read_table(MANIFEST), tuple(rounds), tuple(before), throughput)
 
 
 def _read_round(campaign: CampaignFolder, number: int) -> Round:
@@ -96,6 +102,10 @@ def _read_round(campaign: CampaignFolder, number: int) -> Round:
         {name: {member: Metrics.from_json(of_set[member]) for member in MEMBERS} for name, of_set in metrics.items()},
         (*_failures(folder, when), *failed),
     )
+
+
+def _throughput(folder: Folder) -> Throughput | None:
+    return Throughput(**folder.read_json(THROUGHPUT)) if folder.exists(THROUGHPUT) else None
 
 
 def _regions(asking: Folder) -> Counter[str]:

@@ -13,6 +13,7 @@ from atal_ray.report.facts import facts, notices
 from atal_ray.report.gallery import make_gallery
 from atal_ray.report.numbers import Numbers, read_numbers
 from atal_ray.report.pictures import top_score
+from atal_ray.report.spread import spread_chart
 
 REPORT = "report.html"
 
@@ -53,6 +54,8 @@ def _numbers_of(config: Config, numbers: Numbers) -> dict[str, Any]:
         "pr_curves": curves.pr_curves(numbers) if tested else "",
         "training_curves": curves.training_curves(numbers, config.train) if done else "",
         "positions_chart": curves.positions_chart(numbers) if asked else "",
+        "spread_chart": spread_chart(numbers) if config.query.scope == "dataset" and len(numbers.rounds) > 1 else "",
+        "throughput": tables.throughput_table(numbers),
         "failures": tables.failures_table(failures),
         "more_failures": max(0, len(failures) - tables.MOST_FAILURES),
         "done": len(numbers.rounds),

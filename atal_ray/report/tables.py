@@ -10,6 +10,8 @@ from atal_ray.campaign_folder import MEMBERS
 from atal_ray.metrics.accumulator import Metrics
 from atal_ray.points import BACKGROUND, SALIENT, UNSURE
 from atal_ray.report.numbers import Failure, Numbers, Round
+from atal_ray.report.spread import points_of_images
+from atal_ray.stages.throughput import Throughput
 from atal_ray.uncertainty.margin import REGION_NAMES
 
 NOTHING = "–"
@@ -52,11 +54,11 @@ class Table:
 
 
 def answers_table(numbers: Numbers) -> Table:
-    """Per round: points an image, shares of the answers, shares of the regions asked in, and errors."""
+    """Per round: points an image, the fewest and most that one got, shares of the answers, shares of the regions asked in, and errors."""
     return Table(
         "Points and answers",
-        (("", 2), ("answers of the round", 3), ("where it asked", len(REGION_NAMES)), ("", 1)),
-        ("round", "points an image", "salient", "background", "unsure", *REGION_NAMES, "errors"),
+        (("", 3), ("answers of the round", 3), ("where it asked", len(REGION_NAMES)), ("", 1)),
+        ("round", "points an image", "new an image", "salient", "background", "unsure", *REGION_NAMES, "errors"),
         tuple(_answers(numbers, found) for found in numbers.rounds),
     )
 
@@ -66,8 +68,17 @@ def _answers(numbers: Numbers, found: Round) -> tuple[Cell, ...]:
     counts = [pc.sum(pc.equal(labels, value)).as_py() or 0 for value in (SALIENT, BACKGROUND, UNSURE)]
     regions = [found.regions[name] for name in REGION_NAMES]
     clicks = f"{numbers.clicks(found.number):.4g}" if numbers.points.num_rows else NOTHING
-    texts = [str(found.number), clicks, *_shares(counts), *_shares(regions), str(len(found.failures))]
+    texts = [str(found.number), clicks, _span(numbers, found), *_shares(counts), *_shares(regions), str(len(found.failures))]
     return tuple(Cell(text) for text in texts)
+
+
+def _span(numbers: Numbers, found: Round) -> str:
+    """Fewest and most points that an image got in the round."""
+    if not found.points.num_rows:
+        return NOTHING
+    counts = points_of_images(numbers, found.points)
+    fewest, most = int(counts.min()), int(counts.max())
+    return str(most) if fewest == most else f"{fewest} to {most}"
 
 
 def _shares(counts: list[int]) -> list[str]:
@@ -91,6 +102,25 @@ def metrics_table(numbers: Numbers, test_set: str) -> Table:
             for row in range(len(numbers.rounds))
         ),
     )
+
+
+def throughput_table(numbers: Numbers) -> Table:
+    """Per query: images, images a second in all, actors and how busy they were; and of every stage its speed and its share."""
+    stages = list(dict.fromkeys(stage for _, found in numbers.throughput for stage in found.seconds))
+    return Table(
+        "",
+        (("", 5), *((stage, 2) for stage in stages)),
+        ("query of", "images", "images/s", "actors", "busy", *(("images/s a worker", "share of time") * len(stages))),
+        tuple(_throughput(when, found, stages) for when, found in numbers.throughput),
+    )
+
+
+def _throughput(when: str, found: Throughput, stages: list[str]) -> tuple[Cell, ...]:
+    texts = [when, f"{found.images:,}", f"{found.images / max(found.elapsed, 1e-9):.3g}", str(found.actors), f"{100 * found.busy:.0f} %"]
+    for stage in stages:
+        known = stage in found.seconds
+        texts += [f"{found.rate(stage):.3g}", f"{100 * found.share(stage):.1f} %"] if known else [NOTHING, NOTHING]
+    return tuple(Cell(text) for text in texts)
 
 
 def failures_table(failures: list[Failure]) -> Table:

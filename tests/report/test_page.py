@@ -9,13 +9,14 @@ from xml.etree import ElementTree
 import pytest
 from PIL import Image
 
-from atal_ray.campaign_folder import METRICS, CampaignFolder
+from atal_ray.campaign_folder import COMMITTED, METRICS, CampaignFolder
 from atal_ray.config import Config, DataConfig
 from atal_ray.errors import CampaignError
 from atal_ray.report.page import write_report
+from atal_ray.stages.throughput import THROUGHPUT, Throughput
 
 Make = Callable[..., tuple[CampaignFolder, Config]]
-SECTIONS = ["summary", "curves", "precision-recall", "training", "positions", "images", "errors", "configuration"]
+SECTIONS = ["summary", "curves", "precision-recall", "training", "positions", "images", "throughput", "errors", "configuration"]
 VOID = {"meta", "img", "br", "link", "circle", "image", "use"}
 
 
@@ -76,6 +77,7 @@ def test_a_finished_campaign(make: Make) -> None:
     assert "lost.jpg cannot be decoded" in page.text
     assert "only 0 of 1 points asked" in page.text
     assert "top_percent: 10" in page.text
+    assert "No query left figures." in page.text
 
 
 def check_that_it_needs_nothing_else(page: Page) -> None:
@@ -91,6 +93,17 @@ def check_that_it_needs_nothing_else(page: Page) -> None:
         else:
             assert ElementTree.fromstring(b64decode(data)).tag.endswith("svg")
     assert {kind for kind, _ in pictures} == {"image/png", "image/svg+xml"}
+
+
+@pytest.mark.usefixtures("quick")
+def test_throughput_is_shown_and_is_no_part_of_a_committed_round(make: Make) -> None:
+    campaign, config = make()
+    figures = Throughput(actors=2, images=40, elapsed=10, seconds={"loading": 4.0, "scoring": 16.0})
+    campaign.round(0).write_json(THROUGHPUT, figures.to_json())
+    page = report(campaign, config)
+    assert "images/s a worker" in page.text
+    assert "No query left figures." not in page.text
+    assert THROUGHPUT not in campaign.round(0).read_json(COMMITTED)
 
 
 @pytest.mark.usefixtures("quick")

@@ -1,0 +1,52 @@
+from collections.abc import Callable
+from dataclasses import replace
+
+import pyarrow as pa
+import pytest
+from matplotlib.figure import Figure
+
+from atal_ray.campaign_folder import CampaignFolder
+from atal_ray.config import Config, QueryConfig
+from atal_ray.report import spread
+from atal_ray.report.numbers import Numbers, read_numbers
+from atal_ray.report.page import write_report
+from atal_ray.report.tables import answers_table
+
+Make = Callable[..., tuple[CampaignFolder, Config]]
+
+
+def uneven(make: Make) -> Numbers:
+    """Round 1 asked three points of the second image and one of the last."""
+    numbers = read_numbers(*make())
+    points = numbers.rounds[1].points
+    rows = points.to_pylist()
+    moved = [{**rows[1], "order": 0}, {**rows[1], "order": 1, "x": 20}, {**rows[1], "order": 2, "x": 22}, rows[3]]
+    return replace(numbers, rounds=(numbers.rounds[0], replace(numbers.rounds[1], points=pa.Table.from_pylist(moved, points.schema))))
+
+
+def test_points_of_images_count_those_without_too(make: Make) -> None:
+    numbers = uneven(make)
+    assert spread.points_of_images(numbers, numbers.rounds[1].points).tolist() == [0, 3, 0, 1]
+    assert spread.points_of_images(numbers, numbers.rounds[1].points.slice(0, 0)).tolist() == [0, 0, 0, 0]
+
+
+def test_table_tells_fewest_and_most(make: Make) -> None:
+    table = answers_table(uneven(make))
+    column = table.columns.index("new an image")
+    assert [row[column].text for row in table.rows] == ["2", "0 to 3"]
+
+
+def test_chart_shows_images_over_points(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    figure = Figure()
+    monkeypatch.setattr(spread, "chart", lambda draw: draw(figure))
+    spread.spread_chart(uneven(make))
+    (line,), bars = figure.axes[0].lines, figure.axes[1].patches
+    assert line.get_ydata().tolist() == [2, 1, 0, 1]
+    assert [bar.get_height() for bar in bars] == [0, 0, 2, 1, 0, 1]
+
+
+@pytest.mark.parametrize("scope", ["image", "dataset"])
+def test_page_shows_it_for_one_budget_alone(make: Make, scope: str) -> None:
+    campaign, config = make()
+    write_report(campaign, replace(config, query=QueryConfig(top_percent=10, scope=scope)))
+    assert ("images over the points that each has" in campaign.root.read_bytes("report.html").decode()) == (scope == "dataset")
