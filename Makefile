@@ -26,10 +26,11 @@ check: .venv/installed  ## format, lint, types
 	$(BIN)/pip install -q -c constraints.txt -e '.[cpu,dev]'
 	touch $@
 
-# Without its dependencies: pysodmetrics asks for numpy<2.3.5 and opencv-python-headless<5, but works with the versions pinned here.
+# Rivals, without their dependencies: pysodmetrics asks for numpy<2.3.5 and opencv-python-headless<5, torchattacks for torchvision; all work
+# with what is pinned here.
 .venv/compared: .venv/installed
 	$(BIN)/pip install -q -c constraints.txt -e '.[compare]'
-	$(BIN)/pip install -q --no-deps pysodmetrics==1.6.2
+	$(BIN)/pip install -q --no-deps pysodmetrics==1.6.2 torchattacks==3.5.1 fpsample==1.0.2
 	touch $@
 
 clean:  ## forget the environment

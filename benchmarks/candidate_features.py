@@ -1,0 +1,41 @@
+"""Decoder features of real candidate sets, for the benchmarks of RDS: made once, then read from the snapshots' folder."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from snapshots import IMAGES, trained
+from tqdm import tqdm
+
+from atal_ray.data.images import read_image, resize
+from atal_ray.data.layout import find_pairs
+from atal_ray.networks.inputs import to_batch
+from atal_ray.networks.snapshots import read_snapshots
+from atal_ray.sampling.candidates import candidate_set
+from atal_ray.sampling.features import sample_bilinear
+from atal_ray.uncertainty.margin import bvsb
+
+SIZE, COUNT = 352, 3_700
+
+
+def candidate_features(train: Path, weights: Path, folder: Path, images: int) -> NDArray[np.float32]:
+    """Features [images, 3700, C] of the most uncertain pixels (margin of the last snapshot) of images it was not trained on."""
+    cache = folder / f"candidates-{images}.npy"
+    campaign, config = trained(train, weights, folder)
+    if not cache.exists():
+        network = read_snapshots(campaign.snapshots(0), config, torch.device("cpu"))[-1]
+        files = list(find_pairs(train).images.values())[IMAGES:]
+        chosen = [files[i * len(files) // images] for i in range(images)]
+        found = np.empty((images, COUNT, network.feature_channels), np.float32)
+        for row, path in zip(found, tqdm(chosen, desc="features"), strict=True):
+            batch = to_batch(resize(read_image(path), SIZE)[None], torch.device("cpu"))
+            with torch.inference_mode():
+                probability, features = network.saliency(batch)
+            score = 1 - bvsb(probability[0, 0].numpy())
+            tie = np.random.default_rng(0).random(score.shape, np.float32)
+            cells = candidate_set(score, np.ones(score.shape, bool), 100 * COUNT / score.size + 1e-6, tie)[:COUNT]
+            row[:] = sample_bilinear(features[0], np.stack([cells % SIZE, cells // SIZE], axis=1).astype(np.float64), SIZE)
+        np.save(cache, found)
+    loaded: NDArray[np.float32] = np.load(cache)
+    return loaded

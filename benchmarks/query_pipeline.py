@@ -1,0 +1,186 @@
+"""What does Ray Data cost? A whole query through its pipeline against a hand-written loop in one process, on the same images.
+
+    python benchmarks/query_pipeline.py --train DUTS-TR --weights resnet50.pth --snapshots runs/benchmark
+
+F3Net-ResNet-50, five trained snapshots (made where they are not there yet). The loop decodes, attacks and scores in batches of the same
+size and keeps the picks in a list; the pipeline writes its files of picks. Start-up is apart: the clock starts when each worker has
+finished a shard. Cases take turns, each in a process of its own; cases with the same threads a worker must pick the same points.
+Medians go to benchmarks/results/query_pipeline.json and, with every run, to the terminal.
+"""
+
+import dataclasses
+import json
+import shutil
+import statistics
+import time
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+import tyro
+from machine import provenance
+from snapshots import configure, trained
+
+from atal_ray import seeding
+from atal_ray.campaign_folder import MANIFEST, CampaignFolder
+from atal_ray.config import Config
+from atal_ray.data.images import read_image, resize
+from atal_ray.data.manifest import Record, records
+from atal_ray.files import Folder
+from atal_ray.networks.inputs import to_batch
+from atal_ray.networks.snapshots import read_snapshots
+from atal_ray.points import PointIndex
+from atal_ray.regions.labels import covered
+from atal_ray.sampling.grid import original_pixels
+from atal_ray.sampling.pick import Pool, pick_diverse
+from atal_ray.stages import shards
+from atal_ray.stages.query_load import load_shard, loaded_bytes
+from atal_ray.stages.query_score import ScoreShard
+from atal_ray.stages.ray_session import ray_session
+from atal_ray.uncertainty.estimate import estimate
+from atal_ray.uncertainty.inference import prepare_snapshots
+from atal_ray.uncertainty.margin import difference
+
+RESULT = Path(__file__).parent / "results" / "query_pipeline.json"
+Picks = list[tuple[str, int, int]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What is measured."""
+
+    train: Path
+    """DUTS-TR or another folder of images and masks."""
+    weights: Path
+    """ImageNet weights of ResNet-50."""
+    snapshots: Path = Path("runs/benchmark")
+    """Campaign whose snapshots ask; made if it is not there."""
+    images: int = 80
+    """Of the campaign's; a multiple of `shard` times 2."""
+    side: int = 160
+    """Pixels of the query grid."""
+    shard: int = 8
+    """Images in a shard, and in a batch."""
+    repeats: int = 5
+
+
+CASES: dict[str, tuple[int, int]] = {  # actors (0: the loop) and threads of each
+    "loop, 1 thread": (0, 1),
+    "1 actor, 1 thread": (1, 1),
+    "loop, 2 threads": (0, 2),
+    "1 actor, 2 threads": (1, 2),
+    "2 actors, 1 thread each": (2, 1),
+}
+RATIOS = {
+    "one actor to the loop, 1 thread": ("1 actor, 1 thread", "loop, 1 thread"),
+    "one actor to the loop, 2 threads": ("1 actor, 2 threads", "loop, 2 threads"),
+    "two actors to the loop of 2 threads": ("2 actors, 1 thread each", "loop, 2 threads"),
+    "two actors to one": ("2 actors, 1 thread each", "1 actor, 1 thread"),
+}
+
+
+def measure(actors: int, threads: int, options: Options) -> tuple[float, Picks]:
+    """Images a second without start-up, and the picks, sorted."""
+    base = configure(options.train, options.weights)
+    config = dataclasses.replace(
+        base,
+        train=dataclasses.replace(base.train, size=options.side, scales=(options.side,)),
+        query=dataclasses.replace(base.query, shard_size=options.shard, batch_size=options.shard, threads=threads),
+        budget=dataclasses.replace(base.budget, total=12, start=10, per_round=2),
+        resources=dataclasses.replace(base.resources, query_actors=max(1, actors), gpus="none"),
+    )
+    campaign = CampaignFolder(Folder(str(options.snapshots)))
+    times, picks = pipeline(campaign, config, options) if actors else loop(campaign, config, options)
+    first = max(1, actors)  # by then every worker has its snapshots and has done a shard
+    return (len(times) - first) * options.shard / (times[-1] - times[first - 1]), sorted(picks)
+
+
+def pipeline(campaign: CampaignFolder, config: Config, options: Options) -> tuple[list[float], Picks]:
+    """When each shard was finished, and the picks that the actors wrote."""
+    parts = Folder(str(options.snapshots)) / "benchmark.parts"
+    arguments: dict[str, Any] = {"campaign": campaign, "config": config, "round_number": 0}
+    rows, times = shards.shard_rows(options.images, options.shard), []
+    with ray_session(config):
+        for _ in shards.run_shards(
+            rows,
+            shards.Pool.of_query(config, gpu=False),
+            load=partial(load_shard, **arguments),
+            actor=ScoreShard,
+            arguments={**arguments, "parts": parts},
+            title="pipeline",
+            total=options.images,
+            loaded_bytes=loaded_bytes(config),
+        ):
+            times.append(time.perf_counter())
+    tables = [parts.read_table(shards.part_name(row["shard"], "picks")).to_pylist() for row in rows]
+    shutil.rmtree(options.snapshots / "benchmark.parts")
+    return times, [(pick["image_id"], pick["x"], pick["y"]) for table in tables for pick in table]
+
+
+def loop(campaign: CampaignFolder, config: Config, options: Options) -> tuple[list[float], Picks]:
+    """The same work as plain code: one image after another, a batch at a time."""
+    torch.set_num_threads(config.query.threads)
+    cv2.setNumThreads(config.query.threads)
+    read = read_snapshots(campaign.snapshots(0), config, torch.device("cpu"))
+    snapshots = prepare_snapshots(read, options.side, config.attack.model, config.query.precision)
+    points, superpixels = PointIndex(campaign.points(0)), campaign.superpixels(config)
+    manifest = records(campaign.root.read_rows(MANIFEST, 0, options.images))
+    times: list[float] = []
+    picks: Picks = []
+    for start in range(0, len(manifest), options.shard):
+        batch = manifest[start : start + options.shard]
+        images, pools = [], []
+        for record in batch:
+            image = read_image(record.image)
+            images.append(resize(image, options.side))
+            pools.append(make_pool(record, superpixels.get(record, image), points.of(record.image_id)[0], options.side))
+        maps = estimate(snapshots, to_batch(np.stack(images), torch.device("cpu")), config.attack)
+        for index, (record, pool) in enumerate(zip(batch, pools, strict=True)):
+            score = difference(maps.clean[index], maps.attacked[index], config.query.score)
+            rng = seeding.rng(config.seed, "query", 0, record.image_id)
+            pick = pick_diverse(pool, score, maps.features[index], config.budget.per_round, config.query, rng)
+            picks += [(record.image_id, int(x), int(y)) for x, y in pick.xy]
+        times.append(time.perf_counter())
+    return times, picks
+
+
+def make_pool(record: Record, superpixels: np.ndarray[Any, np.dtype[np.int32]], xy: Any, side: int) -> Pool:
+    """The pixels of an image that may be asked for."""
+    grid = original_pixels(side, record.height, record.width)
+    kept, pixels = np.ix_(grid.cell_rows, grid.cell_columns), np.ix_(grid.rows, grid.columns)
+    free, on_grid = np.zeros((side, side), bool), np.full((side, side), -1, np.int32)
+    free[kept] = ~covered(superpixels, xy, (record.height, record.width))[pixels]
+    on_grid[kept] = superpixels[pixels]
+    return Pool(record.height, record.width, free, on_grid, xy)
+
+
+def main(options: Options) -> None:
+    """Measure the cases in turns and write the figures."""
+    trained(options.train, options.weights, options.snapshots)
+    found: dict[str, list[float]] = {name: [] for name in CASES}
+    picked: dict[int, Picks] = {}
+    for repeat in range(options.repeats):
+        for name, (actors, threads) in CASES.items():
+            with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+                rate, picks = pool.submit(measure, actors, threads, options).result()
+            if picked.setdefault(threads, picks) != picks:
+                raise SystemExit(f"{name}: other points than the rival's, so there is nothing to compare")
+            found[name].append(rate)
+            print(f"{repeat + 1}/{options.repeats} {name:24} {rate:8.3f} images/s", flush=True)
+    medians = {name: statistics.median(rates) for name, rates in found.items()}
+    ratios = {name: medians[one] / medians[other] for name, (one, other) in RATIOS.items()}
+    for name, value in {**medians, **ratios}.items():
+        print(f"{name:36} {value:8.3f}")
+    settings = {**asdict(options), "train": options.train.name, "weights": options.weights.name, "snapshots": None}
+    result = {"provenance": provenance(), "options": settings, "images_per_s": found, "medians": medians, "ratios": ratios}
+    RESULT.write_text(json.dumps(result, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options, description=__doc__))
