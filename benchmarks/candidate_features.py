@@ -1,11 +1,12 @@
 """Decoder features of real candidate sets, for the benchmarks of RDS: made once, then read from the snapshots' folder."""
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from snapshots import IMAGES, trained
+from snapshots import CYCLES, IMAGES, trained
 from tqdm import tqdm
 
 from atal_ray.data.images import read_image, resize
@@ -21,8 +22,9 @@ SIZE, COUNT = 352, 3_700
 
 def candidate_features(train: Path, weights: Path, folder: Path, images: int) -> NDArray[np.float32]:
     """Features [images, 3700, C] of the most uncertain pixels (margin of the last snapshot) of images it was not trained on."""
-    cache = folder / f"candidates-{images}.npy"
     campaign, config = trained(train, weights, folder)
+    digest = hashlib.sha256(campaign.snapshots(0).read_bytes(f"{CYCLES}.pt")).hexdigest()
+    cache = folder / f"candidates-{images}-{digest[:12]}.npy"
     if not cache.exists():
         network = read_snapshots(campaign.snapshots(0), config, torch.device("cpu"))[-1]
         files = list(find_pairs(train).images.values())[IMAGES:]

@@ -2,10 +2,10 @@
 
     python benchmarks/query_speed.py --train /path/to/DUTS-TR --weights resnet50.pth --snapshots runs/benchmark
 
-All variants take turns on the same images, on the GPU where there is one. The floor is the operations of the passes that the
-definition asks for, over the rate of the fastest of some large 3x3 convolutions, timed in the same turns. Points are the k picks of
-RDS from the maps and features of each variant, compared with those of torchattacks and the loop; the same loop on images whose
-channels lie one after the other in memory shows what float32 rounding alone does to them. Writes
+All variants take turns on the same images, on the GPU where there is one; those in bfloat16 where the processor has it. The floor is
+the operations of the passes that the definition asks for, over the rate of the fastest of some large 3x3 convolutions, timed in the
+same turns. Points are the k picks of RDS from the maps and features of each variant, compared with those of torchattacks and the loop;
+the same loop on images whose channels lie one after the other in memory shows what float32 rounding alone does to them. Writes
 benchmarks/results/query_speed_(cuda or cpu).json, and a table. Needs the rivals: `make .venv/compared`.
 """
 
@@ -112,22 +112,28 @@ def variants(options: Options, device: torch.device) -> dict[str, Variant]:
     campaign, config = trained(options.train, options.weights, options.snapshots)
     read = read_snapshots(campaign.snapshots(0), config, torch.device("cpu"))
     exact = [network.to(device) for network in prepare_snapshots(read, options.size, "last", "float32")]
-    half = [network.to(device) for network in prepare_snapshots(read, options.size, "last", "bfloat16")]
     folded, loose = [prepare(network, options.size).to(device) for network in read], [network.to(device) for network in read]
 
     def ours(snapshots: list[Any], **changes: Any) -> Variant:
         return lambda images: estimate(snapshots, images, dataclasses.replace(FULL, **changes))
 
-    return {
+    found = {
         RIVAL: lambda images: plain(loose, images),
         ROUNDED: lambda images: plain(loose, images.contiguous()),
         OURS: ours(exact),
         "ours, all snapshots folded": ours(folded),
-        HALF: ours(half),
         "ours, attack at half the side": ours(exact, scale=0.5),
         "ours, 3 steps": ours(exact, steps=3),
-        "ours, bfloat16, half the side": ours(half, scale=0.5),
     }
+    if has_bfloat16(device):
+        half = [network.to(device) for network in prepare_snapshots(read, options.size, "last", "bfloat16")]
+        found |= {HALF: ours(half), "ours, bfloat16, half the side": ours(half, scale=0.5)}
+    return found
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether the processor multiplies bfloat16 itself; elsewhere PyTorch imitates it, ten times slower than float32."""
+    return bool(torch.cuda.is_bf16_supported() if device.type == "cuda" else torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def read_images(options: Options) -> list[np.ndarray[Any, Any]]:
@@ -213,9 +219,8 @@ def main(options: Options) -> None:
     device = choose_device("auto")
     works, images = variants(options, device), read_images(options)
     batches = [to_batch(np.stack(images[i : i + options.batch]), device) for i in range(0, len(images), options.batch)]
-    layers = {
-        (*shape, dtype): convolution(*shape, dtype, device) for shape in CHANNELS_AND_SIDE for dtype in (torch.float32, torch.bfloat16)
-    }
+    dtypes = [torch.float32, *([torch.bfloat16] if has_bfloat16(device) else [])]
+    layers = {(*shape, dtype): convolution(*shape, dtype, device) for shape in CHANNELS_AND_SIDE for dtype in dtypes}
     seconds: defaultdict[Any, list[float]] = defaultdict(list)
     found: dict[str, list[Estimate]] = {}
     for _ in range(options.repeats + 1):
@@ -231,13 +236,14 @@ def main(options: Options) -> None:
     for name, estimates in found.items():
         rows[name] = {**speed(name, seconds, rates, work_of_one, options), **compare(estimates, found[RIVAL], options)}
         print(f"{name:36} " + ", ".join(f"{key} {value:.3g}" for key, value in rows[name].items()))
-    time_goes = {name: shares(partial(works[name], batches[0]), device) for name in (RIVAL, OURS, HALF)}
+    time_goes = {name: shares(partial(works[name], batches[0]), device) for name in (RIVAL, OURS, HALF) if name in works}
     for name, parts in time_goes.items():
         print(f"{name:36} " + ", ".join(f"{kind} {share:.0%}" for kind, share in parts.items()))
     result = {
         "provenance": provenance() | {"torchattacks": importlib.metadata.version("torchattacks")},
         "options": {key: str(value.name) if isinstance(value, Path) else value for key, value in dataclasses.asdict(options).items()},
         "attack": dataclasses.asdict(FULL),
+        "bfloat16": has_bfloat16(device),
         "gflop_an_image": work_of_one / 1e9,
         "gflop_a_second": {f"{channels} channels, side {side}, {dtype}": rate / 1e9 for (channels, side, dtype), rate in rates.items()},
         "variants": rows,

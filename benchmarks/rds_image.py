@@ -96,6 +96,8 @@ def measure(sets: NDArray[np.float32], options: Options) -> dict[str, Any]:
         if repeat:  # the first warms up
             for name, value in spent.items():
                 seconds[name].append(value)
+    if set(equal.values()) != {len(sets)}:
+        raise SystemExit(f"other covers than the flat form's: of {len(sets)} images, equal on {equal}")
     rates = {name: len(sets) / statistics.median(values) for name, values in seconds.items()}
     return {"images_per_s": rates, "repeats_s": seconds, "images_of_equal_picks": equal}
 

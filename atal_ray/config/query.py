@@ -65,7 +65,7 @@ class QueryConfig(Section):
     batch_size: int = 16
     """Images in one forward pass."""
     precision: Literal["float32", "bfloat16"] = "float32"
-    """Numbers that the networks compute with; bfloat16 is faster where the processor has it, and finds other points."""
+    """What the networks compute with; bfloat16 is faster where the processor has it, far slower elsewhere, and finds other points."""
     threads: int = 1
     """CPU threads of an actor, in the evaluation too; the last bits of its maps, and so a close pick, depend on them."""
 
