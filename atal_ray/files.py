@@ -110,10 +110,10 @@ class Folder:
         """Write an Arrow table as one Parquet file."""
         self.write_tables(name, [table], table.schema)
 
-    def read_table(self, name: str) -> pa.Table:
-        """Read a whole Parquet file."""
+    def read_table(self, name: str, columns: list[str] | None = None) -> pa.Table:
+        """Read a Parquet file, whole or some of its columns."""
         with self._parquet(name) as file:
-            return file.read()
+            return file.read(columns)
 
     def read_rows(self, name: str, start: int, stop: int) -> pa.Table:
         """Rows start to stop of a Parquet file that this class wrote; reads the row groups that hold them."""

@@ -128,7 +128,7 @@ def loop(campaign: CampaignFolder, config: Config, options: Options) -> tuple[li
     torch.set_num_threads(config.query.threads)
     cv2.setNumThreads(config.query.threads)
     read = read_snapshots(campaign.snapshots(0), config, torch.device("cpu"))
-    snapshots = prepare_snapshots(read, options.side, config.attack.model, config.query.precision)
+    snapshots = prepare_snapshots(read, options.side, config.query.precision)
     points, superpixels = PointIndex(campaign.points(0)), campaign.superpixels(config)
     manifest = records(campaign.root.read_rows(MANIFEST, 0, options.images))
     times: list[float] = []

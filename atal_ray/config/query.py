@@ -53,11 +53,11 @@ class QueryConfig(Section):
     scope: Literal["image", "dataset"] = "image"
     """k points for each image (the paper), or k times the images for all of them, by need."""
     floor: int = 1
-    """Scope dataset: each image's fewest points."""
+    """Scope dataset: an image's fewest points in a round."""
     ceiling: int = 6
-    """Scope dataset: each image's most points."""
+    """Scope dataset: an image's most points in a round."""
     shortlist_percent: float = 50.0
-    """Scope dataset: of the images' covers, the most uncertain share, which competes for what the floors leave."""
+    """Scope dataset: of the images' covers behind the floors, the most uncertain share, which competes for the rest of the budget."""
     near_boundary: float = 0.5
     """A clean margin up to this is near the decision boundary: it separates PSR from PIR."""
     shard_size: int = 64

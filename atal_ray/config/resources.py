@@ -19,7 +19,7 @@ class ResourceConfig(Section):
     object_store_mib: int = 1024
     """Ray's object store when the campaign starts its own Ray."""
     index: Literal["faiss", "numpy"] = "faiss"
-    """What searches the features of all images (query.scope dataset): faiss, on a GPU where there is one, or NumPy; same points."""
+    """What searches for query.similarity nearest over all images: faiss, on a GPU if there is one, or NumPy; same points."""
     superpixels: str | None = None
     """Folder of superpixel maps that campaigns on the same, unchanging images share; unset: the campaign's own."""
 

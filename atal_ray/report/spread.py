@@ -18,8 +18,7 @@ Counts = npt.NDArray[np.int64]
 
 def points_of_images(numbers: Numbers, points: pa.Table) -> Counts:
     """How many of the points each image of the manifest has, in its order."""
-    rows = points["image_id"].combine_chunks()
-    found = np.asarray(pc.index_in(rows, numbers.manifest["image_id"].combine_chunks()), np.int64)
+    found = np.asarray(pc.index_in(points["image_id"], numbers.manifest["image_id"]), np.int64)
     return np.bincount(found, minlength=numbers.manifest.num_rows)
 
 

@@ -2,13 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from atal_ray.config import QueryConfig
-from atal_ray.errors import DataError
 
 Indices = npt.NDArray[np.int64]
 Matrix = npt.NDArray[np.float32]
@@ -34,45 +32,38 @@ def allocate(
     config: QueryConfig,
     *,
     cover: Callable[[Matrix, int], Indices],
-    similarity_to: Callable[[Matrix, Matrix], npt.NDArray[np.floating[Any]]],
+    dissimilar: Callable[[Matrix, Matrix], Indices],
     tie: npt.NDArray[np.float32],
 ) -> Indices:
     """Spend one budget on all images: `config.floor` points each as for a single image, the rest where it is needed.
 
-    The most uncertain `config.shortlist_percent` of the candidates compete for the rest: Algorithm 1 covers them in the space of
-    features, and of that cover the least like the labelled points come first (Eq. 10), among which the floors now count. An image
-    gets no more than `config.ceiling`, and a superpixel a second point only where nothing else is left. With floor = ceiling = k it
-    is the image-wise choice.
+    The most uncertain `config.shortlist_percent` of the candidates behind the floors compete for the rest: Algorithm 1 covers them
+    in the space of features, and of that cover the least like the labelled points come first (Eq. 10), among which the floors now
+    count; behind the cover come all others by uncertainty. An image gets no more than `config.ceiling`, and a superpixel a second
+    point only where nothing else is left. With floor = ceiling = k it is the image-wise choice.
 
     Args:
         covers: the candidates.
         budget: points for all images together; fewer are chosen only where the ceilings or the candidates end.
         config: floor, ceiling, shortlist and the size of the cover.
         cover: positions [n, C], m -> the cover in the order of choice, from the first candidate on.
-        similarity_to: candidates [n, C] and the points added by the floors [f, C], unit vectors -> phi [n].
+        dissimilar: candidates [n, C] and the points added by the floors [f, C], unit vectors -> rows of the former, the least
+            like the labelled points first, equal ones as they stand.
         tie: seeded random numbers [N] that order equal scores.
 
     Returns:
         Rows of `covers`, image by image in the order of asking.
-
-    Raises:
-        DataError: a score is not finite.
     """
-    if not np.isfinite(covers.score).all():
-        raise DataError("scope dataset: a score is not finite; the network predicts NaN, so lower train.lr-max and train again")
     floors = place(covers.image) < config.floor
     first, others = np.flatnonzero(floors), np.flatnonzero(~floors)
     others = others[np.lexsort((tie[others], -covers.score[others]))]
     rest = max(0, budget - len(first))
     shortlist = others[: max(rest, int(np.ceil(len(others) * config.shortlist_percent / 100)))]
-    features = covers.features[shortlist]
-    chosen = np.sort(cover(features, config.cover_factor * rest)) if rest else np.empty(0, np.int64)
-    in_cover = np.zeros(len(shortlist), bool)
-    in_cover[chosen] = True
-    phi = similarity_to(features, covers.features[first]) if rest else np.zeros(len(shortlist))
-    ranked = shortlist[np.lexsort((phi, ~in_cover))]  # stable: equal ones stay by uncertainty
-    ranked = np.concatenate([ranked, others[len(shortlist) :]])
-    return take(covers, np.concatenate([first, ranked]), budget, config.ceiling, kept=len(first))
+    in_cover = np.zeros(len(others), bool)
+    in_cover[cover(covers.features[shortlist], config.cover_factor * rest)] = True
+    chosen = others[in_cover]  # by uncertainty, which the stable order keeps for equal phi
+    ranked = chosen[dissimilar(covers.features[chosen], covers.features[first])]
+    return take(covers, np.concatenate([first, ranked, others[~in_cover]]), budget, config.ceiling, kept=len(first))
 
 
 def take(covers: Covers, order: Indices, budget: int, ceiling: int, kept: int) -> Indices:
@@ -88,9 +79,9 @@ def take(covers: Covers, order: Indices, budget: int, ceiling: int, kept: int) -
     Returns:
         Rows, image by image in the order of preference.
     """
-    used = covers.superpixel[order] >= 0
+    alone = covers.superpixel[order] < 0  # no region: a key of its own
     key = covers.image[order].astype(np.int64) << 32 | covers.superpixel[order]
-    key[~used] = -1 - np.arange(np.count_nonzero(~used))  # no region: a key of its own
+    key[alone] = -1 - np.arange(np.count_nonzero(alone))
     _, first = np.unique(key, return_index=True)
     fresh = np.zeros(len(order), bool)
     fresh[first] = True

@@ -98,6 +98,10 @@ class Band:
         """Pick the farthest again and again until there are m, or none is surely farther than the candidates below the floor."""
         while picks.count < m and len(self.rows) and float(self.nearest.max()) > floor + 2 * error:
             chosen = self._farthest(picks, error)
+            if self._exact[chosen] == 0:  # what is left repeats the cover, so it follows as it stands
+                for row in np.sort(self.rows[self.nearest > -np.inf])[: m - picks.count]:
+                    picks.add(int(row))
+                return
             picks.add(int(self.rows[chosen]))
             near = self.squares - 2 * picks.closeness(self.points, picks.count - 1)
             np.minimum(self.nearest, near, out=self.nearest)
@@ -173,7 +177,7 @@ def cover_kcenter_lazy(positions: Array, m: int, start: Sequence[int] = (0,), th
         m: |V|; all N candidates when there are fewer.
         start: the first members of V, different ones.
         threads: blocks at a time; the picks do not depend on it. NumPy's own products should have one thread
-            (OPENBLAS_NUM_THREADS=1, as in a Ray actor): theirs are too small to share.
+            (threadpool_limits, OPENBLAS_NUM_THREADS=1): theirs are too small to share.
 
     Returns:
         Distinct indices in the order of choice; the first of equally far candidates is taken.

@@ -120,7 +120,7 @@ def _mean_float32(features: Matrix, labelled: Array, backend: Backend, threads: 
     mean = (unit_vectors(labelled).sum(axis=0) / len(labelled)).astype(np.float32)
     features = np.ascontiguousarray(features, np.float32)
     channels, phi = features.shape[1], np.empty(len(features), np.float32)
-    faiss = _faiss() if backend == "faiss" else None
+    faiss = load_faiss() if backend == "faiss" else None
 
     def measure(first: int, last: int) -> bool:
         block, product, length = features[first:last], phi[first:last], np.empty(last - first, np.float32)
@@ -150,7 +150,7 @@ class _Nearest:
         self._unit = unit_vectors(labelled)
         self._short = self._unit.astype(np.float32)
         self._slack, self._threads = rounding(labelled.shape[1]), threads
-        self._faiss = _faiss() if backend == "faiss" else None
+        self._faiss = load_faiss() if backend == "faiss" else None
         self._gpu = self._faiss.StandardGpuResources() if self._faiss and gpu and self._faiss.get_num_gpus() > 0 else None
 
     def float32(self, features: Array) -> Matrix:
@@ -203,7 +203,12 @@ def _two_largest(product: Matrix) -> tuple[Matrix, Indices]:
     return np.column_stack([largest, product.max(axis=1)]), first
 
 
-def _faiss() -> ModuleType:
+def load_faiss() -> ModuleType:
+    """The module faiss.
+
+    Raises:
+        ConfigError: it is not installed.
+    """
     try:
         import faiss
     except ImportError as error:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from functools import partial
+from time import perf_counter
 from typing import Any
 
 import pyarrow as pa
@@ -13,7 +14,7 @@ from atal_ray.points import QUERY_SCHEMA, concat
 from atal_ray.stages.query_covers import CoverShard
 from atal_ray.stages.query_load import load_shard, loaded_bytes
 from atal_ray.stages.query_score import ScoreShard
-from atal_ray.stages.rds_actor import choose_by_need
+from atal_ray.stages.rds_actor import check_search, choose_by_need
 from atal_ray.stages.shards import Pool, part_name, run_shards, shard_rows
 from atal_ray.stages.throughput import THROUGHPUT, Throughput
 
@@ -32,9 +33,11 @@ def query(campaign: CampaignFolder, config: Config, round_number: int, out: Fold
         out: folder of the result; that of the round if unset.
     """
     out = out or campaign.round(round_number)
+    by_need = round_number != START and config.query.scope == "dataset"
+    if by_need:
+        check_search(config)
     images = campaign.root.count_rows(MANIFEST)
     parts, rows = out / f"{QUERIES}.parts", shard_rows(images, config.query.shard_size)
-    by_need = round_number != START and config.query.scope == "dataset"
     kind, actor = ("covers", CoverShard) if by_need else ("picks", ScoreShard)
     finished = set(parts.names())
     pending = [row for row in rows if part_name(row["shard"], kind) not in finished]
@@ -53,7 +56,10 @@ def query(campaign: CampaignFolder, config: Config, round_number: int, out: Fold
     ):
         del row  # its picks are in a file already
     if by_need:
+        started = perf_counter()
         choose_by_need(config, round_number, parts, len(rows), images)
+        spent = perf_counter() - started
+        throughput.add(0, {"RDS over all images": spent}, throughput.elapsed + spent)
     errors = concat(_parts(parts, [*rows, *([{"shard": len(rows)}] if by_need else [])], "errors"), ERROR_SCHEMA)
     if errors.num_rows:
         out.write_table(ERRORS, errors)

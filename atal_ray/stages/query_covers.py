@@ -22,6 +22,7 @@ class CoverShard(ScoreShard):
         assert image.maps is not None
         config = self.config.query
         found = rank_diverse(image.pool, image.maps.score, image.maps.features, config.ceiling, config, image.rng)
+        self.require(image, len(found.pick.xy), max(1, config.floor))
         self.covers.append(_unit(found.features))
         self.labelled.append(_unit(found.labelled))
         return self.questions(image, found.pick)

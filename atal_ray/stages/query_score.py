@@ -21,6 +21,7 @@ from atal_ray.sampling.grid import labels_on_grid
 from atal_ray.sampling.pick import Pick, Pool, pick_diverse, pick_random, pick_uncertain
 from atal_ray.stages.shards import part_name
 from atal_ray.stages.snapshot_actor import SnapshotActor
+from atal_ray.stages.throughput import SECONDS
 from atal_ray.uncertainty.estimate import Estimate, estimate
 from atal_ray.uncertainty.margin import REGION_NAMES, difference, region_kind
 
@@ -59,15 +60,20 @@ class ScoreShard(SnapshotActor):
         self.random = round_number == START or config.query.strategy == "random"
         self.k = config.budget.start if round_number == START else config.budget.per_round
         self.errors: list[Row] = []
+        self.scoring = 0.0
 
     def __call__(self, row: Row) -> Row:
         """Choose the points of a loaded shard; returns the number of its images, and the seconds of the parts of the work."""
+        if not self.random:
+            _ = self.snapshots  # read at the first shard: that is start-up, not scoring
         started, self.scoring = perf_counter(), 0.0
         self.errors = [{"stage": "query", "image_id": image_id, "reason": reason} for image_id, reason in row["errors"]]
         found = [self.choose(image) for image in self._images(row)]
         self.leave(row["shard"], found)
-        seconds = {"attack and ensemble": self.scoring, "candidates and RDS": perf_counter() - started - self.scoring}
-        return {"shard": row["shard"], "images": row["stop"] - row["start"], "seconds": seconds}
+        done, spent = {"shard": row["shard"], "images": row["stop"] - row["start"]}, perf_counter() - started
+        if self.random:
+            return {**done, SECONDS: {"random points": spent}}
+        return {**done, SECONDS: {"attack and ensemble": self.scoring, "candidates and RDS": spent - self.scoring}}
 
     def choose(self, image: Scored) -> list[Row]:
         """The questions about an image; what is missing becomes an error."""
@@ -78,10 +84,14 @@ class ScoreShard(SnapshotActor):
             pick = pick_uncertain(pool, maps.score, self.k, image.rng)
         else:
             pick = pick_diverse(pool, maps.score, maps.features, self.k, config, image.rng)
-        if len(pick.xy) < self.k:
-            reason = f"only {len(pick.xy)} of {self.k} points asked: no other pixel is unlabelled"
-            self.errors.append({"stage": "query", "image_id": image.image_id, "reason": reason})
+        self.require(image, len(pick.xy), self.k)
         return self.questions(image, pick)
+
+    def require(self, image: Scored, found: int, wanted: int) -> None:
+        """Note an error where an image has too few pixels left."""
+        if found < wanted:
+            reason = f"only {found} of {wanted} points asked: no other pixel is unlabelled"
+            self.errors.append({"stage": "query", "image_id": image.image_id, "reason": reason})
 
     def leave(self, shard: int, found: list[list[Row]]) -> None:
         """Write the files of a shard; the last one says that it is done."""

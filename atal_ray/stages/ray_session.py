@@ -75,3 +75,9 @@ def cores() -> int:
 def gpus_per_actor(gpus: str) -> int:
     """1 where `gpus` is auto and the cluster has one, else 0."""
     return int(gpus == "auto" and ray.cluster_resources().get("GPU", 0) >= 1)
+
+
+def largest_node(gpus: int = 0) -> dict[str, float]:
+    """What the machine with the most CPUs has in all, of those with so many GPUs: one actor cannot spread over several."""
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"] and node["Resources"].get("GPU", 0) >= gpus]
+    return max(nodes, key=lambda resources: float(resources.get("CPU", 0)), default={})

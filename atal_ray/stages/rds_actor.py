@@ -1,26 +1,28 @@
 """The actor that spends one budget on all images: it holds the covers of every image and runs RDS over them."""
 
 from dataclasses import dataclass
-from typing import Any
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
 import ray
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from atal_ray import seeding
 from atal_ray.campaign_folder import ERROR_SCHEMA
 from atal_ray.config import Config
+from atal_ray.errors import CampaignError
 from atal_ray.files import Folder
-from atal_ray.points import QUERY_SCHEMA, concat
+from atal_ray.points import QUERY_SCHEMA
 from atal_ray.sampling.allocation import Covers, allocate, place
 from atal_ray.sampling.cover_lazy import cover_kcenter_lazy
 from atal_ray.sampling.cover_scan import cover_maxsum_scan
-from atal_ray.sampling.similarity import similarity
+from atal_ray.sampling.similarity import least_similar, load_faiss
 from atal_ray.stages.failure import plain_error
 from atal_ray.stages.progress import leave, watch
 from atal_ray.stages.query_covers import FEATURES, Matrix, matrix
-from atal_ray.stages.ray_session import gpus_per_actor
+from atal_ray.stages.ray_session import gpus_per_actor, largest_node
 from atal_ray.stages.shards import part_name
 
 
@@ -36,10 +38,21 @@ def choose_by_need(config: Config, round_number: int, parts: Folder, shards: int
         parts: folder with the covers of every shard.
         shards: how many there are.
         images: how many are in the manifest.
+
+    Raises:
+        CampaignError: no machine has the memory for all covers.
     """
-    threads = config.resources.query_actors * config.query.threads  # what the query's actors have just given back
-    gpus = gpus_per_actor(config.resources.gpus) if config.resources.index == "faiss" else 0
-    actor = ray.remote(RDSActor).options(num_cpus=threads, num_gpus=gpus).remote(config, round_number, threads, gpus > 0)
+    gpus = gpus_per_actor(config.resources.gpus) if searches(config) else 0
+    node, wanted = largest_node(gpus), config.resources.query_actors * config.query.threads
+    threads = max(1, int(min(wanted, node.get("CPU", 1))))  # of what the query's actors have just given back
+    memory, there = memory_needed(parts, shards), int(node.get("memory", 0))
+    if memory > there:
+        raise CampaignError(
+            f"RDS over all images takes {memory / 2**30:.1f} GiB in one process, and the largest machine gives Ray {there / 2**30:.1f}: "
+            "start Ray on a machine with more memory (what is scored is kept), or lower query.cover-factor or query.ceiling"
+        )
+    options = {"num_cpus": threads, "num_gpus": gpus, "memory": memory}
+    actor = ray.remote(RDSActor).options(**options).remote(config, round_number, threads, gpus > 0)
     try:
         with watch(parts, 2 * shards, f"round {round_number}: RDS over all images", "shard"):
             ray.get(actor.choose.remote(parts, shards, config.budget.per_round * images))
@@ -49,12 +62,28 @@ def choose_by_need(config: Config, round_number: int, parts: Folder, shards: int
         ray.kill(actor)
 
 
+def searches(config: Config) -> bool:
+    """Whether faiss is what searches the labelled points: the mean cosine (Eq. 10) has a closed form, which needs no search."""
+    return config.query.similarity == "nearest" and config.resources.index == "faiss"
+
+
+def check_search(config: Config) -> None:
+    """Raise ConfigError now, not after all images are scored, where faiss is to search and is not there."""
+    if searches(config):
+        load_faiss()
+
+
+def memory_needed(parts: Folder, shards: int) -> int:
+    """Bytes that the actor takes at most: every vector four times in float32, for the shortlist, the cover and the products."""
+    vectors = sum(parts.count_rows(part_name(shard, kind)) for shard in range(shards) for kind in ("covers", "labelled"))
+    channels = matrix(parts.read_table(part_name(0, "covers"), [FEATURES])[FEATURES]).shape[1]
+    return vectors * (16 * channels + 100)
+
+
 @dataclass(frozen=True)
 class Union:
     """The covers of all shards in memory."""
 
-    questions: pa.Table
-    """Rows of QUERY_SCHEMA [N]."""
     covers: Covers
     labelled: Matrix
     """Unit feature vectors of all labelled points [M, C]."""
@@ -63,7 +92,7 @@ class Union:
 
 
 class RDSActor:
-    """Holds the candidates of all images, 4 C + about 60 bytes each."""
+    """Holds the candidates of all images; see `memory_needed`."""
 
     def __init__(self, config: Config, round_number: int, threads: int, gpu: bool) -> None:
         self.config, self.round_number, self.threads, self.gpu = config, round_number, threads, gpu
@@ -73,22 +102,17 @@ class RDSActor:
         union = read_union(parts, shards)
         query, rng = self.config.query, seeding.rng(self.config.seed, "allocation", self.round_number)
 
-        def phi(features: Matrix, added: Matrix) -> NDArray[np.floating[Any]]:
-            everything = np.concatenate([union.labelled, added])
-            return similarity(features, everything, query.similarity, self.config.resources.index, self.gpu, self.threads)
+        def dissimilar(features: Matrix, added: Matrix) -> NDArray[np.int64]:
+            everything, index = np.concatenate([union.labelled, added]), self.config.resources.index
+            return least_similar(features, everything, len(features), query.similarity, index, self.gpu, self.threads)
 
         def cover(positions: Matrix, m: int) -> NDArray[np.int64]:
             chosen = cover_kcenter_lazy if query.cover == "kcenter" else cover_maxsum_scan
             return chosen(positions, m, threads=self.threads)
 
-        chosen = allocate(
-            union.covers,
-            budget,
-            query,
-            cover=cover,
-            similarity_to=phi,
-            tie=rng.random(len(union.covers.image), np.float32),
-        )
+        tie = rng.random(len(union.covers.image), np.float32)
+        with threadpool_limits(1, "blas"):  # of each product: the actor's own threads share out the blocks
+            chosen = allocate(union.covers, budget, query, cover=cover, dissimilar=dissimilar, tie=tie)
         short = f"only {len(chosen)} of {budget} points asked: every image has its ceiling or no candidate left; raise query.ceiling"
         errors = [{"stage": "query", "image_id": "(all)", "reason": short}] if len(chosen) < budget else []
         parts.write_table(part_name(shards, "errors"), pa.Table.from_pylist(errors, ERROR_SCHEMA))
@@ -96,34 +120,37 @@ class RDSActor:
 
 
 def read_union(parts: Folder, shards: int) -> Union:
-    """Read what `CoverShard` left of every shard."""
+    """Read what `CoverShard` left of every shard, but for the names of the images, which would be most of the memory."""
     counts = [parts.count_rows(part_name(shard, "covers")) for shard in range(shards)]
     ends = np.cumsum(counts, dtype=np.int64)
+    total, images = int(ends[-1]), 0
     features: Matrix | None = None
-    questions, labelled = [], []
+    image, score, superpixel = np.empty(total, np.int32), np.empty(total, np.float32), np.empty(total, np.int32)
+    labelled = []
     for shard, end in enumerate(ends):
-        table = parts.read_table(part_name(shard, "covers"))
+        table, rows = parts.read_table(part_name(shard, "covers")), slice(end - counts[shard], end)
         vectors = matrix(table[FEATURES])
         if features is None:
-            features = np.empty((int(ends[-1]), vectors.shape[1]), np.float32)  # filled in place: never two copies of the whole
-        features[end - counts[shard] : end] = vectors
-        questions.append(table.select(QUERY_SCHEMA.names).cast(QUERY_SCHEMA))
+            features = np.empty((total, vectors.shape[1]), np.float32)  # filled in place: never two copies of the whole
+        names = table["image_id"].combine_chunks().dictionary_encode()  # numbered by appearance: ascending; none is in two shards
+        features[rows], image[rows] = vectors, names.indices.to_numpy() + images
+        score[rows], superpixel[rows] = table["score"].to_numpy(), table["superpixel"].to_numpy()
+        images += len(names.dictionary)
         labelled.append(matrix(parts.read_table(part_name(shard, "labelled"))[FEATURES]))
         leave(parts, shard + 1)
     assert features is not None
-    asked = concat(questions, QUERY_SCHEMA)
-    images = asked["image_id"].combine_chunks().dictionary_encode().indices.to_numpy()  # numbered by appearance: ascending
-    covers = Covers(images, asked["score"].to_numpy(), asked["superpixel"].to_numpy(), features)
-    return Union(asked, covers, np.concatenate(labelled), ends)
+    return Union(Covers(image, score, superpixel, features), np.concatenate(labelled), ends)
 
 
 def write_picks(parts: Folder, union: Union, chosen: NDArray[np.int64]) -> None:
     """Write the chosen rows as the picks of their shards, numbered anew in each image."""
-    order = pa.array(place(union.covers.image[chosen]), pa.int16())
-    column = QUERY_SCHEMA.get_field_index("order")
-    picks = union.questions.take(chosen).set_column(column, QUERY_SCHEMA.field(column), order)
+    orders = place(union.covers.image[chosen])
+    field, starts = QUERY_SCHEMA.field("order"), np.r_[0, union.ends]
     shard_of = np.searchsorted(union.ends, chosen, side="right")  # ascending, as the images are
-    for shard in range(len(union.ends)):
-        first, last = np.searchsorted(shard_of, [shard, shard + 1])
-        parts.write_table(part_name(shard, "picks"), picks.slice(first, last - first).combine_chunks())
+    bounds = np.searchsorted(shard_of, np.arange(len(starts)))
+    for shard, (first, last) in enumerate(pairwise(bounds)):
+        covers = parts.read_table(part_name(shard, "covers"), QUERY_SCHEMA.names)
+        picks = covers.take(chosen[first:last] - starts[shard])
+        picks = picks.set_column(picks.schema.get_field_index("order"), field, pa.array(orders[first:last], field.type))
+        parts.write_table(part_name(shard, "picks"), picks.select(QUERY_SCHEMA.names).cast(QUERY_SCHEMA))
         leave(parts, len(union.ends) + shard + 1)

@@ -35,5 +35,5 @@ class SnapshotActor:
     def snapshots(self) -> list[SaliencyNetwork]:
         """The round's networks, prepared; read at the first shard: Ray hides what a constructor raises."""
         read = read_snapshots(self.campaign.snapshots(self.round_number), self.config, torch.device("cpu"))
-        prepared = prepare_snapshots(read, self.config.train.size, self.config.attack.model, self.precision)
+        prepared = prepare_snapshots(read, self.config.train.size, self.precision)
         return [network.to(self.device) for network in prepared]

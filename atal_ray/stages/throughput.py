@@ -10,7 +10,7 @@ Row = dict[str, Any]
 THROUGHPUT = "throughput.json"
 SECONDS = "seconds"
 """Field of a row: stage -> seconds; an actor may put its parts there."""
-LOADING, SCORING, REST = "loading", "scoring", "rest"
+LOADING, SCORING = "loading", "scoring"
 
 
 @dataclass
@@ -42,14 +42,16 @@ class Throughput:
     @property
     def busy(self) -> float:
         """The part of the time in which the actors had a shard to work on."""
-        worked = sum(spent for stage, spent in self.seconds.items() if stage != LOADING)
-        return min(1.0, worked / max(self.actors * self.elapsed, 1e-9))
+        return min(1.0, self._worked / max(self.actors * self.elapsed, 1e-9))
+
+    @property
+    def _worked(self) -> float:
+        return sum(spent for stage, spent in self.seconds.items() if stage != LOADING)
 
     def line(self) -> str:
         """The rates for a progress bar: loading, all that the actors do, and how busy they are."""
-        worked = sum(spent for stage, spent in self.seconds.items() if stage != LOADING)
         rates = [f"{LOADING} {self.rate(LOADING):.3g}/s"] if LOADING in self.seconds else []
-        rates.append(f"{SCORING} {self.images / max(worked, 1e-9):.3g}/s an actor, {self.busy:.0%} busy")
+        rates.append(f"{SCORING} {self.images / max(self._worked, 1e-9):.3g}/s an actor, {self.busy:.0%} busy")
         return ", ".join(rates)
 
     def to_json(self) -> dict[str, Any]:
@@ -67,7 +69,7 @@ def timed_load(row: Row, load: Callable[[Row], Row]) -> Row:
 class TimedActor:
     """An actor around another: its rows say in the field `seconds` what every stage took up to here.
 
-    Where the inner actor names parts of its own time in that field, what they leave is called the rest.
+    Where the inner actor names parts of its own time in that field, these stand for the whole.
     """
 
     def __init__(self, actor: Callable[..., Callable[[Row], Row]], arguments: dict[str, Any]) -> None:
@@ -79,6 +81,4 @@ class TimedActor:
         start = time.perf_counter()
         result = self.actor({name: value for name, value in row.items() if name != SECONDS})
         spent = time.perf_counter() - start
-        parts = result.get(SECONDS, {})
-        rest = {REST: max(0.0, spent - sum(parts.values()))} if parts else {SCORING: spent}
-        return {**result, SECONDS: {**before, **parts, **rest}}
+        return {**result, SECONDS: before | result.get(SECONDS, {SCORING: spent})}

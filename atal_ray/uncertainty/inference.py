@@ -17,25 +17,16 @@ TOLERANCE = 1e-4
 Network = TypeVar("Network", bound=SaliencyNetwork)
 
 
-def prepare_snapshots(
-    networks: Sequence[SaliencyNetwork], side: int, attacked: Literal["last", "ensemble"], precision: Literal["float32", "bfloat16"]
-) -> list[SaliencyNetwork]:
-    """The networks of a trajectory in channels-last layout, folded where that leaves the picks alone.
-
-    In float32 that is where no attack goes through: at every step, signs of tiny gradients turn last bits into whole steps, and
-    after five of them another rounding has moved most values of the adversarial images.
+def prepare_snapshots(networks: Sequence[SaliencyNetwork], side: int, precision: Literal["float32", "bfloat16"]) -> list[SaliencyNetwork]:
+    """The networks of a trajectory, each prepared; see `prepare`.
 
     Args:
         networks: frozen, in evaluation mode, on the CPU.
         side: height and width of the images to come.
-        attacked: which of them the attack differentiates.
         precision: bfloat16 wraps each in `HalfPrecision`.
     """
-    if precision == "bfloat16":
-        return [HalfPrecision(prepare(network, side)) for network in networks]
-    free = len(networks) - 1 if attacked == "last" else 0
-    kept = (copy.deepcopy(network).to(memory_format=torch.channels_last) for network in networks[free:])  # type: ignore[call-overload]
-    return [*(prepare(network, side) for network in networks[:free]), *kept]
+    prepared = [prepare(network, side) for network in networks]
+    return [HalfPrecision(network) for network in prepared] if precision == "bfloat16" else prepared
 
 
 def prepare(network: Network, side: int) -> Network:
@@ -43,8 +34,12 @@ def prepare(network: Network, side: int) -> Network:
 
     Which these are, the autograd graph of one pass says: a batch norm whose input is the output of a convolution, or the sum of
     several, that nothing else reads. (Symbolic tracing, as in torch.fx, stops at the check of the sides.) What is normalised or
-    convolved twice stays as it is. The copy must then give what the network gives on random images; the network itself is
-    returned where it does not.
+    convolved twice stays as it is. The copy must then give what the network gives on random images; where it does not, nothing is
+    folded.
+
+    Another rounding is another attack: max-pooling has ties in flat parts of an image, signs of tiny gradients turn last bits
+    into whole steps, and every step multiplies what the last one moved. In float64, without ties, the points are the same
+    (benchmarks/query_speed.py).
 
     Args:
         network: frozen, in evaluation mode, on the CPU: a GPU may round its products too coarsely for the comparison.
@@ -52,13 +47,20 @@ def prepare(network: Network, side: int) -> Network:
     """
     noise = torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(0))
     images = noise.to(next(network.parameters()).dtype)
-    folded = copy.deepcopy(network)
-    with torch.no_grad():
-        for norm, convolutions in list(_foldable(folded, images)):
-            _fold(norm, convolutions)
-            _replace(folded, norm, nn.Identity())
-    folded = folded.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return folded if _agree(folded, network, images) else network
+    plain, folded = _channels_last(network), _channels_last(network)
+    try:
+        with torch.no_grad():
+            for norm, convolutions in list(_foldable(folded, images)):
+                _fold(norm, convolutions)
+                _replace(folded, norm, nn.Identity())
+        return folded if _agree(folded, plain, images) else plain
+    except Exception:  # a user's forward may call its modules, or ask a batch norm for things, in ways that cannot be foreseen
+        return plain
+
+
+def _channels_last(network: Network) -> Network:
+    copied: Network = copy.deepcopy(network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return copied
 
 
 def _foldable(network: SaliencyNetwork, images: Tensor) -> Iterator[tuple[nn.BatchNorm2d, list[nn.Conv2d]]]:
@@ -76,10 +78,12 @@ def _foldable(network: SaliencyNetwork, images: Tensor) -> Iterator[tuple[nn.Bat
 
     kinds = (nn.Conv2d, nn.BatchNorm2d)  # and no derived class, which may compute something else
     hooks = [module.register_forward_hook(note) for module in network.modules() if type(module) in kinds]
-    with torch.enable_grad():
-        output: SaliencyOutput = network(network.normalise(images.clone().requires_grad_()))
-    for hook in hooks:
-        hook.remove()
+    try:
+        with torch.enable_grad():
+            output: SaliencyOutput = network(network.normalise(images.clone().requires_grad_()))
+    finally:
+        for hook in hooks:
+            hook.remove()
     readers = _readers([*output.logits, output.features])
     once = {node: module for node, module in made.items() if calls[module] == 1}
     for norm, node in read.items():
@@ -143,21 +147,20 @@ def _replace(network: nn.Module, old: nn.Module, new: nn.Module) -> None:
 @torch.no_grad()
 def _agree(folded: SaliencyNetwork, network: SaliencyNetwork, images: Tensor) -> bool:
     """Whether the saliency map before its sigmoid, and the features, are the same but for rounding."""
-    expected: SaliencyOutput = network(network.normalise(images))
-    try:
-        found: SaliencyOutput = folded(folded.normalise(images))
-    except Exception:  # a user's forward may ask a batch norm for what an identity lacks
-        return False
+    found, expected = (one(one.normalise(images)) for one in (folded, network))
     pairs = ((output.logits[network.prediction], output.features) for output in (found, expected))
     return all(float((a - b).abs().max()) <= TOLERANCE * float(b.abs().max()) for a, b in zip(*pairs, strict=True))
 
 
 class HalfPrecision(SaliencyNetwork):
-    """A network whose convolutions compute in bfloat16, by autocast; images, their gradients, logits and features are float32."""
+    """A network whose convolutions compute in bfloat16, by autocast; images, their gradients, logits and features are float32.
+
+    It takes the network over, and turns the weights of its convolutions into bfloat16.
+    """
 
     def __init__(self, network: SaliencyNetwork) -> None:
         super().__init__()
-        self.network = copy.deepcopy(network)
+        self.network = network
         self.loss_weights, self.prediction, self.feature_channels = network.loss_weights, network.prediction, network.feature_channels
         self.mean, self.std, self.multiple = network.mean, network.std, network.multiple
         for module in self.network.modules():

@@ -106,6 +106,21 @@ def test_most_candidates_miss_most_picks(monkeypatch: pytest.MonkeyPatch) -> Non
     assert measured < 0.5 * 900 * 100
 
 
+def test_what_only_repeats_the_cover_is_measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    measured = 0
+    exact = cover_lazy.Picks.exact
+
+    def counted(picks: cover_lazy.Picks, rows: np.ndarray, *rest: object) -> np.ndarray:
+        nonlocal measured
+        measured += len(rows)
+        return exact(picks, rows, *rest)
+
+    monkeypatch.setattr(cover_lazy.Picks, "exact", counted)
+    positions = np.eye(16, dtype=np.float32)[np.arange(900) % 16]
+    assert cover_kcenter_lazy(positions, 800).tolist() == flat(positions, 800, [0])
+    assert measured < 10 * 900
+
+
 def test_bad_input_is_named() -> None:
     good = np.ones((4, 2), np.float32)
     with pytest.raises(DataError, match="floating-point"):

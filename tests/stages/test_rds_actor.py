@@ -2,6 +2,9 @@
 
 import collections
 import dataclasses
+import shutil
+import sys
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -10,7 +13,10 @@ from campaigns import assert_finished, open_campaign
 
 from atal_ray import campaign as campaigns
 from atal_ray.campaign_folder import QUERIES
+from atal_ray.errors import CampaignError, ConfigError
+from atal_ray.files import Folder
 from atal_ray.points import QUERY_SCHEMA
+from atal_ray.stages import rds_actor
 from atal_ray.stages.query import query
 from atal_ray.stages.query_covers import FEATURES, matrix, vectors
 from atal_ray.stages.rds_actor import read_union
@@ -57,12 +63,59 @@ def test_every_option_meets_the_budget(finished, tmp_path, changes):
 
 def test_points_depend_neither_on_actors_nor_on_what_searches(finished, tmp_path):
     config, folder = finished
-    expected, _ = ask(finished, tmp_path / "one")
+    expected, _ = ask(finished, tmp_path / "one", similarity="nearest")
     for name, changes in {"two": {"query_actors": 2}, "numpy": {"index": "numpy"}}.items():
         out = open_campaign(tmp_path / name).root
         spread = dataclasses.replace(config, resources=dataclasses.replace(config.resources, **changes))
-        query(open_campaign(folder), by_need(spread), 0, out)
+        query(open_campaign(folder), by_need(spread, similarity="nearest"), 0, out)
         assert out.read_table(QUERIES).equals(expected)
+
+
+def test_faiss_is_missed_before_anything_is_scored(finished, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    with pytest.raises(ConfigError, match=r"set resources\.index to numpy"):
+        ask(finished, tmp_path, similarity="nearest")
+    assert open_campaign(tmp_path).root.names() == []
+
+
+def test_a_restart_at_any_point_asks_the_same(finished, tmp_path, monkeypatch):
+    """Killed among the shards, and among the picks."""
+    config, folder = finished
+    campaign, out = open_campaign(folder), open_campaign(tmp_path / "kept").root
+    parts = out / f"{QUERIES}.parts"
+    with monkeypatch.context() as patch:
+        patch.setattr(Folder, "delete", lambda _: None)  # the parts stay
+        query(campaign, by_need(config), 0, out)
+    expected, kept = out.read_table(QUERIES), parts.names()
+    for lost in (("covers", "picks"), ("picks",)):
+        again = open_campaign(tmp_path / "-".join(("lost", *lost))).root
+        shutil.copytree(parts.uri, f"{again.uri}/{QUERIES}.parts")
+        for name in kept[::2]:
+            if any(kind in name for kind in lost):
+                (Path(again.uri) / f"{QUERIES}.parts" / name).unlink()
+        query(campaign, by_need(config), 0, again)
+        assert again.read_table(QUERIES).equals(expected)
+        assert f"{QUERIES}.parts" not in again.names()
+
+
+def test_memory_that_no_machine_has_is_said_before_it_is_taken(finished, tmp_path, monkeypatch):
+    monkeypatch.setattr(rds_actor, "memory_needed", lambda *_: 2**50)
+    with pytest.raises(CampaignError, match=r"takes 1048576\.0 GiB in one process, and the largest machine gives Ray [\d.]+: start Ray"):
+        ask(finished, tmp_path)
+
+
+def test_nothing_readable_is_no_point_and_an_error_for_each_image(finished, tmp_path):
+    config, folder = finished
+    out, images = open_campaign(tmp_path).root, folder.parent / "train" / "images"
+    moved = images.rename(tmp_path / "moved")
+    try:
+        query(open_campaign(folder), by_need(config), 0, out)
+    finally:
+        moved.rename(images)
+    assert out.count_rows(QUERIES) == 0
+    errors = out.read_table("errors.parquet")["image_id"].to_pylist()
+    assert len(errors) == 8
+    assert errors[-1] == "(all)"
 
 
 def test_what_the_ceiling_forbids_is_an_error_row(finished, tmp_path):
@@ -107,7 +160,6 @@ def test_union_holds_every_shard_in_order(tmp_path):
         parts.write_table(f"{shard:06d}.labelled.parquet", pa.table({FEATURES: vectors([np.full((shard, 3), shard, np.float32)], 3)}))
         tables.append((table, features[0]))
     union = read_union(parts, 3)
-    assert union.questions["image_id"].to_pylist() == list("aabcddd")
     assert union.covers.image.tolist() == [0, 0, 1, 2, 3, 3, 3]
     assert (union.covers.features == np.concatenate([features for _, features in tables])).all()
     assert union.labelled.tolist() == [[1.0] * 3, [2.0] * 3, [2.0] * 3]

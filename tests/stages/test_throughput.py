@@ -36,12 +36,10 @@ def test_a_row_carries_the_seconds_of_every_stage():
     assert 0.03 <= seconds["scoring"] < 1
 
 
-def test_an_actor_may_name_parts_and_the_rest_is_what_they_leave():
-    start = time.perf_counter()
-    seconds = TimedActor(InParts, {"factor": 3})({"data": 1})["seconds"]
-    spent = time.perf_counter() - start
-    assert list(seconds) == ["attack", "choose", "rest"]
-    assert 0.03 <= sum(seconds.values()) <= spent
+def test_parts_that_an_actor_names_stand_for_the_whole():
+    row = TimedActor(InParts, {"factor": 3})(timed_load({"shard": 0}, load))
+    assert row["seconds"].pop("loading") >= 0.02
+    assert row["seconds"] == {"attack": 0.02, "choose": 0.001}
 
 
 @pytest.fixture
