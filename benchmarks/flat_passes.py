@@ -45,11 +45,11 @@ def flat_kcenter(x: Matrix, m: int, threads: int) -> Indices:
 
 def farther(x: Matrix, picks: Indices, threads: int) -> float:
     """Largest relative excess of any candidate's squared distance to the cover, in float64, over that of the candidate picked."""
-    chosen = (x[picks] - x[picks[0]]).astype(np.float64)
+    chosen = x[picks].astype(np.float64) - x[picks[0]]
     norms = (chosen**2).sum(axis=1)
 
     def measure(first: int, last: int) -> NDArray[np.float64]:
-        points = (x[first:last] - x[picks[0]]).astype(np.float64)
+        points = x[first:last].astype(np.float64) - x[picks[0]]
         squared = norms[:, None] + (points**2).sum(axis=1) - 2 * chosen @ points.T
         np.minimum.accumulate(squared, axis=0, out=squared)
         farthest: NDArray[np.float64] = squared.max(axis=1)

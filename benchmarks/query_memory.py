@@ -40,9 +40,9 @@ class Options:
     folder: Path
     """Where the campaigns go."""
     sizes: tuple[int, ...] = (1_000, 10_000, 100_000)
-    runs: tuple[int, ...] = (5, 2, 1)
+    runs: tuple[int, ...] = (3, 1, 1)
     """How often for each size; the peak is that of all its runs."""
-    side: int = 96
+    side: int = 64
     """Pixels of the query grid."""
     actors: int = 1
     object_store_mib: int = 512

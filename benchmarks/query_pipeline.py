@@ -61,11 +61,11 @@ class Options:
     """ImageNet weights of ResNet-50."""
     snapshots: Path = Path("runs/benchmark")
     """Campaign whose snapshots ask; made if it is not there."""
-    images: int = 80
+    images: int = 64
     """Of the campaign's; a multiple of `shard` times 2."""
-    side: int = 160
+    side: int = 96
     """Pixels of the query grid."""
-    shard: int = 8
+    shard: int = 4
     """Images in a shard, and in a batch."""
     repeats: int = 5
 
