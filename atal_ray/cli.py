@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
@@ -10,10 +10,14 @@ from atal_ray import config_file, presets
 from atal_ray.config import Config
 from atal_ray.errors import AtalError, CampaignError
 
+if TYPE_CHECKING:
+    from atal_ray.generation import Generation
+
 USAGE = """usage:
   atal run PRESET FOLDER [--FIELD VALUE ...]   run a campaign, or go on with it; PRESET is {presets}, or a YAML file
   atal run PRESET --help                       every field with its default
-  atal resume FOLDER                           go on with a campaign, or a cross validation, as it was started
+  atal resume FOLDER                           go on with a campaign, a generation or a cross validation, as it was started
+  atal generate CAMPAIGN FOLDER --images IMAGES [--FIELD VALUE ...]   points for any images by a campaign's snapshots, or go on with it
   atal cross-validate PRESET FOLDER [--FIELD VALUE ...]   train each network on the points of each (Table 3), or go on with it
   atal evaluate FOLDER --masks SET ... --maps METHOD ...   score saliency maps of any methods; exit status 1 if any is missing
   atal report FOLDER                           write report.html again
@@ -43,6 +47,10 @@ def _dispatch(arguments: list[str]) -> int:
             return _campaign(_configure("run", name, rest), Path(folder))
         case ["run", name, "-h" | "--help"]:
             _configure("run", name, ["--help"])
+        case ["generate", trained, folder, *rest] if not folder.startswith("-"):
+            return _generate(Path(trained), Path(folder), rest)
+        case ["generate", trained, "-h" | "--help"]:
+            _generate(Path(trained), Path(), ["--help"])
         case ["cross-validate", name, folder, *rest] if not folder.startswith("-"):
             return _cross_validate(name, Path(folder), rest)
         case ["cross-validate", name, "-h" | "--help"]:
@@ -51,6 +59,8 @@ def _dispatch(arguments: list[str]) -> int:
             return _evaluate(Path(folder), rest)
         case ["evaluate", "-h" | "--help"]:
             _evaluate(Path(), ["--help"])
+        case ["resume", folder] if (Path(folder) / "generation.yaml").is_file():
+            return _resume_generation(Path(folder))
         case ["resume", folder] if (Path(folder) / "cross_validation.yaml").is_file():
             return _resume_cross_validation(Path(folder))
         case ["resume", folder]:
@@ -95,6 +105,28 @@ def _campaign(config: Config, folder: Path) -> int:
 
     run(config, folder)
     print(f"done: {folder}/report.html")
+    return 0
+
+
+def _generate(trained: Path, folder: Path, rest: list[str]) -> int:
+    from atal_ray.generation import Generation
+
+    return _run_generation(
+        tyro.cli(Generation, default=Generation.like(trained), args=rest, prog=f"atal generate {trained} FOLDER"), folder
+    )
+
+
+def _resume_generation(folder: Path) -> int:
+    from atal_ray.generation import PLAN, Generation
+
+    plan = folder / PLAN
+    return _run_generation(config_file.tree_from_yaml(Generation, plan.read_text(), str(plan)), folder)
+
+
+def _run_generation(plan: "Generation", folder: Path) -> int:
+    from atal_ray.generation import generate, summary
+
+    print(f"done: {summary(generate(plan, folder))}")
     return 0
 
 
