@@ -1,6 +1,8 @@
 """Small campaigns for tests: seconds of work, the real stages."""
 
 import dataclasses
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,18 @@ def tiny_config(train: Path, tests: tuple[Path, ...] = (), **changes: Any) -> Co
 
 def open_campaign(folder: Path) -> CampaignFolder:
     return CampaignFolder(Folder(str(folder)))
+
+
+@contextmanager
+def torn(folder: Path) -> Iterator[Path]:
+    """One training image of a finished campaign is cut short while the block runs."""
+    image = next((folder.parent / "train" / "images").iterdir())
+    whole = image.read_bytes()
+    image.write_bytes(whole[: len(whole) // 2])
+    try:
+        yield image
+    finally:
+        image.write_bytes(whole)
 
 
 def all_points(campaign: CampaignFolder, rounds: int) -> list[list[dict[str, Any]]]:

@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from campaigns import all_points, assert_finished, assert_points_are_true, open_campaign
+from campaigns import all_points, assert_finished, assert_points_are_true, open_campaign, torn
 
 from atal_ray import campaign as campaigns
 from atal_ray.campaign_folder import ERROR_SCHEMA, METRICS, QUERIES
@@ -106,13 +106,8 @@ def test_every_option_of_the_query_runs(finished, tmp_path, changes):
 def test_unreadable_image_is_one_row_of_errors(finished, tmp_path):
     config, folder = finished
     campaign, out = open_campaign(folder), open_campaign(tmp_path).root
-    image = next((folder.parent / "train" / "images").iterdir())
-    whole = image.read_bytes()
-    image.write_bytes(whole[: len(whole) // 2])
-    try:
+    with torn(folder) as image:
         query(campaign, config, 0, out)
-    finally:
-        image.write_bytes(whole)
     (error,) = out.read_table("errors.parquet").to_pylist()
     assert error["image_id"] == image.stem
     assert image.name in error["reason"]

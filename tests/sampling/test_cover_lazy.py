@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from covers import KINDS, positions_of
 
 from atal_ray.errors import DataError
 from atal_ray.sampling import cover_lazy
@@ -23,29 +24,6 @@ def flat(positions: np.ndarray, m: int, start: list[int]) -> list[int]:
     return chosen
 
 
-def data(kind: str, seed: int) -> np.ndarray:
-    rng = np.random.default_rng(seed)
-    match kind:
-        case "random":
-            return rng.standard_normal((900, 16), np.float32)
-        case "clustered":
-            return np.repeat(rng.normal(0, 10, (9, 16)), 100, axis=0).astype(np.float32) + rng.standard_normal((900, 16), np.float32)
-        case "duplicated":
-            return rng.standard_normal((90, 16), np.float32)[rng.integers(0, 90, 900)]
-        case "tied":
-            return rng.integers(0, 6, (900, 4)).astype(np.float32)
-        case "far from the origin":
-            return rng.standard_normal((900, 16), np.float32) + np.float32(1000)
-        case "nearly tied":
-            corners = np.array([[1, 0], [0, 1], [-1, 0], [0, -1]], np.float32)[rng.integers(0, 4, 900)]
-            return corners * (1 + rng.integers(0, 4, (900, 1)) * np.float32(2**-23)).astype(np.float32)
-        case _:
-            raise ValueError(kind)
-
-
-KINDS = ("random", "clustered", "duplicated", "tied", "far from the origin", "nearly tied")
-
-
 @pytest.fixture(autouse=True)
 def _many_floors(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small blocks and bands, so that a thousand candidates go through what millions do."""
@@ -56,7 +34,7 @@ def _many_floors(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("seed", range(3))
 def test_the_picks_are_those_of_the_flat_pass(kind: str, seed: int) -> None:
-    positions = data(kind, seed)
+    positions = positions_of(kind, seed)
     expected = flat(positions, 120, [seed])
     assert cover_kcenter_lazy(positions, 120, [seed]).tolist() == expected
     assert cover_kcenter(positions, 120, seed).tolist() == expected
@@ -64,14 +42,14 @@ def test_the_picks_are_those_of_the_flat_pass(kind: str, seed: int) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_start_set_comes_first_and_counts(kind: str) -> None:
-    positions, start = data(kind, 4), [17, 3, 880, 18]
+    positions, start = positions_of(kind, 4), [17, 3, 880, 18]
     assert cover_kcenter_lazy(positions, 60, start).tolist() == flat(positions, 60, start)
     assert cover_kcenter_lazy(positions, 2, start).tolist() == [17, 3]
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_m_beyond_n_gives_every_candidate_in_the_flat_order(kind: str) -> None:
-    positions = data(kind, 5)[:70]
+    positions = positions_of(kind, 5)[:70]
     assert cover_kcenter_lazy(positions, 1000).tolist() == flat(positions, 1000, [0])
 
 
@@ -102,7 +80,7 @@ def test_most_candidates_miss_most_picks(monkeypatch: pytest.MonkeyPatch) -> Non
         return closeness(picks, points, since)
 
     monkeypatch.setattr(cover_lazy.Picks, "closeness", counted)
-    cover_kcenter_lazy(data("clustered", 6), 100)
+    cover_kcenter_lazy(positions_of("clustered", 6), 100)
     assert measured < 0.5 * 900 * 100
 
 

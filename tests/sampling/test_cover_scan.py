@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from covers import KINDS, positions_of
 
 from atal_ray.errors import DataError
 from atal_ray.sampling import blocks, cover_scan
@@ -22,29 +23,6 @@ def flat(positions: np.ndarray, m: int, start: list[int]) -> list[int]:
     return chosen
 
 
-def data(kind: str, seed: int) -> np.ndarray:
-    rng = np.random.default_rng(seed)
-    match kind:
-        case "random":
-            return rng.standard_normal((900, 16), np.float32)
-        case "float64":
-            return rng.standard_normal((900, 16))
-        case "duplicated":
-            return rng.standard_normal((90, 16), np.float32)[rng.integers(0, 90, 900)]
-        case "tied":
-            return rng.integers(0, 6, (900, 4)).astype(np.float32)
-        case "far from the origin":
-            return rng.standard_normal((900, 16), np.float32) + np.float32(1000)
-        case "nearly tied":
-            corners = np.array([[1, 0], [0, 1], [-1, 0], [0, -1]], np.float32)[rng.integers(0, 4, 900)]
-            return corners * (1 + rng.integers(0, 4, (900, 1)) * np.float32(2**-23)).astype(np.float32)
-        case _:
-            raise ValueError(kind)
-
-
-KINDS = ("random", "float64", "duplicated", "tied", "far from the origin", "nearly tied")
-
-
 @pytest.fixture(autouse=True)
 def _many_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small blocks, so that a thousand candidates go through what millions do."""
@@ -56,7 +34,7 @@ def _many_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("threads", [1, 3])
 def test_the_picks_are_those_of_float64_sums(kind: str, threads: int) -> None:
-    positions = data(kind, threads)
+    positions = positions_of(kind, threads)
     expected = flat(positions, 60, [threads])
     assert cover_maxsum_scan(positions, 60, [threads], threads).tolist() == expected
     assert cover_maxsum(positions, 60, threads).tolist() == expected
@@ -64,13 +42,13 @@ def test_the_picks_are_those_of_float64_sums(kind: str, threads: int) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_start_set_comes_first_and_counts(kind: str) -> None:
-    positions, start = data(kind, 4), [17, 3, 880, 18]
+    positions, start = positions_of(kind, 4), [17, 3, 880, 18]
     assert cover_maxsum_scan(positions, 40, start).tolist() == flat(positions, 40, start)
     assert cover_maxsum_scan(positions, 2, start).tolist() == [17, 3]
 
 
 def test_m_beyond_n_gives_every_candidate_in_the_flat_order() -> None:
-    positions = data("duplicated", 5)[:70]
+    positions = positions_of("duplicated", 5)[:70]
     assert cover_maxsum_scan(positions, 1000).tolist() == flat(positions, 1000, [0])
 
 
@@ -84,7 +62,7 @@ def test_few_candidates_are_measured_again(monkeypatch: pytest.MonkeyPatch) -> N
         return exact(sums, rows)
 
     monkeypatch.setattr(cover_scan.Sums, "_measure", counted)
-    cover_maxsum_scan(data("random", 6), 100)
+    cover_maxsum_scan(positions_of("random", 6), 100)
     assert measured < 3 * 100
 
 

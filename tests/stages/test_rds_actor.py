@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from campaigns import assert_finished, open_campaign
+from campaigns import assert_finished, open_campaign, torn
 
 from atal_ray import campaign as campaigns
 from atal_ray.campaign_folder import QUERIES
@@ -121,15 +121,10 @@ def test_nothing_readable_is_no_point_and_an_error_for_each_image(finished, tmp_
 def test_what_the_ceiling_forbids_is_an_error_row(finished, tmp_path):
     config, folder = finished
     out = open_campaign(tmp_path).root
-    image = next((folder.parent / "train" / "images").iterdir())
-    whole = image.read_bytes()
-    image.write_bytes(whole[: len(whole) // 2])
-    try:
+    with torn(folder) as image:
         query(open_campaign(folder), by_need(config, ceiling=2), 0, out)
-    finally:
-        image.write_bytes(whole)
-    torn, short = out.read_table("errors.parquet").to_pylist()
-    assert torn["image_id"] == image.stem
+    unread, short = out.read_table("errors.parquet").to_pylist()
+    assert unread["image_id"] == image.stem
     assert "only 12 of 14 points asked" in short["reason"]
     assert out.count_rows(QUERIES) == 12
 
@@ -137,13 +132,8 @@ def test_what_the_ceiling_forbids_is_an_error_row(finished, tmp_path):
 def test_points_of_an_unreadable_image_go_to_the_others(finished, tmp_path):
     config, folder = finished
     out = open_campaign(tmp_path).root
-    image = next((folder.parent / "train" / "images").iterdir())
-    whole = image.read_bytes()
-    image.write_bytes(whole[: len(whole) // 2])
-    try:
+    with torn(folder) as image:
         query(open_campaign(folder), by_need(config), 0, out)
-    finally:
-        image.write_bytes(whole)
     assert out.count_rows(QUERIES) == 14
     assert image.stem not in out.read_table(QUERIES)["image_id"].to_pylist()
 

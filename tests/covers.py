@@ -1,0 +1,28 @@
+"""Candidates on which covers are hard to get right: what rounds, what ties, what repeats."""
+
+import numpy as np
+
+KINDS = ("random", "float64", "clustered", "duplicated", "tied", "far from the origin", "nearly tied")
+
+
+def positions_of(kind: str, seed: int) -> np.ndarray:
+    """900 candidates of a kind."""
+    rng = np.random.default_rng(seed)
+    match kind:
+        case "random":
+            return rng.standard_normal((900, 16), np.float32)
+        case "float64":
+            return rng.standard_normal((900, 16))
+        case "clustered":
+            return np.repeat(rng.normal(0, 10, (9, 16)), 100, axis=0).astype(np.float32) + rng.standard_normal((900, 16), np.float32)
+        case "duplicated":
+            return rng.standard_normal((90, 16), np.float32)[rng.integers(0, 90, 900)]
+        case "tied":
+            return rng.integers(0, 6, (900, 4)).astype(np.float32)
+        case "far from the origin":
+            return rng.standard_normal((900, 16), np.float32) + np.float32(1000)
+        case "nearly tied":
+            corners = np.array([[1, 0], [0, 1], [-1, 0], [0, -1]], np.float32)[rng.integers(0, 4, 900)]
+            return corners * (1 + rng.integers(0, 4, (900, 1)) * np.float32(2**-23)).astype(np.float32)
+        case _:
+            raise ValueError(kind)
