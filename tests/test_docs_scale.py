@@ -1,0 +1,103 @@
+"""The figures of docs/scale.md are those of the result files."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = " ".join((ROOT / "docs/scale.md").read_text().split())
+
+
+def result(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((ROOT / "benchmarks/results" / f"{name}.json").read_text())
+    return found
+
+
+def speed() -> list[str]:
+    found = result("query_speed_cpu")
+    rows, rate = found["variants"], max(found["gflop_a_second"].values())
+    ours, goes = rows["ours"], found["time_goes"]["ours"]
+    convolutions = goes["convolution"] + goes["input gradient of convolutions"]
+    assert found["without_rounding"]["equal_points"] == 1
+    return [
+        f"{ours['times_as_fast']:.2f} times as fast as torchattacks' PGD with a plain loop over the snapshots",
+        f"{ours['times_the_floor']:.2f} times the floor, which is {found['gflop_an_image']:.0f} GFLOP an image at {rate:.0f} GFLOP/s",
+        f"convolutions and their gradients take {100 * convolutions:.0f} % of it",
+        f"{100 * rows['torchattacks + loop, planar images']['equal_points']:.0f} % of its own points",
+        *(
+            f"| {option} | {rows[name]['times_as_fast']:.2f} | {100 * rows[name]['equal_points']:.0f} % | {rows[name]['map_change']:.3f} |"
+            for option, name in {
+                "(none)": "ours",
+                "`attack.scale 0.5`": "ours, attack at half the side",
+                "`attack.steps 3`": "ours, 3 steps",
+            }.items()
+        ),
+    ]
+
+
+def scale() -> list[str]:
+    found, phrases = result("rds_scale"), []
+    names = {"1,000,000": "1 M", "10,000,000": "10 M"}
+    for count, name in names.items():
+        kcenter, maxsum, eq10 = (found[count][part] for part in ("kcenter", "maxsum", "eq10"))
+        read = min(seconds for form, seconds in maxsum["median_s"].items() if form.startswith("read"))
+        once = min(seconds for form, seconds in eq10["median_s"].items() if form.startswith("read"))
+        phrases += [
+            f"{name} candidates: {kcenter['median_s']['ours']:.1f} s, {kcenter['times_faster']:.1f} times faster than flat passes, "
+            f"with {100 * kcenter['share_of_distances']:.1f} % of the distances",
+            f"{name}: {maxsum['median_s']['ours'] / read:.2f} times as many reads",
+            f"{name}: {eq10['median_s']['faiss'] / once:.2f} (faiss) and {eq10['median_s']['numpy'] / once:.2f} (NumPy) times one read",
+        ]
+    rivals = {dimensions: list(found["fpsample"][dimensions]["median_s"].values()) for dimensions in ("3", "8", "64")}
+    phrases += [f"in {dimensions} dimensions {ours:.2f} s beside its {other:.2f} s" for dimensions, (ours, other) in rivals.items()]
+    return [*phrases, f"{found['many picks']['median_s']['ours']:.0f} s for the 10,553 images of DUTS-TR"]
+
+
+def image() -> list[str]:
+    rates = result("rds_image")["images_per_s"]
+    naive = rates["naive, maxsum"]
+    return [
+        f"k-center {rates['ours, kcenter']:.0f} images/s, {rates['ours, kcenter'] / naive:.1f} times the naive form of Algorithm 1",
+        f"Algorithm 1 {rates['ours, maxsum']:.0f} images/s, {rates['ours, maxsum'] / naive:.1f} times it",
+        f"{rates['ours, kcenter'] / rates['flat float64, kcenter']:.1f} and {rates['ours, maxsum'] / rates['flat float64, maxsum']:.1f} "
+        "times the flat float64 forms",
+    ]
+
+
+def space() -> list[str]:
+    rows = {row["case"]: row for row in result("cover_space")["rows"]}
+    return [
+        f"| {case} | {row['radius_px']:.0f} px | {row['radius_features']:.2f} | {100 * row['near_in_cover']:.0f} % |"
+        for case, row in rows.items()
+    ]
+
+
+def pipeline() -> list[str]:
+    ratios = result("query_pipeline")["ratios"]
+    return [
+        f"{100 * ratios['one actor to the loop']:.0f} % of the throughput of a hand-written loop",
+        f"two actors {ratios['two actors to one']:.2f} times one",
+    ]
+
+
+def memory() -> list[str]:
+    return [
+        f"| {row['images']:,} | {row['driver_mib']:.0f} | {row['object_store_mib']:.0f} | {row['workers_mib']:.0f} |"
+        for row in result("query_memory")["runs"]
+    ]
+
+
+@pytest.mark.parametrize("figures", [speed, scale, image, space, pipeline, memory])
+def test_figures_come_from_their_file(figures):
+    for phrase in figures():
+        assert phrase in PAGE
+
+
+def test_memory_of_one_budget_is_what_the_actor_asks_for():
+    from atal_ray.config import QueryConfig
+
+    query = QueryConfig()
+    gib = 1_000_000 * query.ceiling * query.cover_factor * (16 * 64 + 100) / 2**30
+    assert f"about {gib:.0f} GiB for a million images" in PAGE
