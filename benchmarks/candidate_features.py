@@ -41,3 +41,15 @@ def candidate_features(train: Path, weights: Path, folder: Path, images: int) ->
         np.save(cache, found)
     loaded: NDArray[np.float32] = np.load(cache)
     return loaded
+
+
+def enlarge(features: NDArray[np.float32], count: int) -> NDArray[np.float32]:
+    """The features again and again; every copy behind the first has its own noise."""
+    whole, rng = np.empty((count, features.shape[1]), np.float32), np.random.default_rng(0)
+    deviation = 0.01 * features.std(axis=0)
+    for first in range(0, count, len(features)):
+        part = whole[first : first + len(features)]
+        part[:] = features[: len(part)]
+        if first:
+            part += rng.standard_normal(part.shape, np.float32) * deviation
+    return whole

@@ -9,13 +9,10 @@ benchmarks/results/rds_image.json, and a table of it to the terminal.
 """
 
 import json
-import os
 import statistics
 import time
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +21,11 @@ import tyro
 from candidate_features import candidate_features
 from machine import provenance
 from numpy.typing import NDArray
+from side_by_side import with_one_thread
 
 from atal_ray.sampling.rds import cover_kcenter, cover_maxsum, mean_similarity, select, unit_vectors
 
 RESULT = Path(__file__).parent / "results" / "rds_image.json"
-ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 Positions = NDArray[np.float64]
 
@@ -105,9 +102,7 @@ def measure(sets: NDArray[np.float32], options: Options) -> dict[str, Any]:
 def main(options: Options) -> None:
     """Measure in a process of one thread and write the figures."""
     sets = candidate_features(options.train, options.weights, options.snapshots, options.images)
-    os.environ.update(ONE_THREAD)  # for the process to come, which reads it only once
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        found = pool.submit(measure, sets, options).result()
+    found = with_one_thread(measure, sets, options)
     setting = {**asdict(options), "train": options.train.name, "weights": options.weights.name, "snapshots": "benchmarks/snapshots.py"}
     shape = {"candidates": sets.shape[1], "dimensions": sets.shape[2], "threads": 1}
     RESULT.write_text(json.dumps({"provenance": provenance(), "options": {**setting, **shape}, **found}, indent=1) + "\n")

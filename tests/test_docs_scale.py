@@ -38,17 +38,14 @@ def speed() -> list[str]:
 
 
 def scale() -> list[str]:
-    found, phrases = result("rds_scale"), []
-    names = {"1,000,000": "1 M", "10,000,000": "10 M"}
-    for count, name in names.items():
-        kcenter, maxsum, eq10 = (found[count][part] for part in ("kcenter", "maxsum", "eq10"))
-        read = min(seconds for form, seconds in maxsum["median_s"].items() if form.startswith("read"))
-        once = min(seconds for form, seconds in eq10["median_s"].items() if form.startswith("read"))
+    found, read, phrases = result("rds_scale"), result("rds_reads"), []
+    for count, name in {"1,000,000": "1 M", "10,000,000": "10 M"}.items():
+        kcenter, maxsum, eq10 = found[count], read[count]["maxsum"]["times_a_read"], read[count]["eq10"]["times_a_read"]
         phrases += [
             f"{name} candidates: {kcenter['median_s']['ours']:.1f} s, {kcenter['times_faster']:.1f} times faster than flat passes, "
             f"with {100 * kcenter['share_of_distances']:.1f} % of the distances",
-            f"{name}: {maxsum['median_s']['ours'] / read:.2f} times as many reads",
-            f"{name}: {eq10['median_s']['faiss'] / once:.2f} (faiss) and {eq10['median_s']['numpy'] / once:.2f} (NumPy) times one read",
+            f"{name}: {maxsum['ours']:.2f} times as many reads",
+            f"{name}: {eq10['faiss']:.2f} (faiss) and {eq10['numpy']:.2f} (NumPy) times one read",
         ]
     rivals = {dimensions: list(found["fpsample"][dimensions]["median_s"].values()) for dimensions in ("3", "8", "64")}
     phrases += [f"in {dimensions} dimensions {ours:.2f} s beside its {other:.2f} s" for dimensions, (ours, other) in rivals.items()]

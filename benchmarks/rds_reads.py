@@ -1,0 +1,98 @@
+"""Algorithm 1 as printed and Eq. 10 over millions of candidates, against plain reads of their matrix.
+
+    python benchmarks/rds_reads.py --train /path/to/DUTS-TR --weights resnet50.pth --snapshots runs/benchmark
+
+Candidates as in rds_scale.py. Every pick of Algorithm 1 needs all distances, and Eq. 10 needs every candidate once, so neither can be
+faster than that many reads. Forms and reads take turns on the same matrix and the same number of threads. Writes
+benchmarks/results/rds_reads.json, and a table of it to the terminal.
+"""
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tyro
+from candidate_features import candidate_features, enlarge
+from flat_passes import reads
+from machine import provenance
+from numpy.typing import NDArray
+from side_by_side import peak_mib, turns, with_one_thread
+
+from atal_ray.sampling.cover_scan import cover_maxsum_scan
+from atal_ray.sampling.similarity import least_similar
+
+RESULT = Path(__file__).parent / "results" / "rds_reads.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What is measured."""
+
+    train: Path
+    """DUTS-TR or another folder of images and masks."""
+    weights: Path
+    """ImageNet weights of ResNet-50."""
+    snapshots: Path = Path("runs/benchmark")
+    """Campaign whose snapshots give the features; made if it is not there."""
+    images: int = 270
+    """Images with 3,700 candidates each."""
+    counts: tuple[int, ...] = (1_000_000, 10_000_000)
+    passes: int = 20
+    """Picks of Algorithm 1."""
+    least: int = 1_000
+    """Candidates asked of Eq. 10."""
+    labelled: int = 1_000
+    threads: int = os.cpu_count() or 1
+    repeats: int = 5
+
+
+def measure(features: NDArray[np.float32], options: Options) -> dict[str, Any]:
+    """Everything, in one process."""
+    features = features[np.random.default_rng(0).permutation(len(features))]
+    return {f"{count:,}": of_count(enlarge(features, count), options) for count in options.counts}
+
+
+def of_count(x: NDArray[np.float32], options: Options) -> dict[str, Any]:
+    """Seconds and ratios over one number of candidates."""
+    labelled, plain = x[:: len(x) // options.labelled].copy(), reads(x, options.threads)
+
+    def summed() -> NDArray[np.int64]:
+        return cover_maxsum_scan(x, options.passes, threads=options.threads)
+
+    def least(backend: Any) -> NDArray[np.int64]:
+        return least_similar(x, labelled, options.least, "mean", backend, threads=options.threads)
+
+    def often(work: Callable[[], object]) -> None:
+        for _ in range(options.passes):
+            work()
+
+    if not np.array_equal(least("faiss"), least("numpy")):
+        raise SystemExit(f"{len(x):,} candidates: Eq. 10 gives other candidates with faiss than with NumPy")
+    maxsum = turns({"ours": summed, **{name: partial(often, read) for name, read in plain.items()}}, options.repeats)
+    eq10 = turns({"faiss": partial(least, "faiss"), "numpy": partial(least, "numpy"), **plain}, options.repeats)
+    for found in (maxsum, eq10):
+        seconds = found["median_s"]
+        once = min(seconds[name] for name in plain)
+        found["times_a_read"] = {name: spent / once for name, spent in seconds.items() if name not in plain}
+    return {"maxsum": maxsum | {"peak_mib": peak_mib(summed)}, "eq10": eq10 | {"peak_mib": peak_mib(partial(least, "faiss"))}}
+
+
+def main(options: Options) -> None:
+    """Measure in a process whose NumPy has one thread and write the figures."""
+    sets = candidate_features(options.train, options.weights, options.snapshots, options.images)
+    found = with_one_thread(measure, sets.reshape(-1, sets.shape[2]), options)
+    setting = {**asdict(options), "train": options.train.name, "weights": options.weights.name, "snapshots": "benchmarks/snapshots.py"}
+    RESULT.write_text(json.dumps({"provenance": provenance(), "options": setting, **found}, indent=1) + "\n")
+    for count in (f"{count:,}" for count in options.counts):
+        ratios = {part: found[count][part]["times_a_read"] for part in ("maxsum", "eq10")}
+        print(f"{count} candidates: Algorithm 1 takes {ratios['maxsum']['ours']:.2f} times as many reads as picks")
+        print(f"{count} candidates: Eq. 10 takes {ratios['eq10']['faiss']:.2f} (faiss) and {ratios['eq10']['numpy']:.2f} (NumPy) reads")
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options, description=__doc__))
