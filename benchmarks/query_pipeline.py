@@ -66,7 +66,7 @@ class Options:
     """Campaign whose snapshots ask; made if it is not there."""
     images: int = 56
     """Of the campaign's; a multiple of `shard` times 2."""
-    side: int = 96
+    side: int = 64
     """Pixels of the query grid."""
     shard: int = 4
     """Images in a shard, and in a batch."""
