@@ -96,7 +96,7 @@ def differences(old: Section, new: Section) -> list[str]:
     return [
         f"{path}: {before[path]!r} -> {after[path]!r}"
         for path in before
-        if before[path] != after[path] and "resources" not in path.split(".")
+        if "resources" not in path.split(".") and before[path] != after[path]
     ]
 
 

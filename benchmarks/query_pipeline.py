@@ -108,7 +108,7 @@ def pipeline(campaign: CampaignFolder, config: Config, options: Options) -> tupl
     with ray_session(config):
         for _ in shards.run_shards(
             rows,
-            shards.Pool.of_query(config, gpu=False),
+            shards.Pool.of_query(config, network=False),
             load=partial(load_shard, **arguments),
             actor=ScoreShard,
             arguments={**arguments, "parts": parts},

@@ -7,8 +7,8 @@ from torch import Tensor
 
 
 def choose_device(gpus: str) -> torch.device:
-    """The first GPU that this process sees where `gpus` is auto, not none; else the CPU."""
-    return torch.device("cuda" if gpus == "auto" and torch.cuda.is_available() else "cpu")
+    """The first GPU that this process sees, unless `gpus` is none; else the CPU."""
+    return torch.device("cuda" if gpus != "none" and torch.cuda.is_available() else "cpu")
 
 
 def to_batch(images: NDArray[np.uint8], device: torch.device) -> Tensor:

@@ -32,7 +32,7 @@ def evaluate(campaign: CampaignFolder, config: Config, round_number: int) -> Non
         images = (campaign.root / "tests").count_rows(f"{name}.parquet")
         for row in run_shards(
             shard_rows(images, config.query.shard_size),
-            Pool.of_query(config, gpu=True),
+            Pool.of_query(config, network=True),
             load=None,
             actor=EvaluateShard,
             arguments={"campaign": campaign, "config": config, "round_number": round_number, "test_set": name},

@@ -45,7 +45,7 @@ def query(campaign: CampaignFolder, config: Config, round_number: int, out: Fold
     throughput = Throughput()
     for row in run_shards(
         pending,
-        Pool.of_query(config, gpu=round_number != START and config.query.strategy != "random"),
+        Pool.of_query(config, network=round_number != START and config.query.strategy != "random"),
         load=partial(load_shard, **arguments),
         actor=actor,
         arguments={**arguments, "parts": parts},

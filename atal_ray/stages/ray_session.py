@@ -1,36 +1,83 @@
 """One Ray for a campaign: the cluster that is there, or a local one with room for every nested job."""
 
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import ray
+from ray.autoscaler.sdk import request_resources
 
 from atal_ray.config import Config
 from atal_ray.errors import CampaignError
 
+LOOK_SECONDS = 5.0
+LOWER = "lower resources.query-actors, query.threads, train.workers or train.threads"
+
+
+@dataclass(frozen=True)
+class Node:
+    """A machine of the cluster: what it has in all, and its labels."""
+
+    resources: Mapping[str, float]
+    labels: Mapping[str, str]
+
+    def fits(self, labels: Mapping[str, str]) -> bool:
+        """Whether it has all of these labels."""
+        return labels.items() <= self.labels.items()
+
+
+def nodes() -> list[Node]:
+    """The machines that are alive."""
+    return [Node(node["Resources"], node["Labels"]) for node in ray.nodes() if node["Alive"]]
+
+
+def scorer_bundles(config: Config) -> list[dict[str, float]]:
+    """What the wider one of training and query takes at once, an entry for each worker or actor."""
+    gpu = {"GPU": 1.0} if config.resources.gpus == "require" else {}
+    actors = [{"CPU": float(config.query.threads), **gpu}] * config.resources.query_actors
+    workers = [{"CPU": float(config.train.threads), **gpu}] * config.train.workers
+    return max(actors, workers, key=lambda bundles: sum(bundle["CPU"] for bundle in bundles))
+
 
 def cpus_wanted(config: Config) -> int:
     """Logical CPUs that the widest stage takes at once: its actors (or Train workers) and one task that feeds them."""
-    actors = config.resources.query_actors * config.query.threads
-    return max(actors, config.train.workers * config.train.threads) + 1
+    return int(sum(bundle["CPU"] for bundle in scorer_bundles(config))) + 1
 
 
-def require_room(config: Config, resources: dict[str, float]) -> None:
+def gpus_wanted(config: Config) -> int:
+    """GPUs that the widest stage takes at once, if it uses any."""
+    return max(config.train.workers, config.resources.query_actors)
+
+
+def require_room(config: Config, machines: Iterable[Node]) -> None:
     """Refuse a cluster that cannot hold one stage: Ray would wait for ever.
 
     Raises:
         CampaignError: with what is there, what is wanted, and the fields to lower.
     """
-    wanted = {"CPU": cpus_wanted(config)}
-    if config.resources.gpus == "auto" and resources.get("GPU", 0) >= 1:
-        wanted["GPU"] = max(config.train.workers, config.resources.query_actors)
-    for kind, count in wanted.items():
-        if resources.get(kind, 0) < count:
-            raise CampaignError(
-                f"the Ray cluster has {resources.get(kind, 0):g} {kind}s, but this configuration takes {count} at once: "
-                "lower resources.query-actors, query.threads, train.workers or train.threads"
-            )
+    machines, where = list(machines), config.resources
+    scoring = [node for node in machines if node.fits(where.scoring_nodes)]
+    loading = [node for node in machines if node.fits(where.loading_nodes)]
+    both = [node for node in machines if node.fits(where.scoring_nodes) or node.fits(where.loading_nodes)]
+    cpus = cpus_wanted(config)
+    _require("CPU", cpus, both, {}, LOWER)
+    _require("CPU", cpus - 1, scoring, where.scoring_nodes, f"{LOWER}, or mend resources.scoring-nodes")
+    _require("CPU", 1, loading, where.loading_nodes, "mend resources.loading-nodes")
+    if where.gpus == "require" or (where.gpus == "auto" and _total("GPU", scoring) >= 1):
+        _require("GPU", gpus_wanted(config), scoring, where.scoring_nodes, "lower resources.query-actors or train.workers")
+
+
+def _require(kind: str, wanted: int, machines: Iterable[Node], labels: Mapping[str, str], advice: str) -> None:
+    there = _total(kind, machines)
+    if there < wanted:
+        of = f" on nodes with {', '.join(f'{key} {value}' for key, value in labels.items())}" if labels else ""
+        raise CampaignError(f"the Ray cluster has {there:g} {kind}s{of}, but this configuration takes {wanted} at once: {advice}")
+
+
+def _total(kind: str, machines: Iterable[Node]) -> float:
+    return sum(float(node.resources.get(kind, 0)) for node in machines)
 
 
 @contextmanager
@@ -41,8 +88,47 @@ def ray_session(config: Config) -> Iterator[None]:
         CampaignError: see `require_room`.
     """
     with local_or_given_ray(cpus_wanted(config), config.resources.object_store_mib):
-        require_room(config, ray.cluster_resources())
+        await_room(config)
         yield
+
+
+def await_room(config: Config) -> None:
+    """Wait `resources.wait_minutes` for a cluster that grows, which is told what is wanted; then it must have room.
+
+    Raises:
+        CampaignError: see `require_room`.
+    """
+    deadline = time.monotonic() + 60 * config.resources.wait_minutes
+    try:
+        require_room(config, nodes())
+    except CampaignError as small:
+        if not config.resources.wait_minutes:
+            raise
+        print(f"waiting up to {config.resources.wait_minutes:g} minutes for the cluster to grow: {small}", flush=True)
+        with _asked_for(config):
+            _wait_for_room(config, deadline)
+
+
+@contextmanager
+def _asked_for(config: Config) -> Iterator[None]:
+    """Tell the autoscaler what is wanted while the block runs; afterwards the stages' own demand holds the machines."""
+    scorers, where = scorer_bundles(config), config.resources
+    selectors = [*[where.scoring_nodes] * len(scorers), where.loading_nodes]
+    request_resources(bundles=[*scorers, {"CPU": 1.0}], bundle_label_selectors=selectors)
+    try:
+        yield
+    finally:
+        request_resources(bundles=[])
+
+
+def _wait_for_room(config: Config, deadline: float) -> None:
+    while True:
+        time.sleep(LOOK_SECONDS)
+        try:
+            return require_room(config, nodes())
+        except CampaignError:
+            if time.monotonic() >= deadline:
+                raise
 
 
 @contextmanager
@@ -72,12 +158,12 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def gpus_per_actor(gpus: str) -> int:
-    """1 where `gpus` is auto and the cluster has one, else 0."""
-    return int(gpus == "auto" and ray.cluster_resources().get("GPU", 0) >= 1)
+def gpus_per_actor(gpus: str, labels: Mapping[str, str] | None = None) -> int:
+    """1 where `gpus` is require, or auto and a node with these labels has one; else 0."""
+    return int(gpus == "require" or (gpus == "auto" and _total("GPU", (node for node in nodes() if node.fits(labels or {}))) >= 1))
 
 
-def largest_node(gpus: int = 0) -> dict[str, float]:
-    """What the machine with the most CPUs has in all, of those with so many GPUs: one actor cannot spread over several."""
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"] and node["Resources"].get("GPU", 0) >= gpus]
-    return max(nodes, key=lambda resources: float(resources.get("CPU", 0)), default={})
+def largest_node(gpus: int, labels: Mapping[str, str]) -> Mapping[str, float]:
+    """What the machine with the most CPUs has in all, of those with so many GPUs and these labels: an actor cannot spread over several."""
+    fitting = [node.resources for node in nodes() if node.fits(labels) and node.resources.get("GPU", 0) >= gpus]
+    return max(fitting, key=lambda resources: float(resources.get("CPU", 0)), default={})

@@ -42,8 +42,10 @@ def choose_by_need(config: Config, round_number: int, parts: Folder, shards: int
     Raises:
         CampaignError: no machine has the memory for all covers.
     """
-    gpus = gpus_per_actor(config.resources.gpus) if searches(config) else 0
-    node, wanted = largest_node(gpus), config.resources.query_actors * config.query.threads
+    labels = config.resources.loading_nodes
+    wanted_gpus = "auto" if searches(config) and config.resources.gpus != "none" else "none"  # it can do without one
+    gpus = gpus_per_actor(wanted_gpus, labels)
+    node, wanted = largest_node(gpus, labels), config.resources.query_actors * config.query.threads
     threads = max(1, int(min(wanted, node.get("CPU", 1))))  # of what the query's actors have just given back
     memory, there = memory_needed(parts, shards), int(node.get("memory", 0))
     if memory > there:
@@ -51,7 +53,7 @@ def choose_by_need(config: Config, round_number: int, parts: Folder, shards: int
             f"RDS over all images takes {memory / 2**30:.1f} GiB in one process, and the largest machine gives Ray {there / 2**30:.1f}: "
             "start Ray on a machine with more memory (what is scored is kept), or lower query.cover-factor or query.ceiling"
         )
-    options = {"num_cpus": threads, "num_gpus": gpus, "memory": memory}
+    options = {"num_cpus": threads, "num_gpus": gpus, "memory": memory, "label_selector": dict(labels) or None}
     actor = ray.remote(RDSActor).options(**options).remote(config, round_number, threads, gpus > 0)
     try:
         with watch(parts, 2 * shards, f"round {round_number}: RDS over all images", "shard"):

@@ -1,8 +1,8 @@
 """Shards: fixed ranges of a manifest, the unit of work and of resume, whatever the number of actors."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -40,16 +40,21 @@ def part_name(shard: int, kind: str, suffix: str = "parquet") -> str:
 
 @dataclass(frozen=True)
 class Pool:
-    """The actors of a stage: how many, and the CPUs and GPUs of each."""
+    """The actors of a stage: how many, the CPUs and GPUs of each, and where they and their loading tasks may run."""
 
     actors: int
     threads: int
     gpus: int
+    labels: Mapping[str, str] = field(default_factory=dict)
+    loader_labels: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of_query(cls, config: Config, *, gpu: bool) -> "Pool":
-        """The actors of the query and of the evaluation; `gpu` says whether they want one, if there is any."""
-        return cls(config.resources.query_actors, config.query.threads, gpus_per_actor(config.resources.gpus) if gpu else 0)
+    def of_query(cls, config: Config, *, network: bool) -> "Pool":
+        """The actors of the query and of the evaluation; without a network (random points) they need no scoring node."""
+        where = config.resources
+        labels = where.scoring_nodes if network else where.loading_nodes
+        gpus = gpus_per_actor(where.gpus, labels) if network else 0
+        return cls(where.query_actors, config.query.threads, gpus, labels, where.loading_nodes)
 
 
 def run_shards(
@@ -114,11 +119,12 @@ def _pipeline(
         loaders = TaskPoolStrategy(
             size=min(LOADERS_PER_ACTOR * actors, len(rows))
         )  # without a size Ray may load inside the actors, shard by shard
-        dataset = dataset.map(partial(timed_load, load=load), compute=loaders, num_cpus=1)
+        dataset = dataset.map(partial(timed_load, load=load), compute=loaders, num_cpus=1, label_selector=dict(pool.loader_labels) or None)
     return dataset.map(
         TimedActor,
         fn_constructor_kwargs={"actor": actor, "arguments": arguments},
         compute=ActorPoolStrategy(size=actors, max_tasks_in_flight_per_actor=SHARDS_AT_ACTOR),
         num_cpus=pool.threads,
         num_gpus=pool.gpus,
+        label_selector=dict(pool.labels) or None,
     )

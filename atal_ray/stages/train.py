@@ -29,15 +29,17 @@ RETRIES = 2
 
 def train(campaign: CampaignFolder, config: Config, round_number: int) -> None:
     """Train on all points up to this round; writes snapshots/1.pt .. L.pt and, last, training.json."""
-    folder = campaign.round(round_number)
+    folder, where = campaign.round(round_number), config.resources
+    gpus = gpus_per_actor(where.gpus, where.scoring_nodes)
     _drop_unusable_run(folder)
     trainer = TorchTrainer(
         train_worker,
         train_loop_config={"campaign": campaign, "config": config, "round_number": round_number},
         scaling_config=ScalingConfig(
             num_workers=config.train.workers,
-            use_gpu=gpus_per_actor(config.resources.gpus) > 0,
-            resources_per_worker={"CPU": config.train.threads, **({"GPU": 1} if gpus_per_actor(config.resources.gpus) else {})},
+            use_gpu=gpus > 0,
+            resources_per_worker={"CPU": config.train.threads, **({"GPU": gpus} if gpus else {})},
+            label_selector=where.scoring_nodes or None,
         ),
         run_config=RunConfig(
             name=TRAIN_RUN,

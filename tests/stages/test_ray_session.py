@@ -5,10 +5,13 @@ import dataclasses
 import pytest
 
 from atal_ray.config import Config, QueryConfig, ResourceConfig, TrainConfig
-from atal_ray.errors import CampaignError
-from atal_ray.stages.ray_session import cpus_wanted, require_room
+from atal_ray.errors import CampaignError, ConfigError
+from atal_ray.stages import ray_session
+from atal_ray.stages.ray_session import Node, await_room, cpus_wanted, gpus_per_actor, largest_node, require_room
 
 CONFIG = Config(train=TrainConfig(workers=2, threads=3), query=QueryConfig(threads=2), resources=ResourceConfig(query_actors=4))
+CHEAP, FAST = {"role": "cpu"}, {"role": "accelerator"}
+PLACED = dataclasses.replace(CONFIG, resources=ResourceConfig(query_actors=4, scoring_nodes=FAST, loading_nodes=CHEAP))
 
 
 def test_widest_stage_counts_with_one_task_to_feed_it():
@@ -18,7 +21,8 @@ def test_widest_stage_counts_with_one_task_to_feed_it():
 
 @pytest.mark.parametrize("resources", [{"CPU": 9.0}, {"CPU": 16.0, "GPU": 4.0}])
 def test_room_is_enough(resources):
-    require_room(CONFIG, resources)
+    require_room(CONFIG, [Node(resources, {})])
+    require_room(CONFIG, [Node({kind: count / 2 for kind, count in resources.items()}, {})] * 2)
 
 
 @pytest.mark.parametrize(
@@ -30,8 +34,68 @@ def test_room_is_enough(resources):
 )
 def test_too_small_is_refused(resources, sentence):
     with pytest.raises(CampaignError, match=sentence):
-        require_room(CONFIG, resources)
+        require_room(CONFIG, [Node(resources, {})])
 
 
 def test_gpus_do_not_matter_where_they_are_not_used():
-    require_room(dataclasses.replace(CONFIG, resources=ResourceConfig(query_actors=4, gpus="none")), {"CPU": 9.0, "GPU": 1.0})
+    without = dataclasses.replace(CONFIG, resources=ResourceConfig(query_actors=4, gpus="none"))
+    require_room(without, [Node({"CPU": 9.0, "GPU": 1.0}, {})])
+
+
+def test_gpus_that_are_required_must_be_there():
+    strict = dataclasses.replace(CONFIG, resources=ResourceConfig(query_actors=4, gpus="require"))
+    with pytest.raises(CampaignError, match="has 0 GPUs, but this configuration takes 4"):
+        require_room(strict, [Node({"CPU": 9.0}, {})])
+
+
+def test_nodes_count_by_their_labels():
+    require_room(PLACED, [Node({"CPU": 8.0, "GPU": 4.0}, FAST), Node({"CPU": 1.0}, CHEAP)])
+    for machines, sentence in (
+        ([Node({"CPU": 9.0}, FAST)], "has 0 CPUs on nodes with role cpu.*takes 1 at once: mend resources.loading-nodes"),
+        ([Node({"CPU": 7.0}, FAST), Node({"CPU": 4.0}, CHEAP)], "has 7 CPUs on nodes with role accelerator.*takes 8"),
+        ([Node({"CPU": 8.0}, FAST), Node({"CPU": 4.0}, {})], "has 8 CPUs, but this configuration takes 9"),
+    ):
+        with pytest.raises(CampaignError, match=sentence):
+            require_room(PLACED, machines)
+
+
+def test_gpus_of_other_nodes_are_not_used(monkeypatch):
+    monkeypatch.setattr(ray_session, "nodes", lambda: [Node({"CPU": 2.0, "GPU": 1.0}, FAST), Node({"CPU": 8.0}, CHEAP)])
+    assert [gpus_per_actor("auto", labels) for labels in (None, FAST, CHEAP)] == [1, 1, 0]
+    assert [gpus_per_actor(gpus, CHEAP) for gpus in ("none", "require")] == [0, 1]
+    assert largest_node(0, {})["CPU"] == 8
+    assert largest_node(1, {})["CPU"] == 2
+    assert largest_node(1, CHEAP) == {}
+
+
+def test_labels_are_plain_words():
+    with pytest.raises(ConfigError, match=r"resources\.scoring-nodes: \['in\(a,b\)'\] cannot be a label"):
+        ResourceConfig(scoring_nodes={"role": "in(a,b)"})
+
+
+@pytest.fixture
+def growing(monkeypatch):
+    """A cluster that is empty at first and grows when it is looked at again, and what was asked of it."""
+    asked, looks = [], [[], [], [Node({"CPU": 9.0}, {})]]
+    monkeypatch.setattr(ray_session, "LOOK_SECONDS", 0)
+    monkeypatch.setattr(ray_session, "nodes", lambda: looks.pop(0) if len(looks) > 1 else looks[0])
+    monkeypatch.setattr(ray_session, "request_resources", lambda **wanted: asked.append(wanted))
+    return asked
+
+
+def test_a_growing_cluster_is_awaited(growing, capsys):
+    await_room(dataclasses.replace(CONFIG, resources=ResourceConfig(query_actors=4, wait_minutes=1)))
+    assert capsys.readouterr().out.count("waiting up to 1 minutes for the cluster to grow: the Ray cluster has 0 CPUs") == 1
+    assert growing == [
+        {"bundles": [*[{"CPU": 2.0}] * 4, {"CPU": 1.0}], "bundle_label_selectors": [{}] * 5},
+        {"bundles": []},
+    ]
+
+
+def test_a_cluster_that_does_not_grow_is_refused_in_the_end(growing):
+    with pytest.raises(CampaignError, match="has 0 CPUs"):
+        await_room(CONFIG)
+    assert growing == []
+    with pytest.raises(CampaignError, match="has 9 CPUs, but this configuration takes 21"):
+        await_room(dataclasses.replace(CONFIG, resources=ResourceConfig(query_actors=10, wait_minutes=0.0001)))
+    assert growing[-1] == {"bundles": []}
