@@ -21,12 +21,13 @@ from atal_ray.stages.train import train
 CONFIG, LOCK = "config.yaml", "campaign.lock"
 
 
-def run(config: Config, folder: Path) -> CampaignFolder:
+def run(config: Config, folder: Path, on_round: Callable[[CampaignFolder, int], None] = lambda campaign, number: None) -> CampaignFolder:
     """Run a campaign to its end, or on from wherever it was interrupted.
 
     Args:
         config: must be the one that the folder was started with, but for `resources`.
         folder: the campaign's folder; made if it is not there.
+        on_round: called with each round that is committed, those of an earlier call included.
 
     Raises:
         CampaignError: the folder is in use, cannot be written, or was started with another configuration.
@@ -44,6 +45,7 @@ def run(config: Config, folder: Path) -> CampaignFolder:
                 if not campaign.is_committed(number):
                     run_round(campaign, config, number)
                     campaign.commit(number)
+                on_round(campaign, number)
         print("writing the report", flush=True)
         write_report(campaign, config)
     return campaign

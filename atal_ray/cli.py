@@ -9,15 +9,18 @@ import tyro
 from atal_ray import config_file, presets
 from atal_ray.config import Config
 from atal_ray.errors import AtalError, CampaignError
+from atal_ray.stop import Terminated, raise_on_sigterm
 
 if TYPE_CHECKING:
     from atal_ray.generation import Generation
+    from atal_ray.sweep_plan import Sweep
 
 USAGE = """usage:
   atal run PRESET FOLDER [--FIELD VALUE ...]   run a campaign, or go on with it; PRESET is {presets}, or a YAML file
   atal run PRESET --help                       every field with its default
-  atal resume FOLDER                           go on with a campaign, a generation or a cross validation, as it was started
+  atal resume FOLDER                           go on with a campaign, a generation, a sweep or a cross validation, as it was started
   atal generate CAMPAIGN FOLDER --images IMAGES [--FIELD VALUE ...]   points for any images by a campaign's snapshots, or go on with it
+  atal sweep PRESET FOLDER --over FIELD=VALUE,... [--FIELD VALUE ...]   a campaign for each combination of fields, or go on with it
   atal cross-validate PRESET FOLDER [--FIELD VALUE ...]   train each network on the points of each (Table 3), or go on with it
   atal evaluate FOLDER --masks SET ... --maps METHOD ...   score saliency maps of any methods; exit status 1 if any is missing
   atal report FOLDER                           write report.html again
@@ -32,13 +35,14 @@ def main() -> None:
     arguments = sys.argv[1:]
     try:
         sys.path.append(str(Path.cwd()))  # where a network that is given as module:Class may lie
+        raise_on_sigterm()
         sys.exit(_dispatch(arguments))
     except AtalError as error:
         print(f"atal: {error}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         print("atal: stopped; the same command goes on from here", file=sys.stderr)
-        sys.exit(130)
+        sys.exit(143 if isinstance(stop, Terminated) else 130)
 
 
 def _dispatch(arguments: list[str]) -> int:
@@ -51,6 +55,10 @@ def _dispatch(arguments: list[str]) -> int:
             return _generate(Path(trained), Path(folder), rest)
         case ["generate", trained, "-h" | "--help"]:
             _generate(Path(trained), Path(), ["--help"])
+        case ["sweep", name, folder, *rest] if not folder.startswith("-"):
+            return _sweep(name, Path(folder), rest)
+        case ["sweep", name, "-h" | "--help"]:
+            _sweep(name, Path(), ["--help"])
         case ["cross-validate", name, folder, *rest] if not folder.startswith("-"):
             return _cross_validate(name, Path(folder), rest)
         case ["cross-validate", name, "-h" | "--help"]:
@@ -61,6 +69,8 @@ def _dispatch(arguments: list[str]) -> int:
             _evaluate(Path(), ["--help"])
         case ["resume", folder] if (Path(folder) / "generation.yaml").is_file():
             return _resume_generation(Path(folder))
+        case ["resume", folder] if (Path(folder) / "sweep.yaml").is_file():
+            return _resume_sweep(Path(folder))
         case ["resume", folder] if (Path(folder) / "cross_validation.yaml").is_file():
             return _resume_cross_validation(Path(folder))
         case ["resume", folder]:
@@ -127,6 +137,28 @@ def _run_generation(plan: "Generation", folder: Path) -> int:
     from atal_ray.generation import generate, summary
 
     print(f"done: {summary(generate(plan, folder))}")
+    return 0
+
+
+def _sweep(name: str, folder: Path, rest: list[str]) -> int:
+    from atal_ray.sweep_plan import Sweep
+
+    return _run_sweep(tyro.cli(Sweep, default=Sweep(campaign=_start(name)), args=rest, prog=f"atal sweep {name}"), folder)
+
+
+def _resume_sweep(folder: Path) -> int:
+    from atal_ray.sweep import PLAN
+    from atal_ray.sweep_plan import Sweep
+
+    plan = folder / PLAN
+    return _run_sweep(config_file.tree_from_yaml(Sweep, plan.read_text(), str(plan)), folder)
+
+
+def _run_sweep(plan: "Sweep", folder: Path) -> int:
+    from atal_ray.sweep import sweep
+
+    sweep(plan, folder)
+    print(f"done: {folder}/sweep.html")
     return 0
 
 

@@ -39,6 +39,11 @@ def tree_from_yaml(kind: type[Tree], text: str, name: str) -> Tree:
         raise ConfigError(f"{name} is not valid YAML: {error}") from error
     if not isinstance(data, dict):
         raise ConfigError(f"{name} does not hold a mapping of fields")
+    return from_tree(kind, data, name)
+
+
+def from_tree(kind: type[Tree], data: dict[str, Any], name: str) -> Tree:
+    """The tree of nested mappings as a configuration; ConfigError as in `tree_from_yaml`."""
     try:
         return TypeAdapter(kind).validate_python(data)
     except ValidationError as error:

@@ -9,13 +9,14 @@ import tyro
 
 from atal_ray import campaign as campaigns
 from atal_ray import config_file, networks, presets
-from atal_ray.campaign_folder import ERRORS, MANIFEST, METRICS, QUERIES, START, CampaignFolder
+from atal_ray.campaign_folder import MANIFEST, METRICS, CampaignFolder
 from atal_ray.config import Config, RegionConfig
 from atal_ray.config.section import Section, require
 from atal_ray.files import Folder
 from atal_ray.networks.check import check_network
 from atal_ray.report.cross_table import FULL, Scores, to_json, to_markdown
 from atal_ray.report.page import REPORT
+from atal_ray.sharing import share_start
 from atal_ray.stages.ray_session import ray_session
 
 PLAN, RESULT = "cross_validation.yaml", "cross_validation"
@@ -126,25 +127,12 @@ def cross_validate(plan: CrossValidation, folder: Path) -> Folder:
             for number, one in enumerate(todo, start=1):
                 if (one.points, one.network) not in scores:
                     print(f"[{number}/{len(todo)}] {one.title}", flush=True)
-                    _share(CampaignFolder(root / todo[0].folder), CampaignFolder(root / one.folder), one.config)
+                    share_start(CampaignFolder(root / todo[0].folder), CampaignFolder(root / one.folder), one.config)
                     campaigns.run(one.config, folder / one.folder)
                     scores[one.points, one.network] = _metrics(root, one)
                     _write(root, plan, scores)
         _write(root, plan, scores)
     return root
-
-
-def _share(first: CampaignFolder, campaign: CampaignFolder, config: Config) -> None:
-    """Copy what is the same for every network: the manifests and, where points are asked for, the random start."""
-    if campaign.root.exists(MANIFEST) or not first.root.exists(MANIFEST):
-        return
-    for name in first.test_sets():
-        (campaign.root / "tests").copy_from(first.root / "tests", f"{name}.parquet")
-    if config.asks:
-        for name in (ERRORS, QUERIES):
-            campaign.round(START).copy_from(first.round(START), name)
-    for name in (ERRORS, MANIFEST):  # the manifest last: the preparation is done
-        campaign.root.copy_from(first.root, name)
 
 
 def _finished(root: Folder, one: Training) -> bool:

@@ -96,9 +96,24 @@ class Folder:
             raise CampaignError(f"{path}/{name} cannot be read: {error}") from error
 
     def copy_from(self, other: "Folder", name: str) -> None:
-        """Copy a file of another folder, where it exists."""
-        if other.exists(name):
+        """Copy a file of another folder, where it exists; by a link where that can be: a file is replaced, never changed."""
+        if other.exists(name) and not self._link(other, name):
             self.write_bytes(name, other.read_bytes(name))
+
+    def _link(self, other: "Folder", name: str) -> bool:
+        system, path = self.open()
+        if not isinstance(system, fs.LocalFileSystem) or "://" in other.uri:
+            return False
+        link = Path(path, f"{UNFINISHED}{uuid4().hex}-{name}")
+        try:
+            system.create_dir(path, recursive=True)
+            link.hardlink_to(Path(other.uri, name))
+            link.replace(Path(path, name))
+        except OSError:  # another disk, or one that knows no links
+            return False
+        finally:
+            link.unlink(missing_ok=True)  # renaming a link onto another of the same file leaves it
+        return True
 
     def write_tables(self, name: str, tables: Iterable[pa.Table], schema: pa.Schema) -> None:
         """Write tables, one after another, as one Parquet file; equal rows give equal bytes, however they are cut into tables."""

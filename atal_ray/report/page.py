@@ -25,7 +25,7 @@ def write_report(campaign: CampaignFolder, config: Config) -> None:
         CampaignError: the manifest is not there yet, or a file of a committed round was changed or lost.
     """
     numbers = read_numbers(campaign, config)
-    html = _template().render(
+    html = template("page.html.j2").render(
         facts=facts(config, numbers),
         notices=notices(config, numbers),
         **_numbers_of(config, numbers),
@@ -36,11 +36,10 @@ def write_report(campaign: CampaignFolder, config: Config) -> None:
 
 
 @cache
-def _template() -> Template:
+def template(name: str) -> Template:
+    """A page of the folder of this file."""
     loader = PackageLoader("atal_ray", "report")
-    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True).get_template(
-        "page.html.j2"
-    )
+    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True).get_template(name)
 
 
 def _numbers_of(config: Config, numbers: Numbers) -> dict[str, Any]:

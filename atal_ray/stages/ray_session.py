@@ -4,16 +4,16 @@ import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import ray
 from ray.autoscaler.sdk import request_resources
 
 from atal_ray.config import Config
 from atal_ray.errors import CampaignError
+from atal_ray.stop import raise_on_sigterm
 
 LOOK_SECONDS = 5.0
-LOWER = "lower resources.query-actors, query.threads, train.workers or train.threads"
 
 
 @dataclass(frozen=True)
@@ -46,9 +46,30 @@ def cpus_wanted(config: Config) -> int:
     return int(sum(bundle["CPU"] for bundle in scorer_bundles(config))) + 1
 
 
-def gpus_wanted(config: Config) -> int:
-    """GPUs that the widest stage takes at once, if it uses any."""
-    return max(config.train.workers, config.resources.query_actors)
+@dataclass(frozen=True)
+class Demand:
+    """Something that one stage takes at once, and how much of it the fitting machines have in all."""
+
+    kind: str
+    there: float
+    wanted: int
+    advice: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+def demands(config: Config, machines: Iterable[Node]) -> Iterator[Demand]:
+    """What the widest stage takes of all machines, of those that score, and of those that load."""
+    machines, where, cpus = list(machines), config.resources, cpus_wanted(config)
+    scoring = [node for node in machines if node.fits(where.scoring_nodes)]
+    loading = [node for node in machines if node.fits(where.loading_nodes)]
+    either = [node for node in machines if node.fits(where.scoring_nodes) or node.fits(where.loading_nodes)]
+    lower = "lower resources.query-actors, query.threads, train.workers or train.threads"
+    yield Demand("CPU", _total("CPU", either), cpus, lower)
+    yield Demand("CPU", _total("CPU", scoring), cpus - 1, f"{lower}, or mend resources.scoring-nodes", where.scoring_nodes)
+    yield Demand("CPU", _total("CPU", loading), 1, "mend resources.loading-nodes", where.loading_nodes)
+    if where.gpus == "require" or (where.gpus == "auto" and _total("GPU", scoring) >= 1):
+        gpus = max(config.train.workers, where.query_actors)
+        yield Demand("GPU", _total("GPU", scoring), gpus, "lower resources.query-actors or train.workers", where.scoring_nodes)
 
 
 def require_room(config: Config, machines: Iterable[Node]) -> None:
@@ -57,23 +78,18 @@ def require_room(config: Config, machines: Iterable[Node]) -> None:
     Raises:
         CampaignError: with what is there, what is wanted, and the fields to lower.
     """
-    machines, where = list(machines), config.resources
-    scoring = [node for node in machines if node.fits(where.scoring_nodes)]
-    loading = [node for node in machines if node.fits(where.loading_nodes)]
-    both = [node for node in machines if node.fits(where.scoring_nodes) or node.fits(where.loading_nodes)]
-    cpus = cpus_wanted(config)
-    _require("CPU", cpus, both, {}, LOWER)
-    _require("CPU", cpus - 1, scoring, where.scoring_nodes, f"{LOWER}, or mend resources.scoring-nodes")
-    _require("CPU", 1, loading, where.loading_nodes, "mend resources.loading-nodes")
-    if where.gpus == "require" or (where.gpus == "auto" and _total("GPU", scoring) >= 1):
-        _require("GPU", gpus_wanted(config), scoring, where.scoring_nodes, "lower resources.query-actors or train.workers")
+    for demand in demands(config, machines):
+        if demand.there < demand.wanted:
+            labels = ", ".join(f"{key} {value}" for key, value in demand.labels.items())
+            raise CampaignError(
+                f"the Ray cluster has {demand.there:g} {demand.kind}s{f' on nodes with {labels}' if labels else ''}, "
+                f"but this configuration takes {demand.wanted} at once: {demand.advice}"
+            )
 
 
-def _require(kind: str, wanted: int, machines: Iterable[Node], labels: Mapping[str, str], advice: str) -> None:
-    there = _total(kind, machines)
-    if there < wanted:
-        of = f" on nodes with {', '.join(f'{key} {value}' for key, value in labels.items())}" if labels else ""
-        raise CampaignError(f"the Ray cluster has {there:g} {kind}s{of}, but this configuration takes {wanted} at once: {advice}")
+def campaigns_at_once(config: Config, machines: Iterable[Node]) -> int:
+    """How many campaigns of this configuration the machines have room for; more could wait for each other for ever."""
+    return int(min(demand.there // demand.wanted for demand in demands(config, machines)))
 
 
 def _total(kind: str, machines: Iterable[Node]) -> float:
@@ -147,6 +163,8 @@ def local_or_given_ray(cpus: int, object_store_mib: int) -> Iterator[None]:
             logging_level="warning",
         )
     try:
+        if started:
+            raise_on_sigterm()
         yield
     finally:
         if started:

@@ -1,0 +1,194 @@
+"""Stage: campaigns -> campaigns that are finished, or stopped as poor, many at once (Ray Tune)."""
+
+import logging
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ray import tune
+from ray.tune.schedulers import AsyncHyperBandScheduler
+from tqdm import tqdm
+
+from atal_ray import campaign as campaigns
+from atal_ray.campaign_folder import METRICS, CampaignFolder
+from atal_ray.config import Config
+from atal_ray.errors import AtalError, CampaignError, CheckpointError, ConfigError, DataError
+from atal_ray.files import Folder
+from atal_ray.report.page import REPORT
+from atal_ray.sharing import share_first_round
+from atal_ray.stages.failure import plain_error
+from atal_ray.stages.ray_session import await_room, campaigns_at_once, cores, cpus_wanted, local_or_given_ray, nodes
+from atal_ray.sweep_plan import Sweep
+
+STOPPED = "stopped.json"
+TRIES = 3
+PERMANENT = (ConfigError, DataError, CheckpointError)  # no use in trying again
+TRIAL_BYTES = 2**30  # a trial's own process waits for others: it takes memory, and none of the CPUs that they count on
+
+
+@dataclass(frozen=True)
+class Job:
+    """One campaign that a trial runs."""
+
+    name: str
+    config: Config
+    campaign: CampaignFolder
+    fields: Mapping[str, Any]
+    source: CampaignFolder | None = None
+    """The campaign whose round 0 it shares."""
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether an earlier call stopped it as poor."""
+        return self.campaign.root.exists(STOPPED)
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether nothing is left to do."""
+        rounds = range(self.config.rounds)
+        return self.is_stopped or (self.campaign.root.exists(REPORT) and all(self.campaign.is_committed(number) for number in rounds))
+
+    @property
+    def committed(self) -> int:
+        """Rounds that are done."""
+        return next((number for number in range(self.config.rounds) if not self.campaign.is_committed(number)), self.config.rounds)
+
+
+@contextmanager
+def trials_session(configs: Sequence[Config], wanted: int | None) -> Iterator[int]:
+    """A Ray with room for `wanted` campaigns at once, or for as many as fit; yields their number.
+
+    Raises:
+        CampaignError: the cluster has no room for one campaign, or not for as many as wanted.
+    """
+    widest = max(configs, key=cpus_wanted)
+    cpus = (wanted or max(1, cores() // cpus_wanted(widest))) * cpus_wanted(widest)
+    with local_or_given_ray(cpus, widest.resources.object_store_mib):
+        for config in configs:
+            await_room(config)
+        fitting = min(campaigns_at_once(config, nodes()) for config in configs)
+        if wanted is not None and wanted > fitting:
+            raise ConfigError(
+                f"trials-at-once is {wanted}, but the cluster has room for {fitting}: more would wait for each other for ever"
+            )
+        yield wanted or fitting
+
+
+def run_trials(jobs: Sequence[Job], plan: Sweep, logs: Folder, at_once: int, title: str) -> dict[str, str]:
+    """Run every job that is not finished; returns why the others are not, by name.
+
+    A trial that ended because its machine vanished is tried again, and goes on from its folder. With `plan.stop_early`, finished
+    trials are told to ASHA again, so that those of a second call are compared with all of the first.
+    """
+    failures: dict[str, str] = {}
+    for attempt in range(TRIES):
+        pending = [job for job in jobs if not job.is_finished and (attempt == 0 or job.name in failures)]
+        told = [job for job in jobs if plan.stop_early and job not in pending and job.name not in failures]
+        if pending:
+            errors = _fit([*told, *pending], plan, logs, at_once, title)
+            failures = {name: str(error) for name, error in errors.items()}
+            if all(isinstance(error, PERMANENT) for error in errors.values()):
+                break
+    return failures
+
+
+def _fit(jobs: Sequence[Job], plan: Sweep, logs: Folder, at_once: int, title: str) -> dict[str, AtalError]:
+    """One run of Ray Tune; returns the errors by the name of the job."""
+    os.environ |= {"RAY_AIR_NEW_OUTPUT": "0", "TUNE_DISABLE_SIGINT_HANDLER": "1"}  # we show progress, and Ctrl-C is to stop all
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # why a trial failed is said at the end, in a sentence
+    watcher = Watcher(jobs, title)
+    tuner = tune.Tuner(
+        tune.with_resources(partial(run_trial, jobs=watcher.jobs, plan=plan), tune.PlacementGroupFactory([{"memory": TRIAL_BYTES}])),
+        param_space={"job": tune.grid_search([{"trial": job.name, **job.fields} for job in jobs])},
+        tune_config=tune.TuneConfig(
+            scheduler=_asha(jobs, plan) if plan.stop_early else None,
+            max_concurrent_trials=at_once,
+            reuse_actors=False,  # a stopped trial still holds its folder's lock
+            trial_name_creator=name_of,
+            trial_dirname_creator=name_of,
+        ),
+        run_config=tune.RunConfig(
+            name=f"{title}-{datetime.now():%Y-%m-%d-%H-%M-%S}", storage_path=logs.uri, verbose=0, callbacks=[watcher]
+        ),
+    )
+    tuner.fit()
+    failed = {name: trial.get_error() or CampaignError("its machine vanished") for name, trial in watcher.failed.items()}
+    return {name: plain_error(error, f"trial {name}") for name, error in failed.items()}
+
+
+def name_of(trial: Any) -> str:
+    """The name of the job that a trial of Ray Tune runs."""
+    return str(trial.config["job"]["trial"])
+
+
+def _asha(jobs: Sequence[Job], plan: Sweep) -> AsyncHyperBandScheduler:
+    most = max(job.config.budget.total for job in jobs)
+    return AsyncHyperBandScheduler(
+        time_attr="points",
+        metric="score",
+        mode="max" if plan.higher_is_better else "min",
+        max_t=most + 1,  # at max_t a trial is stopped before its report is written
+        grace_period=plan.grace,
+        reduction_factor=plan.keep_one_in,
+    )
+
+
+def run_trial(point: Mapping[str, Any], jobs: Mapping[str, Job], plan: Sweep) -> None:
+    """One trial: a whole campaign, which tells Ray Tune its score after every round."""
+    job = jobs[point["job"]["trial"]]
+    campaign, config = job.campaign, job.config
+    if job.is_finished:
+        for number in range(job.committed):
+            _tell(campaign, number, config, plan)
+        return
+    if job.source is not None:
+        share_first_round(job.source, campaign, config)
+    campaigns.run(config, Path(campaign.root.uri), lambda campaign, number: _tell(campaign, number, config, plan))
+
+
+def _tell(campaign: CampaignFolder, number: int, config: Config, plan: Sweep) -> None:
+    score = campaign.round(number).read_json(METRICS)[plan.judge][plan.member][plan.metric]
+    tune.report({"score": score, "points": config.budget.start + number * config.budget.per_round, "round": number})
+
+
+class Watcher(tune.Callback):  # type: ignore[misc]
+    """Shows the rounds of all trials as one bar, and notes which trials were stopped."""
+
+    def __init__(self, jobs: Sequence[Job], title: str) -> None:
+        self.jobs, self.title = {job.name: job for job in jobs}, title
+        self.failed: dict[str, Any] = {}
+        self.seen: set[tuple[str, int]] = set()
+        self.bar: tqdm[Any] | None = None
+
+    def setup(self, *_: Any, **__: Any) -> None:
+        """The run starts."""
+        total = sum(job.committed if job.is_stopped else job.config.rounds for job in self.jobs.values())
+        self.bar = tqdm(total=total, desc=self.title, unit="round")
+
+    def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **_: Any) -> None:
+        """A round of a trial is done; Tune tells the last one twice."""
+        name, number = name_of(trial), int(result["round"])
+        if self.bar is not None and (name, number) not in self.seen:
+            self.seen.add((name, number))
+            self.bar.set_postfix_str(f"{name} round {number}: {result['score']:.4f}", refresh=False)
+            self.bar.update(1)
+
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
+        """A trial ended, by itself or because it was poor."""
+        job, last = self.jobs[name_of(trial)], trial.last_result
+        if int(last["round"]) + 1 < job.config.rounds and not job.is_stopped:
+            job.campaign.root.write_json(STOPPED, {"round": last["round"], "points": last["points"], "score": last["score"]})
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
+        """A trial failed, or its machine vanished."""
+        self.failed[name_of(trial)] = trial  # Tune knows the reason a little later
+
+    def on_experiment_end(self, trials: list[Any], **_: Any) -> None:
+        """The run is over."""
+        if self.bar is not None:
+            self.bar.close()
