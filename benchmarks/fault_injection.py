@@ -1,0 +1,263 @@
+"""SIGKILL for the driver, a Train worker, a Data actor or a whole node of a campaign on three raylets of one machine, stage by stage."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import psutil
+from ray.cluster_utils import Cluster
+
+from atal_ray.campaign_folder import METRICS, POINTS, QUERIES, START, TRAIN_RUN, TRAINING, CampaignFolder
+from atal_ray.errors import CampaignError
+from atal_ray.files import Folder
+from atal_ray.stages.progress import PROGRESS
+
+Victim = Literal["driver", "driver, SIGTERM", "train worker", "data actor", "node"]
+Stage = Literal["random start", "training", "evaluation", "query", "commit"]
+JOB = Path(__file__).parents[1] / "jobs" / "run.py"
+DIE_AT_COMMIT = f"""
+import os, runpy, signal, sys
+from atal_ray.campaign_folder import CampaignFolder
+commit, due = CampaignFolder.commit, int(os.environ["DIE_AT_COMMIT_OF"])
+CampaignFolder.commit = lambda self, number: os.kill(os.getpid(), signal.SIGKILL) if number == due else commit(self, number)
+runpy.run_path({str(JOB)!r}, run_name="__main__")
+"""
+TITLES = {"train worker": re.compile(r"ray::\S*TrainWorker"), "data actor": re.compile(r"ray::MapWorker\(.*TimedActor")}
+LOOK_SECONDS, MOST_SECONDS = 0.02, 240.0
+NODE = {"num_cpus": 2, "object_store_memory": 100 * 2**20, "labels": {"role": "accelerator"}}
+QUICK = {  # seconds, not half a minute, until a vanished node is noticed
+    "health_check_initial_delay_ms": 0,
+    "health_check_period_ms": 1000,
+    "health_check_timeout_ms": 2000,
+    "health_check_failure_threshold": 3,
+}
+ENVIRONMENT = {
+    "RAY_AUTH_MODE": "disabled",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_DATA_LOG_LEVEL": "ERROR",
+    "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
+    "RAY_memory_monitor_refresh_ms": "0",
+}
+
+
+class NoChanceError(Exception):
+    """The stage was over before its victim could be found."""
+
+
+@dataclass(frozen=True)
+class Kill:
+    """Who is killed, and when."""
+
+    victim: Victim
+    stage: Stage
+    round_number: int = 0
+
+
+@dataclass
+class Nodes:
+    """A head for what loads, and two nodes for what trains and scores."""
+
+    cluster: Cluster
+    scorers: list[Any] = field(default_factory=list)
+
+    def grow(self) -> None:
+        """Add a scoring node."""
+        self.scorers.append(self.cluster.add_node(**NODE))
+
+    def kill(self, worker: psutil.Process) -> None:
+        """End the node that the process runs on as a power cut does: the raylet and all that it started; then a new one joins."""
+        (node,) = (node for node in self.scorers if _raylet(node) == worker.ppid())
+        raylet = psutil.Process(_raylet(node))
+        for process in [*raylet.children(recursive=True), raylet]:
+            process.kill()
+        self.scorers.remove(node)
+        self.cluster.remove_node(node, allow_graceful=False)
+        self.grow()
+
+    def workers(self) -> Iterator[psutil.Process]:
+        """The worker processes on the scoring nodes."""
+        for node in self.scorers:
+            try:
+                yield from psutil.Process(_raylet(node)).children()
+            except psutil.NoSuchProcess:
+                continue
+
+
+def _raylet(node: Any) -> int:
+    return int(node.all_processes["raylet"][0].process.pid)
+
+
+@contextmanager
+def three_nodes() -> Iterator[Nodes]:
+    """Three real raylets and one control store, on this machine; all of them end with the block."""
+    os.environ |= ENVIRONMENT
+    head = {
+        "num_cpus": 2,
+        "object_store_memory": 100 * 2**20,
+        "include_dashboard": False,
+        "labels": {"role": "cpu"},
+        "_system_config": QUICK,
+    }
+    nodes = Nodes(Cluster(initialize_head=True, head_node_args=head))
+    try:
+        for _ in range(2):
+            nodes.grow()
+        yield nodes
+    finally:
+        nodes.cluster.shutdown()
+
+
+@dataclass(frozen=True)
+class Survival:
+    """What a kill cost."""
+
+    kill: Kill
+    started_again: int
+    """How often the same command had to be given again until the campaign had passed the stage."""
+    exit_seconds: float | None
+    """SIGTERM: how long the driver took to end."""
+
+
+class Campaign:
+    """One campaign as a process of its own, which is started again whenever it ended before its time.
+
+    Args:
+        config: YAML of its configuration.
+        folder: where it lives; a path or the URI of an object store.
+        address: of the cluster.
+        log: file for what it prints.
+    """
+
+    def __init__(self, config: Path, folder: str, address: str, log: Path) -> None:
+        self.config, self.folder, self.address, self.log = config, folder, address, log
+        self.files = CampaignFolder(Folder(folder))
+        self.process: subprocess.Popen[bytes] | None = None
+        self.starts = 0
+
+    def start(self, program: tuple[str, ...] = (str(JOB),), **environment: str) -> None:
+        """Give the command."""
+        command = [sys.executable, *program, str(self.config), self.folder]
+        self.starts += 1
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(command, env={**os.environ, "RAY_ADDRESS": self.address, **environment}, stdout=log, stderr=log)
+
+    def ended(self) -> int | None:
+        """The exit status, once there is one."""
+        return self.process.poll() if self.process else 0
+
+    def finish(self, seconds: float = 900.0) -> None:
+        """Give the command until the campaign is done; three times at most."""
+        for _ in range(3):
+            if self.process is None or self.ended() is not None:
+                self.start()
+            assert self.process is not None
+            if self.process.wait(seconds) == 0:
+                return
+        raise CampaignError(f"{self.folder} did not get to its end: see {self.log}")
+
+    def stop(self) -> None:
+        """End the process, if there is one."""
+        if self.process is not None and self.ended() is None:
+            self.process.kill()
+            self.process.wait()
+
+
+def inject(campaign: Campaign, nodes: Nodes, kill: Kill) -> Survival:
+    """Run the campaign up to the stage, kill, and see it through the stage.
+
+    Raises:
+        NoChanceError: the stage was over before.
+        CampaignError: the campaign did not come as far, or did not go on.
+    """
+    before, exit_seconds = campaign.starts, None
+    if kill.stage == "commit":
+        campaign.stop()
+        campaign.start(("-c", DIE_AT_COMMIT), DIE_AT_COMMIT_OF=str(kill.round_number))
+        assert campaign.process is not None
+        if campaign.process.wait(MOST_SECONDS) != -signal.SIGKILL or campaign.files.is_committed(kill.round_number):
+            raise CampaignError(f"the driver was not killed at the commit of round {kill.round_number}: see {campaign.log}")
+        before += 1
+    else:
+        victim = _await(campaign, nodes, kill)
+        if kill.victim.startswith("driver"):
+            exit_seconds = _end_driver(campaign, signal.SIGTERM if "SIGTERM" in kill.victim else signal.SIGKILL)
+        elif kill.victim == "node":
+            nodes.kill(victim)
+        else:
+            victim.kill()
+    _await_passed(campaign, kill)
+    return Survival(kill, campaign.starts - before, exit_seconds)
+
+
+def _end_driver(campaign: Campaign, number: signal.Signals) -> float | None:
+    assert campaign.process is not None
+    began = time.monotonic()
+    campaign.process.send_signal(number)
+    campaign.process.wait(60)
+    return time.monotonic() - began if number == signal.SIGTERM else None
+
+
+def _await(campaign: Campaign, nodes: Nodes, kill: Kill) -> psutil.Process:
+    """The process that is to die, as soon as the stage is on its way; of the driver, any worker."""
+    title = TITLES["train worker" if kill.stage == "training" else "data actor"]
+    deadline = time.monotonic() + MOST_SECONDS
+    if campaign.ended() is not None:
+        campaign.start()
+    while time.monotonic() < deadline:
+        if passed(campaign.files, kill):
+            raise NoChanceError(f"{kill.stage} of round {kill.round_number} was over before it could be killed")
+        if campaign.ended() is not None:
+            raise CampaignError(f"the campaign ended before {kill.stage} of round {kill.round_number}: see {campaign.log}")
+        if begun(campaign.files, kill):
+            for worker in nodes.workers():
+                try:
+                    if title.search(" ".join(worker.cmdline())):
+                        return worker
+                except psutil.Error:
+                    continue
+        time.sleep(LOOK_SECONDS)
+    raise CampaignError(f"{kill.stage} of round {kill.round_number} never began: see {campaign.log}")
+
+
+def begun(files: CampaignFolder, kill: Kill) -> bool:
+    """Whether the stage has begun to leave files, or the one before it has ended."""
+    folder = files.round(kill.round_number)
+    if kill.stage == "training":
+        return folder.exists(POINTS) and (folder / TRAIN_RUN).exists(PROGRESS)
+    if kill.stage == "evaluation":
+        return folder.exists(TRAINING)
+    asking = files.round(START) if kill.stage == "random start" else folder
+    return any(name.endswith("picks.parquet") for name in (asking / f"{QUERIES}.parts").names())
+
+
+def passed(files: CampaignFolder, kill: Kill) -> bool:
+    """Whether the stage has left its last file."""
+    folder = files.round(kill.round_number)
+    last: dict[Stage, Callable[[], bool]] = {
+        "random start": lambda: files.round(START).exists(QUERIES),
+        "training": lambda: folder.exists(TRAINING),
+        "evaluation": lambda: folder.exists(METRICS),
+        "query": lambda: folder.exists(QUERIES),
+        "commit": lambda: files.is_committed(kill.round_number),
+    }
+    return last[kill.stage]()
+
+
+def _await_passed(campaign: Campaign, kill: Kill) -> None:
+    deadline, starts = time.monotonic() + MOST_SECONDS, campaign.starts
+    while not passed(campaign.files, kill):
+        if campaign.ended() is not None:
+            if campaign.starts - starts >= 3:
+                raise CampaignError(f"{kill} was not survived: see {campaign.log}")
+            campaign.start()
+        if time.monotonic() > deadline:
+            raise CampaignError(f"{kill} was not survived within {MOST_SECONDS:.0f} s: see {campaign.log}")
+        time.sleep(0.1)

@@ -1,0 +1,166 @@
+"""Kill a campaign in every way at every stage, and compare its points with those of a run that nobody disturbed.
+
+    python benchmarks/faults.py --train DUTS-TR --test ECSSD --folder /tmp/faults
+
+Real images, a small network, three real raylets on this machine. Each campaign of the plan below is killed several times; a node that
+is killed is replaced, as a spot node is. A kill that came too late, since its stage was over, is tried once more in a campaign of
+its own. `--store s3` puts the campaigns on an S3 server on loopback. Writes benchmarks/results/faults.json (or faults_s3.json).
+"""
+
+import json
+import shutil
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import tyro
+from fault_injection import Campaign, Kill, NoChanceError, Nodes, Survival, inject, three_nodes
+from machine import provenance
+
+from atal_ray import campaign as campaigns
+from atal_ray import config_file
+from atal_ray.campaign_folder import CampaignFolder
+from atal_ray.config import AttackConfig, BudgetConfig, Config, DataConfig, NetworkConfig, QueryConfig, ResourceConfig, TrainConfig
+
+RESULTS = Path(__file__).parent / "results"
+PLAN: dict[str, list[Kill]] = {
+    "driver": [
+        Kill("driver", "random start"),
+        *(Kill("driver", stage, number) for number in (0, 1) for stage in ("training", "evaluation", "query", "commit")),
+    ],
+    "driver told to end": [Kill("driver, SIGTERM", stage) for stage in ("training", "evaluation", "query")],
+    "train worker": [Kill("train worker", "training", number) for number in (0, 1, 2)],
+    "data actor": [Kill("data actor", "random start")]
+    + [Kill("data actor", stage, number) for number in (0, 1) for stage in ("evaluation", "query")],
+    "node": [Kill("node", "random start")]
+    + [Kill("node", stage, number) for number in (0, 1) for stage in ("training", "evaluation", "query")],
+    "everything": [Kill("train worker", "training"), Kill("data actor", "evaluation"), Kill("node", "query"), Kill("driver", "commit")],
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What is killed."""
+
+    train: Path
+    """Folder of real images with masks."""
+    test: Path
+    """A test set."""
+    folder: Path
+    """Where the campaigns go."""
+    only: tuple[str, ...] = tuple(PLAN)
+    """Campaigns of the plan."""
+    store: Literal["local", "s3"] = "local"
+    images: int = 24
+    side: int = 96
+
+
+def config_of(options: Options) -> Config:
+    """Three rounds of 2 + 2 + 2 points, two workers and two actors, wherever the labels allow."""
+    return Config(
+        data=DataConfig(train=str(options.train), tests=(str(options.test),), limit=options.images, test_limit=2 * options.images),
+        network=NetworkConfig(name="f3net-small"),
+        train=TrainConfig(size=options.side, scales=(options.side,), epochs=4, cycles=2, batch_size=8, lr_max=0.02, workers=2),
+        attack=AttackConfig(steps=20),
+        query=QueryConfig(shard_size=4, batch_size=4),
+        budget=BudgetConfig(total=6),
+        resources=ResourceConfig(query_actors=2, scoring_nodes={"role": "accelerator"}, loading_nodes={"role": "cpu"}, wait_minutes=2),
+    )
+
+
+def points_of(files: CampaignFolder, rounds: int) -> list[dict[str, Any]]:
+    """Every point, in the order of the files."""
+    return [row for number in range(rounds) for row in files.round(number).read_table("points.parquet").to_pylist()]
+
+
+def run_killed(
+    name: str, kills: list[Kill], nodes: Nodes, options: Options, config: Path, calm: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """One campaign with its kills; a row for each."""
+    with place(options, name) as folder:
+        campaign = Campaign(config, folder, nodes.cluster.address, options.folder / f"{name}.log")
+        survived: list[Survival] = []
+        late: list[Kill] = []
+        for kill in kills:
+            began = time.monotonic()
+            try:
+                survived.append(inject(campaign, nodes, kill))
+                print(f"{name}: {kill} survived after {time.monotonic() - began:.0f} s", flush=True)
+            except NoChanceError as missed:
+                print(f"{name}: {missed}", flush=True)
+                late.append(kill)
+        campaign.finish()
+        points = points_of(campaign.files, config_of(options).rounds)
+        campaign.stop()
+    counts = Counter((row["image_id"], row["x"], row["y"]) for row in points)
+    whole = {"equal": points == calm, "lost": max(0, len(calm) - len(points)), "doubled": sum(count - 1 for count in counts.values())}
+    rows = [
+        {
+            "campaign": name,
+            "victim": one.kill.victim,
+            "stage": one.kill.stage,
+            "round": one.kill.round_number,
+            "started_again": one.started_again,
+            "exit_seconds": one.exit_seconds and round(one.exit_seconds, 1),
+            **whole,
+        }
+        for one in survived
+    ]
+    for number, kill in enumerate(late):
+        rows += run_killed(f"{name}, late {number}", [kill], nodes, options, config, calm) if ", late" not in name else []
+    return rows
+
+
+@contextmanager
+def place(options: Options, name: str) -> Iterator[str]:
+    """A new folder for a campaign."""
+    if options.store == "local":
+        folder = options.folder / name.replace(", ", "-").replace(" ", "-")
+        shutil.rmtree(folder, ignore_errors=True)
+        yield str(folder)
+    else:
+        from s3_server import bucket
+
+        with bucket() as uri:
+            yield uri
+
+
+def main(options: Options) -> None:
+    options.folder.mkdir(parents=True, exist_ok=True)
+    config, saved = config_of(options), options.folder / "config.yaml"
+    saved.write_text(config_file.to_yaml(config))
+    calm_folder = options.folder / "calm"
+    shutil.rmtree(calm_folder, ignore_errors=True)
+    anywhere = replace(config.resources, scoring_nodes={}, loading_nodes={})
+    calm = points_of(campaigns.run(replace(config, resources=anywhere), calm_folder), config.rounds)
+    rows: list[dict[str, Any]] = []
+    with three_nodes() as nodes:
+        undisturbed = Campaign(saved, str(options.folder / "three-nodes"), nodes.cluster.address, options.folder / "three-nodes.log")
+        shutil.rmtree(undisturbed.folder, ignore_errors=True)
+        undisturbed.finish()
+        same = points_of(undisturbed.files, config.rounds) == calm
+        print(f"three nodes, undisturbed: {'equal' if same else 'OTHER'} points", flush=True)
+        for name in options.only:
+            rows += run_killed(name, PLAN[name], nodes, options, saved, calm)
+    result = {
+        "what": __doc__.partition("\n")[0],
+        **provenance(),
+        "data": f"{options.images} images of {options.train.name}, {2 * options.images} of {options.test.name}, {options.side} px",
+        "store": options.store,
+        "points": len(calm),
+        "three_nodes_equal_one": same,
+        "kills": len(rows),
+        "survived_with_equal_points": sum(row["equal"] for row in rows),
+        "rows": rows,
+    }
+    name = "faults.json" if options.store == "local" else "faults_s3.json"
+    (RESULTS / name).write_text(json.dumps(result, indent=1) + "\n")
+    print(f"{len(rows)} kills, {result['survived_with_equal_points']} with equal points: {RESULTS / name}")
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options))
