@@ -18,12 +18,15 @@ class ResourceConfig(Section):
     """Processes that decode images for one Train worker."""
     object_store_mib: int = 1024
     """Ray's object store when the campaign starts its own Ray."""
+    wait_minutes: float = 0
+    """How long to wait for a cluster that grows to have room, with GPUs unless gpus is none; 0: what is there must do."""
     index: Literal["faiss", "numpy"] = "faiss"
     """What searches for query.similarity nearest over all images: faiss, on a GPU if there is one, or NumPy; same points."""
     superpixels: str | None = None
     """Folder of superpixel maps that campaigns on the same, unchanging images share; unset: the campaign's own."""
 
     def __post_init__(self) -> None:
+        require(self.wait_minutes >= 0, f"resources.wait-minutes is {self.wait_minutes}: it cannot be negative")
         require(self.query_actors >= 1, f"resources.query-actors is {self.query_actors}: at least one is needed")
         require(self.loader_workers >= 0, f"resources.loader-workers is {self.loader_workers}: it cannot be negative")
         require(self.object_store_mib >= 80, f"resources.object-store-mib is {self.object_store_mib}: Ray needs at least 80")

@@ -8,6 +8,7 @@ import ray
 
 from atal_ray.config import Config
 from atal_ray.errors import CampaignError
+from atal_ray.stages.growth import grown
 
 
 def cpus_wanted(config: Config) -> int:
@@ -16,16 +17,21 @@ def cpus_wanted(config: Config) -> int:
     return max(actors, config.train.workers * config.train.threads) + 1
 
 
+def wanted(config: Config, resources: dict[str, float]) -> dict[str, int]:
+    """CPUs and GPUs that a stage takes at once; GPUs where there are any, or where a cluster is waited for that has them."""
+    count = {"CPU": cpus_wanted(config)}
+    if config.resources.gpus == "auto" and (resources.get("GPU", 0) >= 1 or config.resources.wait_minutes):
+        count["GPU"] = max(config.train.workers, config.resources.query_actors)
+    return count
+
+
 def require_room(config: Config, resources: dict[str, float]) -> None:
     """Refuse a cluster that cannot hold one stage: Ray would wait for ever.
 
     Raises:
         CampaignError: with what is there, what is wanted, and the fields to lower.
     """
-    wanted = {"CPU": cpus_wanted(config)}
-    if config.resources.gpus == "auto" and resources.get("GPU", 0) >= 1:
-        wanted["GPU"] = max(config.train.workers, config.resources.query_actors)
-    for kind, count in wanted.items():
+    for kind, count in wanted(config, resources).items():
         if resources.get(kind, 0) < count:
             raise CampaignError(
                 f"the Ray cluster has {resources.get(kind, 0):g} {kind}s, but this configuration takes {count} at once: "
@@ -40,7 +46,8 @@ def ray_session(config: Config) -> Iterator[None]:
     Raises:
         CampaignError: see `require_room`.
     """
-    with local_or_given_ray(cpus_wanted(config), config.resources.object_store_mib):
+    local = local_or_given_ray(cpus_wanted(config), config.resources.object_store_mib)
+    with local, grown(config, wanted(config, ray.cluster_resources())):
         require_room(config, ray.cluster_resources())
         yield
 
