@@ -101,7 +101,9 @@ UNLIKE_DEFAULTS = Config(
     ),
     regions=RegionConfig(labels="dense", superpixels=50, levels=2, prior=0, bins=3, double_step=False, iterations=1),
     budget=BudgetConfig(start=1, per_round=3, total=7, annotator="answers"),
-    resources=ResourceConfig(query_actors=2, gpus="none", loader_workers=1, object_store_mib=100, wait_minutes=5, index="numpy", superpixels="maps"),
+    resources=ResourceConfig(
+        query_actors=2, gpus="none", loader_workers=1, object_store_mib=100, wait_minutes=5, index="numpy", superpixels="maps"
+    ),
 )  # fmt: skip
 FROM_POINTS = Config(data=DataConfig(points="points.parquet"), query=QueryConfig(scope="dataset"))  # what full masks, or no RDS, exclude
 
