@@ -32,6 +32,7 @@ CONTAINER = known(
     name=TEXT,
     image=TEXT,
     resources=known(("requests", "limits"), requests=TEXTS, limits=TEXTS),
+    env=several(known(("name", "value"), name=TEXT, value=TEXT)),
     envFrom=several(known(("secretRef",), secretRef=known(("name",), name=TEXT, optional=TRUTH))),
     securityContext=known(allowPrivilegeEscalation=TRUTH, capabilities=known(drop=several(TEXT))),
     lifecycle=known(preStop=known(exec=known(command=several(TEXT)))),
@@ -166,6 +167,13 @@ def test_groups_are_what_their_labels_say(name):
         assert ("nvidia.com/gpu" in container["resources"]["limits"]) == (label == "gpu")
         tolerated = {toleration["key"] for toleration in spec["template"]["spec"].get("tolerations", [])}
         assert ("nvidia.com/gpu" in tolerated) == (label == "gpu")
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_a_spot_machine_is_left_in_time(name):
+    pod = groups(name)["gpu"]["template"]["spec"]
+    (drain,) = [int(entry["value"]) for entry in pod["containers"][0]["env"]]
+    assert drain < pod["terminationGracePeriodSeconds"] <= 25
 
 
 def test_a_cluster_that_stays_grows_from_nothing():
