@@ -35,10 +35,10 @@ def grown(config: Config, wanted: dict[str, int]) -> Iterator[None]:
 def bundles(config: Config) -> list[dict[str, float]]:
     """What the widest stages take, in the pieces that each lie on one machine: Train workers or actors, and a task that feeds them."""
     train, query, actors = config.train, config.query, config.resources.query_actors
-    gpu = {"GPU": 1} if config.resources.gpus == "auto" else {}
+    gpu = {"GPU": 1.0} if config.resources.gpus == "auto" else {}
     pieces = max(train.workers, actors)
     threads = [max(train.threads * (piece < train.workers), query.threads * (piece < actors)) for piece in range(pieces)]
-    return [*({"CPU": count, **gpu} for count in threads), {"CPU": 1}]
+    return [*({"CPU": float(count), **gpu} for count in threads), {"CPU": 1.0}]
 
 
 def _wait(wanted: dict[str, int], deadline: float) -> None:
