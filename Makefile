@@ -10,7 +10,7 @@ demo: .venv/installed  ## from nothing to a report, on the embedded data
 test: .venv/installed  ## fast tests
 	$(BIN)/pytest
 
-test-all: .venv/compared  ## every test, the slow ones and those against PySODMetrics too
+test-all: .venv/compared  ## every test: the slow ones, those of Ray jobs and those against PySODMetrics too
 	$(BIN)/pytest -m ""
 
 bench-metrics: .venv/compared  ## our metrics timed beside PySODMetrics: make bench-metrics DATA=/path/to/ECSSD
@@ -29,7 +29,7 @@ check: .venv/installed  ## format, lint, types
 # Rivals, without their dependencies: pysodmetrics asks for numpy<2.3.5 and opencv-python-headless<5, torchattacks for torchvision; all work
 # with what is pinned here.
 .venv/compared: .venv/installed
-	$(BIN)/pip install -q -c constraints.txt -e '.[compare]'
+	$(BIN)/pip install -q -c constraints.txt -e '.[compare,jobs]'
 	$(BIN)/pip install -q --no-deps pysodmetrics==1.6.2 torchattacks==3.5.1 fpsample==1.0.2
 	touch $@
 

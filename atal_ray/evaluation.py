@@ -19,7 +19,8 @@ from atal_ray.evaluation_folder import FORMAT, LISTED, METRICS, NOTE_SCHEMA, PAI
 from atal_ray.files import Folder
 from atal_ray.report.score_report import write_score_report
 from atal_ray.stages.predict import predict_maps
-from atal_ray.stages.ray_session import gpus_per_actor, local_or_given_ray
+from atal_ray.stages.ray_session import local_or_given_ray
+from atal_ray.stages.room import gpus_per_actor
 from atal_ray.stages.score_maps import Rules, score_maps
 
 SETTINGS = "evaluation.yaml"

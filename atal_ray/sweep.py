@@ -47,7 +47,7 @@ def jobs(plan: Sweep, root: Folder) -> Jobs:
     trials = plan.trials()
     keys = [config_file.to_yaml(until_first_query(trial.config)) for trial in trials]
     for trial, key in zip(trials, keys, strict=True):
-        config = replace(trial.config, resources=replace(trial.config.resources, superpixels=superpixels))
+        config = replace(trial.config, resources=replace(trial.config.resources, superpixels=superpixels, wait_minutes=0))
         if keys.count(key) > 1 and key not in first:
             name = f"{len(shared):02d}"
             first[key] = Job(name, until_first_query(config), CampaignFolder(root / SHARED / name), {"first_of": trial.name})

@@ -72,6 +72,7 @@ REFUSED: list[tuple[type, dict[str, Any], str]] = [
     (ResourceConfig, {"query_actors": 0}, "resources.query-actors is 0"),
     (QueryConfig, {"threads": 0}, "query.threads is 0"),
     (ResourceConfig, {"loader_workers": -1}, "resources.loader-workers is -1"),
+    (ResourceConfig, {"wait_minutes": -1}, "resources.wait-minutes is -1"),
     (ResourceConfig, {"object_store_mib": 79}, "resources.object-store-mib is 79"),
 ]
 SECTIONS: dict[type, str] = {
@@ -100,8 +101,10 @@ UNLIKE_DEFAULTS = Config(
     ),
     regions=RegionConfig(labels="dense", superpixels=50, levels=2, prior=0, bins=3, double_step=False, iterations=1),
     budget=BudgetConfig(start=1, per_round=3, total=7, annotator="answers"),
-    resources=ResourceConfig(query_actors=2, gpus="none", loader_workers=1, object_store_mib=100, index="numpy", superpixels="maps",
-        scoring_nodes={"role": "accelerator"}, loading_nodes={"role": "cpu"}, wait_minutes=5.0),
+    resources=ResourceConfig(
+        query_actors=2, gpus="none", loader_workers=1, object_store_mib=100, wait_minutes=5, index="numpy", superpixels="maps",
+        scoring_nodes={"role": "accelerator"}, loading_nodes={"role": "cpu"},
+    ),
 )  # fmt: skip
 FROM_POINTS = Config(data=DataConfig(points="points.parquet"), query=QueryConfig(scope="dataset"))  # what full masks, or no RDS, exclude
 

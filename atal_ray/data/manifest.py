@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 import pyarrow as pa
-from tqdm import tqdm
 
 from atal_ray.data.images import read_image, read_mask, read_size
 from atal_ray.data.layout import BadFile, FolderListing, find_pairs
 from atal_ray.errors import DataError
+from atal_ray.progress_bar import progress_bar
 from atal_ray.seeding import derive
 
 MANIFEST_SCHEMA = pa.schema(
@@ -132,8 +132,10 @@ def in_threads(work: Callable[[str], Outcome], image_ids: list[str], progress: b
     """`work` on every image id, in order, on threads: Pillow decodes without holding the interpreter's lock."""
     pool = ThreadPoolExecutor()
     try:
-        outcomes = pool.map(work, image_ids)
-        yield from tqdm(outcomes, total=len(image_ids), desc="checking images", unit="image", disable=not progress)
+        with progress_bar(len(image_ids), "checking images", "image", shown=progress) as bar:
+            for outcome in pool.map(work, image_ids):
+                bar.update(1)
+                yield outcome
     finally:
         pool.shutdown(cancel_futures=True)  # an interrupt must not wait for the files still queued
 

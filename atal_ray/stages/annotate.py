@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
-from tqdm import tqdm
 
 from atal_ray.campaign_folder import MANIFEST, POINTS, QUERIES, CampaignFolder
 from atal_ray.config import Config
@@ -12,6 +11,7 @@ from atal_ray.data.images import read_mask
 from atal_ray.errors import CampaignError, DataError
 from atal_ray.files import Folder
 from atal_ray.points import POINT_SCHEMA, QUERY_SCHEMA, UNSURE, check_points
+from atal_ray.progress_bar import progress_bar
 from atal_ray.stages.given import given_points
 
 ANSWERS = "answers.parquet"
@@ -45,7 +45,7 @@ def _oracle(campaign: CampaignFolder, asked: pa.Table, source: str) -> Iterator[
     """The mask's label at each point, image by image in the order of the manifest."""
     images = campaign.root.count_rows(MANIFEST)
     ids = asked["image_id"].to_numpy()
-    with tqdm(total=images, desc="annotating", unit="image") as bar:
+    with progress_bar(images, "annotating", "image") as bar:
         for rows in campaign.images():
             first, last = np.searchsorted(ids, rows[0].image_id, "left"), np.searchsorted(ids, rows[-1].image_id, "right")
             chunk = asked.slice(first, last - first)

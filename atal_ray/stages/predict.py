@@ -20,7 +20,7 @@ from atal_ray.metrics.saliency_map import to_uint8
 from atal_ray.networks.inputs import choose_device, to_batch
 from atal_ray.stages.evaluate import predict as predict_logits
 from atal_ray.stages.evaluate import saliency_maps
-from atal_ray.stages.ray_session import gpus_per_actor
+from atal_ray.stages.room import gpus_per_actor
 from atal_ray.stages.shards import Pool, run_shards, shard_rows
 
 MADE_BY, TODO, DONE = "made_by.json", "todo.parquet", "done.json"

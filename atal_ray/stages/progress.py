@@ -8,6 +8,7 @@ from tqdm import tqdm
 
 from atal_ray.errors import CampaignError
 from atal_ray.files import Folder
+from atal_ray.progress_bar import progress_bar
 
 PROGRESS = "progress.json"
 LOOK_SECONDS = 1.0
@@ -22,7 +23,7 @@ def leave(folder: Folder, done: int) -> None:
 def watch(folder: Folder, total: int, title: str, unit: str) -> Iterator[None]:
     """Show a bar that follows what workers `leave` in the folder while the block runs."""
     over = Event()
-    with tqdm(total=total, desc=title, unit=unit) as bar:
+    with progress_bar(total, title, unit) as bar:
         thread = Thread(target=_follow, args=(folder, bar, over), daemon=True)
         thread.start()
         try:

@@ -22,7 +22,7 @@ from atal_ray.sampling.similarity import least_similar, load_faiss
 from atal_ray.stages.failure import plain_error
 from atal_ray.stages.progress import leave, watch
 from atal_ray.stages.query_covers import FEATURES, Matrix, matrix
-from atal_ray.stages.ray_session import gpus_per_actor, largest_node
+from atal_ray.stages.room import gpus_per_actor, largest_node
 from atal_ray.stages.shards import part_name
 
 

@@ -11,8 +11,9 @@ from ray.data import ActorPoolStrategy, Dataset, ExecutionResources, TaskPoolStr
 from tqdm import tqdm
 
 from atal_ray.config import Config
+from atal_ray.progress_bar import progress_bar
 from atal_ray.stages.failure import plain_error
-from atal_ray.stages.ray_session import gpus_per_actor
+from atal_ray.stages.room import gpus_per_actor
 from atal_ray.stages.throughput import LOADING, SECONDS, Throughput, TimedActor, timed_load
 
 LOADERS_PER_ACTOR = 4
@@ -85,7 +86,7 @@ def run_shards(
     throughput = Throughput() if throughput is None else throughput
     throughput.actors = min(pool.actors, len(rows))
     done = total - sum(row["stop"] - row["start"] for row in rows)
-    with tqdm(total=total, initial=done, desc=title, unit="image") as bar:
+    with progress_bar(total, title, "image", done=done) as bar:
         if not rows:
             return
         try:

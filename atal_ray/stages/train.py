@@ -18,7 +18,7 @@ from atal_ray.files import Folder
 from atal_ray.points import PointIndex
 from atal_ray.stages.failure import plain_error
 from atal_ray.stages.progress import leave, watch
-from atal_ray.stages.ray_session import gpus_per_actor
+from atal_ray.stages.room import gpus_per_actor
 from atal_ray.training.loop import Seat, TrainState, train_round
 from atal_ray.training.samples import Samples
 

@@ -12,17 +12,19 @@ from typing import Any
 
 from ray import tune
 from ray.tune.schedulers import AsyncHyperBandScheduler
-from tqdm import tqdm
 
 from atal_ray import campaign as campaigns
 from atal_ray.campaign_folder import METRICS, CampaignFolder
 from atal_ray.config import Config
 from atal_ray.errors import AtalError, CampaignError, CheckpointError, ConfigError, DataError
 from atal_ray.files import Folder
+from atal_ray.progress_bar import progress_bar
 from atal_ray.report.page import REPORT
 from atal_ray.sharing import share_first_round
 from atal_ray.stages.failure import plain_error
-from atal_ray.stages.ray_session import await_room, campaigns_at_once, cores, cpus_wanted, local_or_given_ray, nodes
+from atal_ray.stages.growth import grown
+from atal_ray.stages.ray_session import cores, local_or_given_ray
+from atal_ray.stages.room import campaigns_at_once, cpus_wanted, nodes, require_room
 from atal_ray.sweep_plan import Sweep
 
 STOPPED = "stopped.json"
@@ -68,9 +70,9 @@ def trials_session(configs: Sequence[Config], wanted: int | None) -> Iterator[in
     """
     widest = max(configs, key=cpus_wanted)
     cpus = (wanted or max(1, cores() // cpus_wanted(widest))) * cpus_wanted(widest)
-    with local_or_given_ray(cpus, widest.resources.object_store_mib):
+    with local_or_given_ray(cpus, widest.resources.object_store_mib), grown(widest, wanted or 1):
         for config in configs:
-            await_room(config)
+            require_room(config, nodes())
         fitting = min(campaigns_at_once(config, nodes()) for config in configs)
         if wanted is not None and wanted > fitting:
             raise ConfigError(
@@ -163,12 +165,12 @@ class Watcher(tune.Callback):  # type: ignore[misc]
         self.jobs, self.title = {job.name: job for job in jobs}, title
         self.failed: dict[str, Any] = {}
         self.seen: set[tuple[str, int]] = set()
-        self.bar: tqdm[Any] | None = None
+        self.bar: Any = None
 
     def setup(self, *_: Any, **__: Any) -> None:
         """The run starts."""
         total = sum(job.committed if job.is_stopped else job.config.rounds for job in self.jobs.values())
-        self.bar = tqdm(total=total, desc=self.title, unit="round")
+        self.bar = progress_bar(total, self.title, "round")
 
     def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **_: Any) -> None:
         """A round of a trial is done; Tune tells the last one twice."""

@@ -6,8 +6,8 @@ import pytest
 
 from atal_ray.config import Config, QueryConfig, ResourceConfig, TrainConfig
 from atal_ray.errors import CampaignError, ConfigError
-from atal_ray.stages import ray_session
-from atal_ray.stages.ray_session import Node, await_room, cpus_wanted, gpus_per_actor, largest_node, require_room
+from atal_ray.stages import room
+from atal_ray.stages.room import Node, campaigns_at_once, cpus_wanted, gpus_per_actor, largest_node, require_room
 
 CONFIG = Config(train=TrainConfig(workers=2, threads=3), query=QueryConfig(threads=2), resources=ResourceConfig(query_actors=4))
 CHEAP, FAST = {"role": "cpu"}, {"role": "accelerator"}
@@ -60,7 +60,7 @@ def test_nodes_count_by_their_labels():
 
 
 def test_gpus_of_other_nodes_are_not_used(monkeypatch):
-    monkeypatch.setattr(ray_session, "nodes", lambda: [Node({"CPU": 2.0, "GPU": 1.0}, FAST), Node({"CPU": 8.0}, CHEAP)])
+    monkeypatch.setattr(room, "nodes", lambda: [Node({"CPU": 2.0, "GPU": 1.0}, FAST), Node({"CPU": 8.0}, CHEAP)])
     assert [gpus_per_actor("auto", labels) for labels in (None, FAST, CHEAP)] == [1, 1, 0]
     assert [gpus_per_actor(gpus, CHEAP) for gpus in ("none", "require")] == [0, 1]
     assert largest_node(0, {})["CPU"] == 8
@@ -73,29 +73,8 @@ def test_labels_are_plain_words():
         ResourceConfig(scoring_nodes={"role": "in(a,b)"})
 
 
-@pytest.fixture
-def growing(monkeypatch):
-    """A cluster that is empty at first and grows when it is looked at again, and what was asked of it."""
-    asked, looks = [], [[], [], [Node({"CPU": 9.0}, {})]]
-    monkeypatch.setattr(ray_session, "LOOK_SECONDS", 0)
-    monkeypatch.setattr(ray_session, "nodes", lambda: looks.pop(0) if len(looks) > 1 else looks[0])
-    monkeypatch.setattr(ray_session, "request_resources", lambda **wanted: asked.append(wanted))
-    return asked
-
-
-def test_a_growing_cluster_is_awaited(growing, capsys):
-    await_room(dataclasses.replace(CONFIG, resources=ResourceConfig(query_actors=4, wait_minutes=1)))
-    assert capsys.readouterr().out.count("waiting up to 1 minutes for the cluster to grow: the Ray cluster has 0 CPUs") == 1
-    assert growing == [
-        {"bundles": [*[{"CPU": 2.0}] * 4, {"CPU": 1.0}], "bundle_label_selectors": [{}] * 5},
-        {"bundles": []},
-    ]
-
-
-def test_a_cluster_that_does_not_grow_is_refused_in_the_end(growing):
-    with pytest.raises(CampaignError, match="has 0 CPUs"):
-        await_room(CONFIG)
-    assert growing == []
-    with pytest.raises(CampaignError, match="has 9 CPUs, but this configuration takes 21"):
-        await_room(dataclasses.replace(CONFIG, resources=ResourceConfig(query_actors=10, wait_minutes=0.0001)))
-    assert growing[-1] == {"bundles": []}
+def test_as_many_campaigns_as_every_kind_of_machine_has_room_for():
+    assert campaigns_at_once(CONFIG, [Node({"CPU": 30.0}, {})]) == 3
+    assert campaigns_at_once(CONFIG, [Node({"CPU": 30.0, "GPU": 8.0}, {})]) == 2
+    assert campaigns_at_once(PLACED, [Node({"CPU": 40.0, "GPU": 16.0}, FAST), Node({"CPU": 3.0}, CHEAP)]) == 3
+    assert campaigns_at_once(CONFIG, [Node({"CPU": 8.0}, {})]) == 0

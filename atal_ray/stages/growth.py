@@ -1,0 +1,64 @@
+"""A cluster that grows: its autoscaler is told what the widest stages take, and the campaign waits for it."""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ray.autoscaler.sdk import request_resources
+
+from atal_ray.config import Config
+from atal_ray.errors import CampaignError
+from atal_ray.stages.room import nodes, require_room
+
+LOOK_SECONDS = 1.0
+
+
+@contextmanager
+def grown(config: Config, campaigns: int = 1) -> Iterator[None]:
+    """Wait at most `resources.wait_minutes` until the cluster has room, which then stays while the block runs.
+
+    Args:
+        config: the configuration.
+        campaigns: so many are to run at once.
+
+    Raises:
+        CampaignError: there is no room for one of them; see `require_room`.
+    """
+    if config.resources.wait_minutes == 0:
+        require_room(config, nodes())
+        yield
+        return
+    pieces, labels = pieces_wanted(config), config.resources
+    selectors = [*[labels.scoring_nodes] * (len(pieces) - 1), labels.loading_nodes]
+    request_resources(bundles=pieces * campaigns, bundle_label_selectors=selectors * campaigns)  # demand alone comes too late
+    try:
+        _wait(config, time.monotonic() + 60 * config.resources.wait_minutes)
+        yield
+    finally:
+        request_resources(bundles=[])  # idle nodes may go again
+
+
+def pieces_wanted(config: Config) -> list[dict[str, float]]:
+    """What the widest stages take, in pieces that each lie on one machine: Train workers or actors and, last, a task that feeds them."""
+    train, query, actors = config.train, config.query, config.resources.query_actors
+    gpu = {"GPU": 1.0} if config.resources.gpus == "require" else {}
+    count = max(train.workers, actors)
+    threads = [max(train.threads * (piece < train.workers), query.threads * (piece < actors)) for piece in range(count)]
+    return [*({"CPU": float(cpus), **gpu} for cpus in threads), {"CPU": 1.0}]
+
+
+def _wait(config: Config, deadline: float) -> None:
+    told = False
+    while True:
+        try:
+            return require_room(config, nodes())
+        except CampaignError as small:
+            if time.monotonic() >= deadline:
+                raise
+            if not told:
+                print(
+                    f"waiting up to {config.resources.wait_minutes:g} minutes for the cluster to grow: {small}", file=sys.stderr, flush=True
+                )
+            told = True
+        time.sleep(LOOK_SECONDS)

@@ -1,0 +1,37 @@
+"""The sums of cluster/README.md are those of the code."""
+
+from pathlib import Path
+
+import pytest
+
+from atal_ray.config import Config, QueryConfig, ResourceConfig, TrainConfig
+from atal_ray.stages.query_load import loaded_bytes
+from atal_ray.stages.room import Node, cpus_wanted, demands
+from atal_ray.stages.shards import LIMIT_PER_ACTOR, LOADERS_PER_ACTOR
+
+PAGE = " ".join((Path(__file__).resolve().parents[2] / "cluster" / "README.md").read_text().split())
+WORKED = Config(train=TrainConfig(workers=4, threads=4), query=QueryConfig(threads=4), resources=ResourceConfig(query_actors=4))
+IMAGES = 10_553  # DUTS-TR
+A_CANDIDATE = 16 * 64 + 100
+
+
+def sums() -> list[str]:
+    actors, query = WORKED.resources.query_actors, WORKED.query
+    side, shard = WORKED.train.size, query.shard_size
+    assert loaded_bytes(WORKED) == 6 * shard * side**2
+    store = LIMIT_PER_ACTOR * actors * loaded_bytes(WORKED) / 2**30
+    rds = IMAGES * query.ceiling * query.cover_factor * A_CANDIDATE / 2**30
+    (gpus,) = (demand.wanted for demand in demands(WORKED, [Node({"GPU": 4.0}, {})]) if demand.kind == "GPU")
+    return [
+        f"| `train.workers 4`, `train.threads 4` | {cpus_wanted(WORKED) - 1} CPUs, {gpus} GPUs |",
+        f"{actors * query.threads} CPUs, {actors} GPUs, and up to {LOADERS_PER_ACTOR * actors} CPUs to load",
+        f"| `query.shard-size {shard}`, `train.size {side}` | {store:.1f} GiB of object store |",
+        f"| `query.scope dataset` | {rds:.1f} GiB in one process |",
+        f"at most {LOADERS_PER_ACTOR} an actor",
+        f"loading stops at {LIMIT_PER_ACTOR} loaded shards an actor, each of `query.shard-size` x `train.size`² x 6 bytes",
+    ]
+
+
+@pytest.mark.parametrize("phrase", sums())
+def test_the_page_says_it(phrase: str) -> None:
+    assert phrase in PAGE

@@ -1,0 +1,85 @@
+"""Command lines of pages and manifests through the real parser, without doing what they say."""
+
+import re
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+
+from atal_ray import cli, cross_validation, evaluation
+from atal_ray.config import Config
+from atal_ray.data import check, synth
+from atal_ray.generation import Generation
+
+ROOT = Path(__file__).resolve().parents[1]
+JOBS = {"run.py": "run", "generate.py": "generate", "evaluate.py": "evaluate", "cross_validate.py": "cross-validate", "sweep.py": "sweep"}
+PLACEHOLDERS = {"PRESET": "paper", "my.yaml": "paper"}
+
+
+class Parsed(Exception):
+    """A command that would now start to work, with the arguments of the function that would do it."""
+
+
+def in_page(text: str) -> list[str]:
+    """The commands of this project in a page: lines that are indented, or code between backticks; continued lines are joined.
+
+    The name of a command alone is no command line.
+    """
+    joined = re.sub(r"\\\n\s*", "", text)
+    block = re.findall(r"^ {4,}(?:.*-- )?((?:atal|python jobs/\w+\.py) \S.*?)(?:   .*)?$", joined, re.MULTILINE)
+    inline = re.findall(r"`(?:[^`\n]*-- )?((?:atal|python jobs/\w+\.py) [^`]+)`", joined)
+    return [command for command in block + inline if not re.fullmatch(r"atal [a-z-]+(?: check| synth)?", command)]
+
+
+def arguments(command: str) -> list[str]:
+    """What `atal` would get: jobs add the name of their command, placeholders become examples."""
+    words = shlex.split(re.sub(r" \[--FIELD.*|\s+[>#].*", "", command))
+    rest = [PLACEHOLDERS.get(word, word) for word in words[1:] if word != "..."]
+    if words[0].startswith("python"):
+        script = Path(rest[0]).name
+        assert (ROOT / "jobs" / script).is_file(), f"no jobs/{script}"
+        rest = [JOBS[script], *rest[1:]]
+    return rest
+
+
+def parse(command: str) -> Any:
+    """The configuration that a command would work with; None where it only prints.
+
+    Raises:
+        SystemExit: the parser refuses it.
+    """
+    with _idle():
+        try:
+            status = cli._dispatch(arguments(command))
+        except Parsed as parsed:
+            return parsed.args[0]
+        except SystemExit as end:  # a page of help is a success
+            status = end.code if isinstance(end.code, int) else 1
+    if status:
+        raise SystemExit(f"{command!r} is refused")
+    return None
+
+
+@contextmanager
+def _idle() -> Iterator[None]:
+    def stop(*arguments: Any, **_: Any) -> NoReturn:
+        raise Parsed(*arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        for owner, name in (
+            (cli, "_campaign"),
+            (cli, "_run_generation"),
+            (cli, "_run_sweep"),
+            (cli, "_report"),
+            (evaluation, "evaluate"),
+            (cross_validation, "cross_validate"),
+            (check, "check_folder"),
+            (synth, "write_dataset"),
+        ):
+            patch.setattr(owner, name, stop)
+        patch.setattr(cli, "_saved", lambda folder: Config())
+        patch.setattr(Generation, "like", classmethod(lambda cls, trained: cls(snapshots=str(trained))))
+        yield

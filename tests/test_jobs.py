@@ -1,0 +1,129 @@
+"""Jobs as people submit them: a head of this test's own, `ray job submit`, and what the log and the folders then hold."""
+
+import os
+import shlex
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from atal_ray.data.synth import write_dataset
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+ROOT = Path(__file__).resolve().parents[1]
+RAY = [sys.executable, "-c", "from ray.scripts.scripts import main; main()"]
+SMALL = "--train.size 64 --train.scales 64 --train.epochs 1 --train.cycles 1 --train.batch-size 2 --train.threads 1 --query.threads 1"
+ONE_ROUND = "--budget.total 2 --data.limit 4 --data.test-limit 2"
+Submit = Callable[..., str]
+
+
+def free_ports(count: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(count)]
+    for one in sockets:
+        one.bind(("127.0.0.1", 0))
+    ports: list[int] = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
+
+
+@pytest.fixture(scope="module")
+def head() -> Iterator[str]:
+    """The address of a head with a dashboard, which is ended by its process id: `ray stop` would end every Ray on the machine."""
+    pytest.importorskip("aiohttp_cors", reason="needs the extra `jobs`")
+    folder = Path(tempfile.mkdtemp(prefix="jobs-"))  # a short path: Ray's sockets lie in it
+    gcs, dashboard, agent, client = free_ports(4)
+    options = {
+        "port": gcs,
+        "dashboard-port": dashboard,
+        "dashboard-agent-listen-port": agent,
+        "ray-client-server-port": client,
+        "min-worker-port": 0,  # any that is free
+        "max-worker-port": 0,
+        "num-cpus": 4,
+        "object-store-memory": 150 * 2**20,
+        "temp-dir": folder,
+    }
+    command = [*RAY, "start", "--head", "--block", *(f"--{name}={value}" for name, value in options.items())]
+    environment = {**os.environ, "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0"}  # nothing is left to wait for
+    with (folder / "head.log").open("w") as log:
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
+    address = f"http://127.0.0.1:{dashboard}"
+    try:
+        wait_for(address, process, folder / "head.log")
+        yield address
+    finally:
+        process.terminate()
+        process.wait(60)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def wait_for(address: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        assert process.poll() is None, log.read_text()
+        try:
+            with urllib.request.urlopen(f"{address}/api/version", timeout=5):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.5)
+    pytest.fail(f"no dashboard after two minutes: {log.read_text()}")
+
+
+@pytest.fixture
+def submit(head: str) -> Submit:
+    """Submit a job from the top of the clone, see that its exit status is the right one, and return what it wrote."""
+
+    def run(job: str, *, status: int = 0) -> str:
+        entrypoint = [sys.executable, *shlex.split(job)]
+        command = [*RAY, "job", "submit", "--address", head, "--working-dir", ".", "--", *entrypoint]
+        environment = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "RAY_ADDRESS")}
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == status, done.stdout + done.stderr
+        return done.stdout
+
+    return run
+
+
+def test_a_campaign_then_points_then_scores(submit: Submit, tmp_path: Path) -> None:
+    images = write_dataset(tmp_path / "images", count=3)
+    log = submit(f"jobs/run.py demo {tmp_path}/run {SMALL} {ONE_ROUND}")
+    assert f"done: {tmp_path}/run/report.html" in log
+    assert (tmp_path / "run/report.html").is_file()
+    assert "\r" not in log
+    assert sum("round 0: training:" in line for line in log.splitlines()) < 20
+
+    log = submit(f"jobs/generate.py {tmp_path}/run {tmp_path}/points --images {images} --points 2")
+    assert f"done: 6 points of 3 images: {tmp_path}/points/round-01/points.parquet" in log
+    assert pq.read_table(tmp_path / "points/round-01/points.parquet").num_rows == 6
+
+    log = submit(f"jobs/evaluate.py {tmp_path}/scores --masks {images} --maps {images}/masks")
+    assert f"done: {tmp_path}/scores/table.md" in log
+    assert (tmp_path / "scores/table.md").is_file()
+
+
+@pytest.mark.parametrize(
+    ("job", "sentence"),
+    [
+        (
+            "jobs/run.py demo {} --train.threads 99 " + ONE_ROUND,
+            "atal: the Ray cluster has 4 CPUs, but this configuration takes 100 at once",
+        ),
+        ("jobs/run.py demo {} --train.thread 2", "--train.thread"),
+    ],
+)
+def test_a_wrong_argument_fails_with_its_sentence(submit: Submit, tmp_path: Path, job: str, sentence: str) -> None:
+    log = submit(job.replace("{}", str(tmp_path)), status=1)
+    assert sentence.replace("{}", str(tmp_path)) in log
+    assert "Traceback" not in log
+    assert "exit code 2" in log
