@@ -13,6 +13,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 import psutil
+
+os.environ |= {  # before Ray is imported, which reads them once
+    "RAY_AUTH_MODE": "disabled",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_DATA_LOG_LEVEL": "ERROR",
+    "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
+    "RAY_memory_monitor_refresh_ms": "0",
+}
+
 from ray.cluster_utils import Cluster
 
 from atal_ray.campaign_folder import METRICS, POINTS, QUERIES, START, TRAIN_RUN, TRAINING, CampaignFolder
@@ -38,13 +47,6 @@ QUICK = {  # seconds, not half a minute, until a vanished node is noticed
     "health_check_period_ms": 1000,
     "health_check_timeout_ms": 2000,
     "health_check_failure_threshold": 3,
-}
-ENVIRONMENT = {
-    "RAY_AUTH_MODE": "disabled",
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_DATA_LOG_LEVEL": "ERROR",
-    "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
-    "RAY_memory_monitor_refresh_ms": "0",
 }
 
 
@@ -98,7 +100,6 @@ def _raylet(node: Any) -> int:
 @contextmanager
 def three_nodes() -> Iterator[Nodes]:
     """Three real raylets and one control store, on this machine; all of them end with the block."""
-    os.environ |= ENVIRONMENT
     head = {
         "num_cpus": 2,
         "object_store_memory": 100 * 2**20,

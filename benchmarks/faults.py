@@ -123,7 +123,7 @@ def place(options: Options, name: str) -> Iterator[str]:
         shutil.rmtree(folder, ignore_errors=True)
         yield str(folder)
     else:
-        from s3_server import bucket
+        from s3_server import bucket  # type: ignore[import-not-found]
 
         with bucket() as uri:
             yield uri
