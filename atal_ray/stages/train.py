@@ -31,6 +31,7 @@ def train(campaign: CampaignFolder, config: Config, round_number: int) -> None:
     """Train on all points up to this round; writes snapshots/1.pt .. L.pt and, last, training.json."""
     folder = campaign.round(round_number)
     _drop_unusable_run(folder)
+    system, path = folder.open()
     trainer = TorchTrainer(
         train_worker,
         train_loop_config={"campaign": campaign, "config": config, "round_number": round_number},
@@ -41,7 +42,8 @@ def train(campaign: CampaignFolder, config: Config, round_number: int) -> None:
         ),
         run_config=RunConfig(
             name=TRAIN_RUN,
-            storage_path=folder.uri,
+            storage_path=path,
+            storage_filesystem=None if folder.is_local else system,
             failure_config=FailureConfig(max_failures=RETRIES),
             checkpoint_config=CheckpointConfig(),  # keeps every checkpoint: the trajectory is the ensemble
         ),
