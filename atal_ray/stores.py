@@ -16,7 +16,7 @@ CONNECT_SECONDS, REQUEST_SECONDS, ATTEMPTS = 5, 30, 4  # a wrong endpoint is a s
 _KEYS = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, on every machine, for a user who may read, write and list here"
 _HINTS = (
     (
-        r"NO_SUCH_BUCKET|NoSuchBucket|allow_bucket_creation option",
+        r"NO_SUCH_BUCKET|NoSuchBucket|allow_bucket_creation option|Bucket .* not found",
         "there is no such bucket; make it, correct its name, or add allow_bucket_creation=true to the query of the URI",
     ),
     (
