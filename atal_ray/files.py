@@ -134,13 +134,14 @@ class Folder:
                 file.write(f"{line}\n".encode())
 
     def read_bytes(self, name: str) -> bytes:
-        """The whole file."""
+        """The whole file; CampaignError where it is not there, StoreError where its store is out of reach."""
         system, path = self.open()
         try:
             with system.open_input_stream(f"{path}/{name}") as stream:
                 return bytes(stream.read())
         except OSError as error:
-            raise CampaignError(f"{self.where(name)} cannot be read: {stores.reason(error)}") from error
+            kind = CampaignError if self.is_local or isinstance(error, FileNotFoundError) else StoreError
+            raise kind(f"{self.where(name)} cannot be read: {stores.reason(error)}") from error
 
     def copy_from(self, other: "Folder", name: str) -> None:
         """Copy a file of another folder, where it exists."""

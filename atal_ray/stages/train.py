@@ -13,7 +13,7 @@ from ray.train.torch import TorchTrainer, get_device, prepare_model
 from atal_ray import networks, seeding
 from atal_ray.campaign_folder import MANIFEST, TRAIN_RUN, TRAINING, CampaignFolder
 from atal_ray.config import Config
-from atal_ray.errors import CampaignError
+from atal_ray.errors import CampaignError, StoreError
 from atal_ray.files import Folder
 from atal_ray.points import PointIndex
 from atal_ray.stages.failure import plain_error
@@ -130,6 +130,8 @@ def _drop_unusable_run(folder: Folder) -> None:
     if run.exists(BOOKS):
         try:
             usable = run.read_json(BOOKS).get("ray_version") == ray.__version__
+        except StoreError:  # says nothing about the run
+            raise
         except CampaignError:
             usable = False
         if not usable:
