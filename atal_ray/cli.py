@@ -26,6 +26,7 @@ USAGE = """usage:
   atal config PRESET [--FIELD VALUE ...]       print a complete configuration as YAML
   atal data check FOLDER                       read every file and say what is wrong
   atal data synth FOLDER                       make the embedded images and masks
+FOLDER is a path or, but for `evaluate` and `data synth`, the URI of a folder on an object store, such as s3://bucket/runs/first
 """
 
 
