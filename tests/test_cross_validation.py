@@ -148,6 +148,7 @@ def test_resume_needs_no_flags(ran, small, tmp_path, monkeypatch):
     assert len(ran) == 2
 
 
+@pytest.mark.slow
 def test_it_goes_on_in_an_object_store(ran, small, s3, monkeypatch, capsys):
     monkeypatch.setattr(lock, "Times", lambda: Times(settle=0.1))
     root = s3.folder()
