@@ -1,16 +1,14 @@
 """A campaign: the loop that runs every stage whose output is not there yet."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-
-from filelock import FileLock, Timeout
 
 from atal_ray import config_file, prepare
 from atal_ray.campaign_folder import MANIFEST, METRICS, POINTS, QUERIES, START, TRAINING, CampaignFolder
 from atal_ray.config import Config
-from atal_ray.errors import CampaignError
+from atal_ray.config_file import CONFIG
 from atal_ray.files import Folder
+from atal_ray.lock import locked
 from atal_ray.report.page import write_report
 from atal_ray.stages.annotate import annotate
 from atal_ray.stages.evaluate import evaluate
@@ -18,23 +16,25 @@ from atal_ray.stages.query import query
 from atal_ray.stages.ray_session import ray_session
 from atal_ray.stages.train import train
 
-CONFIG, LOCK = "config.yaml", "campaign.lock"
+__all__ = ["CONFIG", "locked", "missing", "run", "run_round"]
 
 
-def run(config: Config, folder: Path, on_round: Callable[[CampaignFolder, int], None] = lambda campaign, number: None) -> CampaignFolder:
+def run(
+    config: Config, folder: Path | str, on_round: Callable[[CampaignFolder, int], None] = lambda campaign, number: None
+) -> CampaignFolder:
     """Run a campaign to its end, or on from wherever it was interrupted.
 
     Args:
         config: must be the one that the folder was started with, but for `resources`.
-        folder: the campaign's folder; made if it is not there.
+        folder: the campaign's folder, a local path or the URI of one on an object store; made if it is not there.
         on_round: called with each round that is committed, those of an earlier call included.
 
     Raises:
         CampaignError: the folder is in use, cannot be written, or was started with another configuration.
         ConfigError, DataError, CheckpointError: what is wrong with the configuration, the data or the weights.
     """
-    config, campaign = config_file.absolute(config), CampaignFolder(Folder(str(folder)))
-    with locked(folder):
+    config, campaign = config_file.absolute(config), CampaignFolder(Folder.at(folder))
+    with locked(campaign.root) as lock:
         # until the data is prepared it may still change: a mistyped path must not spoil the folder
         config_file.keep(campaign.root, CONFIG, config, final=campaign.root.exists(MANIFEST))
         prepare.prepare(campaign, config)
@@ -44,6 +44,7 @@ def run(config: Config, folder: Path, on_round: Callable[[CampaignFolder, int], 
             for number in range(config.rounds):
                 if not campaign.is_committed(number):
                     run_round(campaign, config, number)
+                    lock.check()
                     campaign.commit(number)
                 on_round(campaign, number)
         print("writing the report", flush=True)
@@ -65,26 +66,3 @@ def missing(folder: Folder, name: str, stage: Callable[[], None]) -> None:
     """Run a stage unless its file is there: files appear whole, and a stage's named file is its last."""
     if not folder.exists(name):
         stage()
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold the folder for this process; the operating system lets go of it when the process dies, however it dies.
-
-    Raises:
-        CampaignError: it is no local path, in use, or cannot be written.
-    """
-    if "://" in str(folder) or ":/" in str(folder):
-        raise CampaignError(f"{folder} is no local path: a campaign's folder is local, or on a mount that every machine sees")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / LOCK)
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise CampaignError(f"{folder} is in use by another process: wait for it, or choose another folder") from None
-    except OSError as error:
-        raise CampaignError(f"{folder} cannot be written: {error.strerror or error}") from error
-    try:
-        yield
-    finally:
-        lock.release()

@@ -68,7 +68,7 @@ class CampaignFolder:
             return False
         for name, digest in folder.read_json(COMMITTED).items():
             if not folder.exists(name) or _digest(folder, name) != digest:
-                raise CampaignError(f"{folder.uri}/{name} was changed or lost after the round was committed: restore it from a copy")
+                raise CampaignError(f"{folder.where(name)} was changed or lost after the round was committed: restore it from a copy")
         return True
 
     def commit(self, number: int) -> None:

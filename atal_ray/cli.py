@@ -8,8 +8,10 @@ import tyro
 
 from atal_ray import config_file, presets
 from atal_ray.config import Config
-from atal_ray.errors import AtalError, CampaignError
+from atal_ray.errors import AtalError
+from atal_ray.files import Folder
 from atal_ray.stop import Terminated, raise_on_sigterm
+from atal_ray.stores import join
 
 if TYPE_CHECKING:
     from atal_ray.generation import Generation
@@ -27,6 +29,7 @@ USAGE = """usage:
   atal config PRESET [--FIELD VALUE ...]       print a complete configuration as YAML
   atal data check FOLDER                       read every file and say what is wrong
   atal data synth FOLDER                       make the embedded images and masks
+FOLDER is a path or, but for `evaluate` and `data synth`, the URI of a folder on an object store, such as s3://bucket/runs/first
 """
 
 
@@ -48,35 +51,35 @@ def main() -> None:
 def _dispatch(arguments: list[str]) -> int:
     match arguments:
         case ["run", name, folder, *rest] if not folder.startswith("-"):
-            return _campaign(_configure("run", name, rest), Path(folder))
+            return _campaign(_configure("run", name, rest), folder)
         case ["run", name, "-h" | "--help"]:
             _configure("run", name, ["--help"])
         case ["generate", trained, folder, *rest] if not folder.startswith("-"):
-            return _generate(Path(trained), Path(folder), rest)
+            return _generate(trained, folder, rest)
         case ["generate", trained, "-h" | "--help"]:
-            _generate(Path(trained), Path(), ["--help"])
+            _generate(trained, "", ["--help"])
         case ["sweep", name, folder, *rest] if not folder.startswith("-"):
-            return _sweep(name, Path(folder), rest)
+            return _sweep(name, folder, rest)
         case ["sweep", name, "-h" | "--help"]:
-            _sweep(name, Path(), ["--help"])
+            _sweep(name, "", ["--help"])
         case ["cross-validate", name, folder, *rest] if not folder.startswith("-"):
-            return _cross_validate(name, Path(folder), rest)
+            return _cross_validate(name, folder, rest)
         case ["cross-validate", name, "-h" | "--help"]:
-            _cross_validate(name, Path(), ["--help"])
+            _cross_validate(name, "", ["--help"])
         case ["evaluate", folder, *rest] if not folder.startswith("-"):
             return _evaluate(Path(folder), rest)
         case ["evaluate", "-h" | "--help"]:
             _evaluate(Path(), ["--help"])
-        case ["resume", folder] if (Path(folder) / "generation.yaml").is_file():
-            return _resume_generation(Path(folder))
-        case ["resume", folder] if (Path(folder) / "sweep.yaml").is_file():
-            return _resume_sweep(Path(folder))
-        case ["resume", folder] if (Path(folder) / "cross_validation.yaml").is_file():
-            return _resume_cross_validation(Path(folder))
+        case ["resume", folder] if Folder.at(folder).exists("generation.yaml"):
+            return _resume_generation(folder)
+        case ["resume", folder] if Folder.at(folder).exists("sweep.yaml"):
+            return _resume_sweep(folder)
+        case ["resume", folder] if Folder.at(folder).exists("cross_validation.yaml"):
+            return _resume_cross_validation(folder)
         case ["resume", folder]:
-            return _campaign(_saved(Path(folder)), Path(folder))
+            return _campaign(config_file.of_campaign(Folder.at(folder)), folder)
         case ["report", folder]:
-            return _report(Path(folder))
+            return _report(folder)
         case ["config", name, *rest] if not name.startswith("-"):
             print(config_file.to_yaml(_configure("config", name, rest)), end="")
         case ["data", "check", *rest]:
@@ -104,21 +107,15 @@ def _start(name: str) -> Config:
     return config_file.load(Path(name)) if name.endswith((".yaml", ".yml")) else presets.preset(name)
 
 
-def _saved(folder: Path) -> Config:
-    if not (folder / "config.yaml").is_file():
-        raise CampaignError(f"{folder} is no campaign: it holds no config.yaml")
-    return config_file.load(folder / "config.yaml")
-
-
-def _campaign(config: Config, folder: Path) -> int:
+def _campaign(config: Config, folder: str) -> int:
     from atal_ray.campaign import run  # imports Ray and torch: seconds that `--help` need not wait
 
     run(config, folder)
-    print(f"done: {folder}/report.html")
+    print(f"done: {join(folder, 'report.html')}")
     return 0
 
 
-def _generate(trained: Path, folder: Path, rest: list[str]) -> int:
+def _generate(trained: str, folder: str, rest: list[str]) -> int:
     from atal_ray.generation import Generation
 
     return _run_generation(
@@ -126,57 +123,54 @@ def _generate(trained: Path, folder: Path, rest: list[str]) -> int:
     )
 
 
-def _resume_generation(folder: Path) -> int:
+def _resume_generation(folder: str) -> int:
     from atal_ray.generation import PLAN, Generation
 
-    plan = folder / PLAN
-    return _run_generation(config_file.tree_from_yaml(Generation, plan.read_text(), str(plan)), folder)
+    return _run_generation(config_file.saved(Folder.at(folder), PLAN, Generation), folder)
 
 
-def _run_generation(plan: "Generation", folder: Path) -> int:
+def _run_generation(plan: "Generation", folder: str) -> int:
     from atal_ray.generation import generate, summary
 
     print(f"done: {summary(generate(plan, folder))}")
     return 0
 
 
-def _sweep(name: str, folder: Path, rest: list[str]) -> int:
+def _sweep(name: str, folder: str, rest: list[str]) -> int:
     from atal_ray.sweep_plan import Sweep
 
     return _run_sweep(tyro.cli(Sweep, default=Sweep(campaign=_start(name)), args=rest, prog=f"atal sweep {name}"), folder)
 
 
-def _resume_sweep(folder: Path) -> int:
+def _resume_sweep(folder: str) -> int:
     from atal_ray.sweep import PLAN
     from atal_ray.sweep_plan import Sweep
 
-    plan = folder / PLAN
-    return _run_sweep(config_file.tree_from_yaml(Sweep, plan.read_text(), str(plan)), folder)
+    return _run_sweep(config_file.saved(Folder.at(folder), PLAN, Sweep), folder)
 
 
-def _run_sweep(plan: "Sweep", folder: Path) -> int:
+def _run_sweep(plan: "Sweep", folder: str) -> int:
     from atal_ray.sweep import sweep
 
     sweep(plan, folder)
-    print(f"done: {folder}/sweep.html")
+    print(f"done: {join(folder, 'sweep.html')}")
     return 0
 
 
-def _cross_validate(name: str, folder: Path, rest: list[str]) -> int:
+def _cross_validate(name: str, folder: str, rest: list[str]) -> int:
     from atal_ray.cross_validation import CrossValidation, cross_validate
 
     plan = tyro.cli(CrossValidation, default=CrossValidation(campaign=_start(name)), args=rest, prog=f"atal cross-validate {name}")
     cross_validate(plan, folder)
-    print(f"done: {folder}/cross_validation.md")
+    print(f"done: {join(folder, 'cross_validation.md')}")
     return 0
 
 
-def _resume_cross_validation(folder: Path) -> int:
+def _resume_cross_validation(folder: str) -> int:
     from atal_ray.cross_validation import PLAN, CrossValidation, cross_validate
 
-    plan = folder / PLAN
-    cross_validate(config_file.tree_from_yaml(CrossValidation, plan.read_text(), str(plan)), folder)
-    print(f"done: {folder}/cross_validation.md")
+    cross_validate(config_file.saved(Folder.at(folder), PLAN, CrossValidation), folder)
+    print(f"done: {join(folder, 'cross_validation.md')}")
     return 0
 
 
@@ -192,17 +186,17 @@ def _evaluate(folder: Path, rest: list[str]) -> int:
     return 1 if incomplete else 0
 
 
-def _report(folder: Path) -> int:
+def _report(folder: str) -> int:
     from atal_ray.campaign_folder import CampaignFolder
-    from atal_ray.files import Folder
     from atal_ray.report.page import write_report
 
-    write_report(CampaignFolder(Folder(str(folder))), _saved(folder))
-    print(f"done: {folder}/report.html")
+    campaign = CampaignFolder(Folder.at(folder))
+    write_report(campaign, config_file.of_campaign(campaign.root))
+    print(f"done: {join(folder, 'report.html')}")
     return 0
 
 
-def data_check(folder: tyro.conf.Positional[Path], full: Annotated[bool, tyro.conf.arg(help="Name every file.")] = False) -> int:
+def data_check(folder: tyro.conf.Positional[str], full: Annotated[bool, tyro.conf.arg(help="Name every file.")] = False) -> int:
     """Read every file of a dataset and report what is wrong, by name; exit status 1 when something is."""
     from atal_ray.data.check import check_folder
 

@@ -14,6 +14,7 @@ from atal_ray.config.section import Section
 from atal_ray.errors import CampaignError, ConfigError
 from atal_ray.files import Folder
 
+CONFIG = "config.yaml"
 Tree = TypeVar("Tree", bound=Section)
 
 
@@ -51,20 +52,32 @@ def from_tree(kind: type[Tree], data: dict[str, Any], name: str) -> Tree:
         raise ConfigError(f"{name}: " + "; ".join(lines)) from error
 
 
-def load(path: Path) -> Config:
+def load(file: Path) -> Config:
     """The configuration in a YAML file."""
     try:
-        return from_yaml(path.read_text(), str(path))
+        return from_yaml(file.read_text(), str(file))
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read: {error}") from error
+        raise ConfigError(f"{file} cannot be read: {error}") from error
+
+
+def of_campaign(folder: Folder) -> Config:
+    """The configuration that the campaign in a folder was started with.
+
+    Raises:
+        CampaignError: the folder holds none.
+    """
+    if not folder.exists(CONFIG):
+        raise CampaignError(f"{folder.uri} is no campaign: it holds no {CONFIG}")
+    return saved(folder, CONFIG, Config)
+
+
+def saved(folder: Folder, name: str, kind: type[Tree]) -> Tree:
+    """The tree that a folder was started with."""
+    return tree_from_yaml(kind, folder.read_bytes(name).decode(errors="replace"), folder.where(name))
 
 
 def absolute(config: Config) -> Config:
     """The configuration with every path made absolute: the working folder is another in a Ray worker, and on resume."""
-
-    def path(name: str) -> str:
-        return name if "://" in name else str(Path(name).expanduser().absolute())
-
     data, weights, shared = config.data, config.network.weights, config.resources.superpixels
     return replace(
         config,
@@ -80,6 +93,11 @@ def absolute(config: Config) -> Config:
     )
 
 
+def path(name: str) -> str:
+    """A path made absolute; a URI as it is."""
+    return Folder.at(name).uri
+
+
 def keep(folder: Folder, name: str, tree: Section, *, final: bool) -> None:
     """Save a tree in a folder as YAML or, if that is final, check that the folder was started with the same one.
 
@@ -89,8 +107,7 @@ def keep(folder: Folder, name: str, tree: Section, *, final: bool) -> None:
     if not (final and folder.exists(name)):
         folder.write_bytes(name, to_yaml(tree).encode())
         return
-    saved = tree_from_yaml(type(tree), folder.read_bytes(name).decode(), f"{folder.uri}/{name}")
-    changed = differences(saved, tree)
+    changed = differences(saved(folder, name, type(tree)), tree)
     if changed:
         raise CampaignError(f"{folder.uri} was started with another configuration; use a new folder, or undo:\n  " + "\n  ".join(changed))
 

@@ -13,6 +13,7 @@ from atal_ray.campaign_folder import MANIFEST, METRICS, CampaignFolder
 from atal_ray.config import Config, RegionConfig
 from atal_ray.config.section import Section, require
 from atal_ray.files import Folder
+from atal_ray.lock import locked
 from atal_ray.networks.check import check_network
 from atal_ray.report.cross_table import FULL, Scores, to_json, to_markdown
 from atal_ray.report.page import REPORT
@@ -99,24 +100,26 @@ def _full(base: Config, recipe: Literal["published", "same"]) -> Config:
     return replace(base, train=train, regions=RegionConfig(labels="dense"))
 
 
-def cross_validate(plan: CrossValidation, folder: Path) -> Folder:
+def cross_validate(plan: CrossValidation, folder: Path | str) -> Folder:
     """Run every training that is not finished, and write the table after each: cross_validation.md and .json.
 
     Trainings share the manifests, the random start and the superpixels; the diagonal is the last round of a campaign.
 
     Args:
         plan: must be the one that the folder was started with, but for `resources`.
-        folder: a local folder, or one on a mount that every machine sees.
+        folder: a local folder, one on a mount that every machine sees, or the URI of one on an object store.
 
     Raises:
         ConfigError: the campaign cannot be cross-validated.
         AtalError: as `campaign.run`.
     """
     plan.check()
-    folder = folder.expanduser().resolve()  # it is part of what a cell is: where its points lie
-    plan, root = replace(plan, campaign=config_file.absolute(plan.campaign)), Folder(str(folder))
+    root = Folder.at(folder)
+    if root.is_local:
+        root = Folder(str(Path(root.uri).resolve()))  # it is part of what a cell is: where its points lie
+    plan = replace(plan, campaign=config_file.absolute(plan.campaign))
     todo = list(trainings(plan, root))
-    with campaigns.locked(folder):
+    with locked(root) as lock:
         started = (root / todo[0].folder).exists(MANIFEST)
         config_file.keep(root, PLAN, plan, final=started)
         if not started:
@@ -128,7 +131,8 @@ def cross_validate(plan: CrossValidation, folder: Path) -> Folder:
                 if (one.points, one.network) not in scores:
                     print(f"[{number}/{len(todo)}] {one.title}", flush=True)
                     share_start(CampaignFolder(root / todo[0].folder), CampaignFolder(root / one.folder), one.config)
-                    campaigns.run(one.config, folder / one.folder)
+                    campaigns.run(one.config, (root / one.folder).uri)
+                    lock.check()
                     scores[one.points, one.network] = _metrics(root, one)
                     _write(root, plan, scores)
         _write(root, plan, scores)

@@ -19,3 +19,7 @@ class CheckpointError(AtalError):
 
 class CampaignError(AtalError):
     """A campaign folder that is in use, was started differently, or waits for answers."""
+
+
+class StoreError(CampaignError):
+    """An object store that cannot be reached, denies access, or has no such bucket."""

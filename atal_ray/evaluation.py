@@ -9,7 +9,6 @@ import pyarrow as pa
 import ray
 
 from atal_ray import config_file
-from atal_ray.campaign import locked
 from atal_ray.config.evaluation import EvaluationConfig
 from atal_ray.data.layout import find_pairs
 from atal_ray.data.map_folder import match_maps
@@ -17,6 +16,7 @@ from atal_ray.data.mask_folder import MaskListing, find_masks
 from atal_ray.errors import ConfigError, DataError
 from atal_ray.evaluation_folder import FORMAT, LISTED, METRICS, NOTE_SCHEMA, PAIR_SCHEMA, PAIRS, SHARD
 from atal_ray.files import Folder
+from atal_ray.lock import locked
 from atal_ray.report.score_report import write_score_report
 from atal_ray.stages.predict import predict_maps
 from atal_ray.stages.ray_session import local_or_given_ray

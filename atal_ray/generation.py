@@ -7,7 +7,7 @@ from typing import Literal
 import pyarrow.compute as pc
 
 from atal_ray import config_file
-from atal_ray.campaign import CONFIG, locked, missing
+from atal_ray.campaign import missing
 from atal_ray.campaign_folder import MANIFEST, POINTS, QUERIES, CampaignFolder
 from atal_ray.config import Config
 from atal_ray.config.data import BudgetConfig, DataConfig
@@ -17,6 +17,7 @@ from atal_ray.config.section import Section, require
 from atal_ray.config.training import TrainConfig
 from atal_ray.errors import CampaignError
 from atal_ray.files import Folder
+from atal_ray.lock import locked
 from atal_ray.points import POINT_SCHEMA
 from atal_ray.prepare import prepare
 from atal_ray.stages.annotate import annotate
@@ -48,13 +49,13 @@ class Generation(Section):
         require(self.points >= 1, f"points is {self.points}: ask at least one an image")
 
     @classmethod
-    def like(cls, snapshots: Path) -> "Generation":
+    def like(cls, snapshots: Path | str) -> "Generation":
         """What a campaign's own query does, on images that are still to be named.
 
         Raises:
             CampaignError: the folder is no campaign.
         """
-        config = _saved(snapshots)
+        config = config_file.of_campaign(Folder.at(snapshots))
         return cls(snapshots=str(snapshots), seed=config.seed, attack=config.attack, query=config.query, resources=config.resources)
 
     def config(self, trained: Config) -> Config:
@@ -74,7 +75,7 @@ class Generation(Section):
         )
 
 
-def generate(plan: Generation, folder: Path) -> CampaignFolder:
+def generate(plan: Generation, folder: Path | str) -> CampaignFolder:
     """Ask for points of every image, or go on with it; the folder is that of a campaign in which nothing was trained.
 
     The questions are in round-00/queries.parquet and, where every image has a mask, the points in round-01/points.parquet.
@@ -87,27 +88,18 @@ def generate(plan: Generation, folder: Path) -> CampaignFolder:
         ConfigError, CampaignError, DataError, CheckpointError: what is wrong with the plan, a folder, the images or the snapshots.
     """
     require(bool(plan.images), "images is empty: name the folder of images that points are wanted of")
-    plan, campaign = replace(plan, snapshots=_absolute(plan.snapshots), images=_absolute(plan.images)), CampaignFolder(Folder(str(folder)))
-    config = config_file.absolute(plan.config(_saved(Path(plan.snapshots))))
-    with locked(folder):
+    plan = replace(plan, snapshots=config_file.path(plan.snapshots), images=config_file.path(plan.images))
+    campaign, trained = CampaignFolder(Folder.at(folder)), CampaignFolder(Folder(plan.snapshots))
+    config = config_file.absolute(plan.config(config_file.of_campaign(trained.root)))
+    with locked(campaign.root):
         config_file.keep(campaign.root, PLAN, plan, final=campaign.root.exists(MANIFEST))
         prepare(campaign, config)
         with ray_session(config):
-            missing(campaign.round(0), QUERIES, lambda: _ask(campaign, config, CampaignFolder(Folder(plan.snapshots))))
+            missing(campaign.round(0), QUERIES, lambda: _ask(campaign, config, trained))
         if campaign.root.read_table(MANIFEST, ["mask"])["mask"].null_count == 0:
             oracle = replace(config, budget=replace(config.budget, annotator="oracle"))
             missing(campaign.round(1), POINTS, lambda: annotate(campaign, oracle, 1))
     return campaign
-
-
-def _absolute(path: str) -> str:
-    return str(Path(path).expanduser().absolute())
-
-
-def _saved(snapshots: Path) -> Config:
-    if not (snapshots / CONFIG).is_file():
-        raise CampaignError(f"{snapshots} is no campaign: it holds no {CONFIG}")
-    return config_file.load(snapshots / CONFIG)
 
 
 def _ask(campaign: CampaignFolder, config: Config, trained: CampaignFolder) -> None:

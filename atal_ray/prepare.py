@@ -1,6 +1,7 @@
 """The first step of a campaign: check the data and the network, and write the manifests of training and test images."""
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pyarrow as pa
@@ -10,6 +11,7 @@ from atal_ray.campaign_folder import ERROR_SCHEMA, ERRORS, MANIFEST, CampaignFol
 from atal_ray.config import Config
 from atal_ray.data.layout import BadFile
 from atal_ray.data.manifest import build_manifest
+from atal_ray.data.place import Place, as_place
 from atal_ray.data.synth import write_dataset
 from atal_ray.errors import DataError
 from atal_ray.networks.check import check_network
@@ -45,30 +47,31 @@ def prepare(campaign: CampaignFolder, config: Config) -> None:
     if bad:
         rows: list[dict[str, Any]] = [{"stage": "prepare", "image_id": f.image_id, "reason": f"{f.file} {f.reason}"} for f in bad]
         campaign.root.write_table(ERRORS, pa.Table.from_pylist(rows, ERROR_SCHEMA))
-        print(f"left out {len(bad)} bad files, listed in {campaign.root.uri}/{ERRORS}")
+        print(f"left out {len(bad)} bad files, listed in {campaign.root.where(ERRORS)}")
     campaign.root.write_table(MANIFEST, manifest.table)
 
 
-def _folders(campaign: CampaignFolder, config: Config) -> tuple[Path, list[Path]]:
+def _folders(campaign: CampaignFolder, config: Config) -> tuple[Place, list[Place]]:
     """The training folder and the test folders; the embedded data where none is named."""
-    tests = [Path(folder) for folder in config.data.tests]
+    tests = [as_place(folder) for folder in config.data.tests]
     if config.data.train:
-        return Path(config.data.train), tests
+        return as_place(config.data.train), tests
     made = campaign.root / "data"
     for name, count, seed in (("train", DEMO_TRAIN, 0), ("test", DEMO_TEST, 1)):
         (made / name).delete()  # an earlier attempt that was cut short
-        write_dataset(Path(made.uri) / name, count=count, seed=seed)
-    return Path(made.uri) / "train", tests or [Path(made.uri) / "test"]
+        with TemporaryDirectory() as drawn:
+            (made / name).copy_tree(write_dataset(drawn, count=count, seed=seed))
+    return as_place((made / "train").uri), tests or [as_place((made / "test").uri)]
 
 
-def _named(folders: list[Path]) -> dict[str, Path]:
-    names = {folder.resolve().name: folder for folder in folders}
+def _named(folders: list[Place]) -> dict[str, Place]:
+    names = {(folder.resolve() if isinstance(folder, Path) else folder).name: folder for folder in folders}
     if len(names) < len(folders):
         raise DataError(f"data.tests names two folders of one name: {', '.join(map(str, folders))}; rename one")
     return names
 
 
-def _require_masks(folder: Path, table: pa.Table, config: Config) -> None:
+def _require_masks(folder: Place, table: pa.Table, config: Config) -> None:
     """Refuse what needs masks where there are none."""
     needs_mask = (config.asks and config.budget.annotator == "oracle") or config.regions.labels in ("dense", "oracle_mask")
     if needs_mask and table["mask"].null_count:

@@ -6,11 +6,12 @@ from functools import partial
 from pathlib import Path
 
 from atal_ray import config_file, networks
-from atal_ray.campaign import locked, missing
+from atal_ray.campaign import missing
 from atal_ray.campaign_folder import MANIFEST, QUERIES, START, CampaignFolder
 from atal_ray.config import Config
 from atal_ray.errors import CampaignError
 from atal_ray.files import Folder
+from atal_ray.lock import locked
 from atal_ray.networks.check import check_network
 from atal_ray.prepare import prepare
 from atal_ray.report.sweep_page import write_sweep_report
@@ -57,12 +58,12 @@ def jobs(plan: Sweep, root: Folder) -> Jobs:
     return Jobs(shared, made)
 
 
-def sweep(plan: Sweep, folder: Path) -> Folder:
+def sweep(plan: Sweep, folder: Path | str) -> Folder:
     """Run every trial that is not finished, and write sweep.html, sweep.json and best.yaml; go on with a sweep that was interrupted.
 
     Args:
         plan: must be the one that the folder was started with, but for `resources`.
-        folder: a local folder, or one that every machine sees.
+        folder: a local folder, one that every machine sees, or the URI of one on an object store.
 
     Raises:
         ConfigError, DataError, CheckpointError: what is wrong with the plan, the images or the weights.
@@ -71,9 +72,9 @@ def sweep(plan: Sweep, folder: Path) -> Folder:
     """
     plan = replace(plan, campaign=config_file.absolute(plan.campaign))
     plan.check()
-    root = Folder(str(folder))
+    root = Folder.at(folder)
     todo = jobs(plan, root)
-    with locked(folder):
+    with locked(root):
         config_file.keep(root, PLAN, plan, final=any(job.campaign.root.exists(MANIFEST) for job in todo))
         with trials_session([job.config for job in todo.trials], plan.trials_at_once) as at_once:
             _start(todo)

@@ -8,7 +8,9 @@ its own. `--store s3` puts the campaigns on an S3 server on loopback. Writes ben
 """
 
 import json
+import os
 import shutil
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -123,10 +125,16 @@ def place(options: Options, name: str) -> Iterator[str]:
         shutil.rmtree(folder, ignore_errors=True)
         yield str(folder)
     else:
-        from s3_server import bucket  # type: ignore[import-not-found]
+        sys.path.append(str(Path(__file__).parents[1] / "tests"))
+        from stores import start_server  # type: ignore[import-not-found]
 
-        with bucket() as uri:
-            yield uri
+        os.environ |= {"AWS_ACCESS_KEY_ID": "nobody", "AWS_SECRET_ACCESS_KEY": "nothing"}
+        store, server = start_server()
+        try:
+            yield store.folder().uri
+        finally:
+            server.kill()
+            server.wait()
 
 
 def main(options: Options) -> None:

@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 import pytest
 
-from atal_ray import cli, cross_validation, evaluation
+from atal_ray import cli, config_file, cross_validation, evaluation
 from atal_ray.config import Config
 from atal_ray.data import check, synth
 from atal_ray.generation import Generation
@@ -80,6 +80,6 @@ def _idle() -> Iterator[None]:
             (synth, "write_dataset"),
         ):
             patch.setattr(owner, name, stop)
-        patch.setattr(cli, "_saved", lambda folder: Config())
+        patch.setattr(config_file, "of_campaign", lambda folder: Config())
         patch.setattr(Generation, "like", classmethod(lambda cls, trained: cls(snapshots=str(trained))))
         yield

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from stores import Store
+
     from atal_ray.config import Config
 
 os.environ.update(  # before any test imports torch or ray, which read them only once
@@ -17,6 +19,9 @@ os.environ.update(  # before any test imports torch or ray, which read them only
     RAY_TRAIN_HEALTH_CHECK_INTERVAL_S="0.2",
     RAY_TRAIN_ENABLE_PREEMPTION_WATCHER="0",
     RAY_memory_monitor_refresh_ms="0",
+    AWS_ACCESS_KEY_ID="test",  # of the S3 server on loopback; Ray's workers inherit them
+    AWS_SECRET_ACCESS_KEY="test",
+    AWS_EC2_METADATA_DISABLED="true",
 )
 
 
@@ -34,6 +39,17 @@ def synth_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from atal_ray.data.synth import write_dataset
 
     return write_dataset(tmp_path_factory.mktemp("synth") / "scenes", count=8)
+
+
+@pytest.fixture(scope="session")
+def s3() -> "Iterator[Store]":
+    """An S3 server on loopback."""
+    from stores import start_server
+
+    store, process = start_server()
+    yield store
+    process.terminate()
+    process.wait()
 
 
 @pytest.fixture(scope="session")

@@ -14,14 +14,15 @@ import pytest
 from campaigns import open_campaign, tiny_config
 
 from atal_ray import campaign as campaigns
-from atal_ray import cli
-from atal_ray.campaign_folder import COMMITTED, MANIFEST, MEMBERS, METRICS, POINTS
+from atal_ray import cli, lock, stores
+from atal_ray.campaign_folder import COMMITTED, MANIFEST, MEMBERS, METRICS, POINTS, CampaignFolder
 from atal_ray.config import BudgetConfig, Config, DataConfig, NetworkConfig, RegionConfig, TrainConfig
 from atal_ray.cross_validation import CrossValidation, cross_validate, trainings
 from atal_ray.data.manifest import MANIFEST_SCHEMA
 from atal_ray.data.synth import write_dataset
 from atal_ray.errors import CampaignError, ConfigError
 from atal_ray.files import Folder
+from atal_ray.lock import Times
 
 
 @pytest.fixture
@@ -86,17 +87,17 @@ def ran(monkeypatch, plan) -> list[str]:
     """Folders of the campaigns that ran; each leaves what a finished one does, without any work."""
     ran: list[str] = []
 
-    def run(config: Config, folder: Path) -> None:
+    def run(config: Config, folder: str) -> None:
         if len(ran) == 4:
             ran.clear()
             raise CampaignError("cut short")
-        campaign = open_campaign(folder)
+        campaign = CampaignFolder(Folder(folder))
         for number in range(config.rounds):
             campaign.round(number).write_json(METRICS, {"test": {who: {"max_f": 0.5 + len(ran) / 100} for who in MEMBERS}})
             campaign.commit(number)
         campaign.root.write_table(MANIFEST, MANIFEST_SCHEMA.empty_table())
         campaign.root.write_bytes("report.html", b"")
-        ran.append(folder.name)
+        ran.append(stores.split(folder)[1])
 
     monkeypatch.setattr(campaigns, "run", run)
     monkeypatch.setattr("atal_ray.cross_validation.ray_session", lambda config: contextlib.nullcontext())
@@ -145,6 +146,20 @@ def test_resume_needs_no_flags(ran, small, tmp_path, monkeypatch):
         cli.main()
     assert end.value.code == 0
     assert len(ran) == 2
+
+
+@pytest.mark.slow
+def test_it_goes_on_in_an_object_store(ran, small, s3, monkeypatch, capsys):
+    monkeypatch.setattr(lock, "Times", lambda: Times(settle=0.1))
+    root = s3.folder()
+    with pytest.raises(CampaignError, match="cut short"):
+        cross_validate(small, root.uri)
+    monkeypatch.setattr("sys.argv", ["atal", "resume", root.uri])
+    with pytest.raises(SystemExit, match="0"):
+        cli.main()
+    assert ran == ["toy_network.Toy-on-f3net-small", "f3net-small-on-toy_network.Toy"]
+    assert f"done: {root.where('cross_validation.md')}" in capsys.readouterr().out
+    assert "–" not in root.read_bytes("cross_validation.md").decode()
 
 
 @pytest.mark.slow

@@ -1,16 +1,18 @@
-"""Images and masks from disk: pixels exactly as stored, or an error that names the file."""
+"""Images and masks from disk or an object store: pixels exactly as stored, or an error that names the file."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from io import BytesIO
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from atal_ray.errors import DataError
+from atal_ray.data.place import Place
+from atal_ray.errors import DataError, StoreError
+from atal_ray.stores import is_uri, read_uri
 
 SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 
@@ -34,7 +36,7 @@ class MaskInfo:
         return self.channels > 1 or self.grey_pixels > 0
 
 
-def read_image(path: str | Path) -> NDArray[np.uint8]:
+def read_image(path: str | Place) -> NDArray[np.uint8]:
     """The pixels of an image, uint8 [H, W, 3] in RGB.
 
     EXIF orientation is not applied: masks carry none, so turning the image would part it from its mask.
@@ -49,7 +51,7 @@ def read_image(path: str | Path) -> NDArray[np.uint8]:
         return np.array(image.convert("RGB"))  # asarray would be read-only
 
 
-def read_size(path: str | Path) -> tuple[int, int]:
+def read_size(path: str | Place) -> tuple[int, int]:
     """Height and width from the header alone; the pixels may still be damaged.
 
     Raises:
@@ -59,12 +61,12 @@ def read_size(path: str | Path) -> tuple[int, int]:
         return image.height, image.width
 
 
-def read_mask(path: str | Path) -> NDArray[np.uint8]:
+def read_mask(path: str | Place) -> NDArray[np.uint8]:
     """The mask of `read_mask_info`: uint8 [H, W], 1 salient and 0 background."""
     return read_mask_info(path).mask
 
 
-def read_soft_mask(path: str | Path) -> NDArray[np.uint8]:
+def read_soft_mask(path: str | Place) -> NDArray[np.uint8]:
     """The mask with the grey of its edges: uint8 [H, W], 0 background to 255 salient, also for a mask stored as 0/1.
 
     Raises:
@@ -74,7 +76,7 @@ def read_soft_mask(path: str | Path) -> NDArray[np.uint8]:
     return levels
 
 
-def read_mask_info(path: str | Path) -> MaskInfo:
+def read_mask_info(path: str | Place) -> MaskInfo:
     """A mask of one or three channels or a palette, 0/1 or 0/255, with or without grey edges.
 
     A pixel is salient above 128 of 255 (128 is background) in its brightest channel. A mask whose maximum
@@ -95,16 +97,19 @@ def resize(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
 
 
 @contextmanager
-def opened(path: str | Path) -> Iterator[Image.Image]:
-    """An open image whose every failure, on opening or on decoding, is a DataError."""
+def opened(path: str | Place) -> Iterator[Image.Image]:
+    """An open image whose every failure, on opening or on decoding, is a DataError; StoreError where a store is out of reach."""
     try:
-        with Image.open(path) as image:
+        name = str(path)
+        with Image.open(BytesIO(read_uri(name)) if is_uri(name) else name) as image:
             limit = Image.MAX_IMAGE_PIXELS
             if limit is not None and image.width * image.height > limit:  # Pillow itself only warns up to twice the limit
                 raise ValueError(f"{image.width}x{image.height} pixels are over the limit of {limit}")
             yield image
     except FileNotFoundError:
         raise DataError(f"{path} does not exist") from None
+    except StoreError:  # the image is as good as ever
+        raise
     except Exception as error:  # damaged bytes make the decoders raise almost any type
         raise DataError(f"{path} cannot be decoded: {error}") from error
 
@@ -128,7 +133,7 @@ def _to_bytes(values: NDArray[np.integer]) -> NDArray[np.uint8]:
     return ((values + 128) // 257).astype(np.uint8)  # 65535 is 255 * 257
 
 
-def _mask_levels(path: str | Path) -> tuple[NDArray[np.uint8], int, int]:
+def _mask_levels(path: str | Place) -> tuple[NDArray[np.uint8], int, int]:
     """A mask brought to 0 to 255, its channels in the file, and what salient was there (1 or 255)."""
     with opened(path) as image:
         deep = is_deep(image)

@@ -2,14 +2,16 @@
 
 import os
 import re
-from collections.abc import Set
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Generic, Literal, TypeVar, cast
 
 import numpy as np
+from pyarrow import fs
 
 from atal_ray.data.images import SUFFIXES, read_image
+from atal_ray.data.place import Place, StorePath, relative
 from atal_ray.errors import DataError
 
 LAYOUTS = (
@@ -28,6 +30,7 @@ MASK_NAME = re.compile(r"mask|(?<!back)ground|(^|[^a-z])gt|gt([^a-z]|$)", re.IGN
 _UNUSABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")  # lone surrogates stand for bytes that are not UTF-8
 _SAMPLE = 5  # files looked into where names do not tell masks from images
 
+P = TypeVar("P", bound=Place)
 ProblemKind = Literal[
     "duplicate stem", "link outside", "unusable name", "image without mask", "mask without image", "unreadable", "size mismatch"
 ]
@@ -44,20 +47,20 @@ class BadFile:
 
 
 @dataclass(frozen=True)
-class FolderListing:
+class FolderListing(Generic[P]):
     """The files of a dataset folder by image id (the stem), before any of them is read."""
 
-    root: Path
+    root: P
     layout: str
-    images: dict[str, Path]
-    masks: dict[str, Path]
+    images: dict[str, P]
+    masks: dict[str, P]
     """Empty for an unlabelled folder."""
     labelled: bool
     problems: tuple[BadFile, ...]
     """Duplicate stems, links that leave the folder, missing partners."""
 
 
-def find_pairs(folder: str | Path) -> FolderListing:
+def find_pairs(folder: P) -> FolderListing[P]:
     """The images of a folder and their masks, whichever layout it has; nothing is decoded where names suffice.
 
     Accepted: the official layouts, two folders of files with equal stems, one folder that mixes JPEG images with
@@ -78,21 +81,21 @@ def find_pairs(folder: str | Path) -> FolderListing:
     return next(iter(inner.values()))
 
 
-def existing_folder(folder: str | Path, content: str) -> Path:
-    """The absolute path of a folder that must exist; `content` says what it should hold, for the message.
+def existing_folder(folder: P, content: str) -> P:
+    """The folder, which must exist, as an absolute path or a URI; `content` says what it should hold, for the message.
 
     Raises:
         DataError: no such folder, or a file.
     """
-    root = Path(folder).expanduser().resolve()
-    if not root.exists():
+    root: Place = folder.expanduser().resolve() if isinstance(folder, Path) else folder
+    if not (root.exists() if isinstance(root, Path) else root.kind() != fs.FileType.NotFound):
         raise DataError(f"{folder} does not exist: give the folder that holds the {content}")
-    if not root.is_dir():
+    if not (root.is_dir() if isinstance(root, Path) else root.kind() == fs.FileType.Directory):
         raise DataError(f"{folder} is a file: give the folder that holds the {content}")
-    return root
+    return cast(P, root)
 
 
-def _list_layout(root: Path, folder: Path) -> FolderListing | None:
+def _list_layout(root: P, folder: P) -> FolderListing[P] | None:
     """The listing of `folder` read as one dataset, or None where it is none."""
     files, subfolders = scan_folder(folder)
     pairs = [(name, child_folder(subfolders, image), child_folder(subfolders, mask)) for name, image, mask in LAYOUTS]
@@ -113,7 +116,7 @@ def _list_layout(root: Path, folder: Path) -> FolderListing | None:
     return _list_unnamed(root, folder, *inner) if len(inner) == 2 else None
 
 
-def _list_unnamed(root: Path, folder: Path, first: Path, second: Path) -> FolderListing | None:
+def _list_unnamed(root: P, folder: P, first: P, second: P) -> FolderListing[P] | None:
     """Two folders of images under other names: a pair if one is called masks, or holds masks of the other's stems."""
     masks = [bool(MASK_NAME.search(path.name)) for path in (first, second)]
     if masks[0] == masks[1]:
@@ -126,11 +129,11 @@ def _list_unnamed(root: Path, folder: Path, first: Path, second: Path) -> Folder
     return _list_pair(root, f"{image.name} + {mask.name}", image, mask)
 
 
-def _list_pair(root: Path, layout: str, image: Path, mask: Path) -> FolderListing:
+def _list_pair(root: P, layout: str, image: P, mask: P) -> FolderListing[P]:
     return _listing(root, layout, _image_files(image), _image_files(mask), labelled=True)
 
 
-def _list_single(root: Path, files: list[Path]) -> FolderListing:
+def _list_single(root: P, files: list[P]) -> FolderListing[P]:
     """The files of one folder: JPEG images mixed with their PNG masks (PASCAL-S), or unlabelled images."""
     photos = {path.stem for path in files if path.suffix.lower() in (".jpg", ".jpeg")}
     paired = [path for path in files if path.suffix.lower() == ".png" and path.stem in photos]
@@ -141,7 +144,7 @@ def _list_single(root: Path, files: list[Path]) -> FolderListing:
     return _listing(root, "images alone", files, [], labelled=False)
 
 
-def _listing(root: Path, layout: str, image_files: list[Path], mask_files: list[Path], labelled: bool) -> FolderListing:
+def _listing(root: P, layout: str, image_files: list[P], mask_files: list[P], labelled: bool) -> FolderListing[P]:
     if not image_files:
         raise DataError(f"{root}: the layout is {layout}, but its folder of images is empty")
     for folder in {path.parent for path in (*image_files, *mask_files)}:
@@ -155,25 +158,25 @@ def _listing(root: Path, layout: str, image_files: list[Path], mask_files: list[
     return FolderListing(root, layout, images, masks, labelled, tuple(problems))
 
 
-def _lonely(root: Path, files: dict[str, Path], partners: set[str], reason: str, kind: ProblemKind) -> list[BadFile]:
-    return [BadFile(stem, str(path.relative_to(root)), reason, kind) for stem, path in files.items() if stem not in partners]
+def _lonely(root: P, files: dict[str, P], partners: set[str], reason: str, kind: ProblemKind) -> list[BadFile]:
+    return [BadFile(stem, relative(path, root), reason, kind) for stem, path in files.items() if stem not in partners]
 
 
-def refuse_outside(root: Path, folder: Path) -> None:
+def refuse_outside(root: Place, folder: Place) -> None:
     """Refuse a subfolder that is a link to somewhere outside of `root` (absolute, without links), by a DataError."""
-    if not folder.resolve().is_relative_to(root):
+    if isinstance(folder, Path) and not folder.resolve().is_relative_to(str(root)):
         raise DataError(f"{folder} is a link to {folder.resolve()}, outside of {root}: give the folder it points into")
 
 
-def files_by_stem(root: Path, files: list[Path], problems: list[BadFile]) -> dict[str, Path]:
+def files_by_stem(root: P, files: list[P], problems: list[BadFile]) -> dict[str, P]:
     """The usable files by stem; duplicates, links that leave `root` and unusable names are appended to `problems`."""
-    found: dict[str, Path] = {}
+    found: dict[str, P] = {}
     for path in files:
-        name = str(path.relative_to(root))
+        name = relative(path, root)
         if _UNUSABLE.search(name):
             reason = "has a name with control characters or bytes that are not UTF-8"
             problems.append(BadFile(ascii(path.stem)[1:-1], ascii(name)[1:-1], reason, "unusable name"))
-        elif path.is_symlink() and not path.resolve().is_relative_to(root):
+        elif isinstance(path, Path) and path.is_symlink() and not path.resolve().is_relative_to(str(root)):
             reason = f"is a link to {path.resolve()}, outside of {root}"
             problems.append(BadFile(path.stem, name, reason, "link outside"))
         elif path.stem in found:
@@ -184,9 +187,9 @@ def files_by_stem(root: Path, files: list[Path], problems: list[BadFile]) -> dic
     return found
 
 
-def child_folder(subfolders: list[Path], relative: str) -> Path | None:
+def child_folder(subfolders: list[P], below: str) -> P | None:
     """The folder at a relative path, matched whatever its case; None where there is none."""
-    name, _, rest = relative.partition("/")
+    name, _, rest = below.partition("/")
     matches = [path for path in subfolders if path.name.lower() == name.lower()]
     if len(matches) > 1:
         raise DataError(f"{matches[0].parent} holds {_names(matches)}, which differ in case only: keep one")
@@ -195,35 +198,40 @@ def child_folder(subfolders: list[Path], relative: str) -> Path | None:
     return child_folder(scan_folder(matches[0])[1], rest) if rest else matches[0]
 
 
-def _image_files(folder: Path) -> list[Path]:
+def _image_files(folder: P) -> list[P]:
     return scan_folder(folder)[0]
 
 
-def scan_folder(folder: Path, suffixes: Set[str] = SUFFIXES) -> tuple[list[Path], list[Path]]:
+def scan_folder(folder: P, suffixes: Set[str] = SUFFIXES) -> tuple[list[P], list[P]]:
     """The files of these suffixes (whatever their case) and the subfolders of a folder, sorted.
 
     Hidden ones and archive leftovers are passed over.
 
     Raises:
-        DataError: the folder cannot be listed.
+        DataError, StoreError: the folder cannot be listed.
     """
     files: list[str] = []
     subfolders: list[str] = []
+    for name, is_folder in folder.entries() if isinstance(folder, StorePath) else _entries(folder):
+        if name.startswith(".") or name == "__MACOSX":
+            continue
+        if is_folder:
+            subfolders.append(name)
+        elif Path(name).suffix.lower() in suffixes:
+            files.append(name)
+    return [cast(P, folder / name) for name in sorted(files)], [cast(P, folder / name) for name in sorted(subfolders)]
+
+
+def _entries(folder: Path) -> Iterator[tuple[str, bool]]:
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
-                if entry.name.startswith(".") or entry.name == "__MACOSX":
-                    continue
-                if entry.is_dir():
-                    subfolders.append(entry.name)
-                elif Path(entry.name).suffix.lower() in suffixes:
-                    files.append(entry.name)
+                yield entry.name, entry.is_dir()
     except OSError as error:
         raise DataError(f"{folder} cannot be listed: {error.strerror}") from error
-    return [folder / name for name in sorted(files)], [folder / name for name in sorted(subfolders)]
 
 
-def _look_like_masks(files: list[Path]) -> bool:
+def _look_like_masks(files: Sequence[Place]) -> bool:
     """Whether the first readable files are nearly black and white."""
     verdicts = []
     for path in files[:_SAMPLE]:
@@ -236,5 +244,5 @@ def _look_like_masks(files: list[Path]) -> bool:
     return bool(verdicts) and all(verdicts)
 
 
-def _names(paths: list[Path]) -> str:
+def _names(paths: Sequence[Place]) -> str:
     return ", ".join(path.name for path in paths)

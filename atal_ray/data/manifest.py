@@ -3,22 +3,23 @@
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal, TypeVar
 
 import pyarrow as pa
 
 from atal_ray.data.images import read_image, read_mask, read_size
 from atal_ray.data.layout import BadFile, FolderListing, find_pairs
+from atal_ray.data.place import Place, StorePath, as_place, relative
 from atal_ray.errors import DataError
 from atal_ray.progress_bar import progress_bar
 from atal_ray.seeding import derive
+from atal_ray.stores import read_uri
 
 MANIFEST_SCHEMA = pa.schema(
     [
         pa.field("image_id", pa.string(), nullable=False),  # stem of the file, unique in the manifest
-        pa.field("image", pa.string(), nullable=False),  # absolute path
-        pa.field("mask", pa.string()),  # absolute path; null where the folder is unlabelled
+        pa.field("image", pa.string(), nullable=False),  # absolute path or URI
+        pa.field("mask", pa.string()),  # absolute path or URI; null where the folder is unlabelled
         pa.field("height", pa.int32(), nullable=False),  # pixels
         pa.field("width", pa.int32(), nullable=False),
     ]
@@ -48,9 +49,9 @@ class Manifest:
 
 
 def build_manifest(
-    folder: str | Path,
+    folder: str | Place,
     *,
-    subset: str | Path | None = None,
+    subset: str | Place | None = None,
     limit: int | None = None,
     verify: bool = True,
     on_bad_file: Literal["refuse", "skip"] = "refuse",
@@ -70,13 +71,13 @@ def build_manifest(
     Raises:
         DataError: nothing usable, an unknown id in `subset`, two images of one stem, or bad files to refuse.
     """
-    listing = find_pairs(folder)
+    listing = find_pairs(as_place(folder))
     clashes = [problem for problem in listing.problems if problem.kind == "duplicate stem"]
     if clashes:
         raise DataError(f"{folder}:{_sentence(clashes)}\nRename or remove one file of each pair: an id means one image.")
     image_ids = sorted(listing.images.keys() | {problem.image_id for problem in listing.problems})
     if subset is not None:
-        image_ids = _keep_subset(image_ids, Path(subset), str(folder))
+        image_ids = _keep_subset(image_ids, as_place(subset), str(folder))
     if limit is not None:
         image_ids = sorted(sorted(image_ids, key=lambda image_id: derive("limit", image_id))[:limit])
     rows, bad = _read_all(listing, image_ids, verify, progress)
@@ -98,9 +99,10 @@ def slice_rows(table: pa.Table, start: int, stop: int) -> list[Record]:
     return records(table.slice(start, max(0, stop - start)))
 
 
-def _keep_subset(image_ids: list[str], subset: Path, folder: str) -> list[str]:
+def _keep_subset(image_ids: list[str], subset: Place, folder: str) -> list[str]:
     try:
-        lines = subset.read_text(encoding="utf-8-sig").splitlines()
+        data = read_uri(subset.uri) if isinstance(subset, StorePath) else subset.read_bytes()
+        lines = data.decode("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{subset} cannot be read as a list of image ids: {error}") from error
     wanted = {line.strip() for line in lines if line.strip()}
@@ -113,7 +115,7 @@ def _keep_subset(image_ids: list[str], subset: Path, folder: str) -> list[str]:
     return sorted(wanted)
 
 
-def _read_all(listing: FolderListing, image_ids: list[str], verify: bool, progress: bool) -> tuple[list[Record], list[BadFile]]:
+def _read_all(listing: FolderListing[Place], image_ids: list[str], verify: bool, progress: bool) -> tuple[list[Record], list[BadFile]]:
     """The rows of the usable images and the reasons of the others, both in the order of the ids."""
     chosen = set(image_ids)
     known = [problem for problem in listing.problems if problem.image_id in chosen]
@@ -140,7 +142,7 @@ def in_threads(work: Callable[[str], Outcome], image_ids: list[str], progress: b
         pool.shutdown(cancel_futures=True)  # an interrupt must not wait for the files still queued
 
 
-def _read_one(listing: FolderListing, image_id: str, verify: bool) -> Record | BadFile:
+def _read_one(listing: FolderListing[Place], image_id: str, verify: bool) -> Record | BadFile:
     image, mask = listing.images[image_id], listing.masks.get(image_id)
     path = image
     try:
@@ -150,9 +152,9 @@ def _read_one(listing: FolderListing, image_id: str, verify: bool) -> Record | B
             size = read_mask(mask).shape if verify else read_size(mask)
             if size != (height, width):
                 reason = f"is {size[1]}x{size[0]} pixels, but its image is {width}x{height}"
-                return BadFile(image_id, str(mask.relative_to(listing.root)), reason, "size mismatch")
+                return BadFile(image_id, relative(mask, listing.root), reason, "size mismatch")
     except DataError as error:
-        return BadFile(image_id, str(path.relative_to(listing.root)), str(error).removeprefix(f"{path} "), "unreadable")
+        return BadFile(image_id, relative(path, listing.root), str(error).removeprefix(f"{path} "), "unreadable")
     return Record(image_id, str(image), str(mask) if mask else None, height, width)
 
 

@@ -36,7 +36,7 @@ def match_maps(mask_ids: Collection[str], folder: str | Path) -> MapListing:
     Raises:
         DataError: no such folder, no map of any mask, or maps under another naming than the masks.
     """
-    root = existing_folder(folder, "saliency maps")
+    root = existing_folder(Path(folder), "saliency maps")
     files, subfolders = scan_folder(root, MAP_SUFFIXES)
     unusable: list[BadFile] = []
     found = files_by_stem(root, files, unusable)

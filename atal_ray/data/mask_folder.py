@@ -44,7 +44,7 @@ def find_masks(folder: str | Path) -> MaskListing:
     Raises:
         DataError: no such folder, no masks, photographs in place of masks, or more than one folder of masks.
     """
-    root = existing_folder(folder, "masks")
+    root = existing_folder(Path(folder), "masks")
     files, subfolders = scan_folder(root)
     found = _mask_folders(root)
     if not found and not files:

@@ -25,6 +25,8 @@ def write_dataset(folder: str | Path, count: int = 48, size: tuple[int, int] = (
         DataError: the folder is not empty or cannot be written, or `count` or `size` is impossible.
     """
     root = Path(folder)
+    if ":/" in str(folder):
+        raise DataError(f"{folder} is no local path: draw the images on a disk, then copy them")
     if root.exists() and (not root.is_dir() or any(root.iterdir())):
         raise DataError(f"{folder} is not an empty folder: name a new one for the synthetic dataset")
     if count < 1:

@@ -49,6 +49,6 @@ def read_snapshots(folder: Folder, config: Config, device: torch.device) -> list
     snapshots = []
     for number in range(1, config.train.cycles + 1):
         network = build(config.network, load_weights=False)
-        load_snapshot(network, folder.read_bytes(f"{number}.pt"), f"{folder.uri}/{number}.pt")
+        load_snapshot(network, folder.read_bytes(f"{number}.pt"), folder.where(f"{number}.pt"))
         snapshots.append(network.to(device).eval().requires_grad_(False))
     return snapshots

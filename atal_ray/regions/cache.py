@@ -35,7 +35,7 @@ class SuperpixelCache:
             data = np.frombuffer(self.folder.read_bytes(name), np.uint8)
             stored = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if len(data) else None
             if stored is None or stored.dtype != np.uint16 or stored.shape != (record.height, record.width):
-                raise CampaignError(f"{self.folder.uri}/{name} is damaged: delete it and start again")
+                raise CampaignError(f"{self.folder.where(name)} is damaged: delete it and start again")
             return np.asarray(stored, np.int32)
         made = superpixels(read_image(record.image) if image is None else image, self.config)
         if int(made.max()) <= LARGEST_ID:  # a larger map is rare and simply made again

@@ -38,7 +38,7 @@ def annotate(campaign: CampaignFolder, config: Config, round_number: int) -> Non
         source = "seed" if round_number == 0 else "oracle"
         out.write_tables(POINTS, _oracle(campaign, asked, source), POINT_SCHEMA)
     else:
-        out.write_table(POINTS, _answered(asked, out, f"{questions.uri}/{QUERIES}"))
+        out.write_table(POINTS, _answered(asked, out, questions.where(QUERIES)))
 
 
 def _oracle(campaign: CampaignFolder, asked: pa.Table, source: str) -> Iterator[pa.Table]:
@@ -67,26 +67,26 @@ def _answered(asked: pa.Table, out: Folder, questions: str) -> pa.Table:
     """The points that a table of answers (image_id, x, y, label) makes of the questions; none may be open."""
     if not out.exists(ANSWERS):
         raise CampaignError(
-            f"waiting for answers: {questions} holds {asked.num_rows} questions. Write the table {out.uri}/{ANSWERS} "
+            f"waiting for answers: {questions} holds {asked.num_rows} questions. Write the table {out.where(ANSWERS)} "
             "with the columns image_id, x, y, label (1 salient, 0 background, 255 unsure), then run the same command again"
         )
     answers = out.read_table(ANSWERS)
     for column in ("image_id", "x", "y", "label"):
         if column not in answers.schema.names:
-            raise DataError(f"{out.uri}/{ANSWERS} has no column {column!r}")
+            raise DataError(f"{out.where(ANSWERS)} has no column {column!r}")
     given: dict[tuple[str, int, int], int] = {}
     for row in answers.to_pylist():
         pixel = (row["image_id"], row["x"], row["y"])
         if given.setdefault(pixel, row["label"]) != row["label"]:
-            raise DataError(f"{out.uri}/{ANSWERS} has two different answers for image {pixel[0]}, x {pixel[1]}, y {pixel[2]}")
+            raise DataError(f"{out.where(ANSWERS)} has two different answers for image {pixel[0]}, x {pixel[1]}, y {pixel[2]}")
     labels = np.zeros(asked.num_rows, np.uint8)
     for index, row in enumerate(asked.to_pylist()):
         where = f"image {row['image_id']}, x {row['x']}, y {row['y']}"
         label = given.get((row["image_id"], row["x"], row["y"]))
         if label is None:
-            raise DataError(f"{out.uri}/{ANSWERS} has no answer for {where}")
+            raise DataError(f"{out.where(ANSWERS)} has no answer for {where}")
         if label not in (0, 1, UNSURE):
-            raise DataError(f"{out.uri}/{ANSWERS}: label {label!r} for {where}, expected 0, 1 or 255")
+            raise DataError(f"{out.where(ANSWERS)}: label {label!r} for {where}, expected 0, 1 or 255")
         labels[index] = label
     return _points(asked, labels, "human")
 

@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from atal_ray import stores
 from atal_ray.campaign_folder import MANIFEST, POINTS, CampaignFolder
 from atal_ray.errors import CampaignError, DataError
 from atal_ray.files import Folder
@@ -41,7 +42,7 @@ def _read(source: str) -> pa.Table:
     if rounds:
         print(f"{source}: points of its {rounds} committed rounds", flush=True)
         return other.points(rounds - 1)
-    folder, _, name = source.rstrip("/").rpartition("/")
+    folder, name = stores.split(source)
     try:
         return Folder(folder).read_table(name)
     except CampaignError as error:

@@ -36,11 +36,11 @@ def watch(folder: Folder, total: int, title: str, unit: str) -> Iterator[None]:
 def _follow(folder: Folder, bar: "tqdm[None]", over: Event) -> None:
     while True:
         last = over.wait(LOOK_SECONDS)
-        if folder.exists(PROGRESS):
-            try:
+        try:
+            if folder.exists(PROGRESS):
                 done = int(folder.read_json(PROGRESS)["done"])
                 bar.update(done - bar.n)
-            except CampaignError:
-                pass  # the folder was just removed: the work is over, or starts again
+        except CampaignError:
+            pass  # the folder was just removed: the work is over, or starts again; or its store is out of reach for a moment
         if last:
             return

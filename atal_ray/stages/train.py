@@ -13,7 +13,7 @@ from ray.train.torch import TorchTrainer, get_device, prepare_model
 from atal_ray import networks, seeding
 from atal_ray.campaign_folder import MANIFEST, TRAIN_RUN, TRAINING, CampaignFolder
 from atal_ray.config import Config
-from atal_ray.errors import CampaignError
+from atal_ray.errors import CampaignError, StoreError
 from atal_ray.files import Folder
 from atal_ray.points import PointIndex
 from atal_ray.stages.failure import plain_error
@@ -32,6 +32,7 @@ def train(campaign: CampaignFolder, config: Config, round_number: int) -> None:
     folder, where = campaign.round(round_number), config.resources
     gpus = gpus_per_actor(where.gpus, where.scoring_nodes)
     _drop_unusable_run(folder)
+    system, path = folder.open()
     trainer = TorchTrainer(
         train_worker,
         train_loop_config={"campaign": campaign, "config": config, "round_number": round_number},
@@ -43,7 +44,8 @@ def train(campaign: CampaignFolder, config: Config, round_number: int) -> None:
         ),
         run_config=RunConfig(
             name=TRAIN_RUN,
-            storage_path=folder.uri,
+            storage_path=path,
+            storage_filesystem=None if folder.is_local else system,
             failure_config=FailureConfig(max_failures=RETRIES),
             checkpoint_config=CheckpointConfig(),  # keeps every checkpoint: the trajectory is the ensemble
         ),
@@ -130,6 +132,8 @@ def _drop_unusable_run(folder: Folder) -> None:
     if run.exists(BOOKS):
         try:
             usable = run.read_json(BOOKS).get("ray_version") == ray.__version__
+        except StoreError:  # says nothing about the run
+            raise
         except CampaignError:
             usable = False
         if not usable:

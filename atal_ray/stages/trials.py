@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from ray import tune
@@ -104,6 +103,7 @@ def _fit(jobs: Sequence[Job], plan: Sweep, logs: Folder, at_once: int, title: st
     os.environ |= {"RAY_AIR_NEW_OUTPUT": "0", "TUNE_DISABLE_SIGINT_HANDLER": "1"}  # we show progress, and Ctrl-C is to stop all
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # why a trial failed is said at the end, in a sentence
     watcher = Watcher(jobs, title)
+    system, path = logs.open()
     tuner = tune.Tuner(
         tune.with_resources(partial(run_trial, jobs=watcher.jobs, plan=plan), tune.PlacementGroupFactory([{"memory": TRIAL_BYTES}])),
         param_space={"job": tune.grid_search([{"trial": job.name, **job.fields} for job in jobs])},
@@ -115,7 +115,11 @@ def _fit(jobs: Sequence[Job], plan: Sweep, logs: Folder, at_once: int, title: st
             trial_dirname_creator=name_of,
         ),
         run_config=tune.RunConfig(
-            name=f"{title}-{datetime.now():%Y-%m-%d-%H-%M-%S}", storage_path=logs.uri, verbose=0, callbacks=[watcher]
+            name=f"{title}-{datetime.now():%Y-%m-%d-%H-%M-%S}",
+            storage_path=path,
+            storage_filesystem=None if logs.is_local else system,
+            verbose=0,
+            callbacks=[watcher],
         ),
     )
     tuner.fit()
@@ -150,7 +154,7 @@ def run_trial(point: Mapping[str, Any], jobs: Mapping[str, Job], plan: Sweep) ->
         return
     if job.source is not None:
         share_first_round(job.source, campaign, config)
-    campaigns.run(config, Path(campaign.root.uri), lambda campaign, number: _tell(campaign, number, config, plan))
+    campaigns.run(config, campaign.root.uri, lambda campaign, number: _tell(campaign, number, config, plan))
 
 
 def _tell(campaign: CampaignFolder, number: int, config: Config, plan: Sweep) -> None:

@@ -70,3 +70,10 @@ def test_existing_files_are_never_touched(tmp_path: Path) -> None:
         with pytest.raises(DataError, match="is not an empty folder"):
             write_dataset(folder)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_a_uri_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match="is no local path"):
+        write_dataset("s3://bucket/set", count=1)
+    assert not any(tmp_path.iterdir())

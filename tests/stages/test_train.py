@@ -10,11 +10,12 @@ from atal_ray import prepare
 from atal_ray.campaign import run
 from atal_ray.campaign_folder import POINTS, START, TRAINING
 from atal_ray.config import RegionConfig
-from atal_ray.errors import DataError
+from atal_ray.errors import DataError, StoreError
+from atal_ray.files import Folder
 from atal_ray.networks.snapshots import read_snapshots
 from atal_ray.stages.annotate import annotate
 from atal_ray.stages.query import query
-from atal_ray.stages.train import train
+from atal_ray.stages.train import BOOKS, _drop_unusable_run, train
 
 
 @pytest.fixture
@@ -62,3 +63,18 @@ def test_image_that_vanished_is_named(started, tmp_path):
     campaign.root.write_table("manifest.parquet", type(manifest).from_pylist(rows, manifest.schema))
     with pytest.raises(DataError, match=r"gone\.jpg"):
         train(campaign, config, 0)
+
+
+def test_a_run_is_dropped_for_damage_but_not_because_its_store_is_away(tmp_path, monkeypatch):
+    def away(*_):
+        raise StoreError("the store cannot be reached")
+
+    folder = Folder(str(tmp_path))
+    (folder / "train").write_bytes(BOOKS, b'{"ray_version": ')
+    with monkeypatch.context() as patch:
+        patch.setattr(Folder, "read_bytes", away)
+        with pytest.raises(StoreError):
+            _drop_unusable_run(folder)
+    assert folder.exists("train")
+    _drop_unusable_run(folder)
+    assert not folder.exists("train")
