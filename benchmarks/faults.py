@@ -128,7 +128,7 @@ def place(options: Options, name: str) -> Iterator[str]:
         sys.path.append(str(Path(__file__).parents[1] / "tests"))
         from stores import start_server  # type: ignore[import-not-found]
 
-        os.environ |= {"AWS_ACCESS_KEY_ID": "nobody", "AWS_SECRET_ACCESS_KEY": "nothing"}
+        os.environ |= {"AWS_ACCESS_KEY_ID": "nobody", "AWS_SECRET_ACCESS_KEY": "nothing", "AWS_EC2_METADATA_DISABLED": "true"}
         store, server = start_server()
         try:
             yield store.folder().uri
