@@ -1,5 +1,8 @@
 """Every mistake that a person can make ends in one sentence and exit status 2, before Ray is started."""
 
+import os
+import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -252,3 +255,23 @@ def test_ctrl_c_says_how_to_go_on(atal: Atal, tmp_path: Path, monkeypatch: pytes
 
     monkeypatch.setattr(campaign_module, "run", interrupted)
     assert atal("run", "demo", tmp_path, status=130, stream="err") == "atal: stopped; the same command goes on from here\n"
+
+
+def test_sigterm_ends_a_command_as_ctrl_c_does(atal: Atal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tidied = []
+
+    def preempted(config: Config, folder: Path) -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(5)
+        finally:
+            os.kill(os.getpid(), signal.SIGTERM)  # a second one does not cut the tidying short
+            tidied.append(folder)
+
+    monkeypatch.setattr(campaign_module, "run", preempted)
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        assert atal("run", "demo", tmp_path, status=143, stream="err") == "atal: stopped; the same command goes on from here\n"
+    finally:
+        signal.signal(signal.SIGTERM, handler)
+    assert tidied == [str(tmp_path)]

@@ -28,12 +28,16 @@ def start(program: str, config: Path, folder: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, "-c", program, str(config), str(folder)], env=environment, stderr=subprocess.DEVNULL)
 
 
-def kill_when(process: subprocess.Popen[bytes], due: Callable[[], bool]) -> None:
+def await_moment(process: subprocess.Popen[bytes], due: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 180
     while not due():
         assert process.poll() is None, "the campaign ended before it could be killed"
         assert time.monotonic() < deadline, "the moment to kill never came"
         time.sleep(0.02)
+
+
+def kill_when(process: subprocess.Popen[bytes], due: Callable[[], bool]) -> None:
+    await_moment(process, due)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
 
@@ -58,3 +62,20 @@ def test_three_kills_change_nothing(tmp_path):
     assert_finished(killed, 2)
     assert_points_are_true(killed, 2, 4)
     assert all_points(killed, 2) == all_points(calm, 2)
+
+
+def test_sigterm_leaves_a_folder_that_goes_on(tmp_path):
+    train, test = write_dataset(tmp_path / "train", count=9), write_dataset(tmp_path / "test", count=3, seed=1)
+    config, folder = tmp_path / "config.yaml", tmp_path / "run"
+    config.write_text(config_file.to_yaml(tiny_config(train, (test,))))
+    for due in ((folder / "round-00/train/snapshot-01").exists, (folder / "round-00/metrics.json").exists):
+        process = start(RUN, config, folder)
+        await_moment(process, due)
+        began = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 143
+        assert time.monotonic() - began < 30
+    assert start(RUN, config, folder).wait() == 0
+    campaign = open_campaign(folder)
+    assert_finished(campaign, 2)
+    assert_points_are_true(campaign, 2, 4)
