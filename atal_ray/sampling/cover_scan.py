@@ -16,7 +16,7 @@ from atal_ray.sampling.distances import Array, dimensions_of, first_members, rou
 
 Indices = NDArray[np.int64]
 
-ROWS = 32768
+ROWS = 8192  # of a block: what is done to its distances finds them in the cache
 PAIRS = 2**19  # distances measured again at a time
 
 
@@ -45,7 +45,7 @@ class Sums:
         self._upper[index] = -np.inf
 
         def measure(first: int, last: int) -> tuple[float, int]:
-            distance = np.vecdot(self._points[first:last], factor)
+            distance = self._points[first:last] @ factor  # BLAS has one product for a block; vecdot has one for each row
             distance += self._squares[first:last]
             distance += constant
             np.sqrt(distance, out=distance)
