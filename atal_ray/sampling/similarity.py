@@ -21,8 +21,8 @@ Backend = Literal["faiss", "numpy"]
 Matrix = NDArray[np.float32]
 Indices = NDArray[np.int64]
 
-ROWS = 1024  # of a block: its second reading finds it in the cache of a core
-UNIT_ROWS = 8192
+ROWS = 4096  # of a block: its second reading finds it in the cache
+UNIT_ROWS = 32768  # of a block that is read once
 SEARCHED = 2**18  # candidates of one search
 PRODUCT = 2**21
 GROUP = 64
