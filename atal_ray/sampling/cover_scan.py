@@ -1,6 +1,6 @@
 """Algorithm 1 as printed over millions of candidates: every pick reads the matrix once, and is the pick of float64 sums.
 
-The largest sum has no bound that would spare a candidate its distance, so each pick is one pass. The pass adds float32 distances
+No bound of the largest sum is known that would spare more than it costs, so each pick is one pass. The pass adds float32 distances
 that are rounded up: a sum of those is never below the true one. Only the few candidates whose sums may be the largest are measured
 again, as `rds.cover_maxsum` does it.
 """
