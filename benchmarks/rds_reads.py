@@ -2,9 +2,9 @@
 
     python benchmarks/rds_reads.py --train /path/to/DUTS-TR --weights resnet50.pth --snapshots runs/benchmark
 
-Candidates as in rds_scale.py. Every pick of Algorithm 1 needs all distances, and Eq. 10 needs every candidate once, so neither can be
-faster than that many reads. Forms and reads take turns on the same matrix and the same number of threads. Writes
-benchmarks/results/rds_reads.json, and a table of it to the terminal.
+Candidates as in rds_scale.py; for Eq. 10 also as unit vectors, as the RDS actor holds them. Every pick of Algorithm 1 needs all
+distances, and Eq. 10 needs every candidate once, so neither can be faster than that many reads. Forms and reads take turns on the same
+matrix and the same number of threads. Writes benchmarks/results/rds_reads.json, and a table of it to the terminal.
 """
 
 import json
@@ -64,8 +64,8 @@ def of_count(x: NDArray[np.float32], options: Options) -> dict[str, Any]:
     def summed() -> NDArray[np.int64]:
         return cover_maxsum_scan(x, options.passes, threads=options.threads)
 
-    def least(backend: Any) -> NDArray[np.int64]:
-        return least_similar(x, labelled, options.least, "mean", backend, threads=options.threads)
+    def least(backend: Any, unit: bool = False) -> NDArray[np.int64]:
+        return least_similar(x, labelled, options.least, "mean", backend, threads=options.threads, unit=unit)
 
     def often(work: Callable[[], object]) -> None:
         for _ in range(options.passes):
@@ -75,11 +75,18 @@ def of_count(x: NDArray[np.float32], options: Options) -> dict[str, Any]:
         raise SystemExit(f"{len(x):,} candidates: Eq. 10 gives other candidates with faiss than with NumPy")
     maxsum = turns({"ours": summed, **{name: partial(often, read) for name, read in plain.items()}}, options.repeats)
     eq10 = turns({"faiss": partial(least, "faiss"), "numpy": partial(least, "numpy"), **plain}, options.repeats)
-    for found in (maxsum, eq10):
+    peaks = {"maxsum": peak_mib(summed), "eq10": peak_mib(partial(least, "faiss"))}
+    x /= np.maximum(np.sqrt(np.vecdot(x, x)), np.float32(1e-12))[:, None]  # as they come to the RDS actor
+    if not np.array_equal(least("numpy"), least("numpy", unit=True)):
+        raise SystemExit(f"{len(x):,} candidates: Eq. 10 gives other candidates where it skips the lengths of unit vectors")
+    unit = turns({"ours": partial(least, "numpy", unit=True), **plain}, options.repeats)
+    peaks["eq10_unit"] = peak_mib(partial(least, "numpy", unit=True))
+    parts = {"maxsum": maxsum, "eq10": eq10, "eq10_unit": unit}
+    for found in parts.values():
         seconds = found["median_s"]
         once = min(seconds[name] for name in plain)
         found["times_a_read"] = {name: spent / once for name, spent in seconds.items() if name not in plain}
-    return {"maxsum": maxsum | {"peak_mib": peak_mib(summed)}, "eq10": eq10 | {"peak_mib": peak_mib(partial(least, "faiss"))}}
+    return {part: found | {"peak_mib": peaks[part]} for part, found in parts.items()}
 
 
 def main(options: Options) -> None:
@@ -89,9 +96,10 @@ def main(options: Options) -> None:
     setting = {**asdict(options), "train": options.train.name, "weights": options.weights.name, "snapshots": "benchmarks/snapshots.py"}
     RESULT.write_text(json.dumps({"provenance": provenance(), "options": setting, **found}, indent=1) + "\n")
     for count in (f"{count:,}" for count in options.counts):
-        ratios = {part: found[count][part]["times_a_read"] for part in ("maxsum", "eq10")}
+        ratios = {part: found[count][part]["times_a_read"] for part in ("maxsum", "eq10", "eq10_unit")}
         print(f"{count} candidates: Algorithm 1 takes {ratios['maxsum']['ours']:.2f} times as many reads as picks")
         print(f"{count} candidates: Eq. 10 takes {ratios['eq10']['faiss']:.2f} (faiss) and {ratios['eq10']['numpy']:.2f} (NumPy) reads")
+        print(f"{count} candidates: Eq. 10 takes {ratios['eq10_unit']['ours']:.2f} reads of unit vectors")
 
 
 if __name__ == "__main__":

@@ -45,6 +45,7 @@ def scale() -> list[str]:
             f"{name} candidates: {kcenter['median_s']['ours']:.1f} s, {kcenter['times_faster']:.1f} times faster than flat passes, "
             f"with {100 * kcenter['share_of_distances']:.1f} % of the distances",
             f"{name}: {maxsum['ours']:.2f} times as many reads",
+            f"{name}: {read[count]['eq10_unit']['times_a_read']['ours']:.2f} times one read",
             f"{name}: {eq10['faiss']:.2f} (faiss) and {eq10['numpy']:.2f} (NumPy) times one read",
         ]
     rivals = {dimensions: list(found["fpsample"][dimensions]["median_s"].values()) for dimensions in ("3", "8", "64")}

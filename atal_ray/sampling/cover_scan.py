@@ -1,6 +1,6 @@
 """Algorithm 1 as printed over millions of candidates: every pick reads the matrix once, and is the pick of float64 sums.
 
-The largest sum has no bound that would spare a candidate its distance, so each pick is one pass. The pass adds float32 distances
+No bound of the largest sum is known that would spare more than it costs, so each pick is one pass. The pass adds float32 distances
 that are rounded up: a sum of those is never below the true one. Only the few candidates whose sums may be the largest are measured
 again, as `rds.cover_maxsum` does it.
 """
@@ -16,7 +16,7 @@ from atal_ray.sampling.distances import Array, dimensions_of, first_members, rou
 
 Indices = NDArray[np.int64]
 
-ROWS = 32768
+ROWS = 8192  # of a block: what is done to its distances finds them in the cache
 PAIRS = 2**19  # distances measured again at a time
 
 
@@ -45,7 +45,7 @@ class Sums:
         self._upper[index] = -np.inf
 
         def measure(first: int, last: int) -> tuple[float, int]:
-            distance = np.vecdot(self._points[first:last], factor)
+            distance = self._points[first:last] @ factor  # BLAS has one product for a block; vecdot has one for each row
             distance += self._squares[first:last]
             distance += constant
             np.sqrt(distance, out=distance)

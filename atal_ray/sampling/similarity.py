@@ -4,6 +4,7 @@ The values are those of `rds.mean_similarity` and `rds.nearest_similarity`, bit 
 with any number of threads.
 """
 
+from collections.abc import Callable
 from functools import partial
 from types import ModuleType
 from typing import Literal
@@ -21,6 +22,7 @@ Matrix = NDArray[np.float32]
 Indices = NDArray[np.int64]
 
 ROWS = 4096  # of a block: its second reading finds it in the cache
+UNIT_ROWS = 32768  # of a block that is read once
 SEARCHED = 2**18  # candidates of one search
 PRODUCT = 2**21
 GROUP = 64
@@ -65,7 +67,14 @@ def similarity(
 
 
 def least_similar(
-    features: Matrix, labelled: Array, k: int, kind: Similarity, backend: Backend = "faiss", gpu: bool = False, threads: int = 1
+    features: Matrix,
+    labelled: Array,
+    k: int,
+    kind: Similarity,
+    backend: Backend = "faiss",
+    gpu: bool = False,
+    threads: int = 1,
+    unit: bool = False,
 ) -> Indices:
     """The k candidates least like the labelled points: the first k of `similarity` in ascending order, equal ones as they stand.
 
@@ -79,6 +88,7 @@ def least_similar(
         backend: what searches.
         gpu: let faiss search on the GPU where it finds one.
         threads: blocks at a time.
+        unit: every candidate is a unit vector rounded to float32, or zero: the mean then needs no lengths.
 
     Raises:
         ConfigError: faiss is not installed.
@@ -89,7 +99,7 @@ def least_similar(
     if len(labelled) == 0 or k == 0:
         return np.arange(k)
     if kind == "mean":
-        found = _mean_float32(features, labelled, backend, threads)
+        found = _mean_float32(features, labelled, backend, threads, unit)
     else:
         found = _Nearest(labelled, backend, gpu, threads).float32(features)
     open_rows = at_most_kth(found, k, 2 * rounding(features.shape[1]))
@@ -115,32 +125,52 @@ def at_most_kth(values: Matrix, k: int, slack: float) -> Indices:
     return np.sort(members(float(np.partition(few, k - 1)[k - 1]) + slack))
 
 
-def _mean_float32(features: Matrix, labelled: Array, backend: Backend, threads: int) -> Matrix:
-    """Mean cosine within `rounding`, both products of a block while it is in the cache."""
+def _mean_float32(features: Matrix, labelled: Array, backend: Backend, threads: int, unit: bool = False) -> Matrix:
+    """Mean cosine within `rounding`: one product of a block, and its lengths while it is in the cache."""
     mean = (unit_vectors(labelled).sum(axis=0) / len(labelled)).astype(np.float32)
     features = np.ascontiguousarray(features, np.float32)
-    channels, phi = features.shape[1], np.empty(len(features), np.float32)
-    faiss = load_faiss() if backend == "faiss" else None
+    phi, measured = np.empty(len(features), np.float32), _lengths(features.shape[1], backend)
 
-    def measure(first: int, last: int) -> bool:
-        block, product, length = features[first:last], phi[first:last], np.empty(last - first, np.float32)
-        if faiss:
-            at = faiss.swig_ptr
-            faiss.fvec_inner_products_ny(at(product), at(mean), at(block), channels, len(block))
-            faiss.fvec_norms_L2(at(length), at(block), channels, len(block))
-        else:
-            with np.errstate(over="ignore", invalid="ignore"):  # said below as an error
-                np.vecdot(block, mean, out=product)
-                np.sqrt(np.vecdot(block, block, out=length), out=length)
+    def products(first: int, last: int) -> bool:
+        product = phi[first:last]
+        with np.errstate(over="ignore", invalid="ignore"):  # said below as an error
+            np.matmul(features[first:last], mean, out=product)
+            return bool(np.isfinite(product.sum()))
+
+    def cosines_of(first: int, last: int) -> bool:
+        block, product = features[first:last], phi[first:last]
+        with np.errstate(over="ignore", invalid="ignore"):
+            np.matmul(block, mean, out=product)
+            length = measured(block)
         if length.min() < SHORT:
             short = length < SHORT
             product[short], length[short] = mean_similarity(block[short], labelled), 1
         product /= length
         return bool(np.isfinite(length.max()))
 
-    if not all(over_blocks(measure, len(features), ROWS, threads)):
+    if not all(over_blocks(products if unit else cosines_of, len(features), UNIT_ROWS if unit else ROWS, threads)):
         raise DataError("RDS: a feature is not finite, or too large for its square; check the features")
     return phi
+
+
+def _lengths(channels: int, backend: Backend) -> Callable[[Matrix], Matrix]:
+    """What measures the rows of a block."""
+    if backend == "faiss":
+        faiss = load_faiss()
+
+        def norms(block: Matrix) -> Matrix:
+            length = np.empty(len(block), np.float32)
+            faiss.fvec_norms_L2(faiss.swig_ptr(length), faiss.swig_ptr(block), channels, len(block))
+            return length
+
+        return norms
+    ones = np.ones(channels, np.float32)
+
+    def squares(block: Matrix) -> Matrix:
+        found: Matrix = np.sqrt(np.square(block) @ ones)
+        return found
+
+    return squares
 
 
 class _Nearest:

@@ -7,7 +7,7 @@ import pytest
 from atal_ray.errors import ConfigError, DataError
 from atal_ray.sampling import blocks
 from atal_ray.sampling import similarity as module
-from atal_ray.sampling.rds import mean_similarity, nearest_similarity
+from atal_ray.sampling.rds import mean_similarity, nearest_similarity, unit_vectors
 from atal_ray.sampling.similarity import at_most_kth, least_similar, rounding, similarity
 
 BACKENDS = ("faiss", "numpy")
@@ -16,7 +16,7 @@ PHI = {"mean": mean_similarity, "nearest": nearest_similarity}
 
 @pytest.fixture(autouse=True)
 def _many_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {"ROWS": 32, "SEARCHED": 150, "PRODUCT": 500, "GROUP": 4}.items():
+    for name, value in {"ROWS": 32, "UNIT_ROWS": 32, "SEARCHED": 150, "PRODUCT": 500, "GROUP": 4}.items():
         monkeypatch.setattr(module, name, value)
     monkeypatch.setattr(blocks, "TASK", 2)
 
@@ -66,6 +66,18 @@ def test_float32_stays_within_its_bound(kind: str) -> None:
         assert np.abs(nearest - nearest_similarity(features, labelled)).max() < rounding(24)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_unit_vectors_need_no_lengths(kind: str) -> None:
+    features, labelled = data(kind)
+    features = unit_vectors(features).astype(np.float32)
+    expected = mean_similarity(features, labelled)
+    for threads in (1, 3):
+        assert np.abs(module._mean_float32(features, labelled, "numpy", threads, unit=True) - expected).max() < rounding(24)
+        for k in (1, 30, 650, 900):
+            found = least_similar(features, labelled, k, "mean", "numpy", threads=threads, unit=True)
+            assert found.tolist() == np.argsort(expected, kind="stable")[:k].tolist()
+
+
 def test_a_search_that_rounds_more_than_float32_is_not_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
     features, labelled = data("random")
     knn = faiss.knn
@@ -100,6 +112,8 @@ def test_bad_input_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     features[5, 5] = np.nan
     with pytest.raises(DataError, match="not finite"):
         least_similar(features, labelled, 3, "mean", "numpy")
+    with pytest.raises(DataError, match="not finite"):
+        least_similar(features, labelled, 3, "mean", "numpy", unit=True)
     monkeypatch.setitem(sys.modules, "faiss", None)
     with pytest.raises(ConfigError, match="install atal-ray"):
         least_similar(features, labelled, 3, "nearest", "faiss")
