@@ -1,6 +1,6 @@
 """Algorithm 1 as printed over millions of candidates: every pick reads the matrix once, and is the pick of float64 sums.
 
-No bound of the largest sum is known that would spare more than it costs, so each pick is one pass. The pass adds float32 distances
+The largest sum has no cheap bound that would spare a candidate its distance, so each pick is one pass. The pass adds float32 distances
 that are rounded up: a sum of those is never below the true one. Only the few candidates whose sums may be the largest are measured
 again, as `rds.cover_maxsum` does it.
 """
@@ -16,7 +16,7 @@ from atal_ray.sampling.distances import Array, dimensions_of, first_members, rou
 
 Indices = NDArray[np.int64]
 
-ROWS = 8192  # of a block: what is done to its distances finds them in the cache
+ROWS = 32768  # of a block: what is done to its distances finds them in the cache
 PAIRS = 2**19  # distances measured again at a time
 
 

@@ -129,7 +129,7 @@ def _mean_float32(features: Matrix, labelled: Array, backend: Backend, threads: 
     """Mean cosine within `rounding`: one product of a block, and its lengths while it is in the cache."""
     mean = (unit_vectors(labelled).sum(axis=0) / len(labelled)).astype(np.float32)
     features = np.ascontiguousarray(features, np.float32)
-    phi, measured = np.empty(len(features), np.float32), _lengths(features.shape[1], backend)
+    phi, lengths_and_products = np.empty(len(features), np.float32), _two_products(mean, backend)
 
     def products(first: int, last: int) -> bool:
         product = phi[first:last]
@@ -139,9 +139,7 @@ def _mean_float32(features: Matrix, labelled: Array, backend: Backend, threads: 
 
     def cosines_of(first: int, last: int) -> bool:
         block, product = features[first:last], phi[first:last]
-        with np.errstate(over="ignore", invalid="ignore"):
-            np.matmul(block, mean, out=product)
-            length = measured(block)
+        length = lengths_and_products(block, product)
         if length.min() < SHORT:
             short = length < SHORT
             product[short], length[short] = mean_similarity(block[short], labelled), 1
@@ -153,24 +151,28 @@ def _mean_float32(features: Matrix, labelled: Array, backend: Backend, threads: 
     return phi
 
 
-def _lengths(channels: int, backend: Backend) -> Callable[[Matrix], Matrix]:
-    """What measures the rows of a block."""
+def _two_products(mean: Matrix, backend: Backend) -> Callable[[Matrix, Matrix], Matrix]:
+    """What writes the products of a block with the mean, and returns the lengths of its rows."""
     if backend == "faiss":
         faiss = load_faiss()
+        at, channels = faiss.swig_ptr, len(mean)
 
-        def norms(block: Matrix) -> Matrix:
+        def by_faiss(block: Matrix, product: Matrix) -> Matrix:
             length = np.empty(len(block), np.float32)
-            faiss.fvec_norms_L2(faiss.swig_ptr(length), faiss.swig_ptr(block), channels, len(block))
+            faiss.fvec_inner_products_ny(at(product), at(mean), at(block), channels, len(block))
+            faiss.fvec_norms_L2(at(length), at(block), channels, len(block))
             return length
 
-        return norms
-    ones = np.ones(channels, np.float32)
+        return by_faiss
+    ones = np.ones_like(mean)
 
-    def squares(block: Matrix) -> Matrix:
-        found: Matrix = np.sqrt(np.square(block) @ ones)
-        return found
+    def by_numpy(block: Matrix, product: Matrix) -> Matrix:
+        with np.errstate(over="ignore", invalid="ignore"):  # the caller says it
+            np.matmul(block, mean, out=product)
+            length: Matrix = np.sqrt(np.square(block) @ ones)
+        return length
 
-    return squares
+    return by_numpy
 
 
 class _Nearest:

@@ -51,11 +51,10 @@ class Pool:
 
     @classmethod
     def of_query(cls, config: Config, *, network: bool) -> "Pool":
-        """The actors of the query and of the evaluation; without a network (random points) they need no scoring node."""
+        """The actors of the query and of the evaluation; without a network (random points) they take no GPU."""
         where = config.resources
-        labels = where.scoring_nodes if network else where.loading_nodes
-        gpus = gpus_per_actor(where.gpus, labels) if network else 0
-        return cls(where.query_actors, config.query.threads, gpus, labels, where.loading_nodes)
+        gpus = gpus_per_actor(where.gpus, where.scoring_nodes) if network else 0
+        return cls(where.query_actors, config.query.threads, gpus, where.scoring_nodes, where.loading_nodes)
 
 
 def run_shards(
