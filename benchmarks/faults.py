@@ -164,6 +164,7 @@ def main(options: Options) -> None:
             found, missed = run_killed(name, PLAN[name], nodes, options, saved, calm)
             rows, late = rows + found, late + missed
         if late:
+            late.sort(key=lambda kill: (kill.round_number, ("random start", "training", "evaluation", "query", "commit").index(kill.stage)))
             found, late = run_killed("too late at first", late, nodes, options, saved, calm)
             rows += found
     result = {
