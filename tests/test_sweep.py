@@ -186,7 +186,9 @@ def test_a_sweep_that_is_killed_equals_campaigns_run_alone(data, tmp_path):
 @pytest.mark.timeout(900)
 def test_asha_stops_the_poor_trial_and_it_stays_stopped(data, tmp_path):
     folder = tmp_path / "sweep"
-    plan = Sweep(over=("train.lr-max=0.05,0.000001", "budget.total=6"), stop_early=True, grace=2, keep_one_in=2, campaign=data)
+    one_budget = dataclasses.replace(data, query=dataclasses.replace(data.query, scope="dataset", floor=1, ceiling=4))  # an actor more
+    over = ("train.lr-max=0.05,0.000001", "budget.total=6")
+    plan = Sweep(over=over, stop_early=True, grace=2, keep_one_in=2, campaign=one_budget)
     for _ in range(2):
         assert start(plan, tmp_path / "config.yaml", folder).wait() == 0
         good, poor = json.loads((folder / "sweep.json").read_text())["trials"]

@@ -53,7 +53,13 @@ def choose_by_need(config: Config, round_number: int, parts: Folder, shards: int
             f"RDS over all images takes {memory / 2**30:.1f} GiB in one process, and the largest machine gives Ray {there / 2**30:.1f}: "
             "start Ray on a machine with more memory (what is scored is kept), or lower query.cover-factor or query.ceiling"
         )
-    options = {"num_cpus": threads, "num_gpus": gpus, "memory": memory, "label_selector": dict(labels) or None}
+    options = {
+        "num_cpus": threads,
+        "num_gpus": gpus,
+        "memory": memory,
+        "label_selector": dict(labels) or None,
+        "scheduling_strategy": "DEFAULT",  # not in the placement group of a sweep's trial, which has no CPUs
+    }
     actor = ray.remote(RDSActor).options(**options).remote(config, round_number, threads, gpus > 0)
     try:
         with watch(parts, 2 * shards, f"round {round_number}: RDS over all images", "shard"):
