@@ -16,8 +16,6 @@ from atal_ray.stages.query import query
 from atal_ray.stages.ray_session import ray_session
 from atal_ray.stages.train import train
 
-__all__ = ["CONFIG", "locked", "missing", "run", "run_round"]
-
 
 def run(
     config: Config, folder: Path | str, on_round: Callable[[CampaignFolder, int], None] = lambda campaign, number: None

@@ -115,10 +115,11 @@ def keep(folder: Folder, name: str, tree: Section, *, final: bool) -> None:
 def differences(old: Section, new: Section) -> list[str]:
     """The fields that differ, as `path: old -> new`; `resources` may change freely and is left out."""
     before, after = (dict(_leaves(dataclasses.asdict(tree))) for tree in (old, new))  # type: ignore[call-overload]
+    free = {"resources", *type(new).may_change}
     return [
         f"{path}: {before[path]!r} -> {after[path]!r}"
         for path in before
-        if "resources" not in path.split(".") and before[path] != after[path]
+        if free.isdisjoint(path.split(".")) and before[path] != after[path]
     ]
 
 

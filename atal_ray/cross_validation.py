@@ -74,7 +74,7 @@ class Training:
 def trainings(plan: CrossValidation, root: Folder) -> Iterator[Training]:
     """What is trained, in this order: the campaigns that select points (the diagonal), full supervision, the other cells."""
     superpixels = plan.campaign.resources.superpixels or (root / "superpixels").uri
-    shared = replace(plan.campaign, resources=replace(plan.campaign.resources, superpixels=superpixels, wait_minutes=0))
+    shared = replace(plan.campaign, resources=replace(plan.campaign.resources, superpixels=superpixels))
     bases = {name: _of_network(shared, name) for name in plan.networks}
     selecting = {name: Training(name, name, base) for name, base in bases.items()}
     yield from selecting.values()

@@ -31,7 +31,9 @@ class Folder:
     uri: str
 
     def __post_init__(self) -> None:
-        if not stores.is_uri(self.uri):  # a Ray worker runs in a folder of its own
+        if stores.is_uri(self.uri):
+            stores.check_uri(self.uri)
+        else:  # a Ray worker runs in a folder of its own
             object.__setattr__(self, "uri", str(Path(self.uri).expanduser().absolute()))
 
     @classmethod
@@ -63,6 +65,9 @@ class Folder:
         """The file system, and this folder's path in it."""
         return (fs.LocalFileSystem(), self.uri) if self.is_local else stores.open_uri(self.uri)
 
+    def _reason(self, error: BaseException) -> str:
+        return str(error) if self.is_local else stores.reason(error)
+
     def info(self, name: str) -> fs.FileInfo:
         """What is known of a file or folder without reading it: its type, size and time of change."""
         system, path = self.open()
@@ -75,7 +80,7 @@ class Folder:
         try:
             yield
         except OSError as error:
-            raise StoreError(f"{self.uri} cannot be {verb}: {stores.reason(error)}") from error
+            raise StoreError(f"{self.uri} cannot be {verb}: {self._reason(error)}") from error
 
     def make(self) -> None:
         """Make the folder where its file system has any: on an object store that is the bucket, if the URI allows it."""
@@ -86,7 +91,7 @@ class Folder:
             elif stores.makes_bucket(self.uri):
                 system.create_dir(path.partition("/")[0])
         except OSError as error:
-            raise CampaignError(f"{self.uri} cannot be written: {stores.reason(error)}") from error
+            raise CampaignError(f"{self.uri} cannot be written: {self._reason(error)}") from error
 
     def exists(self, name: str) -> bool:
         """Whether the folder holds a file or folder of that name."""
@@ -120,7 +125,7 @@ class Folder:
                     with ThreadPoolExecutor(1) as thread:
                         thread.submit(_upload, file, system, f"{path}/{name}").result()
         except OSError as error:
-            raise CampaignError(f"{self.where(name)} cannot be written: {stores.reason(error)}") from error
+            raise CampaignError(f"{self.where(name)} cannot be written: {self._reason(error)}") from error
 
     def write_bytes(self, name: str, data: bytes) -> None:
         """Write a file that appears whole or not at all."""
@@ -141,7 +146,7 @@ class Folder:
                 return bytes(stream.read())
         except OSError as error:
             kind = CampaignError if self.is_local or isinstance(error, FileNotFoundError) else StoreError
-            raise kind(f"{self.where(name)} cannot be read: {stores.reason(error)}") from error
+            raise kind(f"{self.where(name)} cannot be read: {self._reason(error)}") from error
 
     def copy_from(self, other: "Folder", name: str) -> None:
         """Copy a file of another folder, where it exists; by a link where that can be: a file is replaced, never changed."""
@@ -212,7 +217,7 @@ class Folder:
             with system.open_input_file(f"{path}/{name}") as stream:
                 yield pq.ParquetFile(stream)
         except (OSError, pa.ArrowInvalid) as error:
-            raise CampaignError(f"{self.where(name)} cannot be read as a Parquet table: {stores.reason(error)}") from error
+            raise CampaignError(f"{self.where(name)} cannot be read as a Parquet table: {self._reason(error)}") from error
 
     def write_json(self, name: str, value: Any) -> None:
         """Write a JSON file, indented for people."""

@@ -1,6 +1,5 @@
 """The first step of a campaign: check the data and the network, and write the manifests of training and test images."""
 
-from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -11,7 +10,7 @@ from atal_ray.campaign_folder import ERROR_SCHEMA, ERRORS, MANIFEST, CampaignFol
 from atal_ray.config import Config
 from atal_ray.data.layout import BadFile
 from atal_ray.data.manifest import build_manifest
-from atal_ray.data.place import Place, as_place
+from atal_ray.data.place import Place, as_place, set_name
 from atal_ray.data.synth import write_dataset
 from atal_ray.errors import DataError
 from atal_ray.networks.check import check_network
@@ -65,7 +64,7 @@ def _folders(campaign: CampaignFolder, config: Config) -> tuple[Place, list[Plac
 
 
 def _named(folders: list[Place]) -> dict[str, Place]:
-    names = {(folder.resolve() if isinstance(folder, Path) else folder).name: folder for folder in folders}
+    names = {set_name(folder): folder for folder in folders}
     if len(names) < len(folders):
         raise DataError(f"data.tests names two folders of one name: {', '.join(map(str, folders))}; rename one")
     return names

@@ -5,6 +5,7 @@ from typing import Any
 
 from atal_ray.campaign_folder import ERRORS, MANIFEST, METRICS, POINTS, QUERIES, START, TRAINING, CampaignFolder
 from atal_ray.config import AttackConfig, Config, QueryConfig
+from atal_ray.errors import CampaignError
 
 
 def start_key(config: Config) -> tuple[Any, ...]:
@@ -32,10 +33,17 @@ def share_start(source: CampaignFolder, campaign: CampaignFolder, config: Config
 
 
 def share_first_round(source: CampaignFolder, campaign: CampaignFolder, config: Config) -> None:
-    """Copy what a finished round 0 holds before its query, in the order in which a campaign would make it."""
+    """Copy what a finished round 0 holds before its query, in the order in which a campaign would make it.
+
+    Raises:
+        CampaignError: a snapshot was lost.
+    """
     theirs, ours = source.round(0), campaign.round(0)
     if ours.exists(METRICS):
         return
+    missing = [f"{number}.pt" for number in range(1, config.train.cycles + 1) if not source.snapshots(0).exists(f"{number}.pt")]
+    if missing:
+        raise CampaignError(f"{source.snapshots(0).where(missing[0])} was lost: delete {source.root.uri}, which is then trained again")
     ours.copy_from(theirs, POINTS)
     for number in range(1, config.train.cycles + 1):
         campaign.snapshots(0).copy_from(source.snapshots(0), f"{number}.pt")

@@ -51,6 +51,13 @@ def split(where: str) -> tuple[str, str]:
     return f"{folder}{mark}{query}", unquote(name) if is_uri(where) else name
 
 
+def check_uri(uri: str) -> None:
+    """Raise ConfigError where a URI holds credentials: files of a campaign repeat it."""
+    parts = urlsplit(uri, allow_fragments=False)
+    if parts.password is not None or (parts.scheme == "s3" and parts.username is not None):
+        raise ConfigError(f"{parts.scheme}://...@{parts.hostname} holds credentials, which the campaign's files would repeat: {_KEYS}")
+
+
 def open_uri(uri: str) -> tuple[fs.FileSystem, str]:
     """The file system of a URI, made once in each process, and the path in it.
 
@@ -58,6 +65,7 @@ def open_uri(uri: str) -> tuple[fs.FileSystem, str]:
         ConfigError: the URI cannot be understood, or holds credentials.
         StoreError: the region of the bucket cannot be found out.
     """
+    check_uri(uri)
     parts = urlsplit(uri, allow_fragments=False)
     system, root = _system(parts.scheme, parts.netloc, parts.query, os.getpid())
     return system, f"{root.rstrip('/')}{unquote(parts.path)}".rstrip("/") or "/"
@@ -107,13 +115,13 @@ def _system(scheme: str, place: str, query: str, process: int) -> tuple[fs.FileS
 
 def _s3(uri: str, bucket: str, query: dict[str, str]) -> fs.S3FileSystem:
     """What pyarrow's from_uri makes, with limits on how long a request may take, which a URI cannot say."""
-    if "@" in bucket:
-        raise ConfigError(f"s3://...@{bucket.rpartition('@')[2]} holds credentials, which the campaign's files would repeat: {_KEYS}")
     if not bucket:
         raise ConfigError(f"{uri} names no bucket: write s3://bucket/folder")
     unknown = sorted(query.keys() - {*TEXTS, *FLAGS})
     if unknown:
-        raise ConfigError(f"{uri}: {unknown[0]!r} is no option of a store: the query of the URI takes {', '.join((*TEXTS, *FLAGS))}")
+        raise ConfigError(
+            f"s3://{bucket}: {unknown[0]!r} is no option of a store: the query of the URI takes {', '.join((*TEXTS, *FLAGS))}"
+        )
     texts = {name: query[name] for name in TEXTS if name in query}
     flags = {name: _is_true(query[name]) for name in FLAGS if name in query}
     if "region" not in texts and "endpoint_override" not in texts:

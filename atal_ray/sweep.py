@@ -48,7 +48,7 @@ def jobs(plan: Sweep, root: Folder) -> Jobs:
     trials = plan.trials()
     keys = [config_file.to_yaml(until_first_query(trial.config)) for trial in trials]
     for trial, key in zip(trials, keys, strict=True):
-        config = replace(trial.config, resources=replace(trial.config.resources, superpixels=superpixels, wait_minutes=0))
+        config = replace(trial.config, resources=replace(trial.config.resources, superpixels=superpixels))
         if keys.count(key) > 1 and key not in first:
             name = f"{len(shared):02d}"
             first[key] = Job(name, until_first_query(config), CampaignFolder(root / SHARED / name), {"first_of": trial.name})
@@ -74,18 +74,21 @@ def sweep(plan: Sweep, folder: Path | str) -> Folder:
     plan.check()
     root = Folder.at(folder)
     todo = jobs(plan, root)
-    with locked(root):
+    with locked(root) as lock:
         config_file.keep(root, PLAN, plan, final=any(job.campaign.root.exists(MANIFEST) for job in todo))
         with trials_session([job.config for job in todo.trials], plan.trials_at_once) as at_once:
             _start(todo)
             print(f"{len(todo.trials)} trials, {at_once} at once; {len(todo.shared)} trainings are shared", flush=True)
-            failures = run_trials(todo.shared, plan, root / LOGS, at_once, "shared first rounds")
-            if not failures:
-                failures = run_trials(todo.trials, plan, root / LOGS, at_once, "trials")
+            failures = run_trials(todo.shared, replace(plan, stop_early=False), root / LOGS, at_once, "shared first rounds")
+            lock.check()
+            failures = _of_trials(todo, failures)
+            able = [job for job in todo.trials if job.name not in failures]
+            failures |= run_trials(able, plan, root / LOGS, at_once, "trials")
+            lock.check()
         _report(root, plan, todo, failures)
     if failures:
         told = "\n  ".join(f"{name}: {sentence}" for name, sentence in failures.items())
-        raise CampaignError(f"{len(failures)} trials failed; the same command tries them again:\n  {told}")
+        raise CampaignError(f"{len(failures)} of {len(todo.trials)} trials failed; the same command tries them again:\n  {told}")
     return root
 
 
@@ -105,6 +108,12 @@ def _start(todo: Jobs) -> None:
             prepare(job.campaign, job.config)
             missing(job.campaign.round(START), QUERIES, partial(query, job.campaign, job.config, START))
         share_start(leader.campaign, job.campaign, job.config)
+
+
+def _of_trials(todo: Jobs, failures: Mapping[str, str]) -> dict[str, str]:
+    """Why trials cannot start: the training that they share has failed."""
+    failed = {job.campaign: failures[job.name] for job in todo.shared if job.name in failures}
+    return {job.name: failed[job.source] for job in todo.trials if job.source in failed and not job.is_finished}
 
 
 def _report(root: Folder, plan: Sweep, todo: Jobs, failures: Mapping[str, str]) -> None:

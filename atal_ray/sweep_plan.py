@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import product
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import tyro
 import yaml
@@ -13,6 +13,7 @@ import yaml
 from atal_ray import config_file
 from atal_ray.config import Config
 from atal_ray.config.section import Section, require
+from atal_ray.data.place import as_place, set_name
 from atal_ray.errors import AtalError, ConfigError
 
 TOTAL = "budget.total"
@@ -24,6 +25,7 @@ ALONE = "campaign"
 class Sweep(Section):
     """Which fields are varied, what a trial is judged by, and the campaign that the rest is taken from."""
 
+    may_change: ClassVar[tuple[str, ...]] = ("trials_at_once",)
     over: tuple[str, ...] = ()
     """Axes, as FIELD=VALUE,VALUE: query.top-percent=1,3,5 budget.total=6,10; A+B=[1,2],[3,4] varies two fields together."""
     metric: Literal["max_f", "mae", "s_measure"] = "max_f"
@@ -65,14 +67,14 @@ class Sweep(Section):
             return [self.campaign.budget.total]
         require(found[0].paths == (TOTAL,), f"{TOTAL} cannot be varied together with another field: one campaign serves all its values")
         values = [value for (value,) in found[0].values]
-        wrong = [value for value in values if not isinstance(value, int)]
+        wrong = [value for value in values if not isinstance(value, int) or isinstance(value, bool)]
         require(not wrong, f"{TOTAL}={wrong[:1]}: a budget is a whole number of points")
         return sorted(values)
 
     @property
     def judge(self) -> str:
         """Name of the test set that judges."""
-        names = [name.partition("?")[0].rstrip("/").rpartition("/")[2] for name in self.campaign.data.tests]
+        names = [set_name(as_place(folder)) for folder in self.campaign.data.tests]
         names = names or ([] if self.campaign.data.train else ["test"])  # the embedded data
         require(bool(names), "data.tests is empty: a sweep needs a test set to judge its trials by")
         require(self.test_set in ("", *names), f"test-set {self.test_set} is not one of data.tests: {', '.join(names)}")
@@ -106,6 +108,15 @@ class Sweep(Section):
             config = trial.config
             require(config.asks, f"{trial.name} asks for no points, which a sweep compares: leave data.points and dense labels")
             require(config.budget.annotator == "oracle", "a sweep is answered from masks: use budget.annotator oracle")
+        most = max(self.totals)
+        require(
+            not self.stop_early or self.grace < most, f"grace {self.grace} spares every trial: it must be below the largest budget {most}"
+        )
+        uneven = [path for axis in self.axes for path in axis.paths if path in ("budget.start", "budget.per_round")]
+        require(
+            not self.stop_early or not uneven,
+            f"stop-early compares trials that have equally many points, not those of another {uneven[:1]}",
+        )
 
 
 @dataclass(frozen=True)
@@ -140,8 +151,9 @@ def read_axis(text: str) -> Axis:
     except yaml.YAMLError:
         values = []
     require(all(paths) and bool(values), f"over {text!r} cannot be read: write FIELD=VALUE,VALUE or A+B=[1,2],[3,4]")
-    resources = [path for path in paths if path.split(".")[0] == "resources"]
-    require(not resources, f"over {text!r}: {resources[:1]} changes no result, so there is nothing to compare")
+    for path in paths:
+        require(not path.startswith("resources."), f"over {text!r}: {path} changes no result, so there is nothing to compare")
+        require(path != "data.tests", f"over {text!r}: trials that are judged by different test sets cannot be compared")
     if len(paths) == 1:
         return Axis(paths, tuple((value,) for value in values))
     fitting = all(isinstance(value, list) and len(value) == len(paths) for value in values)
@@ -169,7 +181,7 @@ def with_fields(config: Config, fields: Mapping[str, Any]) -> Config:
 
 def _configure(base: Config, fields: Mapping[str, Any], name: str) -> Config:
     try:
-        return with_fields(base, fields)
+        return config_file.absolute(with_fields(base, fields))
     except AtalError as error:
         raise ConfigError(f"trial {name}: {error}" if name != ALONE else str(error)) from error
 

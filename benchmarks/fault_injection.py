@@ -2,11 +2,12 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,10 +34,16 @@ Victim = Literal["driver", "driver, SIGTERM", "train worker", "data actor", "nod
 Stage = Literal["random start", "training", "evaluation", "query", "commit"]
 JOB = Path(__file__).parents[1] / "jobs" / "run.py"
 DIE_AT_COMMIT = f"""
-import os, runpy, signal, sys
+import os, pathlib, runpy, signal
 from atal_ray.campaign_folder import CampaignFolder
-commit, due = CampaignFolder.commit, int(os.environ["DIE_AT_COMMIT_OF"])
-CampaignFolder.commit = lambda self, number: os.kill(os.getpid(), signal.SIGKILL) if number == due else commit(self, number)
+commit, marks = CampaignFolder.commit, pathlib.Path(os.environ["MARKS"])
+def die_once(self, number):
+    due = marks / f"die-at-{{number}}"
+    if due.exists():
+        due.rename(marks / f"died-at-{{number}}")
+        os.kill(os.getpid(), signal.SIGKILL)
+    commit(self, number)
+CampaignFolder.commit = die_once
 runpy.run_path({str(JOB)!r}, run_name="__main__")
 """
 TITLES = {"train worker": re.compile(r"ray::\S*TrainWorker"), "data actor": re.compile(r"ray::MapWorker\(.*TimedActor")}
@@ -135,20 +142,27 @@ class Campaign:
         folder: where it lives; a path or the URI of an object store.
         address: of the cluster.
         log: file for what it prints.
+        commits: rounds at whose commit, when all other files are written, the driver is killed once.
     """
 
-    def __init__(self, config: Path, folder: str, address: str, log: Path) -> None:
+    def __init__(self, config: Path, folder: str, address: str, log: Path, commits: Iterable[int] = ()) -> None:
         self.config, self.folder, self.address, self.log = config, folder, address, log
         self.files = CampaignFolder(Folder(folder))
         self.process: subprocess.Popen[bytes] | None = None
         self.starts = 0
+        self.marks = log.with_suffix(".marks")
+        shutil.rmtree(self.marks, ignore_errors=True)
+        self.marks.mkdir()
+        for number in commits:
+            (self.marks / f"die-at-{number}").touch()
 
-    def start(self, program: tuple[str, ...] = (str(JOB),), **environment: str) -> None:
+    def start(self) -> None:
         """Give the command."""
-        command = [sys.executable, *program, str(self.config), self.folder]
+        command = [sys.executable, "-c", DIE_AT_COMMIT, str(self.config), self.folder]
+        environment = {**os.environ, "RAY_ADDRESS": self.address, "MARKS": str(self.marks)}
         self.starts += 1
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(command, env={**os.environ, "RAY_ADDRESS": self.address, **environment}, stdout=log, stderr=log)
+            self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
 
     def ended(self) -> int | None:
         """The exit status, once there is one."""
@@ -180,12 +194,8 @@ def inject(campaign: Campaign, nodes: Nodes, kill: Kill) -> Survival:
     """
     before, exit_seconds = campaign.starts, None
     if kill.stage == "commit":
-        campaign.stop()
-        campaign.start(("-c", DIE_AT_COMMIT), DIE_AT_COMMIT_OF=str(kill.round_number))
-        assert campaign.process is not None
-        if campaign.process.wait(MOST_SECONDS) != -signal.SIGKILL or campaign.files.is_committed(kill.round_number):
-            raise CampaignError(f"the driver was not killed at the commit of round {kill.round_number}: see {campaign.log}")
-        before += 1
+        _await_death_at_commit(campaign, kill)
+        before = campaign.starts
     else:
         victim = _await(campaign, nodes, kill)
         if kill.victim.startswith("driver"):
@@ -196,6 +206,18 @@ def inject(campaign: Campaign, nodes: Nodes, kill: Kill) -> Survival:
             victim.kill()
     _await_passed(campaign, kill)
     return Survival(kill, campaign.starts - before, exit_seconds)
+
+
+def _await_death_at_commit(campaign: Campaign, kill: Kill) -> None:
+    """Wait until the driver has killed itself between the last file of a round and COMMITTED; it may have done so already."""
+    died, deadline = campaign.marks / f"died-at-{kill.round_number}", time.monotonic() + MOST_SECONDS
+    if not died.exists() and campaign.ended() is not None:
+        campaign.start()
+    while not died.exists() and time.monotonic() < deadline and campaign.ended() is None:
+        time.sleep(LOOK_SECONDS)
+    assert campaign.process is not None
+    if not died.exists() or campaign.process.wait(60) != -signal.SIGKILL or campaign.files.is_committed(kill.round_number):
+        raise CampaignError(f"the driver was not killed at the commit of round {kill.round_number}: see {campaign.log}")
 
 
 def _end_driver(campaign: Campaign, number: signal.Signals) -> float | None:

@@ -95,7 +95,8 @@ def run_killed(
 ) -> tuple[list[dict[str, Any]], list[Kill]]:
     """One campaign with its kills; a row for each, and those that came too late."""
     with place(options, name) as folder:
-        campaign = Campaign(config, folder, nodes.cluster.address, options.folder / f"{name}.log")
+        commits = [kill.round_number for kill in kills if kill.stage == "commit"]
+        campaign = Campaign(config, folder, nodes.cluster.address, options.folder / f"{name.replace(' ', '-')}.log", commits)
         survived: list[Survival] = []
         late: list[Kill] = []
         for kill in kills:
@@ -137,7 +138,6 @@ def place(options: Options, name: str) -> Iterator[str]:
         sys.path.append(str(Path(__file__).parents[1] / "tests"))
         from stores import start_server  # type: ignore[import-not-found]
 
-        os.environ |= {"AWS_ACCESS_KEY_ID": "nobody", "AWS_SECRET_ACCESS_KEY": "nothing", "AWS_EC2_METADATA_DISABLED": "true"}
         store, server = start_server()
         try:
             yield store.folder().uri
@@ -147,9 +147,11 @@ def place(options: Options, name: str) -> Iterator[str]:
 
 
 def main(options: Options) -> None:
+    os.environ |= {"AWS_ACCESS_KEY_ID": "nobody", "AWS_SECRET_ACCESS_KEY": "nothing", "AWS_EC2_METADATA_DISABLED": "true"}
     options.folder.mkdir(parents=True, exist_ok=True)
     config, saved = config_of(options), options.folder / "config.yaml"
     saved.write_text(config_file.to_yaml(config))
+    shutil.rmtree(options.folder / "calm", ignore_errors=True)
     anywhere = replace(config.resources, scoring_nodes={}, loading_nodes={})
     calm = points_of(campaigns.run(replace(config, resources=anywhere), options.folder / "calm"), config.rounds)
     rows: list[dict[str, Any]] = []

@@ -25,7 +25,7 @@ import psutil
 import tyro
 from machine import provenance
 
-from atal_ray import campaign, config_file
+from atal_ray import campaign
 from atal_ray.campaign_folder import POINTS, QUERIES, CampaignFolder
 from atal_ray.config import AttackConfig, BudgetConfig, Config, DataConfig, NetworkConfig, QueryConfig, ResourceConfig, TrainConfig
 from atal_ray.files import Folder
@@ -76,7 +76,7 @@ def config_of(options: Options) -> Config:
 
 
 def some_images(options: Options) -> Path:
-    """A folder with links to the first images and masks."""
+    """A folder with copies of the first images and masks."""
     folder = options.folder / "images"
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "images").mkdir(parents=True)
@@ -84,8 +84,8 @@ def some_images(options: Options) -> Path:
     source = options.train / "DUTS-TR-Image" if (options.train / "DUTS-TR-Image").is_dir() else options.train / "images"
     masks = source.with_name(source.name.replace("Image", "Mask").replace("images", "masks"))
     for image in sorted(source.iterdir())[: options.images]:
-        (folder / "images" / image.name).symlink_to(image.absolute())
-        (folder / "masks" / f"{image.stem}.png").symlink_to((masks / f"{image.stem}.png").absolute())
+        shutil.copyfile(image, folder / "images" / image.name)
+        shutil.copyfile(masks / f"{image.stem}.png", folder / "masks" / f"{image.stem}.png")
     return folder
 
 
@@ -138,7 +138,6 @@ def main(options: Options) -> None:
     options.folder.mkdir(parents=True, exist_ok=True)
     trained, config = options.folder / "trained", config_of(options)
     if not (trained / "round-00" / "COMMITTED").exists():
-        config_file.keep(Folder(str(trained)), "config.yaml", config, final=False)
         campaign.run(config, trained)
     images = some_images(options)
     shards = -(-options.images // options.shard)

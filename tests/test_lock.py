@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from atal_ray.campaign import locked
 from atal_ray.errors import CampaignError
+from atal_ray.lock import locked
 
 HOLD = """
 import sys
 from pathlib import Path
-from atal_ray.campaign import locked
+from atal_ray.lock import locked
 
 with locked(Path(sys.argv[1])):
     print("held", flush=True)

@@ -7,6 +7,7 @@ from campaigns import open_campaign
 
 from atal_ray.campaign_folder import COMMITTED, MANIFEST, METRICS, POINTS, QUERIES, START, TRAINING
 from atal_ray.config import AttackConfig
+from atal_ray.errors import CampaignError
 from atal_ray.sharing import share_first_round, share_start, start_key, until_first_query
 from atal_ray.sweep_plan import with_fields
 
@@ -68,3 +69,13 @@ def test_what_is_there_stays(finished, tmp_path):
     assert campaign.root.names() == [MANIFEST, "round-00"]
     assert campaign.round(0).names() == [METRICS]
     assert source.round(0).exists(COMMITTED)
+
+
+def test_a_lost_snapshot_is_named(finished, tmp_path):
+    config, folder = finished
+    copy = open_campaign(tmp_path / "copy")
+    share_first_round(open_campaign(folder), copy, config)
+    (tmp_path / "copy/round-00/snapshots/2.pt").unlink()
+    with pytest.raises(CampaignError, match=r"snapshots/2\.pt was lost: delete .*/copy"):
+        share_first_round(copy, open_campaign(tmp_path / "new"), config)
+    assert open_campaign(tmp_path / "new").root.names() == []

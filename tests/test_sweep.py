@@ -95,7 +95,9 @@ def faked(monkeypatch) -> list[str]:
 
 
 def test_failed_trials_are_named_and_tried_again_and_finished_ones_stay(faked, plan, tmp_path):
-    with pytest.raises(CampaignError, match=r"2 trials failed; the same command tries them again:\n  top_percent-3_cycles-2: the mach"):
+    with pytest.raises(
+        CampaignError, match=r"2 of 4 trials failed; the same command tries them again:\n  top_percent-3_cycles-2: the mach"
+    ):
         sweep(plan, tmp_path / "run")
     half = json.loads((tmp_path / "run/sweep.json").read_text())
     assert [(trial["state"], trial["reason"]) for trial in half["trials"]] == [("finished", ""), ("failed", "the machine is on fire")] * 2
@@ -113,8 +115,30 @@ def test_failed_trials_are_named_and_tried_again_and_finished_ones_stay(faked, p
     assert whole["trials"][0]["metrics"]["2"]["test"]["last"]["max_f"] == 0.5
 
 
+def test_trials_of_a_shared_round_that_failed_are_named_and_the_others_run(faked, plan, tmp_path, monkeypatch):
+    through = sweeps.run_trials
+
+    def run_trials(todo: list[Job], plan: Sweep, logs: Folder, at_once: int, title: str) -> dict[str, str]:
+        assert not (plan.stop_early and title != "trials"), "there is nothing to compare in a first round"
+        return {"01": "out of memory"} if title != "trials" and not faked else through(todo, plan, logs, at_once, title)
+
+    monkeypatch.setattr(sweeps, "run_trials", run_trials)
+    eager = dataclasses.replace(plan, stop_early=True, grace=2)
+    with pytest.raises(CampaignError, match=r"3 of 4 trials failed.*\n  top_percent-3_cycles-2: out of memory"):
+        sweep(eager, tmp_path / "run")
+    states = [trial["state"] for trial in json.loads((tmp_path / "run/sweep.json").read_text())["trials"]]
+    assert states == ["finished", "failed", "failed", "failed"]  # the third one by the fake
+    assert faked == ["trials: top_percent-3_cycles-1", "trials: top_percent-10_cycles-1"]
+
+
+def test_how_many_run_at_once_may_change(faked, plan, tmp_path):
+    with pytest.raises(CampaignError, match="trials failed"):
+        sweep(plan, tmp_path / "run")
+    sweep(dataclasses.replace(plan, trials_at_once=3), tmp_path / "run")
+
+
 def test_another_plan_is_refused_and_resume_needs_no_flags(faked, plan, tmp_path, monkeypatch):
-    with pytest.raises(CampaignError, match="2 trials failed"):
+    with pytest.raises(CampaignError, match="2 of 4 trials failed"):
         sweep(plan, tmp_path / "run")
     with pytest.raises(CampaignError, match="started with another configuration"):
         sweep(dataclasses.replace(plan, metric="mae"), tmp_path / "run")

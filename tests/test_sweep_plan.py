@@ -68,7 +68,9 @@ def test_names_stay_apart():
         (("budget.total=2,5",), "budget.total 5 is not reached from 2"),
         (("budget.total+seed=[2,1]",), "budget.total cannot be varied together"),
         (("train.cycles+train.epochs=3,5",), "each value needs 2 parts in brackets"),
-        (("resources.query-actors=1,2",), "changes no result"),
+        (("resources.query-actors=1,2",), "resources.query_actors changes no result"),
+        (("data.tests=[a],[b]",), "judged by different test sets"),
+        (("budget.total=true",), "a budget is a whole number"),
         (("seed=1", "seed=2"), "names a field twice"),
         (("seed=1,1",), "two trials would be called seed-1"),
     ],
@@ -97,6 +99,28 @@ def test_a_sweep_compares_points_that_masks_answer_on_a_test_set():
 def test_impossible_settings(changes):
     with pytest.raises(ConfigError, match=next(iter(changes)).replace("_", "-")):
         Sweep(over=("seed=0",), **changes)
+
+
+def test_asha_must_have_something_to_compare():
+    for over, sentence in (
+        (("seed=0,1", "budget.total=4"), "grace 4 spares every trial: it must be below the largest budget 4"),
+        (("budget.per-round=1,2", "budget.total=6"), "not those of another .'budget.per_round'"),
+    ):
+        with pytest.raises(ConfigError, match=sentence):
+            dataclasses.replace(plan(*over), stop_early=True).check()
+
+
+def test_paths_of_an_axis_are_the_same_from_anywhere(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    trials = plan("network.weights=a.pth,random").trials()
+    assert [trial.config.network.weights for trial in trials] == [f"{tmp_path}/a.pth", "random"]
+
+
+def test_the_judge_has_the_name_under_which_its_metrics_are_kept(tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    assert plan("seed=0,1", data=DataConfig(train="/a", tests=(str(tmp_path / "link"),))).judge == "real"
+    assert plan("seed=0,1", data=DataConfig(train="/a", tests=("s3://b/my%20set/?region=x",))).judge == "my set"
 
 
 def test_a_plan_survives_yaml():

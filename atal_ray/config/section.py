@@ -10,6 +10,8 @@ from atal_ray.errors import ConfigError
 class Section:
     """Base of every part of the tree: YAML with an unknown field is refused."""
 
+    may_change: ClassVar[tuple[str, ...]] = ()
+    """Fields, besides `resources`, that may differ between two calls on one folder."""
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
 

@@ -79,3 +79,8 @@ def relative(place: Place, root: Place) -> str:
     if isinstance(place, StorePath) and isinstance(root, StorePath):
         return str(place.key.relative_to(root.key))
     return str(Path(str(place)).relative_to(str(root)))
+
+
+def set_name(folder: Place) -> str:
+    """What the test set in a folder is called."""
+    return (folder.resolve() if isinstance(folder, Path) else folder).name

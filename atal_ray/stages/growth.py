@@ -8,19 +8,19 @@ from contextlib import contextmanager
 from ray.autoscaler.sdk import request_resources
 
 from atal_ray.config import Config
-from atal_ray.errors import CampaignError
-from atal_ray.stages.room import nodes, require_room
+from atal_ray.stages.room import campaigns_at_once, nodes, require_room
 
 LOOK_SECONDS = 1.0
 
 
 @contextmanager
-def grown(config: Config, campaigns: int = 1) -> Iterator[None]:
+def grown(config: Config, campaigns: int = 1, *, ask: bool = True) -> Iterator[None]:
     """Wait at most `resources.wait_minutes` until the cluster has room, which then stays while the block runs.
 
     Args:
         config: the configuration.
         campaigns: so many are to run at once.
+        ask: tell the autoscaler; not in a campaign of a sweep, which has told it for all: the last word counts.
 
     Raises:
         CampaignError: there is no room for one of them; see `require_room`.
@@ -29,11 +29,16 @@ def grown(config: Config, campaigns: int = 1) -> Iterator[None]:
         require_room(config, nodes())
         yield
         return
+    deadline = time.monotonic() + 60 * config.resources.wait_minutes
+    if not ask:
+        _wait(config, campaigns, deadline)
+        yield
+        return
     pieces, labels = pieces_wanted(config), config.resources
     selectors = [*[labels.scoring_nodes] * (len(pieces) - 1), labels.loading_nodes]
     request_resources(bundles=pieces * campaigns, bundle_label_selectors=selectors * campaigns)  # demand alone comes too late
     try:
-        _wait(config, time.monotonic() + 60 * config.resources.wait_minutes)
+        _wait(config, campaigns, deadline)
         yield
     finally:
         request_resources(bundles=[])  # idle nodes may go again
@@ -48,17 +53,16 @@ def pieces_wanted(config: Config) -> list[dict[str, float]]:
     return [*({"CPU": float(cpus), **gpu} for cpus in threads), {"CPU": 1.0}]
 
 
-def _wait(config: Config, deadline: float) -> None:
+def _wait(config: Config, campaigns: int, deadline: float) -> None:
+    """Until there is room for so many campaigns; at the end of the time room for one must do."""
     told = False
-    while True:
-        try:
-            return require_room(config, nodes())
-        except CampaignError as small:
-            if time.monotonic() >= deadline:
-                raise
-            if not told:
-                print(
-                    f"waiting up to {config.resources.wait_minutes:g} minutes for the cluster to grow: {small}", file=sys.stderr, flush=True
-                )
+    while campaigns_at_once(config, machines := nodes()) < campaigns:
+        if time.monotonic() >= deadline:
+            return require_room(config, machines)
+        if not told:
+            minutes, there = f"{config.resources.wait_minutes:g} minutes", campaigns_at_once(config, machines)
+            print(
+                f"waiting up to {minutes} for the cluster to grow: room for {there} of {campaigns} campaigns", file=sys.stderr, flush=True
+            )
             told = True
         time.sleep(LOOK_SECONDS)

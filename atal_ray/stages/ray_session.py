@@ -19,7 +19,8 @@ def ray_session(config: Config) -> Iterator[None]:
     Raises:
         CampaignError: see `require_room`.
     """
-    with local_or_given_ray(cpus_wanted(config), config.resources.object_store_mib), grown(config):
+    outermost = not ray.is_initialized()
+    with local_or_given_ray(cpus_wanted(config), config.resources.object_store_mib), grown(config, ask=outermost):
         yield
 
 

@@ -36,7 +36,7 @@ def cpus_wanted(config: Config) -> int:
 class Demand:
     """Something that one stage takes at once, and how much of it the fitting machines have in all."""
 
-    kind: str
+    what: str
     there: float
     wanted: int
     advice: str
@@ -44,18 +44,33 @@ class Demand:
 
 
 def demands(config: Config, machines: Iterable[Node]) -> Iterator[Demand]:
-    """What the widest stage takes of all machines, of those that score, and of those that load."""
+    """What the widest stage takes of all machines, of those that score, and of those that load.
+
+    A worker or an actor lies on one machine: two with 2 CPUs each have no place for one of 4.
+    """
     machines, where, cpus = list(machines), config.resources, cpus_wanted(config)
     scoring = [node for node in machines if node.fits(where.scoring_nodes)]
     loading = [node for node in machines if node.fits(where.loading_nodes)]
     either = [node for node in machines if node.fits(where.scoring_nodes) or node.fits(where.loading_nodes)]
     lower = "lower resources.query-actors, query.threads, train.workers or train.threads"
-    yield Demand("CPU", _total("CPU", either), cpus, lower)
-    yield Demand("CPU", _total("CPU", scoring), cpus - 1, f"{lower}, or mend resources.scoring-nodes", where.scoring_nodes)
-    yield Demand("CPU", _total("CPU", loading), 1, "mend resources.loading-nodes", where.loading_nodes)
-    if where.gpus == "require" or (where.gpus == "auto" and _total("GPU", scoring) >= 1):
-        gpus = max(config.train.workers, where.query_actors)
-        yield Demand("GPU", _total("GPU", scoring), gpus, "lower resources.query-actors or train.workers", where.scoring_nodes)
+    yield Demand("CPUs", _total("CPU", either), cpus, lower)
+    gpus = where.gpus == "require" or (where.gpus == "auto" and _total("GPU", scoring) >= 1)
+    if gpus:
+        most = max(config.train.workers, where.query_actors)
+        yield Demand("GPUs", _total("GPU", scoring), most, "lower resources.query-actors or train.workers", where.scoring_nodes)
+    for what, count, threads in (
+        ("Train workers", config.train.workers, config.train.threads),
+        ("query actors", where.query_actors, config.query.threads),
+    ):
+        places = sum(_places(node, threads, gpus=gpus) for node in scoring)
+        each = f"{threads} CPUs{' and a GPU' if gpus else ''} each"
+        yield Demand(f"places for {what} of {each}", places, count, f"{lower}, or mend resources.scoring-nodes", where.scoring_nodes)
+    yield Demand("CPUs", _total("CPU", loading), 1, "mend resources.loading-nodes", where.loading_nodes)
+
+
+def _places(node: Node, threads: int, *, gpus: bool) -> int:
+    places = float(node.resources.get("CPU", 0)) // threads
+    return int(min(places, node.resources.get("GPU", 0)) if gpus else places)
 
 
 def require_room(config: Config, machines: Iterable[Node]) -> None:
@@ -68,7 +83,7 @@ def require_room(config: Config, machines: Iterable[Node]) -> None:
         if demand.there < demand.wanted:
             labels = ", ".join(f"{key} {value}" for key, value in demand.labels.items())
             raise CampaignError(
-                f"the Ray cluster has {demand.there:g} {demand.kind}s{f' on nodes with {labels}' if labels else ''}, "
+                f"the Ray cluster has {demand.there:g} {demand.what}{f' on nodes with {labels}' if labels else ''}, "
                 f"but this configuration takes {demand.wanted} at once: {demand.advice}"
             )
 

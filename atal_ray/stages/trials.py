@@ -2,6 +2,8 @@
 
 import logging
 import os
+import signal
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,7 +31,7 @@ from atal_ray.sweep_plan import Sweep
 STOPPED = "stopped.json"
 TRIES = 3
 PERMANENT = (ConfigError, DataError, CheckpointError)  # no use in trying again
-TRIAL_BYTES = 2**30  # a trial's own process waits for others: it takes memory, and none of the CPUs that they count on
+TRIAL = {"memory": 2**20}  # a trial's own process waits for others: it takes none of the CPUs that they count on, and Ray wants something
 
 
 @dataclass(frozen=True)
@@ -86,26 +88,24 @@ def run_trials(jobs: Sequence[Job], plan: Sweep, logs: Folder, at_once: int, tit
     A trial that ended because its machine vanished is tried again, and goes on from its folder. With `plan.stop_early`, finished
     trials are told to ASHA again, so that those of a second call are compared with all of the first.
     """
-    failures: dict[str, str] = {}
+    errors: dict[str, AtalError] = {}
     for attempt in range(TRIES):
-        pending = [job for job in jobs if not job.is_finished and (attempt == 0 or job.name in failures)]
-        told = [job for job in jobs if plan.stop_early and job not in pending and job.name not in failures]
-        if pending:
-            errors = _fit([*told, *pending], plan, logs, at_once, title)
-            failures = {name: str(error) for name, error in errors.items()}
-            if all(isinstance(error, PERMANENT) for error in errors.values()):
-                break
-    return failures
+        pending = [job for job in jobs if not job.is_finished and not isinstance(errors.get(job.name), PERMANENT)]
+        told = [job for job in jobs if plan.stop_early and job.is_finished]
+        if not pending or (attempt and not errors):
+            break
+        errors |= _fit([*told, *pending], plan, logs, at_once, title)
+    return {job.name: str(errors[job.name]) for job in jobs if job.name in errors and not job.is_finished}
 
 
 def _fit(jobs: Sequence[Job], plan: Sweep, logs: Folder, at_once: int, title: str) -> dict[str, AtalError]:
     """One run of Ray Tune; returns the errors by the name of the job."""
     os.environ |= {"RAY_AIR_NEW_OUTPUT": "0", "TUNE_DISABLE_SIGINT_HANDLER": "1"}  # we show progress, and Ctrl-C is to stop all
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # why a trial failed is said at the end, in a sentence
-    watcher = Watcher(jobs, title)
+    watcher = Watcher(jobs, title, signal.getsignal(signal.SIGUSR1))
     system, path = logs.open()
     tuner = tune.Tuner(
-        tune.with_resources(partial(run_trial, jobs=watcher.jobs, plan=plan), tune.PlacementGroupFactory([{"memory": TRIAL_BYTES}])),
+        tune.with_resources(partial(run_trial, jobs=watcher.jobs, plan=plan), _place_of_trials(jobs)),
         param_space={"job": tune.grid_search([{"trial": job.name, **job.fields} for job in jobs])},
         tune_config=tune.TuneConfig(
             scheduler=_asha(jobs, plan) if plan.stop_early else None,
@@ -127,6 +127,12 @@ def _fit(jobs: Sequence[Job], plan: Sweep, logs: Folder, at_once: int, title: st
     return {name: plain_error(error, f"trial {name}") for name, error in failed.items()}
 
 
+def _place_of_trials(jobs: Sequence[Job]) -> tune.PlacementGroupFactory:
+    """What a trial's own process takes, and where: not on a spot machine that may vanish, where there are others."""
+    labels = dict(jobs[0].config.resources.loading_nodes)
+    return tune.PlacementGroupFactory([TRIAL], **({"bundle_label_selector": [labels]} if labels else {}))
+
+
 def name_of(trial: Any) -> str:
     """The name of the job that a trial of Ray Tune runs."""
     return str(trial.config["job"]["trial"])
@@ -138,7 +144,7 @@ def _asha(jobs: Sequence[Job], plan: Sweep) -> AsyncHyperBandScheduler:
         time_attr="points",
         metric="score",
         mode="max" if plan.higher_is_better else "min",
-        max_t=most + 1,  # at max_t a trial is stopped before its report is written
+        max_t=most,
         grace_period=plan.grace,
         reduction_factor=plan.keep_one_in,
     )
@@ -159,20 +165,25 @@ def run_trial(point: Mapping[str, Any], jobs: Mapping[str, Job], plan: Sweep) ->
 
 def _tell(campaign: CampaignFolder, number: int, config: Config, plan: Sweep) -> None:
     score = campaign.round(number).read_json(METRICS)[plan.judge][plan.member][plan.metric]
-    tune.report({"score": score, "points": config.budget.start + number * config.budget.per_round, "round": number})
+    report = {"score": score, "round": number}
+    if number + 1 < config.rounds:  # without points ASHA lets it pass: a last round that is cut would miss its report.html
+        report["points"] = config.budget.start + number * config.budget.per_round
+    tune.report(report)
 
 
 class Watcher(tune.Callback):  # type: ignore[misc]
     """Shows the rounds of all trials as one bar, and notes which trials were stopped."""
 
-    def __init__(self, jobs: Sequence[Job], title: str) -> None:
-        self.jobs, self.title = {job.name: job for job in jobs}, title
+    def __init__(self, jobs: Sequence[Job], title: str, handler: Any) -> None:
+        self.jobs, self.title, self.handler = {job.name: job for job in jobs}, title, handler
         self.failed: dict[str, Any] = {}
         self.seen: set[tuple[str, int]] = set()
         self.bar: Any = None
 
     def setup(self, *_: Any, **__: Any) -> None:
-        """The run starts."""
+        """The run starts; Tune has just taken the signal by which a lost lease is told."""
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGUSR1, self.handler)
         total = sum(job.committed if job.is_stopped else job.config.rounds for job in self.jobs.values())
         self.bar = progress_bar(total, self.title, "round")
 
@@ -187,7 +198,7 @@ class Watcher(tune.Callback):  # type: ignore[misc]
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
         """A trial ended, by itself or because it was poor."""
         job, last = self.jobs[name_of(trial)], trial.last_result
-        if int(last["round"]) + 1 < job.config.rounds and not job.is_stopped:
+        if int(last["round"]) + 1 < job.config.rounds and not job.is_finished:
             job.campaign.root.write_json(STOPPED, {"round": last["round"], "points": last["points"], "score": last["score"]})
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:

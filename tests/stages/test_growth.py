@@ -44,12 +44,12 @@ def test_waits_until_it_is_there_and_gives_it_back(asked, monkeypatch, capsys):
         assert asked == [{"bundles": pieces_wanted(CONFIG), "bundle_label_selectors": [FAST, FAST, FAST, CHEAP]}]
     assert asked[1:] == [{"bundles": []}]
     told = capsys.readouterr().err
-    assert told.startswith("waiting up to 0.01 minutes for the cluster to grow: the Ray cluster has 0 CPUs, but")
+    assert told.startswith("waiting up to 0.01 minutes for the cluster to grow: room for 0 of 1 campaigns")
     assert told.count("waiting") == 1
 
 
 def test_campaigns_that_run_at_once_ask_together(asked, monkeypatch):
-    growing(monkeypatch, WHOLE)
+    growing(monkeypatch, WHOLE, WHOLE * 2)
     with grown(CONFIG, 2):
         assert asked == [{"bundles": pieces_wanted(CONFIG) * 2, "bundle_label_selectors": [FAST, FAST, FAST, CHEAP] * 2}]
 
@@ -59,6 +59,19 @@ def test_what_never_comes_is_refused_and_given_back(asked, monkeypatch):
     with pytest.raises(CampaignError, match="has 0 GPUs on nodes with role accelerator, but this configuration takes 3"), grown(CONFIG):
         pytest.fail("there is no room")
     assert asked[-1] == {"bundles": []}
+
+
+def test_room_for_one_of_two_is_enough_in_the_end(asked, monkeypatch):
+    growing(monkeypatch, WHOLE)
+    with grown(CONFIG, 2):
+        assert len(asked) == 1
+
+
+def test_a_campaign_within_waits_without_asking(asked, monkeypatch):
+    growing(monkeypatch, [], WHOLE)
+    with grown(CONFIG, ask=False):
+        assert growth.nodes() == WHOLE
+    assert asked == []
 
 
 def test_without_waiting_nothing_is_asked(asked, monkeypatch):

@@ -52,7 +52,10 @@ def test_nodes_count_by_their_labels():
     require_room(PLACED, [Node({"CPU": 8.0, "GPU": 4.0}, FAST), Node({"CPU": 1.0}, CHEAP)])
     for machines, sentence in (
         ([Node({"CPU": 9.0}, FAST)], "has 0 CPUs on nodes with role cpu.*takes 1 at once: mend resources.loading-nodes"),
-        ([Node({"CPU": 7.0}, FAST), Node({"CPU": 4.0}, CHEAP)], "has 7 CPUs on nodes with role accelerator.*takes 8"),
+        (
+            [Node({"CPU": 7.0}, FAST), Node({"CPU": 4.0}, CHEAP)],
+            "has 3 places for query actors of 2 CPUs each on nodes with role accelerator.*takes 4",
+        ),
         ([Node({"CPU": 8.0}, FAST), Node({"CPU": 4.0}, {})], "has 8 CPUs, but this configuration takes 9"),
     ):
         with pytest.raises(CampaignError, match=sentence):
@@ -78,3 +81,12 @@ def test_as_many_campaigns_as_every_kind_of_machine_has_room_for():
     assert campaigns_at_once(CONFIG, [Node({"CPU": 30.0, "GPU": 8.0}, {})]) == 2
     assert campaigns_at_once(PLACED, [Node({"CPU": 40.0, "GPU": 16.0}, FAST), Node({"CPU": 3.0}, CHEAP)]) == 3
     assert campaigns_at_once(CONFIG, [Node({"CPU": 8.0}, {})]) == 0
+
+
+def test_a_worker_does_not_spread_over_two_nodes():
+    require_room(CONFIG, [Node({"CPU": 4.0}, {})] * 3)
+    with pytest.raises(CampaignError, match="has 0 places for Train workers of 3 CPUs each, but this configuration takes 2"):
+        require_room(CONFIG, [Node({"CPU": 2.0}, {})] * 5)
+    with pytest.raises(CampaignError, match="has 2 places for query actors of 2 CPUs and a GPU each, but this configuration takes 4"):
+        require_room(CONFIG, [Node({"CPU": 8.0, "GPU": 2.0}, {}), Node({"CPU": 1.0, "GPU": 8.0}, {})])
+    assert campaigns_at_once(CONFIG, [Node({"CPU": 8.0}, {})] * 3) == 2
