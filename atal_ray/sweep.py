@@ -78,7 +78,7 @@ def sweep(plan: Sweep, folder: Path | str) -> Folder:
         config_file.keep(root, PLAN, plan, final=any(job.campaign.root.exists(MANIFEST) for job in todo))
         with trials_session([job.config for job in todo.trials], plan.trials_at_once) as at_once:
             _start(todo)
-            print(f"{len(todo.trials)} trials, {at_once} at once; {len(todo.shared)} trainings are shared", flush=True)
+            print(f"trials: {len(todo.trials)}, {at_once} at once; shared first rounds: {len(todo.shared)}", flush=True)
             failures = run_trials(todo.shared, replace(plan, stop_early=False), root / LOGS, at_once, "shared first rounds")
             lock.check()
             failures = _of_trials(todo, failures)

@@ -112,6 +112,15 @@ def test_a_campaign_then_points_then_scores(submit: Submit, tmp_path: Path) -> N
     assert (tmp_path / "scores/table.md").is_file()
 
 
+def test_a_sweep_on_a_cluster_that_is_there(submit: Submit, tmp_path: Path) -> None:
+    log = submit(f"jobs/sweep.py demo {tmp_path}/sweep {SMALL} {ONE_ROUND} --over query.top-percent=3,10")
+    assert "trials: 2, 2 at once; shared first rounds: 1" in log
+    assert f"done: {tmp_path}/sweep/sweep.html" in log
+    assert {trial.name for trial in (tmp_path / "sweep/trials").iterdir()} == {"top_percent-3", "top_percent-10"}
+    log = submit(f"jobs/sweep.py demo {tmp_path}/large {SMALL} --over seed=0,1 --resources.query-actors 4", status=1)
+    assert "atal: the Ray cluster has 4 CPUs, but this configuration takes 5 at once" in log
+
+
 @pytest.mark.parametrize(
     ("job", "sentence"),
     [

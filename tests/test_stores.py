@@ -12,8 +12,9 @@ import pytest
 from pyarrow import fs
 from stores import Store
 
-from atal_ray import stores
+from atal_ray import campaign, stores
 from atal_ray.cli import main
+from atal_ray.config import Config, DataConfig
 from atal_ray.errors import CampaignError, ConfigError, StoreError
 from atal_ray.files import ROWS_PER_GROUP, Folder
 
@@ -153,6 +154,7 @@ def test_a_name_that_a_uri_must_quote_is_one_file(s3: Store) -> None:
     ("uri", "sentence"),
     [
         ("s3://key:secret@bucket/x", "holds credentials, which the campaign's files would repeat"),
+        ("abfs://key:secret@account/x", "abfs://...@account holds credentials"),
         ("s3:///x", "names no bucket"),
         ("s3://bucket/x?endpiont=h", "'endpiont' is no option of a store"),
         ("s4://bucket/x", "s4://bucket cannot be opened"),
@@ -163,6 +165,12 @@ def test_uris_that_cannot_be_understood(uri: str, sentence: str) -> None:
         Folder(uri).names()
     assert sentence in str(caught.value)
     assert "secret" not in str(caught.value)
+
+
+def test_credentials_are_refused_before_anything_repeats_them(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="holds credentials"):
+        campaign.run(Config(data=DataConfig(train="s3://key:secret@bucket/x")), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_path_that_was_a_uri_is_refused() -> None:
