@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 import tyro
-from fault_injection import Campaign, Kill, NoChanceError, Nodes, Survival, inject, three_nodes
+from fault_injection import Campaign, Kill, NoChanceError, Survival, inject
 from machine import provenance
+from three_nodes import Nodes, three_nodes
 
 from atal_ray import campaign as campaigns
 from atal_ray import config_file

@@ -4,7 +4,8 @@ import dataclasses
 
 import pytest
 from campaigns import all_points, assert_points_are_true, open_campaign, tiny_config
-from fault_injection import Campaign, Kill, inject, three_nodes
+from fault_injection import Campaign, Kill, inject
+from three_nodes import three_nodes
 
 from atal_ray import campaign as campaigns
 from atal_ray import config_file
