@@ -59,7 +59,7 @@ class Survival:
 
     kill: Kill
     started_again: int
-    """How often the same command had to be given again until the campaign had passed the stage."""
+    """How often the same command was given until the campaign had passed the stage; of a campaign's first kill, the first one too."""
     exit_seconds: float | None
     """SIGTERM: how long the driver took to end."""
 

@@ -1,5 +1,6 @@
 """The sums of cluster/README.md are those of the code."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,8 @@ from atal_ray.stages.query_load import loaded_bytes
 from atal_ray.stages.room import Node, cpus_wanted, demands
 from atal_ray.stages.shards import LIMIT_PER_ACTOR, LOADERS_PER_ACTOR
 
-PAGE = " ".join((Path(__file__).resolve().parents[2] / "cluster" / "README.md").read_text().split())
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = " ".join((ROOT / "cluster" / "README.md").read_text().split())
 WORKED = Config(train=TrainConfig(workers=4, threads=4), query=QueryConfig(threads=4), resources=ResourceConfig(query_actors=4))
 IMAGES = 10_553  # DUTS-TR
 A_CANDIDATE = 16 * 64 + 100
@@ -35,3 +37,20 @@ def sums() -> list[str]:
 @pytest.mark.parametrize("phrase", sums())
 def test_the_page_says_it(phrase: str) -> None:
     assert phrase in PAGE
+
+
+def test_kills_are_those_of_the_result_file() -> None:
+    found = json.loads((ROOT / "benchmarks" / "results" / "faults.json").read_text())
+    rows = found["rows"]
+    assert found["kills"] == len(rows) >= 24
+    assert f"while {len(rows)} kills hit" in PAGE
+    assert f"{sum(row['equal'] for row in rows)} times the points were those of an undisturbed run" in PAGE
+    assert sum(row["lost"] + row["doubled"] for row in rows) == found["came_too_late"] == 0
+    assert found["three_nodes_equal_one"]
+    first = {row["campaign"]: number for number, row in reversed(list(enumerate(rows)))}.values()  # whose first command counts too
+    alive = [row for number, row in enumerate(rows) if not row["victim"].startswith("driver") and number not in first]
+    assert len(alive) > 12
+    assert not any(row["started_again"] for row in alive)
+    seconds = max(row["exit_seconds"] for row in rows if row["exit_seconds"] is not None)
+    assert seconds <= 2
+    assert "SIGTERM ended it within 2 seconds" in PAGE
