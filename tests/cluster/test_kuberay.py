@@ -193,7 +193,7 @@ def test_the_job_is_a_command_that_fits_its_cluster():
         resources = {"CPU": float(limits["cpu"]), "GPU": float(limits.get("nvidia.com/gpu", 0))}
         machines += [Node(resources, {"role": "accelerator" if label == "gpu" else "cpu"})] * group["replicas"]
     require_room(config, machines)
-    assert [demand.there for demand in demands(config, machines) if demand.kind == "GPU" and demand.there == demand.wanted]
+    assert [demand.there for demand in demands(config, machines) if demand.what == "GPUs" and demand.there == demand.wanted]
     gpu = groups("rayjob.yaml")["gpu"]["template"]["spec"]["containers"][0]["resources"]["limits"]
     assert max(config.train.threads, config.query.threads) <= int(gpu["cpu"])
     assert spec["shutdownAfterJobFinishes"]

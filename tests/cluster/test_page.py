@@ -23,7 +23,7 @@ def sums() -> list[str]:
     assert loaded_bytes(WORKED) == 6 * shard * side**2
     store = LIMIT_PER_ACTOR * actors * loaded_bytes(WORKED) / 2**30
     rds = IMAGES * query.ceiling * query.cover_factor * A_CANDIDATE / 2**30
-    (gpus,) = (demand.wanted for demand in demands(WORKED, [Node({"GPU": 4.0}, {})]) if demand.kind == "GPU")
+    (gpus,) = (demand.wanted for demand in demands(WORKED, [Node({"GPU": 4.0}, {})]) if demand.what == "GPUs")
     return [
         f"| `train.workers 4`, `train.threads 4` | {cpus_wanted(WORKED) - 1} CPUs, {gpus} GPUs |",
         f"{actors * query.threads} CPUs, {actors} GPUs, and up to {LOADERS_PER_ACTOR * actors} CPUs to load",
