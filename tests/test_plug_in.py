@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 from campaigns import assert_finished, assert_points_are_true, open_campaign
 from toy_network import Toy
@@ -15,6 +16,8 @@ from atal_ray.networks import load_snapshot
 HERE = Path(__file__).parent
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_users_own_network_runs_a_campaign(tmp_path):
     train, test = write_dataset(tmp_path / "train", count=6), write_dataset(tmp_path / "test", count=3, seed=1)
     command = [str(Path(sys.executable).with_name("atal")), "run", "demo", str(tmp_path / "run"), "--network.name", "toy_network:Toy"]
