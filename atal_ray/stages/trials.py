@@ -123,8 +123,13 @@ def _fit(jobs: Sequence[Job], plan: Sweep, logs: Folder, at_once: int, title: st
         ),
     )
     tuner.fit()
-    failed = {name: trial.get_error() or CampaignError("its machine vanished") for name, trial in watcher.failed.items()}
-    return {name: plain_error(error, f"trial {name}") for name, error in failed.items()}
+    return {name: _error_of(trial, name) for name, trial in watcher.failed.items()}
+
+
+def _error_of(trial: Any, name: str) -> AtalError:
+    """Why a trial failed; Tune has the exception, or the text that it left, or nothing where its machine vanished."""
+    found = trial.get_error() or CampaignError("its machine vanished")
+    return plain_error(found if isinstance(found, BaseException) else RuntimeError(found), f"trial {name}")
 
 
 def _place_of_trials(jobs: Sequence[Job]) -> tune.PlacementGroupFactory:
