@@ -216,10 +216,10 @@ def test_asha_stops_the_poor_trial_and_it_stays_stopped(data, tmp_path):
     folder = tmp_path / "sweep"
     query = dataclasses.replace(data.query, scope="dataset", floor=1, ceiling=4)  # an actor more
     data = dataclasses.replace(data, query=query, train=dataclasses.replace(data.train, epochs=6))
-    over = ("train.lr-max=0.01,0.000001", "budget.total=6")  # who hardly learns sees salient pixels everywhere
+    over = ("train.lr-max=0.000001,0.01", "budget.total=6")  # of two points, who learns is the worse one
     plan = Sweep(over=over, metric="mae", stop_early=True, grace=2, keep_one_in=2, campaign=data)
     for _ in range(2):
         assert start(plan, tmp_path / "config.yaml", folder).wait() == 0
-        good, poor = json.loads((folder / "sweep.json").read_text())["trials"]
-        assert [good["state"], poor["state"]] == ["finished", "stopped"]
+        first, poor = json.loads((folder / "sweep.json").read_text())["trials"]
+        assert [first["state"], poor["state"]] == ["finished", "stopped"]
         assert len(list(folder.glob(f"trials/*/round-*/{COMMITTED}"))) < 6
