@@ -71,6 +71,13 @@ class CampaignFolder:
                 raise CampaignError(f"{folder.where(name)} was changed or lost after the round was committed: restore it from a copy")
         return True
 
+    def committed_rounds(self) -> int:
+        """How many rounds are done, from the first one on; CampaignError as in `is_committed`."""
+        number = 0
+        while self.is_committed(number):
+            number += 1
+        return number
+
     def commit(self, number: int) -> None:
         """Declare the round done: write the digest of each of its tables, last of all."""
         folder = self.round(number)

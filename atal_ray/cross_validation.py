@@ -141,7 +141,7 @@ def cross_validate(plan: CrossValidation, folder: Path | str) -> Folder:
 
 def _finished(root: Folder, one: Training) -> bool:
     campaign = CampaignFolder(root / one.folder)
-    return all(campaign.is_committed(number) for number in range(one.config.rounds)) and campaign.root.exists(REPORT)
+    return campaign.root.exists(REPORT) and campaign.committed_rounds() >= one.config.rounds
 
 
 def _metrics(root: Folder, one: Training) -> Mapping[str, Any]:

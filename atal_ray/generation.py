@@ -104,9 +104,7 @@ def generate(plan: Generation, folder: Path | str) -> CampaignFolder:
 
 def _ask(campaign: CampaignFolder, config: Config, trained: CampaignFolder) -> None:
     """Take the snapshots of the last finished round over, and query with nothing labelled."""
-    finished = 0
-    while trained.is_committed(finished):
-        finished += 1
+    finished = trained.committed_rounds()
     if not finished:
         raise CampaignError(f"{trained.root.uri} has no finished round, so there are no snapshots to ask: let it train first")
     for number in range(1, config.train.cycles + 1):

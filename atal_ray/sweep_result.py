@@ -66,9 +66,7 @@ def read_outcome(
     """What the folder of a trial holds; CampaignError names a file of a committed round that was changed or lost."""
     scores, metrics = {}, {}
     budget, rounds = trial.config.budget, trial.config.rounds
-    for number in range(rounds):
-        if not campaign.is_committed(number):
-            break
+    for number in range(campaign.committed_rounds()):
         points, found = budget.start + number * budget.per_round, campaign.round(number).read_json(METRICS)
         scores[points] = float(found[plan.judge][plan.member][plan.metric])
         metrics[points] = {name: {member: _main(found[name][member]) for member in ("ensemble", "last")} for name in found}

@@ -36,9 +36,7 @@ def given_points(campaign: CampaignFolder, source: str) -> None:
 
 def _read(source: str) -> pa.Table:
     other = CampaignFolder(Folder(source))
-    rounds = 0
-    while other.is_committed(rounds):
-        rounds += 1
+    rounds = other.committed_rounds()
     if rounds:
         print(f"{source}: points of its {rounds} committed rounds", flush=True)
         return other.points(rounds - 1)

@@ -53,13 +53,12 @@ class Job:
     @property
     def is_finished(self) -> bool:
         """Whether nothing is left to do."""
-        rounds = range(self.config.rounds)
-        return self.is_stopped or (self.campaign.root.exists(REPORT) and all(self.campaign.is_committed(number) for number in rounds))
+        return self.is_stopped or (self.campaign.root.exists(REPORT) and self.committed >= self.config.rounds)
 
     @property
     def committed(self) -> int:
         """Rounds that are done."""
-        return next((number for number in range(self.config.rounds) if not self.campaign.is_committed(number)), self.config.rounds)
+        return self.campaign.committed_rounds()
 
 
 @contextmanager
