@@ -1,6 +1,8 @@
 """Decoder features of real candidate sets, for the benchmarks of RDS: made once, then read from the snapshots' folder."""
 
 import hashlib
+import os
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,23 @@ from atal_ray.sampling.features import sample_bilinear
 from atal_ray.uncertainty.margin import bvsb
 
 SIZE, COUNT = 352, 3_700
+
+
+@dataclass(frozen=True, kw_only=True)
+class CandidateOptions:
+    """What the benchmarks over millions of candidates have in common."""
+
+    train: Path
+    """DUTS-TR or another folder of images and masks."""
+    weights: Path
+    """ImageNet weights of ResNet-50."""
+    snapshots: Path = Path("runs/benchmark")
+    """Campaign whose snapshots give the features; made if it is not there."""
+    images: int = 270
+    """Images with 3,700 candidates each."""
+    counts: tuple[int, ...] = (1_000_000, 10_000_000)
+    threads: int = os.cpu_count() or 1
+    repeats: int = 5
 
 
 def candidate_features(train: Path, weights: Path, folder: Path, images: int) -> NDArray[np.float32]:

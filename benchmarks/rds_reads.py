@@ -8,7 +8,6 @@ matrix and the same number of threads. Writes benchmarks/results/rds_reads.json,
 """
 
 import json
-import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -17,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import tyro
-from candidate_features import candidate_features, enlarge
+from candidate_features import CandidateOptions, candidate_features, enlarge
 from flat_passes import reads
 from machine import provenance
 from numpy.typing import NDArray
@@ -30,25 +29,14 @@ RESULT = Path(__file__).parent / "results" / "rds_reads.json"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
+class Options(CandidateOptions):
     """What is measured."""
 
-    train: Path
-    """DUTS-TR or another folder of images and masks."""
-    weights: Path
-    """ImageNet weights of ResNet-50."""
-    snapshots: Path = Path("runs/benchmark")
-    """Campaign whose snapshots give the features; made if it is not there."""
-    images: int = 270
-    """Images with 3,700 candidates each."""
-    counts: tuple[int, ...] = (1_000_000, 10_000_000)
     passes: int = 20
     """Picks of Algorithm 1."""
     least: int = 1_000
     """Candidates asked of Eq. 10."""
     labelled: int = 1_000
-    threads: int = os.cpu_count() or 1
-    repeats: int = 5
 
 
 def measure(features: NDArray[np.float32], options: Options) -> dict[str, Any]:

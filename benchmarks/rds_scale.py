@@ -10,7 +10,6 @@ benchmarks/results/rds_scale.json, and a table of it to the terminal. Needs the 
 
 import importlib
 import json
-import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -19,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import tyro
-from candidate_features import candidate_features, enlarge
+from candidate_features import CandidateOptions, candidate_features, enlarge
 from flat_passes import farther, flat_kcenter
 from machine import provenance
 from numpy.typing import NDArray
@@ -37,18 +36,9 @@ Matrix = NDArray[np.float32]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
+class Options(CandidateOptions):
     """What is measured."""
 
-    train: Path
-    """DUTS-TR or another folder of images and masks."""
-    weights: Path
-    """ImageNet weights of ResNet-50."""
-    snapshots: Path = Path("runs/benchmark")
-    """Campaign whose snapshots give the features; made if it is not there."""
-    images: int = 270
-    """Images with 3,700 candidates each."""
-    counts: tuple[int, ...] = (1_000_000, 10_000_000)
     m: int = 1_000
     flat_m: int = 200
     """Picks of the flat pass; every one takes the same time, so its seconds are those for m in proportion."""
@@ -56,8 +46,6 @@ class Options:
     """Candidates and picks of a long cover: what one budget for the 10,553 images of DUTS-TR asks for, with default settings."""
     rival: tuple[int, int] = (200_000, 1_000)
     """Candidates and picks beside fpsample."""
-    threads: int = os.cpu_count() or 1
-    repeats: int = 5
 
 
 def measured_pairs(cover: Callable[[], object]) -> int:
