@@ -39,7 +39,7 @@ from atal_ray.networks.inputs import choose_device, to_batch
 from atal_ray.networks.protocol import SaliencyNetwork
 from atal_ray.networks.snapshots import read_snapshots
 from atal_ray.sampling.pick import Pool, pick_diverse
-from atal_ray.uncertainty.estimate import Estimate, estimate
+from atal_ray.uncertainty.estimate import Estimate, attacked_side, estimate
 from atal_ray.uncertainty.inference import prepare_snapshots
 from atal_ray.uncertainty.margin import difference
 
@@ -113,7 +113,8 @@ def variants(options: Options, device: torch.device) -> dict[str, Variant]:
     """The rival, ours, and the options that trade equal points for speed."""
     campaign, config = trained(options.train, options.weights, options.snapshots)
     read = read_snapshots(campaign.snapshots(0), config, torch.device("cpu"))
-    exact = [network.to(device) for network in prepare_snapshots(read, options.size, "float32")]
+    sides = [options.size, attacked_side(options.size, 0.5, read[-1].multiple)]
+    exact = prepare_snapshots(read, sides, options.batch, "float32", device)
     loose = [network.to(device) for network in read]
 
     def ours(snapshots: list[Any], **changes: Any) -> Variant:
@@ -127,7 +128,7 @@ def variants(options: Options, device: torch.device) -> dict[str, Variant]:
         "ours, 3 steps": ours(exact, steps=3),
     }
     if has_bfloat16(device):
-        half = [network.to(device) for network in prepare_snapshots(read, options.size, "bfloat16")]
+        half = prepare_snapshots(read, sides, options.batch, "bfloat16", device)
         found |= {HALF: ours(half), "ours, bfloat16, half the side": ours(half, scale=0.5)}
     return found
 
@@ -224,7 +225,10 @@ def without_rounding(options: Options) -> dict[str, float]:
     networks = [network.double() for network in read_snapshots(campaign.snapshots(0), config, torch.device("cpu"))]
     grey = torch.from_numpy(np.stack(read_images(small))).permute(0, 3, 1, 2).double()
     images = (grey + torch.rand(grey.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))) / 256
-    found = [plain(networks, images), estimate(prepare_snapshots(networks, PROOF_SIDE, "float32"), images, FULL)]
+    found = [
+        plain(networks, images),
+        estimate(prepare_snapshots(networks, [PROOF_SIDE], options.batch, "float32", images.device), images, FULL),
+    ]
     rival, ours = ([Estimate(one.clean, one.attacked, one.features.astype(np.float32))] for one in found)
     row = compare(ours, rival, small)
     if row["equal_points"] < 1:

@@ -55,7 +55,7 @@ class ScoreShard(SnapshotActor):
     """An actor that holds the snapshots of a round and turns loaded shards into files of picks."""
 
     def __init__(self, campaign: CampaignFolder, config: Config, round_number: int, parts: Folder) -> None:
-        super().__init__(campaign, config, round_number, config.query.precision)
+        super().__init__(campaign, config, round_number, config.query.precision, config.attack)
         self.parts = parts
         self.random = round_number == START or config.query.strategy == "random"
         self.k = config.budget.start if round_number == START else config.budget.per_round

@@ -1,16 +1,16 @@
 """An actor that holds the snapshots of a round."""
 
 from functools import cached_property
-from typing import Literal
 
 import torch
 
 from atal_ray.campaign_folder import CampaignFolder
-from atal_ray.config import Config
+from atal_ray.config import AttackConfig, Config
 from atal_ray.networks.inputs import choose_device
 from atal_ray.networks.protocol import SaliencyNetwork
 from atal_ray.networks.snapshots import read_snapshots
-from atal_ray.uncertainty.inference import prepare_snapshots
+from atal_ray.uncertainty.estimate import attacked_side
+from atal_ray.uncertainty.inference import Precision, prepare_snapshots
 
 
 class SnapshotActor:
@@ -21,19 +21,27 @@ class SnapshotActor:
         config: the configuration.
         round_number: the round whose snapshots are read.
         precision: what the networks compute with; the evaluation's figures are those of float32.
+        attack: how the networks are attacked, if they are.
     """
 
     def __init__(
-        self, campaign: CampaignFolder, config: Config, round_number: int, precision: Literal["float32", "bfloat16"] = "float32"
+        self,
+        campaign: CampaignFolder,
+        config: Config,
+        round_number: int,
+        precision: Precision = "float32",
+        attack: AttackConfig | None = None,
     ) -> None:
         torch.set_num_threads(config.query.threads)
         self.campaign, self.config, self.round_number = campaign, config, round_number
-        self.precision: Literal["float32", "bfloat16"] = precision
+        self.precision: Precision = precision
+        self.attack = attack
         self.device = choose_device(config.resources.gpus)
 
     @cached_property
     def snapshots(self) -> list[SaliencyNetwork]:
         """The round's networks, prepared; read at the first shard: Ray hides what a constructor raises."""
         read = read_snapshots(self.campaign.snapshots(self.round_number), self.config, torch.device("cpu"))
-        prepared = prepare_snapshots(read, self.config.train.size, self.precision)
-        return [network.to(self.device) for network in prepared]
+        side, query = self.config.train.size, self.config.query
+        sides = [side, *([] if self.attack is None else [attacked_side(side, self.attack.scale, read[-1].multiple)])]
+        return [*prepare_snapshots(read, sides, min(query.batch_size, query.shard_size), self.precision, self.device)]

@@ -54,7 +54,7 @@ def estimate(
             clean.append((probability.detach(), features.detach()))
         return logits
 
-    side = _side(images.shape[-1], config.scale, snapshots[-1].multiple)
+    side = attacked_side(images.shape[-1], config.scale, snapshots[-1].multiple)
     attack = pgd if side == images.shape[-1] else partial(pgd_resized, side=side)
     target, weight = (None, None) if config.labels == "prediction" else (labels, known)
     attacked = attack(images, logits_of, target, epsilon=config.epsilon, alpha=config.alpha, steps=config.steps, weight=weight)
@@ -67,7 +67,8 @@ def estimate(
     return Estimate(*(tensor.float().cpu().numpy() for tensor in (before[:, 0], after[:, 0], features)))
 
 
-def _side(full: int, scale: float, multiple: int) -> int:
+def attacked_side(full: int, scale: float, multiple: int) -> int:
+    """The side of the images that are attacked, near `scale` times that of the images: a multiple that the network takes."""
     return full if scale == 1 else max(1, round(scale * full / multiple)) * multiple
 
 

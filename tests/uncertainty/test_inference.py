@@ -1,11 +1,14 @@
+import copy
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import relu
+from torch.fx import GraphModule
+from torch.nn.functional import conv2d, relu
 
+from atal_ray.errors import DataError
 from atal_ray.networks.backbone import Backbone, Levels
 from atal_ray.networks.f3net import F3Net
 from atal_ray.networks.layers import conv_bn_relu
@@ -14,7 +17,8 @@ from atal_ray.networks.minet import MINet
 from atal_ray.networks.pfsnet import PFSNet
 from atal_ray.networks.protocol import SaliencyNetwork, SaliencyOutput
 from atal_ray.networks.resnet import Bottleneck
-from atal_ray.uncertainty.inference import HalfPrecision, prepare, prepare_snapshots
+from atal_ray.uncertainty.inference import Precision, Prepared, prepare_snapshots
+from atal_ray.uncertainty.packed import PackedConvolution
 
 SIDE = 64
 
@@ -33,8 +37,22 @@ def as_trained(network: SaliencyNetwork) -> SaliencyNetwork:
     return network.double().eval().requires_grad_(False)
 
 
-def norms(network: nn.Module) -> int:
-    return sum(isinstance(module, nn.BatchNorm2d) for module in network.modules())
+CPU = torch.device("cpu")
+
+
+def prepared(network: SaliencyNetwork, precision: Precision = "float32", batch: int = 2) -> Prepared:
+    (found,) = prepare_snapshots([network], [SIDE], batch, precision, CPU)
+    return found
+
+
+def norms(network: Prepared) -> int:
+    (graph,) = network.graphs.values()
+    assert isinstance(graph, GraphModule)
+    return sum(node.target is torch.ops.aten.batch_norm.default for node in graph.graph.nodes)
+
+
+def packed(network: Prepared) -> list[PackedConvolution]:
+    return [module for module in network.modules() if isinstance(module, PackedConvolution)]
 
 
 @pytest.fixture(scope="module")
@@ -80,19 +98,70 @@ def passes(network: SaliencyNetwork, images: Tensor) -> tuple[Tensor, Tensor, Te
     return logits.detach(), output.features.detach(), gradient
 
 
+def agree(network: SaliencyNetwork, plain: SaliencyNetwork, images: Tensor, tolerance: float) -> None:
+    for found, expected in zip(passes(network, images), passes(plain, images), strict=True):
+        torch.testing.assert_close(found, expected, rtol=tolerance, atol=tolerance * float(expected.abs().max()))
+
+
 def test_every_batch_norm_is_folded_and_the_answer_is_the_same(network: SaliencyNetwork, images: Tensor) -> None:
     kept = {key: value.clone() for key, value in network.state_dict().items()}
-    folded = prepare(network, SIDE)
-    assert norms(network) > 20
+    folded = prepared(network)
     assert norms(folded) == 0
-    for found, expected in zip(passes(folded, images), passes(network, images), strict=True):
-        torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9 * float(expected.abs().max()))
-    assert type(folded) is type(network)
-    assert not folded.training
+    assert not packed(folded)  # oneDNN has no double precision
+    agree(folded, network, images, 1e-9)
     assert not any(parameter.requires_grad for parameter in folded.parameters())
     assert all(torch.equal(kept[key], value) for key, value in network.state_dict().items())
-    weights = [module.weight for module in folded.modules() if isinstance(module, nn.Conv2d) and module.kernel_size == (3, 3)]
-    assert all(weight.is_contiguous(memory_format=torch.channels_last) for weight in weights)
+
+
+def test_every_convolution_is_packed_and_the_answer_is_that_of_float32(network: SaliencyNetwork, images: Tensor) -> None:
+    single = copy.deepcopy(network).float()
+    found = prepared(single)
+    (graph,) = found.graphs.values()
+    assert isinstance(graph, GraphModule)
+    assert len(packed(found)) > 20
+    assert not [node for node in graph.graph.nodes if node.target is torch.ops.aten.conv2d.default]
+    assert any(convolution.rectified for convolution in packed(found))
+    agree(found, single, images.float(), 1e-3)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_any_number_of_images_is_taken(count: int, network: SaliencyNetwork, images: Tensor) -> None:
+    single, some = copy.deepcopy(network).float(), torch.rand(count, 3, SIDE, SIDE)
+    agree(prepared(single), single, some, 1e-3)
+
+
+def test_what_leads_to_other_logits_is_gone() -> None:
+    torch.manual_seed(3)
+    network = as_trained(F3Net(LightBackbone(), width=16))
+    (graph,) = prepared(network).graphs.values()
+    assert isinstance(graph, GraphModule)
+    kept = {str(node.target) for node in graph.graph.nodes if node.op == "get_attr"}
+    assert "network.linearp2.weight" in kept
+    assert not kept & {"network.linearp1.weight", "network.linearr2.weight", "network.decoder2.cfm23.conv4h.weight"}
+
+
+@pytest.mark.parametrize("kernel", [1, 3, 5])
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("dilation", [1, 2])
+@pytest.mark.parametrize(("groups", "bias"), [(1, True), (2, False)])
+@pytest.mark.parametrize("padding", [0, 1, 9])
+@pytest.mark.parametrize("rectified", [False, True])
+def test_a_packed_convolution_is_the_convolution(
+    kernel: int, stride: int, dilation: int, groups: int, bias: bool, padding: int, rectified: bool
+) -> None:
+    generator = torch.Generator().manual_seed(7)
+    weight, x = (torch.randn(shape, generator=generator) for shape in ((6, 4 // groups, kernel, kernel), (2, 4, 12, 10)))
+    shift = torch.randn(6, generator=generator) if bias else None
+    pairs = ([stride] * 2, [padding] * 2, [dilation] * 2)
+    convolution = PackedConvolution(weight, shift, *pairs, groups, rectified, [2, 4, 12, 10])
+    for images in (x, x[:1], x.contiguous(memory_format=torch.channels_last)):
+        one, other = (images.clone().requires_grad_() for _ in range(2))
+        expected = conv2d(one, weight, shift, stride, padding, dilation, groups)
+        expected, found = expected.relu() if rectified else expected, convolution(other)
+        torch.testing.assert_close(found, expected)
+        expected.square().sum().backward()
+        found.square().sum().backward()
+        torch.testing.assert_close(other.grad, one.grad, rtol=1e-4, atol=1e-4 * float(one.grad.abs().max() + 1))
 
 
 class Users(SaliencyNetwork):
@@ -121,7 +190,7 @@ def users(middle: Callable[[Users, Tensor], Tensor], norm: nn.BatchNorm2d | None
 
 
 def gated(net: Users, x: Tensor) -> Tensor:
-    """A reader that no graph shows."""
+    """A reader without gradient."""
     y = net.conv(x)
     return net.norm(y) * torch.sigmoid(y.detach())
 
@@ -129,6 +198,13 @@ def gated(net: Users, x: Tensor) -> Tensor:
 def two_readers(net: Users, x: Tensor) -> Tensor:
     y = net.conv(x)
     return net.norm(y) + y
+
+
+def mended(net: Users, x: Tensor) -> Tensor:
+    """The batch norm sees what a line without a result of its own does to the convolution's output."""
+    y = net.conv(x)
+    y.mul_(x)
+    return net.norm(y)
 
 
 CASES: dict[str, Callable[[Users, Tensor], Tensor]] = {
@@ -140,59 +216,94 @@ CASES: dict[str, Callable[[Users, Tensor], Tensor]] = {
     "a ReLU between, in place": lambda net, x: net.norm(relu(net.conv(x), inplace=True)),
     "the sum with what is no convolution": lambda net, x: net.norm(net.conv(x) + x),
     "the convolution added to itself": lambda net, x: net.norm(net.conv(x) * 1 + net.conv(x)),
-    "a batch norm called by keyword": lambda net, x: net.norm(input=net.conv(x)),
-    "what an identity lacks": lambda net, x: net.norm(net.conv(x)) * net.norm.eps,
+    "a line that changes what the convolution gives": mended,
 }
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_what_cannot_be_folded_stays(case: str, images: Tensor) -> None:
     network = users(CASES[case])
-    prepared = prepare(network, SIDE)
-    assert norms(prepared) == 1
-    assert prepared.conv.weight.is_contiguous(memory_format=torch.channels_last)
-    for found, expected in zip(passes(prepared, images), passes(network, images), strict=True):
-        torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+    found = prepared(network)
+    assert norms(found) == 1
+    agree(found, network, images, 1e-12)
+    agree(prepared(network.float()), network, images.float(), 1e-4)
+
+
+@pytest.mark.parametrize("inplace", [False, True])
+def test_a_relu_with_another_reader_before_it_is_not_fused(inplace: bool, images: Tensor) -> None:
+    def middle(net: Users, x: Tensor) -> Tensor:
+        y = net.conv(x)
+        return relu(y, inplace=inplace) - 0.5 * y
+
+    network = users(middle).float()
+    agree(prepared(network), network, images.float(), 1e-4)
 
 
 @pytest.mark.parametrize("options", [{"track_running_stats": False}, {"affine": False}])
 def test_a_batch_norm_of_another_kind(options: dict[str, Any], images: Tensor) -> None:
     network = users(lambda net, x: net.norm(net.conv(x)), nn.BatchNorm2d(6, **options))
-    prepared = prepare(network, SIDE)
-    assert norms(prepared) == ("affine" not in options)  # without statistics of its own it reads those of the batch
-    for found, expected in zip(passes(prepared, images), passes(network, images), strict=True):
-        torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9)
+    found = prepared(network)
+    assert norms(found) == ("affine" not in options)  # without statistics of its own it reads those of the batch
+    agree(found, network, images, 1e-9)
+
+
+def depends_on_values(net: Users, x: Tensor) -> Tensor:
+    return net.norm(net.conv(x)) if float(x.mean()) > -1 else x
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_network_that_cannot_be_traced_answers_as_it_is(precision: Precision, images: Tensor) -> None:
+    network = users(depends_on_values).float()
+    found = prepared(network, precision)
+    assert len(found.graphs) == 0
+    agree(found, network, images.float(), 1e-6 if precision == "float32" else 0.3)
+
+
+def test_a_graph_that_does_not_fit_a_snapshot_is_not_used(images: Tensor) -> None:
+    """Two snapshots whose forward passes differ in what no state dict holds."""
+    networks = [users(lambda net, x, factor=factor: net.norm(net.conv(x)) * factor) for factor in (1, 2)]
+    first, second = prepare_snapshots(networks, [SIDE], 2, "float32", CPU)
+    assert (len(first.graphs), len(second.graphs)) == (1, 0)
+    agree(second, networks[1], images, 1e-12)
+
+
+def test_a_side_for_which_nothing_is_prepared_is_refused() -> None:
+    found = prepared(users(lambda net, x: net.norm(net.conv(x))))
+    with pytest.raises(DataError, match=r"images are 96x96 px: the snapshot is prepared for sides of 64"):
+        found.saliency(torch.rand(1, 3, 96, 96, dtype=torch.float64))
+
+
+def test_several_sides() -> None:
+    network = users(lambda net, x: net.norm(net.conv(x)))
+    (found,) = prepare_snapshots([network], [SIDE, 32], 2, "float32", CPU)
+    for side in (SIDE, 32):
+        agree(found, network, torch.rand(2, 3, side, side, dtype=torch.float64), 1e-9)
 
 
 def test_half_precision_is_near_and_gives_float32(images: Tensor) -> None:
     torch.manual_seed(3)
-    network = prepare(as_trained(F3Net(LightBackbone(), width=16)).float(), SIDE)
-    exact = passes(network, images.float())
-    half = HalfPrecision(network)
+    network = as_trained(F3Net(LightBackbone(), width=16)).float()
+    exact = passes(prepared(network), images.float())
+    half = prepared(network, "bfloat16")
     found = passes(half, images.float())
     for one, other, most in zip(found, exact, (0.05, 0.05, 0.3), strict=True):
         assert one.dtype == torch.float32
         assert 1e-4 < float((one - other).norm() / other.norm()) < most
-    assert half.prediction == network.prediction
+    assert norms(half) == 0
     assert not any(parameter.requires_grad for parameter in half.parameters())
 
 
 def test_half_precision_takes_a_network_that_makes_tensors_of_its_own(images: Tensor) -> None:
     network = users(lambda net, x: net.norm(net.conv(x + torch.linspace(0, 1, SIDE)))).float()
-    output = HalfPrecision(prepare(network, SIDE))(images.float())
+    output = prepared(network, "bfloat16")(images.float())
     assert output.logits[0].dtype == output.features.dtype == torch.float32
 
 
-def test_snapshots_are_folded_and_answer_the_same(images: Tensor) -> None:
+def test_each_snapshot_answers_with_its_own_weights(images: Tensor) -> None:
     networks = [users(lambda net, x: net.norm(net.conv(x))) for _ in range(3)]
-    prepared = prepare_snapshots(networks, SIDE, "float32")
-    assert [norms(network) for network in prepared] == [0, 0, 0]
-    for network, plain in zip(prepared, networks, strict=True):
-        for found, expected in zip(passes(network, images), passes(plain, images), strict=True):
-            torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9)
-
-
-def test_half_precision_is_folded_throughout() -> None:
-    networks = [users(lambda net, x: net.norm(net.conv(x))).float() for _ in range(2)]
-    prepared = prepare_snapshots(networks, SIDE, "bfloat16")
-    assert all(isinstance(network, HalfPrecision) and norms(network) == 0 for network in prepared)
+    for number, network in enumerate(networks):
+        for parameter in network.parameters():
+            parameter.mul_(1 + number)
+    for found, plain in zip(prepare_snapshots(networks, [SIDE], 2, "float32", CPU), networks, strict=True):
+        assert norms(found) == 0
+        agree(found, plain, images, 1e-9)
