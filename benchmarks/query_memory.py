@@ -4,8 +4,9 @@
 
 The manifest repeats a hundred real files under as many names as it takes. One point an image is asked, without superpixels and at
 random: a network would take its own memory in the actor, and hours, and what travels would be the same. Each run is a process of its
-own. Driver and workers: what is theirs alone (USS); object store: the bytes that Ray counts as taken; all sampled. Short runs are
-repeated, as chance decides whether they meet the fullest moment. Writes benchmarks/results/query_memory.json.
+own, and so is what writes its campaign. Driver and workers: what is theirs alone (USS); object store: the bytes that Ray counts as
+taken; all sampled. Short runs are repeated, as chance decides whether they meet the fullest moment. Writes
+benchmarks/results/query_memory.json.
 """
 
 import dataclasses
@@ -13,6 +14,7 @@ import json
 import shutil
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
@@ -49,14 +51,14 @@ class Options:
 
 
 def measure(images: int, options: Options) -> dict[str, Any]:
-    """Make a campaign that has trained, ask once, and watch the memory."""
+    """Ask once, and watch the memory."""
     import ray
 
     from atal_ray.campaign_folder import QUERIES
     from atal_ray.stages.query import query
     from atal_ray.stages.ray_session import ray_session
 
-    campaign, config = make_campaign(images, options)
+    campaign, config = opened(images, options)
     with ray_session(config):
         total = ray.cluster_resources()["object_store_memory"]
         peaks, over = {"driver_mib": 0.0, "object_store_mib": 0.0, "workers_mib": 0.0}, threading.Event()
@@ -72,11 +74,10 @@ def measure(images: int, options: Options) -> dict[str, Any]:
     return {"seconds": seconds, **peaks}
 
 
-def make_campaign(images: int, options: Options) -> tuple[Any, Any]:
-    """The folder of a campaign after the training of round 0, and its configuration."""
-    from atal_ray.campaign_folder import MANIFEST, POINTS, CampaignFolder
+def opened(images: int, options: Options) -> tuple[Any, Any]:
+    """The folder of a campaign, and its configuration."""
+    from atal_ray.campaign_folder import CampaignFolder
     from atal_ray.config import BudgetConfig, Config, NetworkConfig, QueryConfig, RegionConfig, ResourceConfig, TrainConfig
-    from atal_ray.data.manifest import build_manifest
     from atal_ray.files import Folder
 
     config = Config(
@@ -88,15 +89,21 @@ def make_campaign(images: int, options: Options) -> tuple[Any, Any]:
         resources=ResourceConfig(query_actors=options.actors, gpus="none", object_store_mib=options.object_store_mib),
     )
     config = dataclasses.replace(config, data=dataclasses.replace(config.data, train=str(options.train)))
-    place = options.folder / f"images-{images}"
-    shutil.rmtree(place, ignore_errors=True)
-    campaign = CampaignFolder(Folder(str(place)))
+    return CampaignFolder(Folder(str(options.folder / f"images-{images}"))), config
+
+
+def make_campaign(images: int, options: Options) -> None:
+    """Write a campaign as the training of round 0 leaves it."""
+    from atal_ray.campaign_folder import MANIFEST, POINTS
+    from atal_ray.data.manifest import build_manifest
+
+    shutil.rmtree(options.folder / f"images-{images}", ignore_errors=True)
+    campaign, _ = opened(images, options)
     kinds = build_manifest(options.train, limit=KINDS).table
     manifest = kinds.take(np.arange(images) % kinds.num_rows)
     manifest = manifest.set_column(0, manifest.schema.field(0), pa.array([f"{number:07d}" for number in range(images)]))
     campaign.root.write_table(MANIFEST, manifest)
     campaign.round(0).write_table(POINTS, first_points(manifest))
-    return campaign, config
 
 
 def first_points(manifest: pa.Table) -> pa.Table:
@@ -139,6 +146,12 @@ def title(process: psutil.Process) -> str:
         return ""
 
 
+def in_a_process(work: Callable[[int, Options], Any], images: int, options: Options) -> Any:
+    """What the work returns; its memory goes with it."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(work, images, options).result()
+
+
 def main(options: Options) -> None:
     """Measure every size and write the figures."""
     rows = []
@@ -146,8 +159,8 @@ def main(options: Options) -> None:
     for images, runs in zip(options.sizes, options.runs, strict=True):
         results = []
         for _ in range(runs):
-            with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-                results.append(pool.submit(measure, images, options).result())
+            in_a_process(make_campaign, images, options)
+            results.append(in_a_process(measure, images, options))
         found = {"images": images, **{name: max(result[name] for result in results) for name in results[0]}}
         columns = f"{found['driver_mib']:11.1f} {found['object_store_mib']:10.1f} {found['workers_mib']:12.1f}"
         print(f"{images:8,} {found['seconds']:8.1f} {columns}", flush=True)

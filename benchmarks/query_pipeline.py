@@ -66,7 +66,7 @@ class Options:
     """Campaign whose snapshots ask; made if it is not there."""
     images: int = 56
     """Of the campaign's; a multiple of `shard` times 2."""
-    side: int = 64
+    side: int = 160
     """Pixels of the query grid."""
     shard: int = 4
     """Images in a shard, and in a batch."""
@@ -127,7 +127,7 @@ def loop(campaign: CampaignFolder, config: Config, options: Options) -> tuple[li
     torch.set_num_threads(config.query.threads)
     cv2.setNumThreads(config.query.threads)
     read = read_snapshots(campaign.snapshots(0), config, torch.device("cpu"))
-    snapshots = prepare_snapshots(read, [options.side], options.shard, config.query.precision, torch.device("cpu"))
+    snapshots = prepare_snapshots(read, [[options.side]] * len(read), options.shard, config.query.precision, torch.device("cpu"))
     points, superpixels = PointIndex(campaign.points(0)), campaign.superpixels(config)
     manifest = records(campaign.root.read_rows(MANIFEST, 0, options.images))
     times: list[float] = []

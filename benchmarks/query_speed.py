@@ -113,7 +113,7 @@ def variants(options: Options, device: torch.device) -> dict[str, Variant]:
     """The rival, ours, and the options that trade equal points for speed."""
     campaign, config = trained(options.train, options.weights, options.snapshots)
     read = read_snapshots(campaign.snapshots(0), config, torch.device("cpu"))
-    sides = [options.size, attacked_side(options.size, 0.5, read[-1].multiple)]
+    sides = [[options.size]] * (len(read) - 1) + [[options.size, attacked_side(options.size, 0.5, read[-1].multiple)]]
     exact = prepare_snapshots(read, sides, options.batch, "float32", device)
     loose = [network.to(device) for network in read]
 
@@ -227,7 +227,7 @@ def without_rounding(options: Options) -> dict[str, float]:
     images = (grey + torch.rand(grey.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))) / 256
     found = [
         plain(networks, images),
-        estimate(prepare_snapshots(networks, [PROOF_SIDE], options.batch, "float32", images.device), images, FULL),
+        estimate(prepare_snapshots(networks, [[PROOF_SIDE]] * len(networks), options.batch, "float32", images.device), images, FULL),
     ]
     rival, ours = ([Estimate(one.clean, one.attacked, one.features.astype(np.float32))] for one in found)
     row = compare(ours, rival, small)

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, final
 
 import torch
 from torch import Tensor, nn
@@ -76,6 +76,7 @@ class SaliencyNetwork(nn.Module, ABC):
         mean, std = (images.new_tensor(rgb).view(3, 1, 1) for rgb in (self.mean, self.std))
         return (images - mean) / std
 
+    @final
     def saliency(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Predict from RGB in [0, 1], [B, 3, H, W]: probabilities [B, 1, H, W] and features [B, C, h, w]."""
         output: SaliencyOutput = self(self.normalise(images))

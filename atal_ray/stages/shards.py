@@ -23,6 +23,9 @@ SHARDS_AT_ACTOR = 2
 LIMIT_PER_ACTOR = 8
 """Ray Data's budget of object store, in loaded shards; it keeps half of it for results, so about four are there at once."""
 
+BLOCKS = 256
+"""Objects that the rows lie in: Ray's store holds each of them from start to end."""
+
 Row = dict[str, Any]
 
 
@@ -72,7 +75,7 @@ def run_shards(
     """Send shards through loading tasks and a pool of actors; yields the actor's row for each, in any order.
 
     Args:
-        rows: from `shard_rows`; a row is a block of its own, so Ray can neither split nor join them.
+        rows: from `shard_rows`; what is made of a row is a block of its own, so Ray can neither split nor join them.
         pool: the actors.
         load: reads a shard's images in a task; None where the actor does it.
         actor: callable class, row -> row with the field `images`, and in `seconds` parts of its time if it likes.
@@ -111,14 +114,17 @@ def _pipeline(
 ) -> Dataset:
     """The stages as Ray Data runs them: loading is a stage of its own, so that it goes on while the actors are busy."""
     actors = min(pool.actors, len(rows))
-    dataset: Dataset = ray.data.from_items(rows, override_num_blocks=len(rows))
+    blocks = min(len(rows), BLOCKS)
+    dataset: Dataset = ray.data.from_items(rows, override_num_blocks=blocks)
+    dataset.context.target_max_block_size = 1  # a row of results is more: each becomes a block. The context is this dataset's own
+    if blocks < len(rows):  # a task that kept many rows would keep its CPU, and an actor that dies would take them with it
+        dataset = dataset.map(_same, compute=TaskPoolStrategy(size=1), num_cpus=0)
     if load is not None:
-        if loaded_bytes:  # the context is this dataset's own
+        if loaded_bytes:
             limit = ExecutionResources(object_store_memory=LIMIT_PER_ACTOR * actors * loaded_bytes)
             dataset.context.execution_options.resource_limits = limit
-        loaders = TaskPoolStrategy(
-            size=min(LOADERS_PER_ACTOR * actors, len(rows))
-        )  # without a size Ray may load inside the actors, shard by shard
+        # Without a size Ray may load inside the actors, shard by shard.
+        loaders = TaskPoolStrategy(size=min(LOADERS_PER_ACTOR * actors, len(rows)))
         dataset = dataset.map(partial(timed_load, load=load), compute=loaders, num_cpus=1, label_selector=dict(pool.loader_labels) or None)
     return dataset.map(
         TimedActor,
@@ -128,3 +134,7 @@ def _pipeline(
         num_gpus=pool.gpus,
         label_selector=dict(pool.labels) or None,
     )
+
+
+def _same(row: Row) -> Row:
+    return row

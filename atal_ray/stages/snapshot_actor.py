@@ -43,5 +43,8 @@ class SnapshotActor:
         """The round's networks, prepared; read at the first shard: Ray hides what a constructor raises."""
         read = read_snapshots(self.campaign.snapshots(self.round_number), self.config, torch.device("cpu"))
         side, query = self.config.train.size, self.config.query
-        sides = [side, *([] if self.attack is None else [attacked_side(side, self.attack.scale, read[-1].multiple)])]
+        sides = [{side} for _ in read]
+        if self.attack is not None:
+            for attacked in sides[-1:] if self.attack.model == "last" else sides:
+                attacked.add(attacked_side(side, self.attack.scale, read[-1].multiple))
         return [*prepare_snapshots(read, sides, min(query.batch_size, query.shard_size), self.precision, self.device)]

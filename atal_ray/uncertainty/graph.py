@@ -33,20 +33,28 @@ class Answer(nn.Module):
 def trace(network: SaliencyNetwork, height: int, width: int) -> GraphModule:
     """The operations that lead to the network's answer for images of one size, any number of them; what feeds other logits is gone.
 
+    A graph forgets what a forward pass does to gradients (functions with a backward of their own, hooks), so those are compared.
+
     Args:
         network: frozen, in evaluation mode, on the CPU.
         height: of the images.
         width: of the images.
 
     Raises:
-        Exception: of many kinds, where the forward pass depends on values or on the number of images.
+        Exception: of many kinds, where the forward pass depends on values or on the number of images, or has a gradient of its own.
     """
-    images = torch.rand(2, 3, height, width, dtype=next(network.parameters()).dtype)
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand(2, 3, height, width, generator=generator).to(next(network.parameters()).dtype)
     batch = torch.export.Dim("batch", min=1, max=2**20)
     program = torch.export.export(Answer(network).eval(), (images,), dynamic_shapes=({0: batch},))
     module: GraphModule = program.module(check_guards=False)
-    for node in module.graph.nodes:
-        if (
+    gradient, expected = (_gradient(form, images) for form in (module, Answer(network)))
+    if not torch.allclose(gradient, expected, rtol=1e-3, atol=1e-3 * float(expected.abs().max())):
+        raise ValueError("the gradient of its forward pass is not that of its operations")
+    for node in list(module.graph.nodes):
+        if _is(node, aten._assert_tensor_metadata.default):  # of types, which autocast changes
+            module.graph.erase_node(node)
+        elif (
             node.target is aten.relu_.default
             and _is(node.args[0], aten.conv2d.default, aten.batch_norm.default)
             and _has_one_reader(node.args[0])
@@ -55,6 +63,14 @@ def trace(network: SaliencyNetwork, height: int, width: int) -> GraphModule:
     module.graph.eliminate_dead_code()
     module.recompile()
     return module
+
+
+@torch.enable_grad()
+def _gradient(form: nn.Module, images: Tensor) -> Tensor:
+    leaf = images.clone().requires_grad_()
+    logits, _ = form(leaf * 1)  # a forward pass may change its input
+    (gradient,) = torch.autograd.grad(logits.sum(), leaf)
+    return gradient
 
 
 def fold_batch_norms(module: GraphModule) -> None:
@@ -74,6 +90,8 @@ def fold_batch_norms(module: GraphModule) -> None:
             shift = torch.zeros_like(shift)
         norm.replace_all_uses_with(source)
         module.graph.erase_node(norm)
+    module.graph.eliminate_dead_code()
+    module.delete_all_unused_submodules()
     module.recompile()
 
 
@@ -134,7 +152,7 @@ def _scale(module: GraphModule, convolution: Node, scale: Tensor, shift: Tensor)
     old = value(module, weight)
     offset = shift if bias is None else shift + value(module, bias).double() * scale
     set_value(module, weight.target, (old.double() * scale[:, None, None, None]).to(old.dtype))
-    at = f"{str(weight.target).rpartition('.')[0]}.bias" if bias is None else str(bias.target)
+    at = f"{convolution.name}_bias" if bias is None else bias.target
     set_value(module, at, offset.to(old.dtype))
     if bias is None:
         with module.graph.inserting_before(convolution):

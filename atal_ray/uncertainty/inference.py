@@ -2,7 +2,7 @@
 
 import copy
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import cache
 from typing import Literal
 
@@ -22,7 +22,7 @@ Precision = Literal["float32", "bfloat16"]
 
 
 def prepare_snapshots(
-    networks: Sequence[SaliencyNetwork], sides: Sequence[int], batch: int, precision: Precision, device: torch.device
+    networks: Sequence[SaliencyNetwork], sides: Sequence[Collection[int]], batch: int, precision: Precision, device: torch.device
 ) -> list["Prepared"]:
     """The networks of a trajectory, each prepared; they have one structure, so it is traced once for each side.
 
@@ -32,7 +32,7 @@ def prepare_snapshots(
 
     Args:
         networks: frozen, in evaluation mode, on the CPU: a GPU may round its products too coarsely for the comparison.
-        sides: heights and widths of the images to come; no others.
+        sides: for each network, heights and widths of the images to come; there will be no others.
         batch: images of the batches to come; others are slower.
         precision: what the convolutions compute in; images, their gradients, logits and features are float32 all the same.
         device: where the result is to be.
@@ -42,13 +42,14 @@ def prepare_snapshots(
     def traced(side: int) -> GraphModule | None:
         try:
             return trace(networks[0], side, side)
-        except Exception:  # a user's forward may do what cannot be foreseen, and torch.export raises many kinds
+        except Exception as error:  # a user's forward may do what cannot be foreseen, and torch.export raises many kinds
+            _warn(networks[0], str(error))
             return None
 
     dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
     prepared = []
-    for network in networks:
-        graphs = {side: prepare_graph(traced(side), network, side, batch, dtype, device) for side in set(sides)}
+    for network, mine in zip(networks, sides, strict=True):
+        graphs = {side: prepare_graph(traced(side), network, side, batch, dtype, device) for side in set(mine)}
         prepared.append(Prepared(network, graphs, dtype).to(device))
     return prepared
 
@@ -68,19 +69,29 @@ def prepare_graph(
     generator = torch.Generator().manual_seed(0)
     images = torch.rand(1, 3, side, side, generator=generator).to(next(network.parameters()).dtype)
     try:
-        with torch.no_grad():
+        with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=False):
             graph.load_state_dict({f"{NAME}.{key}": tensor for key, tensor in network.state_dict().items()}, strict=False)
             fold_batch_norms(graph)
-            if not _agree(graph, network, images):
-                return None
+            _check(graph, network, images)
             if device.type == "cpu" and images.dtype == torch.float32 and can_pack(dtype):
                 pack_convolutions(graph, batch, dtype)
-                return graph if dtype != torch.float32 or _agree(graph, network, images) else None
-            for convolution in frozen_convolutions(graph):
-                _lay_out(graph, convolution, dtype)
-            return graph
-    except Exception:  # as above: the plain network answers
+                if dtype == torch.float32:
+                    _check(graph, network, images)
+            else:
+                for convolution in frozen_convolutions(graph):
+                    _lay_out(graph, convolution, dtype)
+            graph.to(device)
+        with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=dtype == torch.bfloat16):
+            graph(network.normalise(images).to(device))  # a tensor of the forward's own may be on the wrong device
+        return graph
+    except Exception as error:  # as above: the plain network answers
+        _warn(network, str(error))
         return None
+
+
+def _warn(network: SaliencyNetwork, reason: str) -> None:
+    first = reason.strip().partition("\n")[0]
+    warnings.warn(f"{type(network).__name__} asks as it is, which is slower: its forward pass is no fixed graph ({first})", stacklevel=2)
 
 
 def _lay_out(graph: GraphModule, convolution: torch.fx.Node, dtype: torch.dtype) -> None:
@@ -92,13 +103,13 @@ def _lay_out(graph: GraphModule, convolution: torch.fx.Node, dtype: torch.dtype)
             set_value(graph, node.target, tensor.contiguous(memory_format=torch.channels_last) if tensor.ndim == 4 else tensor)
 
 
-def _agree(graph: GraphModule, network: SaliencyNetwork, images: Tensor) -> bool:
-    """Whether the saliency map before its sigmoid, and the features, are the same but for rounding."""
-    x = network.normalise(images)
-    return all(
-        float((found - expected).abs().max()) <= TOLERANCE * float(expected.abs().max())
-        for found, expected in zip(graph(x), Answer(network)(x), strict=True)
-    )
+def _check(graph: GraphModule, network: SaliencyNetwork, images: Tensor) -> None:
+    """Raise ValueError where the saliency map before its sigmoid, or the features, differ by more than rounding."""
+    found, expected = (form(network.normalise(images)) for form in (graph, Answer(network)))
+    if not all(
+        float((one - other).abs().max()) <= TOLERANCE * float(other.abs().max()) for one, other in zip(found, expected, strict=True)
+    ):
+        raise ValueError("the graph gives something else")
 
 
 class Prepared(SaliencyNetwork):
@@ -119,10 +130,16 @@ class Prepared(SaliencyNetwork):
         self.autocast = dtype == torch.bfloat16
         self.graphs = nn.ModuleDict({str(side): graph for side, graph in graphs.items() if graph is not None})
         self.plain = None if len(self.graphs) == len(graphs) else self._plain(network)
+        self._without_weights = (_without_weights(network),)  # in a tuple: no part of this module
+        self.eval().requires_grad_(False)
+
+    def normalise(self, images: Tensor) -> Tensor:
+        """As the network does."""
+        return self._without_weights[0].normalise(images)
 
     def forward(self, x: Tensor) -> SaliencyOutput:
         """Predict from normalised images [B, 3, S, S] of a side that the network is prepared for."""
-        self.check_sides(x)
+        self._without_weights[0].check_sides(x)
         height, width = x.shape[-2:]
         answer = self.graphs[str(height)] if height == width and str(height) in self.graphs else self.plain
         if answer is None:
@@ -137,3 +154,10 @@ class Prepared(SaliencyNetwork):
             if type(module) is nn.Conv2d:
                 module.to(torch.bfloat16)  # autocast would do it at every pass: it keeps no copy of frozen weights
         return Answer(plain)
+
+
+def _without_weights(network: SaliencyNetwork) -> SaliencyNetwork:
+    """The network's class and settings, for its `normalise` and `check_sides`."""
+    bare = copy.copy(network)
+    bare._modules, bare._parameters = {}, {}
+    return bare

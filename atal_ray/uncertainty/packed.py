@@ -14,7 +14,7 @@ Pair = list[int]
 
 
 def can_pack(dtype: torch.dtype) -> bool:
-    """Whether this machine's oneDNN computes in the type itself."""
+    """Whether this machine's oneDNN has float32, or bfloat16 that it does not imitate."""
     if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return False
     return dtype != torch.bfloat16 or bool(mkldnn._is_mkldnn_bf16_supported())
@@ -25,7 +25,7 @@ def pack_convolutions(module: GraphModule, batch: int, dtype: torch.dtype) -> No
 
     Args:
         module: from `trace`, of float32.
-        batch: images of the batches to come; others find the weights as they are, which is slower and gives the same.
+        batch: images of the batches to come; others find the weights as they are, which is slower.
         dtype: float32 or bfloat16, what they compute in.
     """
     for number, node in enumerate(frozen_convolutions(module)):
@@ -48,7 +48,7 @@ def pack_convolutions(module: GraphModule, batch: int, dtype: torch.dtype) -> No
 def _packed(module: GraphModule, node: Node, batch: int, dtype: torch.dtype, rectified: bool) -> "PackedConvolution":
     source, kernel, shift, stride, padding, dilation, groups = arguments(node, *CONV2D)
     shape = [batch, *(int(side) for side in source.meta["val"].shape[1:])]
-    weight, bias = value(module, kernel).to(dtype), None if shift is None else value(module, shift).to(dtype)
+    weight, bias = value(module, kernel).detach().to(dtype), None if shift is None else value(module, shift).detach().to(dtype)
     return PackedConvolution(weight, bias, _pair(stride), _pair(padding), _pair(dilation), groups, rectified, shape)
 
 
@@ -61,6 +61,7 @@ class PackedConvolution(nn.Module):
 
     At each call PyTorch arranges the weights in the blocks that oneDNN's kernels read; here that is done once. With stride 1 the
     gradient is a convolution as well, of the gradient with the mirrored weights, which are arranged at the first backward pass.
+    oneDNN's ReLU gives 0 for what is not a number.
 
     Args:
         weight: [O, I, h, w].
@@ -104,7 +105,7 @@ class PackedConvolution(nn.Module):
         return self._run(x, weight, self.bias, self.padding, self.stride, "relu" if self.rectified else "none")
 
     def gradient(self, gradient: Tensor, x: Tensor | None) -> Tensor:
-        """Of the input, from that of what the convolution gives before its ReLU; the input x itself is asked for without `reach`."""
+        """Of the input, from that of what the convolution gives before its ReLU; x is needed only where `reach` is None."""
         if self.reach is None:
             options = (self.stride, self.padding, self.dilation, False, [0, 0], self.groups, [True, False, False])
             result: Tensor = aten.convolution_backward(gradient, x, self.weight, None, *options)[0]

@@ -1,14 +1,17 @@
 """Shards through Ray Data: every one once, in one piece, few of them loaded at a time, and timed."""
 
+import os
 import sys
 import time
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
 from ray import cloudpickle
 
 from atal_ray.errors import DataError
+from atal_ray.stages import shards
 from atal_ray.stages.shards import LIMIT_PER_ACTOR, Pool, run_shards, shard_rows
 from atal_ray.stages.throughput import Throughput
 
@@ -59,14 +62,20 @@ def test_ranges_cover_every_image_once():
     assert shard_rows(0, 2) == []
 
 
+@pytest.fixture(params=[shards.BLOCKS, 2])
+def blocks(request, monkeypatch):
+    """A block for each row, as where there are few, and many rows in a block."""
+    monkeypatch.setattr(shards, "BLOCKS", request.param)
+
+
 @pytest.mark.parametrize("actors", [1, 2])
-def test_every_shard_comes_once_and_whole(ray_local, actors):
+def test_every_shard_comes_once_and_whole(ray_local, blocks, actors):
     found = sorted(run(21, actors, loaded_bytes=MIB), key=lambda row: row["shard"])
     assert [(row["shard"], row["images"], row["sum"]) for row in found] == [(n, 2 - n // 10, n * MIB) for n in range(11)]
     assert all("seconds" not in row for row in found)
 
 
-def test_few_loaded_shards_wait_for_a_slow_actor(ray_local):
+def test_few_loaded_shards_wait_for_a_slow_actor(ray_local, blocks):
     def most_at_once(**settings) -> int:
         found = run(80, seconds=0.02, **settings)
         events = sorted([(row["loaded"], 1) for row in found] + [(row["done"], -1) for row in found])
@@ -90,6 +99,32 @@ def test_an_actor_that_loads_for_itself(ray_local):
     figures = Throughput()
     assert len(run(9, reader=None, throughput=figures)) == 5
     assert list(figures.seconds) == ["scoring"]
+
+
+class DiesOnce(Slow):
+    """Leaves a line for each shard that it has done; its first process ends at shard 3."""
+
+    def __init__(self, seconds: float, folder: str) -> None:
+        super().__init__(seconds)
+        self.folder = Path(folder)
+
+    def __call__(self, row):
+        if row["shard"] == 3 and not (self.folder / "died").exists():
+            (self.folder / "died").touch()
+            time.sleep(1)  # until the driver has the results before
+            os._exit(1)
+        with (self.folder / "done").open("a") as file:
+            print(row["shard"], file=file)
+        return super().__call__(row)
+
+
+@pytest.mark.parametrize("reader", [None, load])
+def test_an_actor_that_dies_takes_no_finished_shard_with_it(ray_local, blocks, tmp_path, reader):
+    rows, arguments = shard_rows(12, 2), {"seconds": 0.0, "folder": str(tmp_path)}
+    found = list(run_shards(rows, Pool(1, 1, 0), load=reader, actor=DiesOnce, arguments=arguments, title="test", total=12))
+    assert sorted(row["shard"] for row in found) == [0, 1, 2, 3, 4, 5]
+    assert (tmp_path / "died").exists()
+    assert sorted((tmp_path / "done").read_text().split()) == list("012345")
 
 
 def test_nothing_to_do_needs_no_ray():

@@ -41,7 +41,7 @@ CPU = torch.device("cpu")
 
 
 def prepared(network: SaliencyNetwork, precision: Precision = "float32", batch: int = 2) -> Prepared:
-    (found,) = prepare_snapshots([network], [SIDE], batch, precision, CPU)
+    (found,) = prepare_snapshots([network], [[SIDE]], batch, precision, CPU)
     return found
 
 
@@ -251,10 +251,74 @@ def depends_on_values(net: Users, x: Tensor) -> Tensor:
     return net.norm(net.conv(x)) if float(x.mean()) > -1 else x
 
 
+class Reversed(torch.autograd.Function):
+    """The identity, whose gradient points the other way."""
+
+    @staticmethod
+    def forward(ctx, x):
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return -gradient
+
+
+def hooked(net: Users, x: Tensor) -> Tensor:
+    y = net.conv(x)
+    if y.requires_grad:
+        y.register_hook(lambda gradient: 3 * gradient)
+    return net.norm(y)
+
+
+OWN_GRADIENTS = {"a backward of its own": lambda net, x: net.norm(Reversed.apply(net.conv(x))), "a hook": hooked}
+
+
+@pytest.mark.parametrize("case", OWN_GRADIENTS)
+def test_a_gradient_that_the_operations_do_not_have_is_kept(case: str, images: Tensor) -> None:
+    network = users(OWN_GRADIENTS[case])
+    with pytest.warns(UserWarning, match=r"^Users asks as it is, which is slower"):
+        found = prepared(network)
+    assert len(found.graphs) == 0
+    agree(found, network, images, 1e-12)
+
+
+class Swapped(Users):
+    """A network for BGR."""
+
+    def normalise(self, images: Tensor) -> Tensor:
+        return super().normalise(images.flip(1))
+
+
+def test_a_network_normalises_as_it_likes(images: Tensor) -> None:
+    torch.manual_seed(6)
+    network = as_trained(Swapped(lambda net, x: net.norm(net.conv(x))))
+    found = prepared(network)
+    assert len(found.graphs) == 1
+    agree(found, network, images, 1e-9)
+    kept = found._without_weights[0]
+    assert not list(kept.parameters())
+    assert list(network.parameters())
+
+
+def test_the_bias_of_a_folded_batch_norm_takes_no_other_name(images: Tensor) -> None:
+    network = users(lambda net, x: net.norm(conv2d(x, net.conv.weight, padding=1)) + net.conv.bias[:, None, None])
+    found = prepared(network)
+    assert norms(found) == 0
+    agree(found, network, images, 1e-9)
+
+
+def test_half_precision_takes_a_network_that_names_types(images: Tensor) -> None:
+    network = users(lambda net, x: net.norm(net.conv(x).float().to(x.dtype))).float()
+    found = prepared(network, "bfloat16")
+    assert len(found.graphs) == 1
+    assert found(images.float()).features.dtype == torch.float32
+
+
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_a_network_that_cannot_be_traced_answers_as_it_is(precision: Precision, images: Tensor) -> None:
     network = users(depends_on_values).float()
-    found = prepared(network, precision)
+    with pytest.warns(UserWarning, match=r"^Users asks as it is, which is slower"):
+        found = prepared(network, precision)
     assert len(found.graphs) == 0
     agree(found, network, images.float(), 1e-6 if precision == "float32" else 0.3)
 
@@ -262,7 +326,8 @@ def test_a_network_that_cannot_be_traced_answers_as_it_is(precision: Precision, 
 def test_a_graph_that_does_not_fit_a_snapshot_is_not_used(images: Tensor) -> None:
     """Two snapshots whose forward passes differ in what no state dict holds."""
     networks = [users(lambda net, x, factor=factor: net.norm(net.conv(x)) * factor) for factor in (1, 2)]
-    first, second = prepare_snapshots(networks, [SIDE], 2, "float32", CPU)
+    with pytest.warns(UserWarning, match="the graph gives something else"):
+        first, second = prepare_snapshots(networks, [[SIDE]] * len(networks), 2, "float32", CPU)
     assert (len(first.graphs), len(second.graphs)) == (1, 0)
     agree(second, networks[1], images, 1e-12)
 
@@ -275,7 +340,7 @@ def test_a_side_for_which_nothing_is_prepared_is_refused() -> None:
 
 def test_several_sides() -> None:
     network = users(lambda net, x: net.norm(net.conv(x)))
-    (found,) = prepare_snapshots([network], [SIDE, 32], 2, "float32", CPU)
+    (found,) = prepare_snapshots([network], [[SIDE, 32]], 2, "float32", CPU)
     for side in (SIDE, 32):
         agree(found, network, torch.rand(2, 3, side, side, dtype=torch.float64), 1e-9)
 
@@ -304,6 +369,6 @@ def test_each_snapshot_answers_with_its_own_weights(images: Tensor) -> None:
     for number, network in enumerate(networks):
         for parameter in network.parameters():
             parameter.mul_(1 + number)
-    for found, plain in zip(prepare_snapshots(networks, [SIDE], 2, "float32", CPU), networks, strict=True):
+    for found, plain in zip(prepare_snapshots(networks, [[SIDE]] * len(networks), 2, "float32", CPU), networks, strict=True):
         assert norms(found) == 0
         agree(found, plain, images, 1e-9)
