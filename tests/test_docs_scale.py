@@ -17,13 +17,15 @@ def result(name: str) -> dict[str, Any]:
 
 def speed() -> list[str]:
     found = result("query_speed_cpu")
-    rows, rate = found["variants"], max(found["gflop_a_second"].values())
+    rows = found["variants"]
+    rate, half = (max(rate for layer, rate in found["gflop_a_second"].items() if kind in layer) for kind in ("float32", "bfloat16"))
     ours, goes = rows["ours"], found["time_goes"]["ours"]
     convolutions = goes["convolution"] + goes["input gradient of convolutions"]
     assert found["without_rounding"]["equal_points"] == 1
     return [
         f"{ours['times_as_fast']:.2f} times as fast as torchattacks' PGD with a plain loop over the snapshots",
         f"{ours['times_the_floor']:.2f} times the floor, which is {found['gflop_an_image']:.0f} GFLOP an image at {rate:.0f} GFLOP/s",
+        f"{rows['ours, bfloat16']['times_the_floor']:.2f} times the floor in bfloat16, at {half:.0f} GFLOP/s",
         f"convolutions and their gradients take {100 * convolutions:.0f} % of it",
         f"{100 * rows['torchattacks + loop, planar images']['equal_points']:.0f} % of its own points",
         *(
@@ -32,6 +34,8 @@ def speed() -> list[str]:
                 "(none)": "ours",
                 "`attack.scale 0.5`": "ours, attack at half the side",
                 "`attack.steps 3`": "ours, 3 steps",
+                "`query.precision bfloat16`": "ours, bfloat16",
+                "`query.precision bfloat16`, `attack.scale 0.5`": "ours, bfloat16, half the side",
             }.items()
         ),
     ]
