@@ -42,6 +42,7 @@ from atal_ray.sampling.pick import Pool, pick_diverse
 from atal_ray.uncertainty.estimate import Estimate, attacked_side, estimate
 from atal_ray.uncertainty.inference import prepare_snapshots
 from atal_ray.uncertainty.margin import difference
+from atal_ray.uncertainty.packed import can_pack
 
 RESULTS = Path(__file__).parent / "results"
 RIVAL, OURS, HALF = "torchattacks + loop", "ours", "ours, bfloat16"
@@ -135,7 +136,7 @@ def variants(options: Options, device: torch.device) -> dict[str, Variant]:
 
 def has_bfloat16(device: torch.device) -> bool:
     """Whether the processor multiplies bfloat16 itself; elsewhere PyTorch imitates it, ten times slower than float32."""
-    return bool(torch.cuda.is_bf16_supported() if device.type == "cuda" else torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return bool(torch.cuda.is_bf16_supported() if device.type == "cuda" else can_pack(torch.bfloat16))
 
 
 def read_images(options: Options) -> list[np.ndarray[Any, Any]]:

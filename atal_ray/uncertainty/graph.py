@@ -30,21 +30,20 @@ class Answer(nn.Module):
         return output.logits[self.network.prediction], output.features
 
 
-def trace(network: SaliencyNetwork, height: int, width: int) -> GraphModule:
-    """The operations that lead to the network's answer for images of one size, any number of them; what feeds other logits is gone.
+def trace(network: SaliencyNetwork, side: int) -> GraphModule:
+    """The operations that lead to the network's answer for images of one side, any number of them; what feeds other logits is gone.
 
     A graph forgets what a forward pass does to gradients (functions with a backward of their own, hooks), so those are compared.
 
     Args:
         network: frozen, in evaluation mode, on the CPU.
-        height: of the images.
-        width: of the images.
+        side: height and width of the images.
 
     Raises:
         Exception: of many kinds, where the forward pass depends on values or on the number of images, or has a gradient of its own.
     """
     generator = torch.Generator().manual_seed(0)
-    images = torch.rand(2, 3, height, width, generator=generator).to(next(network.parameters()).dtype)
+    images = torch.rand(2, 3, side, side, generator=generator).to(next(network.parameters()).dtype)
     batch = torch.export.Dim("batch", min=1, max=2**20)
     program = torch.export.export(Answer(network).eval(), (images,), dynamic_shapes=({0: batch},))
     module: GraphModule = program.module(check_guards=False)
@@ -106,8 +105,7 @@ def _is_frozen_convolution(node: Node) -> bool:
 
 def arguments(node: Node, *defaults: Any) -> list[Any]:
     """The positional arguments of a call; defaults from the end of the list for those it leaves out."""
-    given: list[Any] = [*node.args]
-    return given + [*defaults][len(given) :] if defaults else given
+    return [*node.args, *defaults[len(node.args) :]]
 
 
 def value(module: GraphModule, node: Node) -> Tensor:

@@ -8,7 +8,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.fx import GraphModule
+from torch.fx import GraphModule, Node
 
 from atal_ray.errors import DataError
 from atal_ray.networks.protocol import SaliencyNetwork, SaliencyOutput
@@ -41,7 +41,7 @@ def prepare_snapshots(
     @cache
     def traced(side: int) -> GraphModule | None:
         try:
-            return trace(networks[0], side, side)
+            return trace(networks[0], side)
         except Exception as error:  # a user's forward may do what cannot be foreseen, and torch.export raises many kinds
             _warn(networks[0], str(error))
             return None
@@ -69,20 +69,21 @@ def prepare_graph(
     generator = torch.Generator().manual_seed(0)
     images = torch.rand(1, 3, side, side, generator=generator).to(next(network.parameters()).dtype)
     try:
-        with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=False):
+        with torch.no_grad():
+            expected = Answer(network)(network.normalise(images))
             graph.load_state_dict({f"{NAME}.{key}": tensor for key, tensor in network.state_dict().items()}, strict=False)
             fold_batch_norms(graph)
-            _check(graph, network, images)
-            if device.type == "cpu" and images.dtype == torch.float32 and can_pack(dtype):
+            _check(graph(network.normalise(images)), expected)
+            packs = device.type == "cpu" and images.dtype == torch.float32 and can_pack(dtype)
+            if packs:
                 pack_convolutions(graph, batch, dtype)
-                if dtype == torch.float32:
-                    _check(graph, network, images)
-            else:
-                for convolution in frozen_convolutions(graph):
-                    _lay_out(graph, convolution, dtype)
-            graph.to(device)
-        with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=dtype == torch.bfloat16):
-            graph(network.normalise(images).to(device))  # a tensor of the forward's own may be on the wrong device
+            elif dtype == torch.bfloat16:
+                _round_weights(graph)
+            graph.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+            with torch.autocast(device.type, torch.bfloat16, enabled=dtype == torch.bfloat16):
+                found = graph(network.normalise(images).to(device))  # a tensor of the forward's own may be on the wrong device
+            if packs and dtype == torch.float32:
+                _check(found, expected)
         return graph
     except Exception as error:  # as above: the plain network answers
         _warn(network, str(error))
@@ -94,22 +95,19 @@ def _warn(network: SaliencyNetwork, reason: str) -> None:
     warnings.warn(f"{type(network).__name__} asks as it is, which is slower: its forward pass is no fixed graph ({first})", stacklevel=2)
 
 
-def _lay_out(graph: GraphModule, convolution: torch.fx.Node, dtype: torch.dtype) -> None:
-    """Turn the weights of a convolution into channels-last and, for bfloat16, into that: autocast would do it at every pass."""
-    for node in convolution.args[1:3]:
-        if isinstance(node, torch.fx.Node):
-            tensor = value(graph, node)
-            tensor = tensor.to(dtype) if dtype == torch.bfloat16 else tensor
-            set_value(graph, node.target, tensor.contiguous(memory_format=torch.channels_last) if tensor.ndim == 4 else tensor)
+def _round_weights(graph: GraphModule) -> None:
+    """Turn the weights of the convolutions into bfloat16: autocast would do it at every pass, as it keeps no copy of frozen ones."""
+    for convolution in frozen_convolutions(graph):
+        for node in convolution.args[1:3]:
+            if isinstance(node, Node):
+                set_value(graph, node.target, value(graph, node).to(torch.bfloat16))
 
 
-def _check(graph: GraphModule, network: SaliencyNetwork, images: Tensor) -> None:
+def _check(found: tuple[Tensor, Tensor], expected: tuple[Tensor, Tensor]) -> None:
     """Raise ValueError where the saliency map before its sigmoid, or the features, differ by more than rounding."""
-    found, expected = (form(network.normalise(images)) for form in (graph, Answer(network)))
-    if not all(
-        float((one - other).abs().max()) <= TOLERANCE * float(other.abs().max()) for one, other in zip(found, expected, strict=True)
-    ):
-        raise ValueError("the graph gives something else")
+    for one, other in zip(found, expected, strict=True):
+        if not float((one - other).abs().max()) <= TOLERANCE * float(other.abs().max()):
+            raise ValueError("the graph gives something else")
 
 
 class Prepared(SaliencyNetwork):
@@ -152,7 +150,7 @@ class Prepared(SaliencyNetwork):
         plain = copy.deepcopy(network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         for module in plain.modules() if self.autocast else ():
             if type(module) is nn.Conv2d:
-                module.to(torch.bfloat16)  # autocast would do it at every pass: it keeps no copy of frozen weights
+                module.to(torch.bfloat16)  # as in `_round_weights`
         return Answer(plain)
 
 
