@@ -4,8 +4,8 @@ The values are those of `rds.mean_similarity` and `rds.nearest_similarity`, bit 
 with any number of threads.
 """
 
-from collections.abc import Callable
 from functools import partial
+from threading import Lock
 from types import ModuleType
 from typing import Literal
 
@@ -15,18 +15,17 @@ from numpy.typing import NDArray
 from atal_ray.errors import ConfigError, DataError
 from atal_ray.sampling.blocks import over_blocks
 from atal_ray.sampling.distances import Array, dimensions_of
-from atal_ray.sampling.rds import Similarity, cosines, mean_similarity, same_channels, unit_vectors
+from atal_ray.sampling.rds import Similarity, cosines, same_channels, unit_vectors
 
 Backend = Literal["faiss", "numpy"]
 Matrix = NDArray[np.float32]
 Indices = NDArray[np.int64]
 
-ROWS = 4096  # of a block: its second reading finds it in the cache
-UNIT_ROWS = 32768  # of a block that is read once
+ROWS = 4096  # of a block in float64
+READ_ROWS = 32768  # of a block that is read once
+FEWEST = 2**16  # values that are kept before the first are dropped
 SEARCHED = 2**18  # candidates of one search
 PRODUCT = 2**21
-GROUP = 64
-SHORT = 1e-12  # a vector of less length is measured in float64: its float32 squares vanish
 
 
 def rounding(channels: int) -> float:
@@ -67,112 +66,92 @@ def similarity(
 
 
 def least_similar(
-    features: Matrix,
-    labelled: Array,
-    k: int,
-    kind: Similarity,
-    backend: Backend = "faiss",
-    gpu: bool = False,
-    threads: int = 1,
-    unit: bool = False,
+    features: Matrix, labelled: Array, k: int, kind: Similarity, backend: Backend = "faiss", gpu: bool = False, threads: int = 1
 ) -> Indices:
-    """The k candidates least like the labelled points: the first k of `similarity` in ascending order, equal ones as they stand.
+    """The k unit vectors least like the labelled points: the first k of `similarity` in ascending order, equal ones as they stand.
 
-    For the mean it reads the candidates once, as an inner-product search with the negated mean would, and holds 4 bytes for each.
+    For the mean it reads the candidates once, as an inner-product search with the negated mean would, and holds a few times k.
 
     Args:
-        features: [N, C] float32 of the candidates; a zero vector is at cosine 0 of everything.
-        labelled: [M, C] of the labelled points.
+        features: [N, C] of the candidates: unit vectors rounded to float32, or zeros, which are at cosine 0 of everything.
+        labelled: [M, C] of the labelled points, of any length.
         k: number of candidates; all N when there are fewer.
         kind: mean or nearest.
         backend: what searches.
         gpu: let faiss search on the GPU where it finds one.
         threads: blocks at a time.
-        unit: every candidate is a unit vector rounded to float32, or zero: the mean then needs no lengths.
 
     Raises:
         ConfigError: faiss is not installed.
-        DataError: the two have a different number of channels, or a feature is not finite or too large for its square.
+        DataError: the two have a different number of channels, a feature is not finite, or one that is found is no unit vector.
     """
     same_channels(features, labelled)
     k = min(k, len(features))
     if len(labelled) == 0 or k == 0:
         return np.arange(k)
+    least = Least(k, 2 * rounding(features.shape[1]))
     if kind == "mean":
-        found = _mean_float32(features, labelled, backend, threads, unit)
+        _add_means(least, np.ascontiguousarray(features, np.float32), labelled, threads)
     else:
-        found = _Nearest(labelled, backend, gpu, threads).float32(features)
-    open_rows = at_most_kth(found, k, 2 * rounding(features.shape[1]))
-    phi = similarity(features[open_rows], labelled, kind, backend, gpu, threads)
-    return open_rows[np.argsort(phi, kind="stable")[:k]]
+        least.add(0, _Nearest(labelled, backend, gpu, threads).float32(features))
+    rows = least.rows()
+    lengths = np.sqrt(np.vecdot(features[rows], features[rows]))
+    if np.any((lengths > 0) & (np.abs(lengths - 1) > rounding(features.shape[1]))):
+        raise DataError("RDS: a candidate is no unit vector; divide the features by their lengths")
+    phi = similarity(features[rows], labelled, kind, backend, gpu, threads)
+    return rows[np.argsort(phi, kind="stable")[:k]]
 
 
-def at_most_kth(values: Matrix, k: int, slack: float) -> Indices:
-    """Ascending indices of the values up to the k-th smallest and `slack` beyond; the least of each group spares sorting them all."""
-    groups = len(values) // GROUP
-    if groups < k:
-        return np.flatnonzero(values <= np.partition(values, k - 1)[k - 1] + slack)
-    whole = groups * GROUP
-    least = values[:whole].reshape(GROUP, groups).min(axis=0)
+class Least:
+    """The k least of many values that come block by block, and all within `slack` of the k-th.
 
-    def members(bound: float) -> Indices:
-        inside = np.flatnonzero(least <= bound) + np.arange(0, whole, groups)[:, None]
-        rows = np.concatenate([inside.ravel(), np.arange(whole, len(values))])
-        found: Indices = rows[values[rows] <= bound]
-        return found
+    Blocks may come from several threads in any order: what is dropped is beyond the k-th of the values seen, so of all.
+    """
 
-    few = values[members(float(np.partition(least, k - 1)[k - 1]))]
-    return np.sort(members(float(np.partition(few, k - 1)[k - 1]) + slack))
+    def __init__(self, k: int, slack: float) -> None:
+        self._k, self._slack, self._lock = k, slack, Lock()
+        self._bound, self._room = np.float32(np.inf), max(FEWEST, 2 * k)
+        self._kept: list[tuple[Indices, Matrix]] = []
+        self._count = 0
+
+    def add(self, first: int, values: Matrix) -> None:
+        """Take the values of the candidates from `first` on.
+
+        Raises:
+            DataError: one is not finite.
+        """
+        if not np.isfinite(values.sum()):
+            raise DataError("RDS: a feature is not finite; check the features")
+        inside = np.flatnonzero(values <= self._bound)
+        with self._lock:
+            self._kept.append((first + inside, values[inside]))
+            self._count += len(inside)
+            if self._count > self._room:
+                self._drop()
+                self._room = max(self._room, 2 * self._count)  # where many are equal: each is looked at a few times, not at every block
+
+    def rows(self) -> Indices:
+        """Candidates up to the k-th value and `slack` beyond, ascending."""
+        self._drop()
+        return np.sort(self._kept[0][0])
+
+    def _drop(self) -> None:
+        rows, values = (np.concatenate(parts) for parts in zip(*self._kept, strict=True))
+        self._bound = np.partition(values, self._k - 1)[self._k - 1] + np.float32(self._slack)
+        inside = values <= self._bound
+        self._kept = [(rows[inside], values[inside])]
+        self._count = int(np.count_nonzero(inside))
 
 
-def _mean_float32(features: Matrix, labelled: Array, backend: Backend, threads: int, unit: bool = False) -> Matrix:
-    """Mean cosine within `rounding`: one product of a block, and its lengths while it is in the cache."""
+def _add_means(least: Least, features: Matrix, labelled: Array, threads: int) -> None:
+    """Mean cosines of unit vectors within `rounding`: one product each."""
     mean = (unit_vectors(labelled).sum(axis=0) / len(labelled)).astype(np.float32)
-    features = np.ascontiguousarray(features, np.float32)
-    phi, lengths_and_products = np.empty(len(features), np.float32), _two_products(mean, backend)
 
-    def products(first: int, last: int) -> bool:
-        product = phi[first:last]
-        with np.errstate(over="ignore", invalid="ignore"):  # said below as an error
-            np.matmul(features[first:last], mean, out=product)
-            return bool(np.isfinite(product.sum()))
+    def products(first: int, last: int) -> None:
+        with np.errstate(over="ignore", invalid="ignore"):  # an error says it
+            least.add(first, np.vecdot(features[first:last], mean))
 
-    def cosines_of(first: int, last: int) -> bool:
-        block, product = features[first:last], phi[first:last]
-        length = lengths_and_products(block, product)
-        if length.min() < SHORT:
-            short = length < SHORT
-            product[short], length[short] = mean_similarity(block[short], labelled), 1
-        product /= length
-        return bool(np.isfinite(length.max()))
-
-    if not all(over_blocks(products if unit else cosines_of, len(features), UNIT_ROWS if unit else ROWS, threads)):
-        raise DataError("RDS: a feature is not finite, or too large for its square; check the features")
-    return phi
-
-
-def _two_products(mean: Matrix, backend: Backend) -> Callable[[Matrix, Matrix], Matrix]:
-    """What writes the products of a block with the mean, and returns the lengths of its rows."""
-    if backend == "faiss":
-        faiss = load_faiss()
-        at, channels = faiss.swig_ptr, len(mean)
-
-        def by_faiss(block: Matrix, product: Matrix) -> Matrix:
-            length = np.empty(len(block), np.float32)
-            faiss.fvec_inner_products_ny(at(product), at(mean), at(block), channels, len(block))
-            faiss.fvec_norms_L2(at(length), at(block), channels, len(block))
-            return length
-
-        return by_faiss
-    ones = np.ones_like(mean)
-
-    def by_numpy(block: Matrix, product: Matrix) -> Matrix:
-        with np.errstate(over="ignore", invalid="ignore"):  # the caller says it
-            np.matmul(block, mean, out=product)
-            length: Matrix = np.sqrt(np.square(block) @ ones)
-        return length
-
-    return by_numpy
+    over_blocks(products, len(features), READ_ROWS, threads)
 
 
 class _Nearest:

@@ -112,7 +112,7 @@ class RDSActor:
 
         def dissimilar(features: Matrix, added: Matrix) -> NDArray[np.int64]:
             everything, index = np.concatenate([union.labelled, added]), self.config.resources.index
-            return least_similar(features, everything, len(features), query.similarity, index, self.gpu, self.threads, unit=True)
+            return least_similar(features, everything, len(features), query.similarity, index, self.gpu, self.threads)
 
         def cover(positions: Matrix, m: int) -> NDArray[np.int64]:
             chosen = cover_kcenter_lazy if query.cover == "kcenter" else cover_maxsum_scan

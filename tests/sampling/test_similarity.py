@@ -8,7 +8,7 @@ from atal_ray.errors import ConfigError, DataError
 from atal_ray.sampling import blocks
 from atal_ray.sampling import similarity as module
 from atal_ray.sampling.rds import mean_similarity, nearest_similarity, unit_vectors
-from atal_ray.sampling.similarity import at_most_kth, least_similar, rounding, similarity
+from atal_ray.sampling.similarity import Least, least_similar, rounding, similarity
 
 BACKENDS = ("faiss", "numpy")
 PHI = {"mean": mean_similarity, "nearest": nearest_similarity}
@@ -16,7 +16,7 @@ PHI = {"mean": mean_similarity, "nearest": nearest_similarity}
 
 @pytest.fixture(autouse=True)
 def _many_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {"ROWS": 32, "UNIT_ROWS": 32, "SEARCHED": 150, "PRODUCT": 500, "GROUP": 4}.items():
+    for name, value in {"ROWS": 32, "READ_ROWS": 32, "FEWEST": 40, "SEARCHED": 150, "PRODUCT": 500}.items():
         monkeypatch.setattr(module, name, value)
     monkeypatch.setattr(blocks, "TASK", 2)
 
@@ -48,34 +48,24 @@ KINDS = ("random", "duplicated", "nearly equal", "zeros and tiny", "one label")
 @pytest.mark.parametrize("kind", KINDS)
 def test_both_back_ends_give_the_bits_of_the_plain_form(kind: str, phi: str, backend: str) -> None:
     features, labelled = data(kind)
-    expected = PHI[phi](features, labelled)
+    units = unit_vectors(features).astype(np.float32)
+    expected, of_units = PHI[phi](features, labelled), PHI[phi](units, labelled)
     for threads in (1, 3):
         assert similarity(features, labelled, phi, backend, threads=threads).tolist() == expected.tolist()
         for k in (1, 30, 650, 900):
-            found = least_similar(features, labelled, k, phi, backend, threads=threads)
-            assert found.tolist() == np.argsort(expected, kind="stable")[:k].tolist()
+            found = least_similar(units, labelled, k, phi, backend, threads=threads)
+            assert found.tolist() == np.argsort(of_units, kind="stable")[:k].tolist()
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_float32_stays_within_its_bound(kind: str) -> None:
     features, labelled = data(kind)
+    units = unit_vectors(features).astype(np.float32)
+    mean = (unit_vectors(labelled).sum(axis=0) / len(labelled)).astype(np.float32)
+    assert np.abs(np.vecdot(units, mean) - mean_similarity(units, labelled)).max() < rounding(24) < 1e-5
     for backend in BACKENDS:
-        mean = module._mean_float32(features, labelled, backend, 1)
         nearest = module._Nearest(labelled, backend, False, 1).float32(features)
-        assert np.abs(mean - mean_similarity(features, labelled)).max() < rounding(24) < 1e-5
         assert np.abs(nearest - nearest_similarity(features, labelled)).max() < rounding(24)
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_unit_vectors_need_no_lengths(kind: str) -> None:
-    features, labelled = data(kind)
-    features = unit_vectors(features).astype(np.float32)
-    expected = mean_similarity(features, labelled)
-    for threads in (1, 3):
-        assert np.abs(module._mean_float32(features, labelled, "numpy", threads, unit=True) - expected).max() < rounding(24)
-        for k in (1, 30, 650, 900):
-            found = least_similar(features, labelled, k, "mean", "numpy", threads=threads, unit=True)
-            assert found.tolist() == np.argsort(expected, kind="stable")[:k].tolist()
 
 
 def test_a_search_that_rounds_more_than_float32_is_not_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,11 +80,22 @@ def test_a_search_that_rounds_more_than_float32_is_not_trusted(monkeypatch: pyte
     assert similarity(features, labelled, "nearest", "faiss").tolist() == nearest_similarity(features, labelled).tolist()
 
 
-def test_at_most_kth_equals_a_sort() -> None:
+@pytest.mark.parametrize("order", ["random", "ascending", "descending", "equal"])
+def test_the_least_are_those_of_a_sort(order: str) -> None:
     values = np.random.default_rng(2).integers(0, 50, 403).astype(np.float32)
+    values = {"random": values, "ascending": np.sort(values), "descending": -np.sort(-values), "equal": values * 0}[order]
     for k in (1, 7, 100, 101, 403):
-        expected = np.flatnonzero(values <= np.sort(values)[k - 1] + 1.5)
-        assert at_most_kth(values, k, 1.5).tolist() == expected.tolist()
+        least = Least(k, 1.5)
+        for first in (200, 0, 100, 300, 400):  # as threads come
+            least.add(first, values[first : min(first + 100, 403)])
+        assert least.rows().tolist() == np.flatnonzero(values <= np.sort(values)[k - 1] + 1.5).tolist()
+
+
+def test_the_least_of_many_values_are_held_without_the_rest() -> None:
+    least, rng = Least(5, 0.0), np.random.default_rng(3)
+    for first in range(0, 20_000, 100):
+        least.add(first, rng.random(100, np.float32))
+        assert least._count <= 40 + 100
 
 
 def test_nothing_labelled_keeps_the_order() -> None:
@@ -109,11 +110,12 @@ def test_bad_input_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     features, labelled = data("random")
     with pytest.raises(DataError, match="24 channels and labelled points 3"):
         similarity(features, labelled[:, :3], "mean")
-    features[5, 5] = np.nan
-    with pytest.raises(DataError, match="not finite"):
+    with pytest.raises(DataError, match="no unit vector"):
         least_similar(features, labelled, 3, "mean", "numpy")
-    with pytest.raises(DataError, match="not finite"):
-        least_similar(features, labelled, 3, "mean", "numpy", unit=True)
+    features[5, 5] = np.nan
+    for kind in PHI:
+        with pytest.raises(DataError, match="not finite"):
+            least_similar(features, labelled, 3, kind, "numpy")
     monkeypatch.setitem(sys.modules, "faiss", None)
     with pytest.raises(ConfigError, match="install atal-ray"):
         least_similar(features, labelled, 3, "nearest", "faiss")
