@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import tyro
@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from side_by_side import peak_mib, turns, with_one_thread
 
 from atal_ray.sampling.cover_scan import cover_maxsum_scan
+from atal_ray.sampling.products import Backend
 from atal_ray.sampling.similarity import least_similar, similarity
 
 RESULT = Path(__file__).parent / "results" / "rds_reads.json"
@@ -49,28 +50,36 @@ def of_count(x: NDArray[np.float32], options: Options) -> dict[str, Any]:
     """Seconds and ratios over one number of candidates."""
     labelled, plain = x[:: len(x) // options.labelled].copy(), reads(x, options.threads)
 
-    def summed() -> NDArray[np.int64]:
-        return cover_maxsum_scan(x, options.passes, threads=options.threads)
+    def summed(backend: Backend) -> NDArray[np.int64]:
+        return cover_maxsum_scan(x, options.passes, threads=options.threads, backend=backend)
 
-    def least() -> NDArray[np.int64]:
-        return least_similar(x, labelled, options.least, "mean", threads=options.threads)
+    def least(backend: Backend) -> NDArray[np.int64]:
+        return least_similar(x, labelled, options.least, "mean", backend, threads=options.threads)
 
     def often(work: Callable[[], object]) -> None:
         for _ in range(options.passes):
             work()
 
-    maxsum = turns({"ours": summed, **{name: partial(often, read) for name, read in plain.items()}}, options.repeats)
-    maxsum["peak_mib"] = peak_mib(summed)
+    def both(form: Callable[[Backend], NDArray[np.int64]]) -> dict[str, Callable[[], NDArray[np.int64]]]:
+        return {backend: partial(form, backend) for backend in get_args(Backend)}
+
+    maxsum = turns({**both(summed), **{name: partial(often, read) for name, read in plain.items()}}, options.repeats)
     x /= np.maximum(np.sqrt(np.vecdot(x, x)), np.float32(1e-12))[:, None]
-    phi = similarity(x, labelled, "mean", threads=options.threads)
-    if not np.array_equal(least(), np.argsort(phi, kind="stable")[: options.least]):
+    expected = np.argsort(similarity(x, labelled, "mean", threads=options.threads), kind="stable")[: options.least]
+    if not all(np.array_equal(form(), expected) for form in both(least).values()):
         raise SystemExit(f"{len(x):,} candidates: other candidates than those with the least of all float64 values")
-    eq10 = turns({"ours": least, **plain}, options.repeats)
-    eq10["peak_mib"] = peak_mib(least)
-    for found in (maxsum, eq10):
+    eq10 = turns({**both(least), **plain}, options.repeats)
+    for found, form in ((maxsum, summed), (eq10, least)):
+        found["peak_mib"] = max(peak_mib(work) for work in both(form).values())
         seconds = found["median_s"]
-        found["times_a_read"] = seconds["ours"] / min(seconds[name] for name in plain)
+        once = min(seconds[name] for name in plain)
+        found["times_a_read"] = {name: spent / once for name, spent in seconds.items() if name not in plain}
     return {"maxsum": maxsum, "eq10": eq10}
+
+
+def times(ratios: dict[str, float]) -> str:
+    """The ratios of both back ends."""
+    return f"{ratios['faiss']:.2f} (faiss) and {ratios['numpy']:.2f} (NumPy)"
 
 
 def main(options: Options) -> None:
@@ -81,8 +90,8 @@ def main(options: Options) -> None:
     RESULT.write_text(json.dumps({"provenance": provenance(), "options": setting, **found}, indent=1) + "\n")
     for count in (f"{count:,}" for count in options.counts):
         ratios = {part: found[count][part]["times_a_read"] for part in ("maxsum", "eq10")}
-        print(f"{count} candidates: Algorithm 1 takes {ratios['maxsum']:.2f} times as many reads as picks")
-        print(f"{count} candidates: Eq. 10 takes {ratios['eq10']:.2f} reads")
+        print(f"{count} candidates: Algorithm 1 takes {times(ratios['maxsum'])} times as many reads as picks")
+        print(f"{count} candidates: Eq. 10 takes {times(ratios['eq10'])} reads")
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from atal_ray.errors import DataError
 from atal_ray.sampling.blocks import over_blocks
 from atal_ray.sampling.distances import Array, dimensions_of, first_members, rounding, squared_distances
+from atal_ray.sampling.products import Backend, row_products
 
 Indices = NDArray[np.int64]
 
@@ -23,9 +24,9 @@ PAIRS = 2**19  # distances measured again at a time
 class Sums:
     """The sum of every candidate's distances to the cover: rounded up for all, and in the fixed form where it was asked for."""
 
-    def __init__(self, positions: Array, m: int, threads: int) -> None:
-        self._positions, self._threads = positions, threads
-        self._points = positions.astype(np.float32, copy=False)
+    def __init__(self, positions: Array, m: int, threads: int, backend: Backend) -> None:
+        self._positions, self._threads, self._products = positions, threads, row_products(backend)
+        self._points = np.ascontiguousarray(positions, np.float32)
         self._squares = np.empty(len(positions), np.float32)
         self._upper = np.zeros(len(positions))
         self._exact, self._known = np.zeros(len(positions)), np.zeros(len(positions), np.int32)  # memory is taken where written
@@ -45,7 +46,7 @@ class Sums:
         self._upper[index] = -np.inf
 
         def measure(first: int, last: int) -> tuple[float, int]:
-            distance = np.vecdot(self._points[first:last], factor)  # as fast as memory; BLAS's product of a block is slower
+            distance = self._products(self._points[first:last], factor)
             distance += self._squares[first:last]
             distance += constant
             np.sqrt(distance, out=distance)
@@ -80,7 +81,7 @@ class Sums:
         return found
 
 
-def cover_maxsum_scan(positions: Array, m: int, start: Sequence[int] = (0,), threads: int = 1) -> Indices:
+def cover_maxsum_scan(positions: Array, m: int, start: Sequence[int] = (0,), threads: int = 1, backend: Backend = "numpy") -> Indices:
     """Cover set V by Algorithm 1 as printed, as `rds.cover_maxsum` chooses it, for large sets.
 
     Beyond the positions it holds 12 bytes a candidate and 8 D a pick.
@@ -90,18 +91,20 @@ def cover_maxsum_scan(positions: Array, m: int, start: Sequence[int] = (0,), thr
         m: |V|; all N candidates when there are fewer.
         start: the first members of V, different ones.
         threads: blocks at a time; the picks do not depend on it.
+        backend: what multiplies; nor on this.
 
     Returns:
         Distinct indices in the order of choice; the first of equal sums is taken.
 
     Raises:
+        ConfigError: faiss is not installed.
         DataError: positions are not a finite matrix of floating-point numbers, or `start` does not name different candidates.
     """
     first = first_members(positions, m, start)
     m = min(m, len(positions))
     if m == 0:
         return np.empty(0, np.int64)
-    sums = Sums(positions, m, threads)
+    sums = Sums(positions, m, threads, backend)
     if not np.isfinite(sums.error):
         raise DataError("cover: a position is not finite, or too large for its square; check the features")
     for index in first:

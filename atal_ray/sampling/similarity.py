@@ -6,18 +6,16 @@ with any number of threads.
 
 from functools import partial
 from threading import Lock
-from types import ModuleType
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from atal_ray.errors import ConfigError, DataError
+from atal_ray.errors import DataError
 from atal_ray.sampling.blocks import over_blocks
 from atal_ray.sampling.distances import Array, dimensions_of
+from atal_ray.sampling.products import Backend, load_faiss, row_products
 from atal_ray.sampling.rds import Similarity, cosines, same_channels, unit_vectors
 
-Backend = Literal["faiss", "numpy"]
 Matrix = NDArray[np.float32]
 Indices = NDArray[np.int64]
 
@@ -91,7 +89,7 @@ def least_similar(
         return np.arange(k)
     least = Least(k, 2 * rounding(features.shape[1]))
     if kind == "mean":
-        _add_means(least, np.ascontiguousarray(features, np.float32), labelled, threads)
+        _add_means(least, np.ascontiguousarray(features, np.float32), labelled, backend, threads)
     else:
         least.add(0, _Nearest(labelled, backend, gpu, threads).float32(features))
     rows = least.rows()
@@ -143,15 +141,15 @@ class Least:
         self._count = int(np.count_nonzero(inside))
 
 
-def _add_means(least: Least, features: Matrix, labelled: Array, threads: int) -> None:
+def _add_means(least: Least, features: Matrix, labelled: Array, backend: Backend, threads: int) -> None:
     """Mean cosines of unit vectors within `rounding`: one product each."""
-    mean = (unit_vectors(labelled).sum(axis=0) / len(labelled)).astype(np.float32)
+    mean, products = (unit_vectors(labelled).sum(axis=0) / len(labelled)).astype(np.float32), row_products(backend)
 
-    def products(first: int, last: int) -> None:
+    def add(first: int, last: int) -> None:
         with np.errstate(over="ignore", invalid="ignore"):  # an error says it
-            least.add(first, np.vecdot(features[first:last], mean))
+            least.add(first, products(features[first:last], mean))
 
-    over_blocks(products, len(features), READ_ROWS, threads)
+    over_blocks(add, len(features), READ_ROWS, threads)
 
 
 class _Nearest:
@@ -212,19 +210,3 @@ def _two_largest(product: Matrix) -> tuple[Matrix, Indices]:
     largest = product[rows, first]
     product[rows, first] = -np.inf
     return np.column_stack([largest, product.max(axis=1)]), first
-
-
-def load_faiss() -> ModuleType:
-    """The module faiss.
-
-    Raises:
-        ConfigError: it is not installed.
-    """
-    try:
-        import faiss
-    except ImportError as error:
-        raise ConfigError(
-            "resources.index is faiss, which is not installed: install atal-ray[cpu] or atal-ray[gpu], or set resources.index to numpy"
-        ) from error
-    module: ModuleType = faiss
-    return module

@@ -14,7 +14,7 @@ from atal_ray.points import QUERY_SCHEMA, concat
 from atal_ray.stages.query_covers import CoverShard
 from atal_ray.stages.query_load import load_shard, loaded_bytes
 from atal_ray.stages.query_score import ScoreShard
-from atal_ray.stages.rds_actor import check_search, choose_by_need
+from atal_ray.stages.rds_actor import check_index, choose_by_need
 from atal_ray.stages.shards import Pool, part_name, run_shards, shard_rows
 from atal_ray.stages.throughput import THROUGHPUT, Throughput
 
@@ -35,7 +35,7 @@ def query(campaign: CampaignFolder, config: Config, round_number: int, out: Fold
     out = out or campaign.round(round_number)
     by_need = round_number != START and config.query.scope == "dataset"
     if by_need:
-        check_search(config)
+        check_index(config)
     images = campaign.root.count_rows(MANIFEST)
     parts, rows = out / f"{QUERIES}.parts", shard_rows(images, config.query.shard_size)
     kind, actor = ("covers", CoverShard) if by_need else ("picks", ScoreShard)

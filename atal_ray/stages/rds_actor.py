@@ -18,7 +18,8 @@ from atal_ray.points import QUERY_SCHEMA
 from atal_ray.sampling.allocation import Covers, allocate, place
 from atal_ray.sampling.cover_lazy import cover_kcenter_lazy
 from atal_ray.sampling.cover_scan import cover_maxsum_scan
-from atal_ray.sampling.similarity import least_similar, load_faiss
+from atal_ray.sampling.products import load_faiss
+from atal_ray.sampling.similarity import least_similar
 from atal_ray.stages.failure import plain_error
 from atal_ray.stages.progress import leave, watch
 from atal_ray.stages.query_covers import FEATURES, Matrix, matrix
@@ -71,13 +72,13 @@ def choose_by_need(config: Config, round_number: int, parts: Folder, shards: int
 
 
 def searches(config: Config) -> bool:
-    """Whether faiss is what searches the labelled points: the mean cosine (Eq. 10) has a closed form, which needs no search."""
+    """Whether a GPU helps: faiss searches the labelled points there; the mean cosine (Eq. 10) has a closed form, without a search."""
     return config.query.similarity == "nearest" and config.resources.index == "faiss"
 
 
-def check_search(config: Config) -> None:
-    """Raise ConfigError now, not after all images are scored, where faiss is to search and is not there."""
-    if searches(config):
+def check_index(config: Config) -> None:
+    """Raise ConfigError now, not after all images are scored, where faiss is to be used and is not there."""
+    if config.resources.index == "faiss":
         load_faiss()
 
 
@@ -108,15 +109,17 @@ class RDSActor:
     def choose(self, parts: Folder, shards: int, budget: int) -> None:
         """Read the covers of all shards, choose, and write the picks of each."""
         union = read_union(parts, shards)
-        query, rng = self.config.query, seeding.rng(self.config.seed, "allocation", self.round_number)
+        query, index = self.config.query, self.config.resources.index
+        rng = seeding.rng(self.config.seed, "allocation", self.round_number)
 
         def dissimilar(features: Matrix, added: Matrix) -> NDArray[np.int64]:
-            everything, index = np.concatenate([union.labelled, added]), self.config.resources.index
+            everything = np.concatenate([union.labelled, added])
             return least_similar(features, everything, len(features), query.similarity, index, self.gpu, self.threads)
 
         def cover(positions: Matrix, m: int) -> NDArray[np.int64]:
-            chosen = cover_kcenter_lazy if query.cover == "kcenter" else cover_maxsum_scan
-            return chosen(positions, m, threads=self.threads)
+            if query.cover == "kcenter":
+                return cover_kcenter_lazy(positions, m, threads=self.threads)
+            return cover_maxsum_scan(positions, m, threads=self.threads, backend=index)
 
         tie = rng.random(len(union.covers.image), np.float32)
         with threadpool_limits(1, "blas"):  # of each product: the actor's own threads share out the blocks

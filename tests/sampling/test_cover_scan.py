@@ -1,3 +1,5 @@
+from typing import get_args
+
 import numpy as np
 import pytest
 from covers import KINDS, positions_of
@@ -5,6 +7,7 @@ from covers import KINDS, positions_of
 from atal_ray.errors import DataError
 from atal_ray.sampling import blocks, cover_scan
 from atal_ray.sampling.cover_scan import cover_maxsum_scan
+from atal_ray.sampling.products import Backend
 from atal_ray.sampling.rds import cover_maxsum
 
 
@@ -36,7 +39,8 @@ def _many_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_picks_are_those_of_float64_sums(kind: str, threads: int) -> None:
     positions = positions_of(kind, threads)
     expected = flat(positions, 60, [threads])
-    assert cover_maxsum_scan(positions, 60, [threads], threads).tolist() == expected
+    for backend in get_args(Backend):
+        assert cover_maxsum_scan(positions, 60, [threads], threads, backend).tolist() == expected
     assert cover_maxsum(positions, 60, threads).tolist() == expected
 
 
