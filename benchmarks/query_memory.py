@@ -4,13 +4,15 @@
 
 The manifest repeats a hundred real files under as many names as it takes. One point an image is asked, without superpixels and at
 random: a network would take its own memory in the actor, and hours, and what travels would be the same. Each run is a process of its
-own, and so is what writes its campaign. Driver and workers: what is theirs alone (USS); object store: the bytes that Ray counts as
+own, and so is what writes its campaign. Driver and workers: the memory that they have written and share with nobody (private dirty
+pages; of the libraries' clean pages a driver counts as owner whenever no worker lives); object store: the bytes that Ray counts as
 taken; all sampled. Short runs are repeated, as chance decides whether they meet the fullest moment. Writes
 benchmarks/results/query_memory.json.
 """
 
 import dataclasses
 import json
+import re
 import shutil
 import threading
 import time
@@ -131,11 +133,13 @@ def watch(peaks: dict[str, float], total: float, over: threading.Event) -> None:
 
 
 def own(process: psutil.Process) -> int:
-    """Bytes that are this process's alone; 0 where it has just ended."""
+    """Bytes that this process alone has, and has written; 0 where it has just ended."""
     try:
-        return int(process.memory_full_info().uss)
-    except psutil.Error:
+        rollup = Path(f"/proc/{process.pid}/smaps_rollup").read_text()
+    except OSError:
         return 0
+    found = re.search(r"^Private_Dirty: *(\d+) kB$", rollup, re.MULTILINE)
+    return int(found[1]) * 1024 if found else 0
 
 
 def title(process: psutil.Process) -> str:

@@ -4,11 +4,13 @@
 
 Candidates as in rds_scale.py; for Eq. 10 as unit vectors, as the RDS actor holds them. Every pick of Algorithm 1 needs all
 distances, and Eq. 10 needs every candidate once, so neither can be faster than that many reads. Forms and reads take turns on the same
-matrix and the same number of threads. Writes benchmarks/results/rds_reads.json, and a table of it to the terminal.
+matrix and the same number of threads, a pick or a search at a time, since the rate of the memory wanders within seconds. Writes
+benchmarks/results/rds_reads.json, and a table of it to the terminal.
 """
 
 import json
-from collections.abc import Callable
+import statistics
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -22,10 +24,11 @@ from machine import provenance
 from numpy.typing import NDArray
 from side_by_side import peak_mib, turns, with_one_thread
 
-from atal_ray.sampling.cover_scan import cover_maxsum_scan
+from atal_ray.sampling.cover_scan import Sums
 from atal_ray.sampling.products import Backend
 from atal_ray.sampling.similarity import least_similar, similarity
 
+BACKENDS: tuple[Backend, ...] = get_args(Backend)
 RESULT = Path(__file__).parent / "results" / "rds_reads.json"
 
 
@@ -33,8 +36,10 @@ RESULT = Path(__file__).parent / "results" / "rds_reads.json"
 class Options(CandidateOptions):
     """What is measured."""
 
-    passes: int = 100
-    """Picks of Algorithm 1."""
+    picks: int = 100
+    """Of Algorithm 1."""
+    searches: int = 25
+    """Turns of Eq. 10."""
     least: int = 1_000
     """Candidates asked of Eq. 10."""
     labelled: int = 1_000
@@ -48,33 +53,41 @@ def measure(features: NDArray[np.float32], options: Options) -> dict[str, Any]:
 
 def of_count(x: NDArray[np.float32], options: Options) -> dict[str, Any]:
     """Seconds and ratios over one number of candidates."""
-    labelled, plain = x[:: len(x) // options.labelled].copy(), reads(x, options.threads)
-
-    def summed(backend: Backend) -> NDArray[np.int64]:
-        return cover_maxsum_scan(x, options.passes, threads=options.threads, backend=backend)
-
-    def least(backend: Backend) -> NDArray[np.int64]:
-        return least_similar(x, labelled, options.least, "mean", backend, threads=options.threads)
-
-    def often(work: Callable[[], object]) -> None:
-        for _ in range(options.passes):
-            work()
-
-    def both(form: Callable[[Backend], NDArray[np.int64]]) -> dict[str, Callable[[], NDArray[np.int64]]]:
-        return {backend: partial(form, backend) for backend in get_args(Backend)}
-
-    maxsum = turns({**both(summed), **{name: partial(often, read) for name, read in plain.items()}}, options.repeats)
+    plain = reads(x, options.threads)
+    maxsum = sums_of(
+        turns({**{name: partial(next, picks(x, name, options)) for name in BACKENDS}, **plain}, options.picks)
+        for _ in range(options.repeats)
+    )
+    labelled = x[:: len(x) // options.labelled].copy()
     x /= np.maximum(np.sqrt(np.vecdot(x, x)), np.float32(1e-12))[:, None]
+    forms: dict[str, Callable[[], NDArray[np.int64]]] = {
+        name: partial(least_similar, x, labelled, options.least, "mean", name, threads=options.threads) for name in BACKENDS
+    }
     expected = np.argsort(similarity(x, labelled, "mean", threads=options.threads), kind="stable")[: options.least]
-    if not all(np.array_equal(form(), expected) for form in both(least).values()):
+    if not all(np.array_equal(form(), expected) for form in forms.values()):
         raise SystemExit(f"{len(x):,} candidates: other candidates than those with the least of all float64 values")
-    eq10 = turns({**both(least), **plain}, options.repeats)
-    for found, form in ((maxsum, summed), (eq10, least)):
-        found["peak_mib"] = max(peak_mib(work) for work in both(form).values())
-        seconds = found["median_s"]
-        once = min(seconds[name] for name in plain)
-        found["times_a_read"] = {name: spent / once for name, spent in seconds.items() if name not in plain}
+    eq10 = turns({**forms, **plain}, options.searches)
+    eq10["peak_mib"] = max(peak_mib(form) for form in forms.values())
+    for found in (maxsum, eq10):
+        once = min(found["median_s"][name] for name in plain)
+        found["times_a_read"] = {name: found["median_s"][name] / once for name in BACKENDS}
     return {"maxsum": maxsum, "eq10": eq10}
+
+
+def picks(x: NDArray[np.float32], backend: Backend, options: Options) -> Iterator[int]:
+    """The candidates that Algorithm 1 picks, one after the other; what it prepares is part of the first."""
+    sums = Sums(x, options.picks, options.threads, backend)
+    blocks = sums.add(0)
+    while True:
+        yield sums.indices[-1]
+        blocks = sums.add(sums.largest(blocks))
+
+
+def sums_of(covers: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """The seconds of whole covers out of those of their picks; the medians."""
+    repeats = [{name: sum(seconds) for name, seconds in cover["repeats_s"].items()} for cover in covers]
+    together = {name: [repeat[name] for repeat in repeats] for name in repeats[0]}
+    return {"median_s": {name: statistics.median(seconds) for name, seconds in together.items()}, "repeats_s": together}
 
 
 def times(ratios: dict[str, float]) -> str:
