@@ -3,10 +3,10 @@
     python benchmarks/query_pipeline.py --train DUTS-TR --weights resnet50.pth --snapshots runs/benchmark
 
 F3Net-ResNet-50, five trained snapshots (made where they are not there yet). The loop decodes, attacks and scores in batches of the same
-size and keeps the picks in a list; the pipeline writes its files of picks. Start-up and end are apart: the clock starts when each worker
-has finished a shard, and stops while there still is something to load. Cases take turns, each in a process of its own; cases with the
-same threads a worker must pick the same points. Medians go to benchmarks/results/query_pipeline.json and, with every run, to the
-terminal.
+size and keeps the picks in a list; the pipeline writes its files of picks. Two loops at once, each over all images, say what the second
+core is worth. Start-up and end are apart: the clock starts when each worker has finished a shard, and stops while there still is
+something to load. Cases take turns, each in processes of its own, and must pick the same points. Medians go to
+benchmarks/results/query_pipeline.json and, with every run, to the terminal.
 """
 
 import dataclasses
@@ -73,24 +73,26 @@ class Options:
     repeats: int = 5
 
 
-CASES: dict[str, tuple[int, int]] = {  # actors (0: the loop) and threads of each
-    "loop, 1 thread": (0, 1),
-    "1 actor, 1 thread": (1, 1),
-    "2 actors, 1 thread each": (2, 1),
+CASES: dict[str, tuple[int, int]] = {  # processes at once, and actors of each (0: the loop); one thread a worker
+    "loop": (1, 0),
+    "2 loops": (2, 0),
+    "1 actor": (1, 1),
+    "2 actors": (1, 2),
 }
 RATIOS = {
-    "one actor to the loop": ("1 actor, 1 thread", "loop, 1 thread"),
-    "two actors to one": ("2 actors, 1 thread each", "1 actor, 1 thread"),
+    "one actor to the loop": ("1 actor", "loop"),
+    "two actors to one": ("2 actors", "1 actor"),
+    "two loops to one": ("2 loops", "loop"),
 }
 
 
-def measure(actors: int, threads: int, options: Options) -> tuple[float, Picks]:
+def measure(actors: int, options: Options) -> tuple[float, Picks]:
     """Images a second without start-up, and the picks, sorted."""
     base = configure(options.train, options.weights)
     config = dataclasses.replace(
         base,
         train=dataclasses.replace(base.train, size=options.side, scales=(options.side,)),
-        query=dataclasses.replace(base.query, shard_size=options.shard, batch_size=options.shard, threads=threads),
+        query=dataclasses.replace(base.query, shard_size=options.shard, batch_size=options.shard, threads=1),
         budget=dataclasses.replace(base.budget, total=12, start=10, per_round=2),
         resources=dataclasses.replace(base.resources, query_actors=max(1, actors), gpus="none"),
     )
@@ -124,8 +126,8 @@ def pipeline(campaign: CampaignFolder, config: Config, options: Options) -> tupl
 
 def loop(campaign: CampaignFolder, config: Config, options: Options) -> tuple[list[float], Picks]:
     """The same work as plain code: one image after another, a batch at a time."""
-    torch.set_num_threads(config.query.threads)
-    cv2.setNumThreads(config.query.threads)
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
     read = read_snapshots(campaign.snapshots(0), config, torch.device("cpu"))
     snapshots = prepare_snapshots(read, [[options.side]] * len(read), options.shard, config.query.precision, torch.device("cpu"))
     points, superpixels = PointIndex(campaign.points(0)), campaign.superpixels(config)
@@ -163,15 +165,16 @@ def main(options: Options) -> None:
     """Measure the cases in turns and write the figures."""
     trained(options.train, options.weights, options.snapshots)
     found: dict[str, list[float]] = {name: [] for name in CASES}
-    picked: dict[int, Picks] = {}
+    expected: Picks = []
     for repeat in range(options.repeats):
-        for name, (actors, threads) in CASES.items():
-            with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-                rate, picks = pool.submit(measure, actors, threads, options).result()
-            if picked.setdefault(threads, picks) != picks:
+        for name, (processes, actors) in CASES.items():
+            with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+                rates, picks = zip(*pool.map(measure, [actors] * processes, [options] * processes), strict=True)
+            expected = expected or picks[0]
+            if any(picked != expected for picked in picks):
                 raise SystemExit(f"{name}: other points than the rival's, so there is nothing to compare")
-            found[name].append(rate)
-            print(f"{repeat + 1}/{options.repeats} {name:24} {rate:8.3f} images/s", flush=True)
+            found[name].append(sum(rates))
+            print(f"{repeat + 1}/{options.repeats} {name:10} {sum(rates):8.3f} images/s", flush=True)
     medians = {name: statistics.median(rates) for name, rates in found.items()}
     ratios = {name: medians[one] / medians[other] for name, (one, other) in RATIOS.items()}
     for name, value in {**medians, **ratios}.items():
