@@ -52,6 +52,7 @@ REFUSED: list[tuple[type, dict[str, Any], str]] = [
     (QueryConfig, {"top_percent": 100.5}, "query.top-percent (K) is 100.5"),
     (QueryConfig, {"top_percent": NAN}, "query.top-percent (K) is nan"),
     (QueryConfig, {"cover_factor": 0}, "query.cover-factor is 0"),
+    (QueryConfig, {"cover_images": 0}, "query.cover-images is 0"),
     (QueryConfig, {"cover_weight": -0.5}, "query.cover-weight is -0.5"),
     (QueryConfig, {"floor": -1}, "query.floor is -1"),
     (QueryConfig, {"ceiling": 0, "floor": 0}, "query.ceiling is 0: use at least 1"),
@@ -96,8 +97,8 @@ UNLIKE_DEFAULTS = Config(
     attack=AttackConfig(epsilon=0.1, alpha=1 / 255, steps=2, model="ensemble", labels="points", scale=0.5),
     query=QueryConfig(
         strategy="uncertainty", top_percent=2.5, score="entropy", cover="maxsum", cover_space="features", cover_weight=0.1,
-        cover_factor=3, similarity="nearest", floor=0, ceiling=9, shortlist_percent=80, near_boundary=0.25, shard_size=5, batch_size=2,
-        precision="bfloat16", threads=2,
+        cover_factor=3, similarity="nearest", floor=0, ceiling=9, shortlist_percent=80, cover_images=50, near_boundary=0.25,
+        shard_size=5, batch_size=2, precision="bfloat16", threads=2,
     ),
     regions=RegionConfig(labels="dense", superpixels=50, levels=2, prior=0, bins=3, double_step=False, iterations=1),
     budget=BudgetConfig(start=1, per_round=3, total=7, annotator="answers"),

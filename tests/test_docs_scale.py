@@ -2,9 +2,13 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+
+from atal_ray.config import Config
+from atal_ray.stages.rds_actor import NUMBERS, memory_needed
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = " ".join((ROOT / "docs/scale.md").read_text().split())
@@ -48,8 +52,7 @@ def scale() -> list[str]:
         phrases += [
             f"{name} candidates: {kcenter['median_s']['ours']:.1f} s, {kcenter['times_faster']:.1f} times faster than flat passes, "
             f"with {100 * kcenter['share_of_distances']:.1f} % of the distances",
-            f"{name}: {maxsum['ours']:.2f} times as many reads",
-            f"{name}: {read[count]['eq10_unit']['times_a_read']['ours']:.2f} times one read",
+            f"{name}: {maxsum['faiss']:.2f} (faiss) and {maxsum['numpy']:.2f} (NumPy) times as many reads as picks",
             f"{name}: {eq10['faiss']:.2f} (faiss) and {eq10['numpy']:.2f} (NumPy) times one read",
         ]
     rivals = {dimensions: list(found["fpsample"][dimensions]["median_s"].values()) for dimensions in ("3", "8", "64")}
@@ -98,8 +101,8 @@ def test_figures_come_from_their_file(figures):
 
 
 def test_memory_of_one_budget_is_what_the_actor_asks_for():
-    from atal_ray.config import QueryConfig
-
-    query = QueryConfig()
-    gib = 1_000_000 * query.ceiling * query.cover_factor * (16 * 64 + 100) / 2**30
-    assert f"about {gib:.0f} GiB for a million images" in PAGE
+    needed = memory_needed(SimpleNamespace(candidates=60 * 1_000_000, channels=lambda: 64), Config())
+    assert Config().query.ceiling * Config().query.cover_factor == 60
+    assert f"about {needed / 2**30:.1f} GiB for a million images" in PAGE
+    assert f"`query.cover-images` images ({Config().query.cover_images:,})" in PAGE
+    assert f"{NUMBERS} bytes each" in PAGE

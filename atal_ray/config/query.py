@@ -58,6 +58,8 @@ class QueryConfig(Section):
     """Scope dataset: an image's most points in a round."""
     shortlist_percent: float = 50.0
     """Scope dataset: of the images' covers behind the floors, the most uncertain share, which competes for the rest of the budget."""
+    cover_images: int = 12_000
+    """Scope dataset: most images that are covered together; more are covered in parts, so that the cost grows with their number."""
     near_boundary: float = 0.5
     """A clean margin up to this is near the decision boundary: it separates PSR from PIR."""
     shard_size: int = 64
@@ -76,6 +78,7 @@ class QueryConfig(Section):
         require(self.floor >= 0, f"query.floor is {self.floor}: it cannot be negative")
         require(self.ceiling >= max(1, self.floor), f"query.ceiling is {self.ceiling}: use at least 1, and no less than query.floor")
         require(0 < self.shortlist_percent <= 100, f"query.shortlist-percent is {self.shortlist_percent}: use a value in (0, 100]")
+        require(self.cover_images >= 1, f"query.cover-images is {self.cover_images}: use at least 1 image")
         require(0 <= self.near_boundary <= 1, f"query.near-boundary is {self.near_boundary}: use a margin in [0, 1]")
         require(self.shard_size >= 1, f"query.shard-size is {self.shard_size}: use at least 1 image")
         require(self.batch_size >= 1, f"query.batch-size is {self.batch_size}: use at least 1 image")

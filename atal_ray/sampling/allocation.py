@@ -1,12 +1,16 @@
 """One budget for all images: RDS over the covers of every image, with a floor and a ceiling for each."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from atal_ray.config import QueryConfig
+from atal_ray.sampling.distances import Told
 
 Indices = npt.NDArray[np.int64]
 Matrix = npt.NDArray[np.float32]
@@ -22,8 +26,27 @@ class Covers:
     """Uncertainty [N]."""
     superpixel: npt.NDArray[np.int32]
     """Superpixel id within the image [N]; -1 where regions are not used."""
-    features: Matrix
-    """Unit feature vectors [N, C]."""
+    features: Callable[[Indices], Matrix]
+    """Unit feature vectors [n, C] of n rows, which are asked for part by part: all at once may be more than a memory holds."""
+
+    def parts(self, rows: Indices, images: int) -> Iterator[Indices]:
+        """Places in `rows`, as they stand, in parts of about equally many images, at most `images` each."""
+        count = int(self.image[-1]) + 1 if len(self.image) else 0
+        parts = -(-count // images)
+        part_of = self.image[rows].astype(np.int64) * parts // max(1, count)
+        by_part = np.argsort(part_of, kind="stable")
+        bounds = np.searchsorted(part_of[by_part], np.arange(parts + 1))
+        return (by_part[first:last] for first, last in pairwise(bounds) if first < last)
+
+
+class Labelled(Protocol):
+    """The labelled points, as `similarity.Labelled` has them."""
+
+    def add(self, points: Matrix) -> None:
+        """Take points [M, C] along."""
+
+    def similarity(self, features: Matrix) -> npt.NDArray[np.float64]:
+        """Phi of Eq. 10 of candidates [N, C]."""
 
 
 def allocate(
@@ -31,25 +54,27 @@ def allocate(
     budget: int,
     config: QueryConfig,
     *,
-    cover: Callable[[Matrix, int], Indices],
-    dissimilar: Callable[[Matrix, Matrix], Indices],
+    cover: Callable[[Matrix, int, Told], Indices],
+    labelled: Labelled,
     tie: npt.NDArray[np.float32],
+    told: Callable[[float], None] = lambda _: None,
 ) -> Indices:
     """Spend one budget on all images: `config.floor` points each as for a single image, the rest where it is needed.
 
     The most uncertain `config.shortlist_percent` of the candidates behind the floors compete for the rest: Algorithm 1 covers them
     in the space of features, and of that cover the least like the labelled points come first (Eq. 10), among which the floors now
-    count; behind the cover come all others by uncertainty. An image gets no more than `config.ceiling`, and a superpixel a second
-    point only where nothing else is left. With floor = ceiling = k it is the image-wise choice.
+    count; behind the cover come all others by uncertainty. More than `config.cover_images` images are covered in parts of images that
+    follow each other, each with its share of the cover, and ranked together. An image gets no more than `config.ceiling`, and a
+    superpixel a second point only where nothing else is left. With floor = ceiling = k it is the image-wise choice.
 
     Args:
         covers: the candidates.
         budget: points for all images together; fewer are chosen only where the ceilings or the candidates end.
         config: floor, ceiling, shortlist and the size of the cover.
         cover: positions [n, C], m -> the cover in the order of choice, from the first candidate on.
-        dissimilar: candidates [n, C] and the points added by the floors [f, C], unit vectors -> rows of the former, the least
-            like the labelled points first, equal ones as they stand.
+        labelled: the labelled points; the floors are added.
         tie: seeded random numbers [N] that order equal scores.
+        told: called with the share of the cover that is chosen, again and again.
 
     Returns:
         Rows of `covers`, image by image in the order of asking.
@@ -59,11 +84,24 @@ def allocate(
     others = others[np.lexsort((tie[others], -covers.score[others]))]
     rest = max(0, budget - len(first))
     shortlist = others[: max(rest, int(np.ceil(len(others) * config.shortlist_percent / 100)))]
-    in_cover = np.zeros(len(others), bool)
-    in_cover[cover(covers.features[shortlist], config.cover_factor * rest)] = True
-    chosen = others[in_cover]  # by uncertainty, which the stable order keeps for equal phi
-    ranked = chosen[dissimilar(covers.features[chosen], covers.features[first])]
-    return take(covers, np.concatenate([first, ranked, others[~in_cover]]), budget, config.ceiling, kept=len(first))
+    for part in covers.parts(first, config.cover_images):
+        labelled.add(covers.features(first[part]))
+    phi = np.full(len(others), np.inf)  # of what is behind the cover
+    m, done, seen = min(config.cover_factor * rest, len(shortlist)), 0, 0
+    for part in covers.parts(shortlist, config.cover_images):
+        seen += len(part)
+        share = m * seen // len(shortlist) - done
+        if share:
+            features = covers.features(shortlist[part])
+            chosen = cover(features, share, partial(_tell, told, done, m))
+            phi[part[chosen]] = labelled.similarity(features[chosen])
+            done += share
+    ranked = others[np.argsort(phi, kind="stable")]  # equal ones by uncertainty
+    return take(covers, np.concatenate([first, ranked]), budget, config.ceiling, kept=len(first))
+
+
+def _tell(told: Callable[[float], None], done: int, m: int, picks: int) -> None:
+    told((done + picks) / m)
 
 
 def take(covers: Covers, order: Indices, budget: int, ceiling: int, kept: int) -> Indices:

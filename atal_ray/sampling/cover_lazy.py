@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from atal_ray.errors import DataError
 from atal_ray.sampling.blocks import over_blocks
-from atal_ray.sampling.distances import Array, dimensions_of, first_members, rounding, squared_distances
+from atal_ray.sampling.distances import Array, Told, dimensions_of, first_members, rounding, silent, squared_distances
 
 Matrix = NDArray[np.float32]
 Indices = NDArray[np.int64]
@@ -164,7 +164,7 @@ class Bounds:
         return Band(*(np.concatenate(parts) for parts in zip(*blocks, strict=True)))
 
 
-def cover_kcenter_lazy(positions: Array, m: int, start: Sequence[int] = (0,), threads: int = 1) -> Indices:
+def cover_kcenter_lazy(positions: Array, m: int, start: Sequence[int] = (0,), threads: int = 1, told: Told = silent) -> Indices:
     """Cover set V by greedy k-center (the aim of Eq. 9 in the text), as `rds.cover_kcenter` chooses it, for large sets.
 
     Distances are float32 products with a bound on their rounding. Where that leaves more than one candidate for the farthest,
@@ -178,6 +178,7 @@ def cover_kcenter_lazy(positions: Array, m: int, start: Sequence[int] = (0,), th
         start: the first members of V, different ones.
         threads: blocks at a time; the picks do not depend on it. NumPy's own products should have one thread
             (threadpool_limits, OPENBLAS_NUM_THREADS=1): theirs are too small to share.
+        told: called with the number of picks so far, again and again.
 
     Returns:
         Distinct indices in the order of choice; the first of equally far candidates is taken.
@@ -199,4 +200,5 @@ def cover_kcenter_lazy(positions: Array, m: int, start: Sequence[int] = (0,), th
         band = bounds.band(picks, floor)
         band.extend(picks, m, floor, bounds.error)
         bounds.nearest[band.rows], bounds.known[band.rows] = band.nearest, picks.count
+        told(picks.count)
     return picks.indices

@@ -1,8 +1,8 @@
 """Algorithm 1 as printed over millions of candidates: every pick reads the matrix once, and is the pick of float64 sums.
 
-The largest sum has no cheap bound that would spare a candidate its distance, so each pick is one pass. The pass adds float32 distances
-that are rounded up: a sum of those is never below the true one. Only the few candidates whose sums may be the largest are measured
-again, as `rds.cover_maxsum` does it.
+Sums grow with every pick, so an old one is no upper bound that would spare a candidate its distance: each pick is one pass. It adds
+float32 distances that are rounded up: a sum of those is never below the true one. Only the few candidates whose sums may be the largest
+are measured again, as `rds.cover_maxsum` does it.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from atal_ray.errors import DataError
 from atal_ray.sampling.blocks import over_blocks
-from atal_ray.sampling.distances import Array, dimensions_of, first_members, rounding, squared_distances
+from atal_ray.sampling.distances import Array, Told, dimensions_of, first_members, rounding, silent, squared_distances
 from atal_ray.sampling.products import Backend, row_products
 
 Indices = NDArray[np.int64]
@@ -81,7 +81,9 @@ class Sums:
         return found
 
 
-def cover_maxsum_scan(positions: Array, m: int, start: Sequence[int] = (0,), threads: int = 1, backend: Backend = "numpy") -> Indices:
+def cover_maxsum_scan(
+    positions: Array, m: int, start: Sequence[int] = (0,), threads: int = 1, backend: Backend = "numpy", told: Told = silent
+) -> Indices:
     """Cover set V by Algorithm 1 as printed, as `rds.cover_maxsum` chooses it, for large sets.
 
     Beyond the positions it holds 12 bytes a candidate and 8 D a pick.
@@ -92,6 +94,7 @@ def cover_maxsum_scan(positions: Array, m: int, start: Sequence[int] = (0,), thr
         start: the first members of V, different ones.
         threads: blocks at a time; the picks do not depend on it.
         backend: what multiplies; nor on this.
+        told: called with the number of picks so far, again and again.
 
     Returns:
         Distinct indices in the order of choice; the first of equal sums is taken.
@@ -111,4 +114,5 @@ def cover_maxsum_scan(positions: Array, m: int, start: Sequence[int] = (0,), thr
         blocks = sums.add(index)
     while len(sums.indices) < m:
         blocks = sums.add(sums.largest(blocks))
+        told(len(sums.indices))
     return np.array(sums.indices, dtype=np.int64)

@@ -1,6 +1,6 @@
 """Squared distances: the fixed form that decides between candidates, and how far a float32 product may be from it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,6 +9,12 @@ from numpy.typing import NDArray
 from atal_ray.errors import DataError
 
 Array = NDArray[np.floating[Any]]
+Told = Callable[[int], None]
+"""Takes how far a long cover is."""
+
+
+def silent(_: int) -> None:
+    """Tell nobody."""
 
 
 def dimensions_of(rows: Array) -> NDArray[np.float64]:

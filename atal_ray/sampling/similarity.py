@@ -31,6 +31,59 @@ def rounding(channels: int) -> float:
     return (channels + 8) * 2.0**-23
 
 
+class Labelled:
+    """The labelled points as phi (Eq. 10) needs them: the sum of their unit vectors for the mean, all of them for the nearest."""
+
+    def __init__(self, kind: Similarity, backend: Backend = "faiss", gpu: bool = False, threads: int = 1) -> None:
+        self._kind, self._backend, self._gpu, self._threads = kind, backend, gpu, threads
+        self._sum: NDArray[np.float64] | None = None
+        self._count = 0
+        self._points: list[Array] = []
+        self._index: _Nearest | None = None
+
+    def add(self, points: Array) -> None:
+        """Take labelled points [M, C] along.
+
+        Raises:
+            DataError: they have another number of channels than those before.
+        """
+        if len(points) == 0:
+            return
+        self._count += len(points)
+        if self._kind == "nearest":
+            self._points, self._index = [*self._points, points], None
+            return
+        total = unit_vectors(points).sum(axis=0)
+        if self._sum is not None:
+            same_channels(self._sum[None], points)
+        self._sum = total if self._sum is None else self._sum + total
+
+    def similarity(self, features: Array) -> NDArray[np.float64]:
+        """Phi [N] of candidates [N, C]; see the function `similarity`."""
+        if self._count == 0:
+            return np.zeros(len(features))
+        if self._kind == "nearest":
+            same_channels(features, self._points[0])
+            return self.nearest.exact(features)
+        mean = self.mean
+        same_channels(features, mean[None])
+        parts = over_blocks(lambda a, b: cosines(dimensions_of(unit_vectors(features[a:b])), mean), len(features), ROWS, self._threads)
+        return np.concatenate([np.empty(0), *parts])
+
+    @property
+    def mean(self) -> NDArray[np.float64]:
+        """The mean of the unit vectors [C]."""
+        assert self._sum is not None
+        return self._sum / self._count
+
+    @property
+    def nearest(self) -> "_Nearest":
+        """All points, to be searched; made at the first search."""
+        if self._index is None:
+            self._index = _Nearest(np.concatenate(self._points), self._backend, self._gpu, self._threads)
+        return self._index
+
+
 def similarity(
     features: Array, labelled: Array, kind: Similarity, backend: Backend = "faiss", gpu: bool = False, threads: int = 1
 ) -> NDArray[np.float64]:
@@ -53,14 +106,9 @@ def similarity(
         ConfigError: faiss is not installed.
         DataError: the two have a different number of channels.
     """
-    same_channels(features, labelled)
-    if len(labelled) == 0:
-        return np.zeros(len(features))
-    if kind == "nearest":
-        return _Nearest(labelled, backend, gpu, threads).exact(features)
-    mean = unit_vectors(labelled).sum(axis=0) / len(labelled)
-    parts = over_blocks(lambda a, b: cosines(dimensions_of(unit_vectors(features[a:b])), mean), len(features), ROWS, threads)
-    return np.concatenate([np.empty(0), *parts])
+    points = Labelled(kind, backend, gpu, threads)
+    points.add(labelled)
+    return points.similarity(features)
 
 
 def least_similar(
@@ -87,16 +135,17 @@ def least_similar(
     k = min(k, len(features))
     if len(labelled) == 0 or k == 0:
         return np.arange(k)
-    least = Least(k, 2 * rounding(features.shape[1]))
+    points, least = Labelled(kind, backend, gpu, threads), Least(k, 2 * rounding(features.shape[1]))
+    points.add(labelled)
     if kind == "mean":
-        _add_means(least, np.ascontiguousarray(features, np.float32), labelled, backend, threads)
+        _add_means(least, np.ascontiguousarray(features, np.float32), points.mean.astype(np.float32), backend, threads)
     else:
-        least.add(0, _Nearest(labelled, backend, gpu, threads).float32(features))
+        least.add(0, points.nearest.float32(features))
     rows = least.rows()
     lengths = np.sqrt(np.vecdot(features[rows], features[rows]))
     if np.any((lengths > 0) & (np.abs(lengths - 1) > rounding(features.shape[1]))):
         raise DataError("RDS: a candidate is no unit vector; divide the features by their lengths")
-    phi = similarity(features[rows], labelled, kind, backend, gpu, threads)
+    phi = points.similarity(features[rows])
     return rows[np.argsort(phi, kind="stable")[:k]]
 
 
@@ -141,9 +190,9 @@ class Least:
         self._count = int(np.count_nonzero(inside))
 
 
-def _add_means(least: Least, features: Matrix, labelled: Array, backend: Backend, threads: int) -> None:
+def _add_means(least: Least, features: Matrix, mean: Matrix, backend: Backend, threads: int) -> None:
     """Mean cosines of unit vectors within `rounding`: one product each."""
-    mean, products = (unit_vectors(labelled).sum(axis=0) / len(labelled)).astype(np.float32), row_products(backend)
+    products = row_products(backend)
 
     def add(first: int, last: int) -> None:
         with np.errstate(over="ignore", invalid="ignore"):  # an error says it

@@ -1,5 +1,7 @@
 """A progress bar for work on other machines: the worker leaves a small file, the driver looks at it."""
 
+import math
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Event, Thread
@@ -14,9 +16,17 @@ PROGRESS = "progress.json"
 LOOK_SECONDS = 1.0
 
 
-def leave(folder: Folder, done: int) -> None:
-    """Tell whoever looks that `done` steps are behind us."""
-    folder.write_json(PROGRESS, {"done": done})
+class Progress:
+    """Tells whoever looks how many steps are behind us, no more often than it is looked at."""
+
+    def __init__(self, folder: Folder) -> None:
+        self._folder, self._left = folder, -math.inf
+
+    def leave(self, done: float) -> None:
+        """So many steps are done."""
+        if time.monotonic() - self._left >= LOOK_SECONDS:
+            self._folder.write_json(PROGRESS, {"done": int(done)})
+            self._left = time.monotonic()
 
 
 @contextmanager
@@ -31,6 +41,7 @@ def watch(folder: Folder, total: int, title: str, unit: str) -> Iterator[None]:
         finally:
             over.set()
             thread.join()
+        bar.update(total - bar.n)  # the last word may have come too soon after the one before
 
 
 def _follow(folder: Folder, bar: "tqdm[None]", over: Event) -> None:

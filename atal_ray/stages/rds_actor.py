@@ -1,7 +1,4 @@
-"""The actor that spends one budget on all images: it holds the covers of every image and runs RDS over them."""
-
-from dataclasses import dataclass
-from itertools import pairwise
+"""The actor that spends one budget on all images: it runs RDS over the covers of every image."""
 
 import numpy as np
 import pyarrow as pa
@@ -14,17 +11,22 @@ from atal_ray.campaign_folder import ERROR_SCHEMA
 from atal_ray.config import Config
 from atal_ray.errors import CampaignError
 from atal_ray.files import Folder
-from atal_ray.points import QUERY_SCHEMA
-from atal_ray.sampling.allocation import Covers, allocate, place
+from atal_ray.sampling.allocation import allocate, place
 from atal_ray.sampling.cover_lazy import cover_kcenter_lazy
 from atal_ray.sampling.cover_scan import cover_maxsum_scan
+from atal_ray.sampling.distances import Told
 from atal_ray.sampling.products import load_faiss
-from atal_ray.sampling.similarity import least_similar
+from atal_ray.sampling.similarity import Labelled
+from atal_ray.stages.cover_files import CoverFiles
 from atal_ray.stages.failure import plain_error
-from atal_ray.stages.progress import leave, watch
-from atal_ray.stages.query_covers import FEATURES, Matrix, matrix
+from atal_ray.stages.progress import Progress, watch
 from atal_ray.stages.room import gpus_per_actor, largest_node
 from atal_ray.stages.shards import part_name
+
+Matrix = NDArray[np.float32]
+
+NUMBERS = 120
+"""Bytes of a candidate without its vector: image, score and superpixel, and what sorts them."""
 
 
 def choose_by_need(config: Config, round_number: int, parts: Folder, shards: int, images: int) -> None:
@@ -48,11 +50,13 @@ def choose_by_need(config: Config, round_number: int, parts: Folder, shards: int
     gpus = gpus_per_actor(wanted_gpus, labels)
     node, wanted = largest_node(gpus, labels), config.resources.query_actors * config.query.threads
     threads = max(1, int(min(wanted, node.get("CPU", 1))))  # of what the query's actors have just given back
-    memory, there = memory_needed(parts, shards), int(node.get("memory", 0))
+    files = CoverFiles(parts, shards)
+    memory, there = memory_needed(files, config), int(node.get("memory", 0))
     if memory > there:
         raise CampaignError(
             f"RDS over all images takes {memory / 2**30:.1f} GiB in one process, and the largest machine gives Ray {there / 2**30:.1f}: "
-            "start Ray on a machine with more memory (what is scored is kept), or lower query.cover-factor or query.ceiling"
+            "start Ray on a machine with more memory (what is scored is kept), or lower query.cover-images, query.cover-factor or "
+            "query.ceiling"
         )
     options = {
         "num_cpus": threads,
@@ -63,8 +67,8 @@ def choose_by_need(config: Config, round_number: int, parts: Folder, shards: int
     }
     actor = ray.remote(RDSActor).options(**options).remote(config, round_number, threads, gpus > 0)
     try:
-        with watch(parts, 2 * shards, f"round {round_number}: RDS over all images", "shard"):
-            ray.get(actor.choose.remote(parts, shards, config.budget.per_round * images))
+        with watch(parts, 3 * shards, f"round {round_number}: RDS over all images", "step"):  # a shard is read, covered and written
+            ray.get(actor.choose.remote(files, config.budget.per_round * images))
     except Exception as error:
         raise plain_error(error, f"RDS of round {round_number}") from error
     finally:
@@ -82,86 +86,46 @@ def check_index(config: Config) -> None:
         load_faiss()
 
 
-def memory_needed(parts: Folder, shards: int) -> int:
-    """Bytes that the actor takes at most: every vector four times in float32, for the shortlist, the cover and the products."""
-    vectors = sum(parts.count_rows(part_name(shard, kind)) for shard in range(shards) for kind in ("covers", "labelled"))
-    channels = matrix(parts.read_table(part_name(0, "covers"), [FEATURES])[FEATURES]).shape[1]
-    return vectors * (16 * channels + 100)
+def memory_needed(files: CoverFiles, config: Config) -> int:
+    """Bytes that the actor takes at most: of every candidate the numbers, and of the images covered together the vectors.
 
-
-@dataclass(frozen=True)
-class Union:
-    """The covers of all shards in memory."""
-
-    covers: Covers
-    labelled: Matrix
-    """Unit feature vectors of all labelled points [M, C]."""
-    ends: NDArray[np.int64]
-    """The row behind the last one of each shard."""
+    A vector is there four times in float32, for the shortlist, the cover and the products.
+    """
+    together = min(files.candidates, config.query.cover_images * config.query.ceiling * config.query.cover_factor)
+    labelled = files.labelled if config.query.similarity == "nearest" else 0
+    return NUMBERS * files.candidates + (16 * files.channels() + 100) * together + 16 * files.channels() * labelled
 
 
 class RDSActor:
-    """Holds the candidates of all images; see `memory_needed`."""
+    """Runs RDS over the candidates of all images; see `memory_needed`."""
 
     def __init__(self, config: Config, round_number: int, threads: int, gpu: bool) -> None:
         self.config, self.round_number, self.threads, self.gpu = config, round_number, threads, gpu
 
-    def choose(self, parts: Folder, shards: int, budget: int) -> None:
+    def choose(self, files: CoverFiles, budget: int) -> None:
         """Read the covers of all shards, choose, and write the picks of each."""
-        union = read_union(parts, shards)
         query, index = self.config.query, self.config.resources.index
         rng = seeding.rng(self.config.seed, "allocation", self.round_number)
+        progress = Progress(files.parts)
+        labelled = Labelled(query.similarity, index, self.gpu, self.threads)
+        for shard, features in enumerate(files.labelled_features()):
+            labelled.add(features)
+            progress.leave(shard)
 
-        def dissimilar(features: Matrix, added: Matrix) -> NDArray[np.int64]:
-            everything = np.concatenate([union.labelled, added])
-            return least_similar(features, everything, len(features), query.similarity, index, self.gpu, self.threads)
-
-        def cover(positions: Matrix, m: int) -> NDArray[np.int64]:
+        def cover(positions: Matrix, m: int, told: Told) -> NDArray[np.int64]:
             if query.cover == "kcenter":
-                return cover_kcenter_lazy(positions, m, threads=self.threads)
-            return cover_maxsum_scan(positions, m, threads=self.threads, backend=index)
+                return cover_kcenter_lazy(positions, m, threads=self.threads, told=told)
+            return cover_maxsum_scan(positions, m, threads=self.threads, backend=index, told=told)
 
-        tie = rng.random(len(union.covers.image), np.float32)
+        def covered(share: float) -> None:
+            progress.leave(files.shards * (1 + share))
+
+        covers = files.covers()
+        tie = rng.random(len(covers.image), np.float32)
         with threadpool_limits(1, "blas"):  # of each product: the actor's own threads share out the blocks
-            chosen = allocate(union.covers, budget, query, cover=cover, dissimilar=dissimilar, tie=tie)
+            chosen = allocate(covers, budget, query, cover=cover, labelled=labelled, tie=tie, told=covered)
         short = f"only {len(chosen)} of {budget} points asked: every image has its ceiling or no candidate left; raise query.ceiling"
         errors = [{"stage": "query", "image_id": "(all)", "reason": short}] if len(chosen) < budget else []
-        parts.write_table(part_name(shards, "errors"), pa.Table.from_pylist(errors, ERROR_SCHEMA))
-        write_picks(parts, union, chosen)
-
-
-def read_union(parts: Folder, shards: int) -> Union:
-    """Read what `CoverShard` left of every shard, but for the names of the images, which would be most of the memory."""
-    counts = [parts.count_rows(part_name(shard, "covers")) for shard in range(shards)]
-    ends = np.cumsum(counts, dtype=np.int64)
-    total, images = int(ends[-1]), 0
-    features: Matrix | None = None
-    image, score, superpixel = np.empty(total, np.int32), np.empty(total, np.float32), np.empty(total, np.int32)
-    labelled = []
-    for shard, end in enumerate(ends):
-        table, rows = parts.read_table(part_name(shard, "covers")), slice(end - counts[shard], end)
-        vectors = matrix(table[FEATURES])
-        if features is None:
-            features = np.empty((total, vectors.shape[1]), np.float32)  # filled in place: never two copies of the whole
-        names = table["image_id"].combine_chunks().dictionary_encode()  # numbered by appearance: ascending; none is in two shards
-        features[rows], image[rows] = vectors, names.indices.to_numpy() + images
-        score[rows], superpixel[rows] = table["score"].to_numpy(), table["superpixel"].to_numpy()
-        images += len(names.dictionary)
-        labelled.append(matrix(parts.read_table(part_name(shard, "labelled"))[FEATURES]))
-        leave(parts, shard + 1)
-    assert features is not None
-    return Union(Covers(image, score, superpixel, features), np.concatenate(labelled), ends)
-
-
-def write_picks(parts: Folder, union: Union, chosen: NDArray[np.int64]) -> None:
-    """Write the chosen rows as the picks of their shards, numbered anew in each image."""
-    orders = place(union.covers.image[chosen])
-    field, starts = QUERY_SCHEMA.field("order"), np.r_[0, union.ends]
-    shard_of = np.searchsorted(union.ends, chosen, side="right")  # ascending, as the images are
-    bounds = np.searchsorted(shard_of, np.arange(len(starts)))
-    for shard, (first, last) in enumerate(pairwise(bounds)):
-        covers = parts.read_table(part_name(shard, "covers"), QUERY_SCHEMA.names)
-        picks = covers.take(chosen[first:last] - starts[shard])
-        picks = picks.set_column(picks.schema.get_field_index("order"), field, pa.array(orders[first:last], field.type))
-        parts.write_table(part_name(shard, "picks"), picks.select(QUERY_SCHEMA.names).cast(QUERY_SCHEMA))
-        leave(parts, len(union.ends) + shard + 1)
+        files.parts.write_table(part_name(files.shards, "errors"), pa.Table.from_pylist(errors, ERROR_SCHEMA))
+        for shard in files.write_picks(chosen, place(covers.image[chosen])):
+            progress.leave(2 * files.shards + shard)

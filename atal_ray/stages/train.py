@@ -17,7 +17,7 @@ from atal_ray.errors import CampaignError, StoreError
 from atal_ray.files import Folder
 from atal_ray.points import PointIndex
 from atal_ray.stages.failure import plain_error
-from atal_ray.stages.progress import leave, watch
+from atal_ray.stages.progress import Progress, watch
 from atal_ray.stages.room import gpus_per_actor
 from atal_ray.training.loop import Seat, TrainState, train_round
 from atal_ray.training.samples import Samples
@@ -72,7 +72,7 @@ def train_worker(job: dict[str, Any]) -> None:
         config,
         round_number,
     )
-    resume = _restore(get_checkpoint())
+    resume, progress = _restore(get_checkpoint()), Progress(campaign.round(round_number) / TRAIN_RUN)
     train_round(
         network,
         samples,
@@ -81,7 +81,7 @@ def train_worker(job: dict[str, Any]) -> None:
         resume=resume,
         wrap=prepare_model,
         on_snapshot=lambda number, state: _report(number, state, seat.rank),
-        on_epoch=lambda entry: leave(campaign.round(round_number) / TRAIN_RUN, int(entry["epoch"]) + 1) if seat.rank == 0 else None,
+        on_epoch=lambda entry: progress.leave(int(entry["epoch"]) + 1) if seat.rank == 0 else None,
     )
 
 

@@ -2,11 +2,13 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from atal_ray.config import Config, QueryConfig, ResourceConfig, TrainConfig
 from atal_ray.stages.query_load import loaded_bytes
+from atal_ray.stages.rds_actor import memory_needed
 from atal_ray.stages.room import Node, cpus_wanted, demands
 from atal_ray.stages.shards import LIMIT_PER_ACTOR, LOADERS_PER_ACTOR
 
@@ -14,7 +16,6 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGE = " ".join((ROOT / "cluster" / "README.md").read_text().split())
 WORKED = Config(train=TrainConfig(workers=4, threads=4), query=QueryConfig(threads=4), resources=ResourceConfig(query_actors=4))
 IMAGES = 10_553  # DUTS-TR
-A_CANDIDATE = 16 * 64 + 100
 
 
 def sums() -> list[str]:
@@ -22,7 +23,8 @@ def sums() -> list[str]:
     side, shard = WORKED.train.size, query.shard_size
     assert loaded_bytes(WORKED) == 6 * shard * side**2
     store = LIMIT_PER_ACTOR * actors * loaded_bytes(WORKED) / 2**30
-    rds = IMAGES * query.ceiling * query.cover_factor * A_CANDIDATE / 2**30
+    candidates = IMAGES * query.ceiling * query.cover_factor
+    rds = memory_needed(SimpleNamespace(candidates=candidates, channels=lambda: 64), WORKED) / 2**30
     (gpus,) = (demand.wanted for demand in demands(WORKED, [Node({"GPU": 4.0}, {})]) if demand.what == "GPUs")
     return [
         f"| `train.workers 4`, `train.threads 4` | {cpus_wanted(WORKED) - 1} CPUs, {gpus} GPUs |",

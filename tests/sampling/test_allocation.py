@@ -1,12 +1,14 @@
 """One budget for all images, against the rules carried out one point at a time."""
 
 import dataclasses
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 
 from atal_ray.config import QueryConfig
 from atal_ray.sampling.allocation import Covers, allocate, place, take
+from atal_ray.sampling.distances import Told
 from atal_ray.sampling.rds import cover_kcenter, mean_similarity
 
 CONFIG = QueryConfig(scope="dataset", floor=1, ceiling=3, cover_factor=2, shortlist_percent=50.0)
@@ -18,27 +20,39 @@ def covers_of(images: int, seed: int = 0, most: int = 12) -> Covers:
     vectors = rng.normal(size=(len(image), 4)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     score = rng.integers(0, 8, len(image)).astype(np.float32) / 8  # many equal ones
-    return Covers(image, score, rng.integers(-1, 5, len(image)).astype(np.int32), vectors)
+    return Covers(image, score, rng.integers(-1, 5, len(image)).astype(np.int32), vectors.__getitem__)
+
+
+class Points:
+    """The labelled points, one below the other."""
+
+    def __init__(self) -> None:
+        self.features = np.eye(4, dtype=np.float32)[:2]
+
+    def add(self, points: np.ndarray) -> None:
+        self.features = np.concatenate([self.features, points])
+
+    def similarity(self, features: np.ndarray) -> np.ndarray:
+        return mean_similarity(features, self.features)
 
 
 def tie_of(covers: Covers) -> np.ndarray:
     return np.random.default_rng(7).random(len(covers.image), np.float32)
 
 
-def spend(covers: Covers, budget: int, config: QueryConfig = CONFIG) -> np.ndarray:
-    labelled = np.eye(4, dtype=np.float32)[:2]
-    return allocate(
-        covers,
-        budget,
-        config,
-        cover=cover_kcenter,
-        dissimilar=lambda features, added: np.argsort(mean_similarity(features, np.concatenate([labelled, added])), kind="stable"),
-        tie=tie_of(covers),
-    )
+def told_cover(positions: np.ndarray, m: int, told: Told) -> np.ndarray:
+    chosen = cover_kcenter(positions, m)
+    told(len(chosen))
+    return chosen
+
+
+def spend(covers: Covers, budget: int, config: QueryConfig = CONFIG, told: Callable[[float], None] = lambda _: None) -> np.ndarray:
+    return allocate(covers, budget, config, cover=told_cover, labelled=Points(), tie=tie_of(covers), told=told)
 
 
 def naively(covers: Covers, budget: int, config: QueryConfig) -> list[int]:
     """The same rules with lists."""
+    vectors = covers.features(np.arange(len(covers.image)))
     labelled = [*np.eye(4)[:2].astype(np.float32)]
     spot: list[int] = []
     for row, image in enumerate(covers.image):
@@ -48,16 +62,22 @@ def naively(covers: Covers, budget: int, config: QueryConfig) -> list[int]:
     others = sorted((row for row in range(len(spot)) if spot[row] >= config.floor), key=lambda row: (-covers.score[row], tie[row]))
     rest = budget - len(floors)
     short = others[: max(rest, int(np.ceil(len(others) * config.shortlist_percent / 100)))]
-    chosen: list[int] = []
-    while len(chosen) < min(config.cover_factor * rest, len(short)):
-        far = [
-            np.inf if not chosen else min(float(np.sum((covers.features[row].astype(float) - covers.features[v]) ** 2)) for v in chosen)
-            for row in short
-        ]
-        far = [-1.0 if row in chosen else distance for row, distance in zip(short, far, strict=True)]
-        chosen.append(short[int(np.argmax(far))])
-    known = np.array([*labelled, *(covers.features[row] for row in floors)], dtype=float)
-    phi = {row: round(float(np.mean(known @ covers.features[row].astype(float))), 6) for row in short}
+    images = int(covers.image[-1]) + 1
+    parts = -(-images // config.cover_images)
+    m, seen, chosen = min(config.cover_factor * rest, len(short)), 0, []
+    for part in range(parts):
+        mine, picked = [row for row in short if int(covers.image[row]) * parts // images == part], []
+        share = m * (seen + len(mine)) // len(short) - m * seen // len(short)
+        seen += len(mine)
+        while len(picked) < share:
+            far = [
+                np.inf if not picked else min(float(np.sum((vectors[row].astype(float) - vectors[v]) ** 2)) for v in picked) for row in mine
+            ]
+            far = [-1.0 if row in picked else distance for row, distance in zip(mine, far, strict=True)]
+            picked.append(mine[int(np.argmax(far))])
+        chosen += picked
+    known = np.array([*labelled, *(vectors[row] for row in floors)], dtype=float)
+    phi = {row: round(float(np.mean(known @ vectors[row].astype(float))), 6) for row in short}
     ranked = sorted(others, key=lambda row: (row not in chosen, phi[row] if row in chosen else 0.0))
     used, count = {(covers.image[row], covers.superpixel[row]) for row in floors}, np.bincount(covers.image[floors], minlength=99)
     taken, late = list(floors), []
@@ -78,7 +98,18 @@ def naively(covers: Covers, budget: int, config: QueryConfig) -> list[int]:
 
 
 @pytest.mark.parametrize("seed", range(8))
-@pytest.mark.parametrize("changes", [{}, {"floor": 0}, {"floor": 2, "ceiling": 5}, {"shortlist_percent": 100.0}, {"cover_factor": 1}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"floor": 0},
+        {"floor": 2, "ceiling": 5},
+        {"shortlist_percent": 100.0},
+        {"cover_factor": 1},
+        {"cover_images": 4},
+        {"cover_images": 1, "floor": 0},
+    ],
+)
 def test_equals_the_rules_carried_out_point_by_point(seed: int, changes: dict[str, float]) -> None:
     covers, config = covers_of(9, seed), dataclasses.replace(CONFIG, **changes)
     assert spend(covers, 18, config).tolist() == naively(covers, 18, config)
@@ -93,6 +124,39 @@ def test_budget_is_met_exactly_within_floor_and_ceiling(seed: int) -> None:
     assert (found >= np.minimum(there, CONFIG.floor)).all()
     assert found.max() <= CONFIG.ceiling
     assert (np.diff(covers.image[chosen]) >= 0).all()
+
+
+@pytest.mark.parametrize("images", [1, 7, 40, 1000])
+def test_parts_are_whole_images_and_no_more_than_asked(images: int) -> None:
+    covers = covers_of(40, 3)
+    rows = np.random.default_rng(4).permutation(len(covers.image))[:150]
+    parts = list(covers.parts(rows, images))
+    assert sorted(np.concatenate(parts).tolist()) == list(range(150))
+    assert all((np.diff(part) > 0).all() for part in parts), "as they stand"
+    found = [set(covers.image[rows[part]].tolist()) for part in parts]
+    assert sum(map(len, found)) == len(set.union(*found))
+    assert max(map(len, found)) <= images
+
+
+@pytest.mark.parametrize("images", [9, 12_000])
+def test_no_more_than_a_part_is_asked_for_at_once_and_the_share_is_told(images: int) -> None:
+    covers, asked, shares = covers_of(40), [], []
+
+    def features(rows: np.ndarray) -> np.ndarray:
+        asked.append(len(set(covers.image[rows].tolist())))
+        return covers.features(rows)
+
+    spend(dataclasses.replace(covers, features=features), 60, dataclasses.replace(CONFIG, cover_images=images), shares.append)
+    assert max(asked) <= images
+    assert shares == sorted(shares)
+    assert shares[-1] == 1
+    assert len(shares) == -(-40 // images)
+
+
+def test_where_the_floors_take_all_nothing_is_covered() -> None:
+    shares: list[float] = []
+    assert len(spend(covers_of(20), 10, told=shares.append)) == 10
+    assert shares == []
 
 
 def test_floor_and_ceiling_of_k_leave_the_choice_of_each_image() -> None:
@@ -116,7 +180,7 @@ def test_uncertain_images_get_what_the_floors_leave() -> None:
 
 def test_second_point_of_a_superpixel_only_where_nothing_else_is_left() -> None:
     image = np.array([0, 0, 0, 0], np.int32)
-    covers = Covers(image, np.ones(4, np.float32), np.array([5, 5, 6, 5], np.int32), np.eye(4, dtype=np.float32))
+    covers = Covers(image, np.ones(4, np.float32), np.array([5, 5, 6, 5], np.int32), np.eye(4, dtype=np.float32).__getitem__)
     order = np.arange(4)
     assert take(covers, order, 2, 4, kept=1).tolist() == [0, 2]
     assert take(covers, order, 3, 4, kept=1).tolist() == [0, 2, 1]
@@ -124,7 +188,7 @@ def test_second_point_of_a_superpixel_only_where_nothing_else_is_left() -> None:
 
 
 def test_superpixels_of_different_images_are_different() -> None:
-    covers = Covers(np.array([0, 1], np.int32), np.ones(2, np.float32), np.array([5, 5], np.int32), np.eye(2, dtype=np.float32))
+    covers = Covers(np.array([0, 1], np.int32), np.ones(2, np.float32), np.array([5, 5], np.int32), np.eye(2, dtype=np.float32).__getitem__)
     assert take(covers, np.array([1, 0]), 2, 1, kept=0).tolist() == [0, 1]
 
 

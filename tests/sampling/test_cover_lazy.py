@@ -99,6 +99,14 @@ def test_what_only_repeats_the_cover_is_measured_once(monkeypatch: pytest.Monkey
     assert measured < 10 * 900
 
 
+def test_it_tells_how_far_it_is() -> None:
+    told: list[int] = []
+    cover_kcenter_lazy(positions_of("clustered", 6), 100, told=told.append)
+    assert told == sorted(told)
+    assert len(set(told)) > 3
+    assert told[-1] == 100
+
+
 def test_bad_input_is_named() -> None:
     good = np.ones((4, 2), np.float32)
     with pytest.raises(DataError, match="floating-point"):

@@ -70,6 +70,12 @@ def test_few_candidates_are_measured_again(monkeypatch: pytest.MonkeyPatch) -> N
     assert measured < 3 * 100
 
 
+def test_it_tells_how_far_it_is() -> None:
+    told: list[int] = []
+    cover_maxsum_scan(positions_of("random", 6), 20, told=told.append)
+    assert told == list(range(2, 21))
+
+
 def test_few_candidates_and_bad_input() -> None:
     assert cover_maxsum_scan(np.ones((50, 3), np.float32), 5).tolist() == [0, 1, 2, 3, 4]
     assert cover_maxsum_scan(np.empty((0, 3), np.float32), 5).tolist() == []

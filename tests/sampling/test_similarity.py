@@ -9,7 +9,7 @@ from atal_ray.sampling import blocks
 from atal_ray.sampling import similarity as module
 from atal_ray.sampling.products import row_products
 from atal_ray.sampling.rds import mean_similarity, nearest_similarity, unit_vectors
-from atal_ray.sampling.similarity import Least, least_similar, rounding, similarity
+from atal_ray.sampling.similarity import Labelled, Least, least_similar, rounding, similarity
 
 BACKENDS = ("faiss", "numpy")
 PHI = {"mean": mean_similarity, "nearest": nearest_similarity}
@@ -120,3 +120,15 @@ def test_bad_input_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "faiss", None)
     with pytest.raises(ConfigError, match="install atal-ray"):
         least_similar(features, labelled, 3, "nearest", "faiss")
+
+
+def test_labelled_points_may_come_in_pieces() -> None:
+    features, labelled = data("random")
+    for kind, expected in PHI.items():
+        points = Labelled(kind, "numpy")
+        for first in range(0, 60, 25):
+            points.add(labelled[first : first + 25])
+            points.add(labelled[:0])
+            assert np.abs(points.similarity(features) - expected(features, labelled[: first + 25])).max() < 1e-12
+        with pytest.raises(DataError, match="channels"):
+            points.similarity(features[:, :3])

@@ -4,22 +4,22 @@ import collections
 import dataclasses
 import shutil
 import sys
+import tracemalloc
 from pathlib import Path
 
-import numpy as np
-import pyarrow as pa
 import pytest
 from campaigns import assert_finished, open_campaign, torn
+from cover_parts import cover_files
 
 from atal_ray import campaign as campaigns
 from atal_ray.campaign_folder import QUERIES
+from atal_ray.config import Config, QueryConfig
 from atal_ray.errors import CampaignError, ConfigError
 from atal_ray.files import Folder
 from atal_ray.points import QUERY_SCHEMA
 from atal_ray.stages import rds_actor
 from atal_ray.stages.query import query
-from atal_ray.stages.query_covers import FEATURES, matrix, vectors
-from atal_ray.stages.rds_actor import read_union
+from atal_ray.stages.rds_actor import RDSActor, memory_needed
 from atal_ray.stages.throughput import THROUGHPUT
 
 
@@ -138,23 +138,26 @@ def test_points_of_an_unreadable_image_go_to_the_others(finished, tmp_path):
     assert image.stem not in out.read_table(QUERIES)["image_id"].to_pylist()
 
 
-def test_union_holds_every_shard_in_order(tmp_path):
-    parts = open_campaign(tmp_path).root
-    rng = np.random.default_rng(0)
-    tables = []
-    for shard, images in enumerate((["a", "a", "b"], [], ["c", "d", "d", "d"])):
-        rows = [dict.fromkeys(QUERY_SCHEMA.names, 1) | {"image_id": image, "region": "SR", "score": 0.5} for image in images]
-        features = [rng.normal(size=(len(images), 3)).astype(np.float32)]
-        table = pa.Table.from_pylist(rows, QUERY_SCHEMA).append_column(FEATURES, vectors(features, 3))
-        parts.write_table(f"{shard:06d}.covers.parquet", table)
-        parts.write_table(f"{shard:06d}.labelled.parquet", pa.table({FEATURES: vectors([np.full((shard, 3), shard, np.float32)], 3)}))
-        tables.append((table, features[0]))
-    union = read_union(parts, 3)
-    assert union.covers.image.tolist() == [0, 0, 1, 2, 3, 3, 3]
-    assert (union.covers.features == np.concatenate([features for _, features in tables])).all()
-    assert union.labelled.tolist() == [[1.0] * 3, [2.0] * 3, [2.0] * 3]
-    assert union.ends.tolist() == [3, 3, 7]
-    assert (matrix(tables[2][0][FEATURES]) == tables[2][1]).all()
+def test_covering_in_parts_meets_the_budget_and_changes_the_points(finished, tmp_path):
+    whole, _ = ask(finished, tmp_path / "whole")
+    parts, _ = ask(finished, tmp_path / "parts", cover_images=2)
+    assert parts.num_rows == whole.num_rows == 14
+    again, _ = ask(finished, tmp_path / "again", cover_images=7)
+    assert again.equals(whole)
+
+
+@pytest.mark.parametrize("changes", [{}, {"similarity": "nearest"}, {"cover": "maxsum"}, {"cover_images": 30}])
+def test_the_memory_that_is_asked_for_is_enough(tmp_path, changes):
+    files = cover_files(tmp_path, [[f"{shard:02d}-{image:02d}" for image in range(20) for _ in range(100)] for shard in range(12)])
+    query = QueryConfig(scope="dataset", ceiling=10, **changes)
+    config = Config(query=query)
+    needed = memory_needed(files, config)
+    tracemalloc.start()
+    RDSActor(config, 0, 1, gpu=False).choose(files, 4 * 240)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < needed < 6 * peak
+    assert sum(files.parts.count_rows(f"{shard:06d}.picks.parquet") for shard in range(12)) == 4 * 240
 
 
 @pytest.mark.slow

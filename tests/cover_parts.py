@@ -1,0 +1,33 @@
+"""Files of covers as the query's actors leave them."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from campaigns import open_campaign
+
+from atal_ray.points import QUERY_SCHEMA
+from atal_ray.stages.cover_files import CoverFiles
+from atal_ray.stages.query_covers import FEATURES, vectors
+
+CHANNELS = 16
+
+
+def cover_files(folder: Path, shards: list[list[str]]) -> CoverFiles:
+    """A candidate for each name of an image in each shard, and as many labelled points as the shard's number."""
+    parts, rng = open_campaign(folder).root, np.random.default_rng(0)
+    for shard, images in enumerate(shards):
+        rows = [
+            dict.fromkeys(QUERY_SCHEMA.names, 1) | {"image_id": image, "region": "SR", "x": x, "score": float(rng.random())}
+            for x, image in enumerate(images)
+        ]
+        table = pa.Table.from_pylist(rows, QUERY_SCHEMA).append_column(FEATURES, vectors([units(rng, len(images))], CHANNELS))
+        parts.write_table(f"{shard:06d}.covers.parquet", table)
+        parts.write_table(f"{shard:06d}.labelled.parquet", pa.table({FEATURES: vectors([units(rng, shard)], CHANNELS)}))
+    return CoverFiles(parts, len(shards))
+
+
+def units(rng: np.random.Generator, count: int) -> np.ndarray:
+    """Unit vectors."""
+    rows = rng.standard_normal((count, CHANNELS), np.float32)
+    return rows / np.sqrt(np.vecdot(rows, rows))[:, None]
