@@ -32,7 +32,7 @@ from machine import provenance
 RESULT = Path(__file__).parent / "results" / "query_memory.json"
 MIB = 2**20
 KINDS = 100
-SAMPLE_SECONDS = 0.2
+SAMPLE_SECONDS = 0.05
 
 
 @dataclass(frozen=True, kw_only=True)

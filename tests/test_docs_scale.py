@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from atal_ray.config import Config
-from atal_ray.stages.rds_actor import NUMBERS, memory_needed
+from atal_ray.stages.rds_actor import NUMBERS, VECTOR, memory_needed
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = " ".join((ROOT / "docs/scale.md").read_text().split())
@@ -80,8 +80,11 @@ def space() -> list[str]:
 
 
 def pipeline() -> list[str]:
-    ratios = result("query_pipeline")["ratios"]
+    found = result("query_pipeline")
+    ratios = found["ratios"]
     return [
+        f"medians of {found['options']['repeats']}",
+        f"two such loops at once do {ratios['two loops to one']:.2f} times what one does",
         f"{100 * ratios['one actor to the loop']:.0f} % of the throughput of a hand-written loop",
         f"two actors {ratios['two actors to one']:.2f} times one",
     ]
@@ -101,8 +104,9 @@ def test_figures_come_from_their_file(figures):
 
 
 def test_memory_of_one_budget_is_what_the_actor_asks_for():
-    needed = memory_needed(SimpleNamespace(candidates=60 * 1_000_000, channels=lambda: 64), Config())
+    needed = memory_needed(SimpleNamespace(candidates=60 * 1_000_000, channels=64), Config(), 1_000_000)
     assert Config().query.ceiling * Config().query.cover_factor == 60
     assert f"about {needed / 2**30:.1f} GiB for a million images" in PAGE
     assert f"`query.cover-images` images ({Config().query.cover_images:,})" in PAGE
     assert f"{NUMBERS} bytes each" in PAGE
+    assert f"up to {VECTOR} C + 100 bytes a candidate" in PAGE

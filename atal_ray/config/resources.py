@@ -28,7 +28,7 @@ class ResourceConfig(Section):
     wait_minutes: float = 0
     """How long to wait for a cluster that grows to have room; for its GPUs only if gpus is require; 0: what is there must do."""
     index: Literal["faiss", "numpy"] = "faiss"
-    """What searches and multiplies for RDS over all images: faiss, on a GPU for query.similarity nearest, or NumPy; same points."""
+    """RDS over all images: faiss or NumPy searches for query.similarity nearest, on a GPU if faiss finds one, and multiplies for maxsum."""
     superpixels: str | None = None
     """Folder of superpixel maps that campaigns on the same, unchanging images share; unset: the campaign's own."""
 

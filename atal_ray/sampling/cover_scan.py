@@ -86,7 +86,7 @@ def cover_maxsum_scan(
 ) -> Indices:
     """Cover set V by Algorithm 1 as printed, as `rds.cover_maxsum` chooses it, for large sets.
 
-    Beyond the positions it holds 12 bytes a candidate and 8 D a pick.
+    Beyond the positions it holds 12 bytes a candidate and 16 D a pick.
 
     Args:
         positions: [N, D] candidates, float32 where they are many (others are copied).

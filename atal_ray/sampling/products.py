@@ -14,7 +14,7 @@ Matrix = NDArray[np.float32]
 
 
 def row_products(backend: Backend) -> Callable[[Matrix, Matrix], Matrix]:
-    """What gives x . v for each row x of a contiguous block [N, C] and a vector v [C]; faiss takes about half of NumPy's time.
+    """What gives x . v for each row x of a contiguous block [N, C] and a vector v [C].
 
     Raises:
         ConfigError: faiss is not installed.

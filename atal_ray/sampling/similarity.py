@@ -1,7 +1,7 @@
 """Eq. 10 over millions of candidates: a float32 search, and float64 in a fixed order for whatever its rounding leaves open.
 
 The values are those of `rds.mean_similarity` and `rds.nearest_similarity`, bit for bit, with either back end, on a GPU or not, and
-with any number of threads.
+with any number of threads. Where the labelled points come in pieces, the last bits of the mean depend on the pieces.
 """
 
 from functools import partial
@@ -27,7 +27,7 @@ PRODUCT = 2**21
 
 
 def rounding(channels: int) -> float:
-    """Largest error of a cosine in float32, whatever the order of the sums: (1.5 C + 6) 2^-24 for raw vectors."""
+    """Largest error of a cosine in float32, whatever the order of the sums: more than (1.5 C + 6) 2^-24."""
     return (channels + 8) * 2.0**-23
 
 
@@ -45,28 +45,28 @@ class Labelled:
         """Take labelled points [M, C] along.
 
         Raises:
-            DataError: they have another number of channels than those before.
+            DataError: they have another number of channels than those before, or one is not finite.
         """
         if len(points) == 0:
             return
-        self._count += len(points)
-        if self._kind == "nearest":
-            self._points, self._index = [*self._points, points], None
-            return
         total = unit_vectors(points).sum(axis=0)
+        if not np.isfinite(total.sum()):
+            raise DataError("RDS: a feature of a labelled point is not finite; check the features")
         if self._sum is not None:
             same_channels(self._sum[None], points)
-        self._sum = total if self._sum is None else self._sum + total
+        self._sum, self._count = total if self._sum is None else self._sum + total, self._count + len(points)
+        if self._kind == "nearest":
+            self._points.append(points)
+            self._index = None
 
     def similarity(self, features: Array) -> NDArray[np.float64]:
         """Phi [N] of candidates [N, C]; see the function `similarity`."""
         if self._count == 0:
             return np.zeros(len(features))
-        if self._kind == "nearest":
-            same_channels(features, self._points[0])
-            return self.nearest.exact(features)
         mean = self.mean
         same_channels(features, mean[None])
+        if self._kind == "nearest":
+            return self.nearest.exact(features)
         parts = over_blocks(lambda a, b: cosines(dimensions_of(unit_vectors(features[a:b])), mean), len(features), ROWS, self._threads)
         return np.concatenate([np.empty(0), *parts])
 
@@ -80,7 +80,8 @@ class Labelled:
     def nearest(self) -> "_Nearest":
         """All points, to be searched; made at the first search."""
         if self._index is None:
-            self._index = _Nearest(np.concatenate(self._points), self._backend, self._gpu, self._threads)
+            self._points = [np.concatenate(self._points)]  # the pieces go
+            self._index = _Nearest(self._points[0], self._backend, self._gpu, self._threads)
         return self._index
 
 
@@ -116,6 +117,7 @@ def least_similar(
 ) -> Indices:
     """The k unit vectors least like the labelled points: the first k of `similarity` in ascending order, equal ones as they stand.
 
+    For whom wants few of millions of candidates; a query ranks the whole of its cover, by `Labelled.similarity`.
     For the mean it reads the candidates once, as an inner-product search with the negated mean would, and holds a few times k.
 
     Args:

@@ -37,10 +37,11 @@ class CoverFiles:
         return int(self.starts[-1])
 
     @cached_property
-    def labelled(self) -> int:
+    def labelled_points(self) -> int:
         """How many labelled points there are."""
         return sum(self.parts.count_rows(part_name(shard, "labelled")) for shard in range(self.shards))
 
+    @cached_property
     def channels(self) -> int:
         """Length of a vector."""
         return int(self._vectors(0, "covers").shape[1])
@@ -63,7 +64,7 @@ class CoverFiles:
 
     def features(self, rows: Indices) -> Matrix:
         """Unit feature vectors of candidates, in their order; reads the shards that these are of."""
-        found = np.empty((len(rows), self.channels()), np.float32)
+        found = np.empty((len(rows), self.channels), np.float32)
         by_shard = np.argsort(rows, kind="stable")
         bounds = np.searchsorted(rows[by_shard], self.starts)
         for shard, (first, last) in enumerate(pairwise(bounds)):

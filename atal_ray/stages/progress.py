@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from threading import Event, Thread
 
 from tqdm import tqdm
@@ -23,9 +23,10 @@ class Progress:
         self._folder, self._left = folder, -math.inf
 
     def leave(self, done: float) -> None:
-        """So many steps are done."""
+        """So many steps are done; a folder that cannot be written for a moment does not end the work."""
         if time.monotonic() - self._left >= LOOK_SECONDS:
-            self._folder.write_json(PROGRESS, {"done": int(done)})
+            with suppress(CampaignError):
+                self._folder.write_json(PROGRESS, {"done": int(done)})
             self._left = time.monotonic()
 
 
@@ -41,7 +42,7 @@ def watch(folder: Folder, total: int, title: str, unit: str) -> Iterator[None]:
         finally:
             over.set()
             thread.join()
-        bar.update(total - bar.n)  # the last word may have come too soon after the one before
+        bar.update(total - bar.n)  # `leave` may have kept the last step to itself
 
 
 def _follow(folder: Folder, bar: "tqdm[None]", over: Event) -> None:

@@ -19,14 +19,16 @@ from atal_ray.sampling.products import load_faiss
 from atal_ray.sampling.similarity import Labelled
 from atal_ray.stages.cover_files import CoverFiles
 from atal_ray.stages.failure import plain_error
-from atal_ray.stages.progress import Progress, watch
+from atal_ray.stages.progress import PROGRESS, Progress, watch
 from atal_ray.stages.room import gpus_per_actor, largest_node
 from atal_ray.stages.shards import part_name
 
 Matrix = NDArray[np.float32]
 
-NUMBERS = 120
+NUMBERS = 160
 """Bytes of a candidate without its vector: image, score and superpixel, and what sorts them."""
+VECTOR = 24
+"""Bytes of each channel of a vector: float32 and float64 forms, for the shortlist, the cover and the products, or to be searched."""
 
 
 def choose_by_need(config: Config, round_number: int, parts: Folder, shards: int, images: int) -> None:
@@ -51,12 +53,12 @@ def choose_by_need(config: Config, round_number: int, parts: Folder, shards: int
     node, wanted = largest_node(gpus, labels), config.resources.query_actors * config.query.threads
     threads = max(1, int(min(wanted, node.get("CPU", 1))))  # of what the query's actors have just given back
     files = CoverFiles(parts, shards)
-    memory, there = memory_needed(files, config), int(node.get("memory", 0))
+    memory, there = memory_needed(files, config, images), int(node.get("memory", 0))
     if memory > there:
         raise CampaignError(
             f"RDS over all images takes {memory / 2**30:.1f} GiB in one process, and the largest machine gives Ray {there / 2**30:.1f}: "
-            "start Ray on a machine with more memory (what is scored is kept), or lower query.cover-images, query.cover-factor or "
-            "query.ceiling"
+            "start Ray on a machine with more memory (what is scored is kept), or lower query.cover-factor, query.ceiling or "
+            "query.cover-images, or use query.similarity mean"
         )
     options = {
         "num_cpus": threads,
@@ -66,6 +68,7 @@ def choose_by_need(config: Config, round_number: int, parts: Folder, shards: int
         "scheduling_strategy": "DEFAULT",  # not in the placement group of a sweep's trial, which has no CPUs
     }
     actor = ray.remote(RDSActor).options(**options).remote(config, round_number, threads, gpus > 0)
+    parts.remove(PROGRESS)  # of a run that was killed
     try:
         with watch(parts, 3 * shards, f"round {round_number}: RDS over all images", "step"):  # a shard is read, covered and written
             ray.get(actor.choose.remote(files, config.budget.per_round * images))
@@ -81,19 +84,20 @@ def searches(config: Config) -> bool:
 
 
 def check_index(config: Config) -> None:
-    """Raise ConfigError now, not after all images are scored, where faiss is to be used and is not there."""
-    if config.resources.index == "faiss":
+    """Raise ConfigError now, not after all images are scored, where faiss is to search or to multiply and is not there."""
+    if searches(config) or (config.query.cover == "maxsum" and config.resources.index == "faiss"):
         load_faiss()
 
 
-def memory_needed(files: CoverFiles, config: Config) -> int:
-    """Bytes that the actor takes at most: of every candidate the numbers, and of the images covered together the vectors.
+def memory_needed(files: CoverFiles, config: Config, images: int) -> int:
+    """Bytes of arrays that the actor holds at most: the numbers of all candidates, and the vectors of the images covered together.
 
-    A vector is there four times in float32, for the shortlist, the cover and the products.
+    The nearest labelled point is searched among all, and the floors are labelled points too.
     """
-    together = min(files.candidates, config.query.cover_images * config.query.ceiling * config.query.cover_factor)
-    labelled = files.labelled if config.query.similarity == "nearest" else 0
-    return NUMBERS * files.candidates + (16 * files.channels() + 100) * together + 16 * files.channels() * labelled
+    query, vector = config.query, VECTOR * files.channels
+    together = min(files.candidates, query.cover_images * query.ceiling * query.cover_factor)
+    labelled = files.labelled_points + query.floor * images if query.similarity == "nearest" else 0
+    return NUMBERS * files.candidates + (vector + 100) * together + vector * labelled
 
 
 class RDSActor:

@@ -8,7 +8,7 @@ import pytest
 
 from atal_ray.config import Config, QueryConfig, ResourceConfig, TrainConfig
 from atal_ray.stages.query_load import loaded_bytes
-from atal_ray.stages.rds_actor import memory_needed
+from atal_ray.stages.rds_actor import NUMBERS, VECTOR, memory_needed
 from atal_ray.stages.room import Node, cpus_wanted, demands
 from atal_ray.stages.shards import LIMIT_PER_ACTOR, LOADERS_PER_ACTOR
 
@@ -24,13 +24,15 @@ def sums() -> list[str]:
     assert loaded_bytes(WORKED) == 6 * shard * side**2
     store = LIMIT_PER_ACTOR * actors * loaded_bytes(WORKED) / 2**30
     candidates = IMAGES * query.ceiling * query.cover_factor
-    rds = memory_needed(SimpleNamespace(candidates=candidates, channels=lambda: 64), WORKED) / 2**30
+    rds = memory_needed(SimpleNamespace(candidates=candidates, channels=64), WORKED, IMAGES) / 2**30
     (gpus,) = (demand.wanted for demand in demands(WORKED, [Node({"GPU": 4.0}, {})]) if demand.what == "GPUs")
     return [
         f"| `train.workers 4`, `train.threads 4` | {cpus_wanted(WORKED) - 1} CPUs, {gpus} GPUs |",
         f"{actors * query.threads} CPUs, {actors} GPUs, and up to {LOADERS_PER_ACTOR * actors} CPUs to load",
         f"| `query.shard-size {shard}`, `train.size {side}` | {store:.1f} GiB of object store |",
         f"| `query.scope dataset` | {rds:.1f} GiB in one process |",
+        f"{NUMBERS} bytes a candidate",
+        f"{VECTOR} C + 100 more for those of `query.cover-images` images",
         f"at most {LOADERS_PER_ACTOR} an actor",
         f"loading stops at {LIMIT_PER_ACTOR} loaded shards an actor, each of `query.shard-size` x `train.size`² x 6 bytes",
     ]

@@ -132,3 +132,7 @@ def test_labelled_points_may_come_in_pieces() -> None:
             assert np.abs(points.similarity(features) - expected(features, labelled[: first + 25])).max() < 1e-12
         with pytest.raises(DataError, match="channels"):
             points.similarity(features[:, :3])
+        with pytest.raises(DataError, match="channels"):
+            points.add(labelled[:, :3])
+        with pytest.raises(DataError, match="labelled point is not finite"):
+            points.add(np.full((2, 24), np.nan, np.float32))

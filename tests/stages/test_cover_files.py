@@ -15,7 +15,7 @@ def test_candidates_are_numbered_through(tmp_path: Path) -> None:
     assert files.starts.tolist() == [0, 3, 3, 7]
     assert files.candidates == len(covers.score) == 7
     assert covers.image.tolist() == [0, 0, 1, 2, 3, 3, 3]
-    assert files.labelled == 0 + 1 + 2
+    assert files.labelled_points == 0 + 1 + 2
     assert [len(features) for features in files.labelled_features()] == [0, 1, 2]
 
 
@@ -31,7 +31,7 @@ def test_vectors_come_in_the_order_asked_for(tmp_path: Path) -> None:
 
 def test_only_the_shards_that_are_asked_for_are_read(tmp_path: Path) -> None:
     files = cover_files(tmp_path, SHARDS)
-    covers, _ = files.covers(), files.channels()
+    covers, _ = files.covers(), files.channels
     (Path(files.parts.uri) / "000002.covers.parquet").unlink()
     assert covers.features(np.array([2, 0])).shape == (2, CHANNELS)
 

@@ -1,6 +1,8 @@
 import pytest
 from campaigns import open_campaign
 
+from atal_ray.errors import CampaignError
+from atal_ray.files import Folder
 from atal_ray.stages import progress
 from atal_ray.stages.progress import PROGRESS, Progress, watch
 
@@ -14,6 +16,14 @@ def test_it_is_told_no_more_often_than_it_is_looked_at(tmp_path, monkeypatch):
         clock[0] = now
         told.leave(done)
         assert folder.read_json(PROGRESS) == {"done": seen}
+
+
+def test_a_folder_that_cannot_be_written_does_not_end_the_work(tmp_path, monkeypatch):
+    def failing(*_):
+        raise CampaignError("no room")
+
+    monkeypatch.setattr(Folder, "write_json", failing)
+    Progress(open_campaign(tmp_path).root).leave(1)
 
 
 def test_the_bar_is_full_at_the_end_and_stands_where_the_work_fails(tmp_path, capfd, monkeypatch):

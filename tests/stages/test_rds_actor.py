@@ -7,6 +7,7 @@ import sys
 import tracemalloc
 from pathlib import Path
 
+import numpy as np
 import pytest
 from campaigns import assert_finished, open_campaign, torn
 from cover_parts import cover_files
@@ -17,9 +18,10 @@ from atal_ray.config import Config, QueryConfig
 from atal_ray.errors import CampaignError, ConfigError
 from atal_ray.files import Folder
 from atal_ray.points import QUERY_SCHEMA
+from atal_ray.sampling.similarity import Labelled
 from atal_ray.stages import rds_actor
 from atal_ray.stages.query import query
-from atal_ray.stages.rds_actor import RDSActor, memory_needed
+from atal_ray.stages.rds_actor import VECTOR, RDSActor, check_index, memory_needed
 from atal_ray.stages.throughput import THROUGHPUT
 
 
@@ -73,9 +75,11 @@ def test_points_depend_neither_on_actors_nor_on_what_searches(finished, tmp_path
 
 def test_faiss_is_missed_before_anything_is_scored(finished, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "faiss", None)
-    with pytest.raises(ConfigError, match=r"set resources\.index to numpy"):
-        ask(finished, tmp_path, similarity="nearest")
+    for changes in ({"similarity": "nearest"}, {"cover": "maxsum"}):
+        with pytest.raises(ConfigError, match=r"set resources\.index to numpy"):
+            ask(finished, tmp_path, **changes)
     assert open_campaign(tmp_path).root.names() == []
+    check_index(by_need(finished[0]))  # the default asks faiss for nothing
 
 
 def test_a_restart_at_any_point_asks_the_same(finished, tmp_path, monkeypatch):
@@ -142,22 +146,35 @@ def test_covering_in_parts_meets_the_budget_and_changes_the_points(finished, tmp
     whole, _ = ask(finished, tmp_path / "whole")
     parts, _ = ask(finished, tmp_path / "parts", cover_images=2)
     assert parts.num_rows == whole.num_rows == 14
+    assert not parts.equals(whole)
     again, _ = ask(finished, tmp_path / "again", cover_images=7)
     assert again.equals(whole)
 
 
-@pytest.mark.parametrize("changes", [{}, {"similarity": "nearest"}, {"cover": "maxsum"}, {"cover_images": 30}])
+@pytest.mark.parametrize("changes", [{}, {"similarity": "nearest"}, {"cover": "maxsum", "shortlist_percent": 100.0}, {"cover_images": 2}])
 def test_the_memory_that_is_asked_for_is_enough(tmp_path, changes):
     files = cover_files(tmp_path, [[f"{shard:02d}-{image:02d}" for image in range(20) for _ in range(100)] for shard in range(12)])
-    query = QueryConfig(scope="dataset", ceiling=10, **changes)
-    config = Config(query=query)
-    needed = memory_needed(files, config)
+    config = Config(query=QueryConfig(scope="dataset", ceiling=10, **changes))
+    needed = memory_needed(files, config, 240)
     tracemalloc.start()
     RDSActor(config, 0, 1, gpu=False).choose(files, 4 * 240)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < needed < 6 * peak
+    assert peak < needed < 4 * peak
     assert sum(files.parts.count_rows(f"{shard:06d}.picks.parquet") for shard in range(12)) == 4 * 240
+
+
+def test_the_labelled_points_that_are_searched_take_no_more_than_is_asked_for(tmp_path):
+    channels = 64
+    points = np.random.default_rng(0).standard_normal((40_000, channels), np.float32)
+    tracemalloc.start()
+    labelled = Labelled("nearest", "numpy")
+    for first in range(0, len(points), 1000):
+        labelled.add(points[first : first + 1000].copy())
+    labelled.similarity(points[:1])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < VECTOR * channels * len(points)
 
 
 @pytest.mark.slow
