@@ -4,13 +4,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from atal_ray.config import QueryConfig
-from atal_ray.sampling.distances import Told
+from atal_ray.sampling.distances import Told, silent
+from atal_ray.sampling.similarity import Labelled
 
 Indices = npt.NDArray[np.int64]
 Matrix = npt.NDArray[np.float32]
@@ -39,16 +39,6 @@ class Covers:
         return (by_part[first:last] for first, last in pairwise(bounds) if first < last)
 
 
-class Labelled(Protocol):
-    """The labelled points, as `similarity.Labelled` has them."""
-
-    def add(self, points: Matrix) -> None:
-        """Take points [M, C] along."""
-
-    def similarity(self, features: Matrix) -> npt.NDArray[np.float64]:
-        """Phi of Eq. 10 of candidates [N, C]."""
-
-
 def allocate(
     covers: Covers,
     budget: int,
@@ -57,7 +47,7 @@ def allocate(
     cover: Callable[[Matrix, int, Told], Indices],
     labelled: Labelled,
     tie: npt.NDArray[np.float32],
-    told: Callable[[float], None] = lambda _: None,
+    told: Told = silent,
 ) -> Indices:
     """Spend one budget on all images: `config.floor` points each as for a single image, the rest where it is needed.
 
@@ -100,7 +90,7 @@ def allocate(
     return take(covers, np.concatenate([first, ranked]), budget, config.ceiling, kept=len(first))
 
 
-def _tell(told: Callable[[float], None], done: int, m: int, picks: int) -> None:
+def _tell(told: Told, done: int, m: int, picks: float) -> None:
     told((done + picks) / m)
 
 

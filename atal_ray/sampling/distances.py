@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 from atal_ray.errors import DataError
 
 Array = NDArray[np.floating[Any]]
-Told = Callable[[int], None]
-"""Takes how far a long cover is."""
+Told = Callable[[float], None]
+"""Takes how far a long cover is: its picks, or the share of them."""
 
 
-def silent(_: int) -> None:
+def silent(_: float) -> None:
     """Tell nobody."""
 
 

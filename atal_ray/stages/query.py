@@ -60,8 +60,8 @@ def query(campaign: CampaignFolder, config: Config, round_number: int, out: Fold
         choose_by_need(config, round_number, parts, len(rows), images)
         spent = perf_counter() - started
         throughput.add(0, {"RDS over all images": spent}, throughput.elapsed + spent)
-    said = _parts(parts, [*rows, *([{"shard": len(rows)}] if by_need else [])], "errors")
-    errors = concat((table for table in said if table.num_rows), ERROR_SCHEMA)
+    tables = _parts(parts, [*rows, *([{"shard": len(rows)}] if by_need else [])], "errors")
+    errors = concat((table for table in tables if table.num_rows), ERROR_SCHEMA)
     if errors.num_rows:
         out.write_table(ERRORS, errors)
     if throughput.images:

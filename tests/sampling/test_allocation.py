@@ -1,15 +1,15 @@
 """One budget for all images, against the rules carried out one point at a time."""
 
 import dataclasses
-from collections.abc import Callable
 
 import numpy as np
 import pytest
 
 from atal_ray.config import QueryConfig
 from atal_ray.sampling.allocation import Covers, allocate, place, take
-from atal_ray.sampling.distances import Told
-from atal_ray.sampling.rds import cover_kcenter, mean_similarity
+from atal_ray.sampling.distances import Told, silent
+from atal_ray.sampling.rds import cover_kcenter
+from atal_ray.sampling.similarity import Labelled
 
 CONFIG = QueryConfig(scope="dataset", floor=1, ceiling=3, cover_factor=2, shortlist_percent=50.0)
 
@@ -23,19 +23,6 @@ def covers_of(images: int, seed: int = 0, most: int = 12) -> Covers:
     return Covers(image, score, rng.integers(-1, 5, len(image)).astype(np.int32), vectors.__getitem__)
 
 
-class Points:
-    """The labelled points, one below the other."""
-
-    def __init__(self) -> None:
-        self.features = np.eye(4, dtype=np.float32)[:2]
-
-    def add(self, points: np.ndarray) -> None:
-        self.features = np.concatenate([self.features, points])
-
-    def similarity(self, features: np.ndarray) -> np.ndarray:
-        return mean_similarity(features, self.features)
-
-
 def tie_of(covers: Covers) -> np.ndarray:
     return np.random.default_rng(7).random(len(covers.image), np.float32)
 
@@ -46,8 +33,10 @@ def told_cover(positions: np.ndarray, m: int, told: Told) -> np.ndarray:
     return chosen
 
 
-def spend(covers: Covers, budget: int, config: QueryConfig = CONFIG, told: Callable[[float], None] = lambda _: None) -> np.ndarray:
-    return allocate(covers, budget, config, cover=told_cover, labelled=Points(), tie=tie_of(covers), told=told)
+def spend(covers: Covers, budget: int, config: QueryConfig = CONFIG, told: Told = silent) -> np.ndarray:
+    labelled = Labelled("mean", "numpy")
+    labelled.add(np.eye(4, dtype=np.float32)[:2])
+    return allocate(covers, budget, config, cover=told_cover, labelled=labelled, tie=tie_of(covers), told=told)
 
 
 def naively(covers: Covers, budget: int, config: QueryConfig) -> list[int]:
