@@ -6,16 +6,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from atal_ray import config_file, presets
-from atal_ray.config import Config
+from atal_ray.config import Config, config_file, presets
 from atal_ray.errors import AtalError
-from atal_ray.files import Folder
-from atal_ray.stop import Terminated, raise_on_sigterm
-from atal_ray.stores import join
+from atal_ray.runtime.stop import Terminated, raise_on_sigterm
+from atal_ray.store.folder import Folder
+from atal_ray.store.uri import join
 
 if TYPE_CHECKING:
-    from atal_ray.generation import Generation
-    from atal_ray.sweep_plan import Sweep
+    from atal_ray.campaign.generate import Generation
+    from atal_ray.studies.sweep.plan import Sweep
 
 USAGE = """usage:
   atal run PRESET FOLDER [--FIELD VALUE ...]   run a campaign, or go on with it; PRESET is {presets}, or a YAML file
@@ -108,49 +107,54 @@ def _start(name: str) -> Config:
 
 
 def _campaign(config: Config, folder: str) -> int:
-    from atal_ray.campaign import run  # imports Ray and torch: seconds that `--help` need not wait
+    from atal_ray.campaign.run import run_campaign  # imports Ray and torch: seconds that `--help` need not wait
 
-    run(config, folder)
+    run_campaign(config, folder)
     print(f"done: {join(folder, 'report.html')}")
     return 0
 
 
 def _generate(trained: str, folder: str, rest: list[str]) -> int:
-    from atal_ray.generation import Generation
+    from atal_ray.campaign.generate import Generation
 
     return _run_generation(
-        tyro.cli(Generation, default=Generation.like(trained), args=rest, prog=f"atal generate {trained} FOLDER"), folder
+        tyro.cli(
+            Generation, default=Generation.like(trained), args=rest, prog=f"atal generate {trained} FOLDER"
+        ),
+        folder,
     )
 
 
 def _resume_generation(folder: str) -> int:
-    from atal_ray.generation import PLAN, Generation
+    from atal_ray.campaign.generate import PLAN, Generation
 
     return _run_generation(config_file.saved(Folder.at(folder), PLAN, Generation), folder)
 
 
 def _run_generation(plan: "Generation", folder: str) -> int:
-    from atal_ray.generation import generate, summary
+    from atal_ray.campaign.generate import generate, summary
 
     print(f"done: {summary(generate(plan, folder))}")
     return 0
 
 
 def _sweep(name: str, folder: str, rest: list[str]) -> int:
-    from atal_ray.sweep_plan import Sweep
+    from atal_ray.studies.sweep.plan import Sweep
 
-    return _run_sweep(tyro.cli(Sweep, default=Sweep(campaign=_start(name)), args=rest, prog=f"atal sweep {name}"), folder)
+    return _run_sweep(
+        tyro.cli(Sweep, default=Sweep(campaign=_start(name)), args=rest, prog=f"atal sweep {name}"), folder
+    )
 
 
 def _resume_sweep(folder: str) -> int:
-    from atal_ray.sweep import PLAN
-    from atal_ray.sweep_plan import Sweep
+    from atal_ray.studies.sweep.plan import Sweep
+    from atal_ray.studies.sweep.sweep import PLAN
 
     return _run_sweep(config_file.saved(Folder.at(folder), PLAN, Sweep), folder)
 
 
 def _run_sweep(plan: "Sweep", folder: str) -> int:
-    from atal_ray.sweep import sweep
+    from atal_ray.studies.sweep.sweep import sweep
 
     sweep(plan, folder)
     print(f"done: {join(folder, 'sweep.html')}")
@@ -158,16 +162,21 @@ def _run_sweep(plan: "Sweep", folder: str) -> int:
 
 
 def _cross_validate(name: str, folder: str, rest: list[str]) -> int:
-    from atal_ray.cross_validation import CrossValidation, cross_validate
+    from atal_ray.studies.cross_validation import CrossValidation, cross_validate
 
-    plan = tyro.cli(CrossValidation, default=CrossValidation(campaign=_start(name)), args=rest, prog=f"atal cross-validate {name}")
+    plan = tyro.cli(
+        CrossValidation,
+        default=CrossValidation(campaign=_start(name)),
+        args=rest,
+        prog=f"atal cross-validate {name}",
+    )
     cross_validate(plan, folder)
     print(f"done: {join(folder, 'cross_validation.md')}")
     return 0
 
 
 def _resume_cross_validation(folder: str) -> int:
-    from atal_ray.cross_validation import PLAN, CrossValidation, cross_validate
+    from atal_ray.studies.cross_validation import PLAN, CrossValidation, cross_validate
 
     cross_validate(config_file.saved(Folder.at(folder), PLAN, CrossValidation), folder)
     print(f"done: {join(folder, 'cross_validation.md')}")
@@ -176,7 +185,7 @@ def _resume_cross_validation(folder: str) -> int:
 
 def _evaluate(folder: Path, rest: list[str]) -> int:
     from atal_ray.config.evaluation import EvaluationConfig
-    from atal_ray.evaluation import evaluate
+    from atal_ray.evaluation.compare import evaluate
 
     incomplete = evaluate(tyro.cli(EvaluationConfig, args=rest, prog="atal evaluate FOLDER"), folder)
     print((folder / "table.md").read_text(encoding="utf-8"))
@@ -187,7 +196,7 @@ def _evaluate(folder: Path, rest: list[str]) -> int:
 
 
 def _report(folder: str) -> int:
-    from atal_ray.campaign_folder import CampaignFolder
+    from atal_ray.campaign.campaign_folder import CampaignFolder
     from atal_ray.report.page import write_report
 
     campaign = CampaignFolder(Folder.at(folder))
@@ -196,7 +205,9 @@ def _report(folder: str) -> int:
     return 0
 
 
-def data_check(folder: tyro.conf.Positional[str], full: Annotated[bool, tyro.conf.arg(help="Name every file.")] = False) -> int:
+def data_check(
+    folder: tyro.conf.Positional[str], full: Annotated[bool, tyro.conf.arg(help="Name every file.")] = False
+) -> int:
     """Read every file of a dataset and report what is wrong, by name; exit status 1 when something is."""
     from atal_ray.data.check import check_folder
 
@@ -207,7 +218,7 @@ def data_check(folder: tyro.conf.Positional[str], full: Annotated[bool, tyro.con
 
 def data_synth(folder: tyro.conf.Positional[Path], count: int = 48, seed: int = 0) -> int:
     """Make deterministic images with masks: textured scenes with occlusion, low contrast and small objects."""
-    from atal_ray.data.synth import write_dataset
+    from atal_ray.data.synthetic.dataset import write_dataset
 
     print(f"{count} images with masks in {write_dataset(folder, count=count, seed=seed)}")
     return 0

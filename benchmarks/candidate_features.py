@@ -1,4 +1,6 @@
-"""Decoder features of real candidate sets, for the benchmarks of RDS: made once, then read from the snapshots' folder."""
+"""Decoder features of real candidate sets, for the benchmarks of RDS: made once, then read from the
+snapshots' folder.
+"""
 
 import hashlib
 import os
@@ -11,13 +13,13 @@ from numpy.typing import NDArray
 from snapshots import CYCLES, IMAGES, trained
 from tqdm import tqdm
 
+from atal_ray.acquisition.candidates import candidate_set
+from atal_ray.acquisition.features import sample_bilinear
+from atal_ray.acquisition.uncertainty import bvsb
 from atal_ray.data.images import read_image, resize
 from atal_ray.data.layout import find_pairs
 from atal_ray.networks.inputs import to_batch
 from atal_ray.networks.snapshots import read_snapshots
-from atal_ray.sampling.candidates import candidate_set
-from atal_ray.sampling.features import sample_bilinear
-from atal_ray.uncertainty.margin import bvsb
 
 SIZE, COUNT = 352, 3_700
 
@@ -40,7 +42,9 @@ class CandidateOptions:
 
 
 def candidate_features(train: Path, weights: Path, folder: Path, images: int) -> NDArray[np.float32]:
-    """Features [images, 3700, C] of the most uncertain pixels (margin of the last snapshot) of images it was not trained on."""
+    """Features [images, 3700, C] of the most uncertain pixels (margin of the last snapshot) of images it was
+    not trained on.
+    """
     campaign, config = trained(train, weights, folder)
     digest = hashlib.sha256(campaign.snapshots(0).read_bytes(f"{CYCLES}.pt")).hexdigest()
     cache = folder / f"candidates-{images}-{digest[:12]}.npy"
@@ -55,8 +59,12 @@ def candidate_features(train: Path, weights: Path, folder: Path, images: int) ->
                 probability, features = network.saliency(batch)
             score = 1 - bvsb(probability[0, 0].numpy())
             tie = np.random.default_rng(0).random(score.shape, np.float32)
-            cells = candidate_set(score, np.ones(score.shape, bool), 100 * COUNT / score.size + 1e-6, tie)[:COUNT]
-            row[:] = sample_bilinear(features[0], np.stack([cells % SIZE, cells // SIZE], axis=1).astype(np.float64), SIZE)
+            cells = candidate_set(score, np.ones(score.shape, bool), 100 * COUNT / score.size + 1e-6, tie)[
+                :COUNT
+            ]
+            row[:] = sample_bilinear(
+                features[0], np.stack([cells % SIZE, cells // SIZE], axis=1).astype(np.float64), SIZE
+            )
         np.save(cache, found)
     loaded: NDArray[np.float32] = np.load(cache)
     return loaded

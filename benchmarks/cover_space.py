@@ -1,10 +1,13 @@
-"""Which distance should the cover use? Image coordinates, features, or both, on the candidate sets of real images.
+"""Which distance should the cover use? Image coordinates, features, or both, on the candidate sets of real
+images.
 
-    python benchmarks/cover_space.py --train /path/to/DUTS-TR --weights resnet50.pth --snapshots runs/benchmark
+    python benchmarks/cover_space.py --train /path/to/DUTS-TR --weights resnet50.pth --snapshots
+    runs/benchmark
 
-For each space, the cover V of every image (10 k points) and the k picks: the cover radius in pixels and in features (the
-largest distance of a candidate to V), and the share of picks with another pick within 5 px. Points come from the trained snapshots of
-`benchmarks/snapshots.py`. Writes benchmarks/results/cover_space.json, and a table of it to the terminal.
+For each space, the cover V of every image (10 k points) and the k picks: the cover radius in pixels and in
+features (the largest distance of a candidate to V), and the share of picks with another pick within 5 px.
+Points come from the trained snapshots of `benchmarks/snapshots.py`. Writes
+benchmarks/results/cover_space.json, and a table of it to the terminal.
 """
 
 import dataclasses
@@ -22,15 +25,15 @@ from snapshots import IMAGES, trained
 from tqdm import tqdm
 
 from atal_ray import seeding
+from atal_ray.acquisition.estimate import estimate
+from atal_ray.acquisition.pick import Pool, Ranked, rank_diverse
+from atal_ray.acquisition.rds import unit_vectors
+from atal_ray.acquisition.uncertainty import difference
 from atal_ray.config import AttackConfig, QueryConfig
 from atal_ray.data.images import read_image, resize
 from atal_ray.data.layout import find_pairs
 from atal_ray.networks.inputs import to_batch
 from atal_ray.networks.snapshots import read_snapshots
-from atal_ray.sampling.pick import Pool, Ranked, rank_diverse
-from atal_ray.sampling.rds import unit_vectors
-from atal_ray.uncertainty.estimate import estimate
-from atal_ray.uncertainty.margin import difference
 
 RESULT = Path(__file__).parent / "results" / "cover_space.json"
 NEAR = 5.0
@@ -78,13 +81,27 @@ def ask(options: Options) -> list[Asked]:
     files = list(find_pairs(options.train).images.values())[IMAGES:]
     snapshots = read_snapshots(campaign.snapshots(0), config, torch.device("cpu"))
     found = []
-    for path in tqdm([files[i * len(files) // options.images] for i in range(options.images)], desc="attack and score"):
+    for path in tqdm(
+        [files[i * len(files) // options.images] for i in range(options.images)], desc="attack and score"
+    ):
         image = read_image(path)
         height, width = image.shape[:2]
-        maps = estimate(snapshots, to_batch(resize(image, options.size)[None], torch.device("cpu")), AttackConfig())
-        free, regions = np.ones((options.size, options.size), bool), np.full((options.size, options.size), -1, np.int32)
+        maps = estimate(
+            snapshots, to_batch(resize(image, options.size)[None], torch.device("cpu")), AttackConfig()
+        )
+        free, regions = (
+            np.ones((options.size, options.size), bool),
+            np.full((options.size, options.size), -1, np.int32),
+        )
         pool = Pool(height, width, free, regions, np.empty((0, 2), np.int32))
-        found.append(Asked(path.stem, pool, difference(maps.clean[0], maps.attacked[0], QueryConfig().score), maps.features[0]))
+        found.append(
+            Asked(
+                path.stem,
+                pool,
+                difference(maps.clean[0], maps.attacked[0], QueryConfig().score),
+                maps.features[0],
+            )
+        )
     return found
 
 
@@ -94,7 +111,9 @@ def measure(asked: Asked, case: dict[str, Any], k: int) -> dict[str, float]:
 
     def ranked(factor: int) -> Ranked:
         rng = seeding.rng(0, "cover space", asked.image_id)
-        return rank_diverse(asked.pool, asked.score, asked.features, k, dataclasses.replace(config, cover_factor=factor), rng)
+        return rank_diverse(
+            asked.pool, asked.score, asked.features, k, dataclasses.replace(config, cover_factor=factor), rng
+        )
 
     everything, cover = ranked(asked.score.size), ranked(config.cover_factor)
     picks = cover.first(k).xy
@@ -131,8 +150,15 @@ def main(options: Options) -> None:
     for name, case in CASES.items():
         found = [measure(one, case, options.k) for one in tqdm(asked, desc=name)]
         rows.append({"case": name, **{key: statistics.mean(row[key] for row in found) for key in found[0]}})
-    setting = {"images": options.images, "size": options.size, "k": options.k, "cover": QueryConfig().cover_factor * options.k}
-    RESULT.write_text(json.dumps({**provenance(), "data": "DUTS-TR", "seed": 0, **setting, "rows": rows}, indent=1) + "\n")
+    setting = {
+        "images": options.images,
+        "size": options.size,
+        "k": options.k,
+        "cover": QueryConfig().cover_factor * options.k,
+    }
+    RESULT.write_text(
+        json.dumps({**provenance(), "data": "DUTS-TR", "seed": 0, **setting, "rows": rows}, indent=1) + "\n"
+    )
     for row in rows:
         print(f"{row.pop('case'):20}", "  ".join(f"{key} {value:.3f}" for key, value in row.items()))
 

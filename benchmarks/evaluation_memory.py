@@ -1,10 +1,11 @@
-"""Does an evaluation's memory grow with the number of images? Peak memory for 100, 1,000 and 10,000 pairs, and the seconds.
+"""Does an evaluation's memory grow with the number of images? Peak memory for 100, 1,000 and 10,000 pairs,
+and the seconds.
 
     python benchmarks/evaluation_memory.py --folder /tmp/pairs
 
-Synthetic pairs (a few maps and masks, linked under as many names) of 300x400 px, two actors. Each size is a process of its own:
-memory is the peak, over all processes of the run, of what is theirs alone (USS), sampled, and the driver's own peak. Writes
-benchmarks/results/evaluation_memory.json.
+Synthetic pairs (a few maps and masks, linked under as many names) of 300x400 px, two actors. Each size is a
+process of its own: memory is the peak, over all processes of the run, of what is theirs alone (USS), sampled,
+and the driver's own peak. Writes benchmarks/results/evaluation_memory.json.
 """
 
 import json
@@ -58,7 +59,13 @@ def make_pairs(folder: Path, count: int) -> Path:
 def measure(place: Path, actors: int) -> dict[str, Any]:
     """Run `atal evaluate` on the pairs and watch its memory."""
     out = place / f"result-{time.time_ns()}"
-    command = [str(Path(sys.executable).with_name("atal")), "evaluate", str(out), "--masks", str(place / "masks")]
+    command = [
+        str(Path(sys.executable).with_name("atal")),
+        "evaluate",
+        str(out),
+        "--masks",
+        str(place / "masks"),
+    ]
     command += ["--maps", f"method={place / 'maps'}", "--actors", str(actors)]
     started = time.monotonic()
     process = psutil.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -99,10 +106,15 @@ def main(options: Options) -> None:
     print(f"{'pairs':>8} {'seconds':>8} {'driver MiB':>11} {'workers MiB':>12}")
     for size in options.sizes:
         found = {"pairs": size, **measure(make_pairs(options.folder, size), options.actors)}
-        print(f"{size:8,} {found['seconds']:8.1f} {found['driver_mib']:11.0f} {found['workers_mib']:12.0f}", flush=True)
+        print(
+            f"{size:8,} {found['seconds']:8.1f} {found['driver_mib']:11.0f} {found['workers_mib']:12.0f}",
+            flush=True,
+        )
         rows.append(found)
     settings = {**asdict(options), "folder": None}
-    RESULT.write_text(json.dumps({"provenance": provenance(), "options": settings, "runs": rows}, indent=1) + "\n")
+    RESULT.write_text(
+        json.dumps({"provenance": provenance(), "options": settings, "runs": rows}, indent=1) + "\n"
+    )
 
 
 if __name__ == "__main__":

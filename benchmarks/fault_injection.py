@@ -1,4 +1,6 @@
-"""SIGKILL for the driver, a Train worker, a Data actor or a whole node of a campaign on three raylets of one machine, stage by stage."""
+"""SIGKILL for the driver, a Train worker, a Data actor or a whole node of a campaign on three raylets of one
+machine, stage by stage.
+"""
 
 import os
 import re
@@ -15,10 +17,18 @@ from typing import Literal
 import psutil
 from three_nodes import Nodes
 
-from atal_ray.campaign_folder import METRICS, POINTS, QUERIES, START, TRAIN_RUN, TRAINING, CampaignFolder
+from atal_ray.campaign.campaign_folder import (
+    METRICS,
+    POINTS,
+    QUERIES,
+    START,
+    TRAIN_RUN,
+    TRAINING,
+    CampaignFolder,
+)
 from atal_ray.errors import CampaignError
-from atal_ray.files import Folder
-from atal_ray.stages.progress import PROGRESS
+from atal_ray.runtime.progress import PROGRESS
+from atal_ray.store.folder import Folder
 
 Victim = Literal["driver", "driver, SIGTERM", "train worker", "data actor", "node"]
 Stage = Literal["random start", "training", "evaluation", "query", "commit"]
@@ -36,7 +46,10 @@ def die_once(self, number):
 CampaignFolder.commit = die_once
 runpy.run_path({str(JOB)!r}, run_name="__main__")
 """
-TITLES = {"train worker": re.compile(r"ray::\S*TrainWorker"), "data actor": re.compile(r"ray::MapWorker\(.*TimedActor")}
+TITLES = {
+    "train worker": re.compile(r"ray::\S*TrainWorker"),
+    "data actor": re.compile(r"ray::MapWorker\(.*TimedActor"),
+}
 LOOK_SECONDS, MOST_SECONDS = 0.02, 240.0
 
 
@@ -59,7 +72,9 @@ class Survival:
 
     kill: Kill
     started_again: int
-    """How often the same command was given until the campaign had passed the stage; of a campaign's first kill, the first one too."""
+    """How often the same command was given until the campaign had passed the stage; of a campaign's first
+    kill, the first one too.
+    """
     exit_seconds: float | None
     """SIGTERM: how long the driver took to end."""
 
@@ -75,7 +90,9 @@ class Campaign:
         commits: rounds at whose commit, when all other files are written, the driver is killed once.
     """
 
-    def __init__(self, config: Path, folder: str, address: str, log: Path, commits: Iterable[int] = ()) -> None:
+    def __init__(
+        self, config: Path, folder: str, address: str, log: Path, commits: Iterable[int] = ()
+    ) -> None:
         self.config, self.folder, self.address, self.log = config, folder, address, log
         self.files = CampaignFolder(Folder(folder))
         self.process: subprocess.Popen[bytes] | None = None
@@ -129,7 +146,9 @@ def inject(campaign: Campaign, nodes: Nodes, kill: Kill) -> Survival:
     else:
         victim = _await(campaign, nodes, kill)
         if kill.victim.startswith("driver"):
-            exit_seconds = _end_driver(campaign, signal.SIGTERM if "SIGTERM" in kill.victim else signal.SIGKILL)
+            exit_seconds = _end_driver(
+                campaign, signal.SIGTERM if "SIGTERM" in kill.victim else signal.SIGKILL
+            )
         elif kill.victim == "node":
             nodes.kill(victim)
         else:
@@ -139,15 +158,23 @@ def inject(campaign: Campaign, nodes: Nodes, kill: Kill) -> Survival:
 
 
 def _await_death_at_commit(campaign: Campaign, kill: Kill) -> None:
-    """Wait until the driver has killed itself between the last file of a round and COMMITTED; it may have done so already."""
+    """Wait until the driver has killed itself between the last file of a round and COMMITTED; it may have
+    done so already.
+    """
     died, deadline = campaign.marks / f"died-at-{kill.round_number}", time.monotonic() + MOST_SECONDS
     if not died.exists() and campaign.ended() is not None:
         campaign.start()
     while not died.exists() and time.monotonic() < deadline and campaign.ended() is None:
         time.sleep(LOOK_SECONDS)
     assert campaign.process is not None
-    if not died.exists() or campaign.process.wait(60) != -signal.SIGKILL or campaign.files.is_committed(kill.round_number):
-        raise CampaignError(f"the driver was not killed at the commit of round {kill.round_number}: see {campaign.log}")
+    if (
+        not died.exists()
+        or campaign.process.wait(60) != -signal.SIGKILL
+        or campaign.files.is_committed(kill.round_number)
+    ):
+        raise CampaignError(
+            f"the driver was not killed at the commit of round {kill.round_number}: see {campaign.log}"
+        )
 
 
 def _end_driver(campaign: Campaign, number: signal.Signals) -> float | None:
@@ -166,9 +193,13 @@ def _await(campaign: Campaign, nodes: Nodes, kill: Kill) -> psutil.Process:
         campaign.start()
     while time.monotonic() < deadline:
         if passed(campaign.files, kill):
-            raise NoChanceError(f"{kill.stage} of round {kill.round_number} was over before it could be killed")
+            raise NoChanceError(
+                f"{kill.stage} of round {kill.round_number} was over before it could be killed"
+            )
         if campaign.ended() is not None:
-            raise CampaignError(f"the campaign ended before {kill.stage} of round {kill.round_number}: see {campaign.log}")
+            raise CampaignError(
+                f"the campaign ended before {kill.stage} of round {kill.round_number}: see {campaign.log}"
+            )
         if begun(campaign.files, kill):
             for worker in nodes.workers():
                 try:

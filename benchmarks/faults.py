@@ -1,10 +1,12 @@
-"""Kill a campaign in every way at every stage, and compare its points with those of a run that nobody disturbed.
+"""Kill a campaign in every way at every stage, and compare its points with those of a run that nobody
+disturbed.
 
     python benchmarks/faults.py --train DUTS-TR --test ECSSD --folder /tmp/faults
 
-Real images, a small network, three real raylets on this machine. Each campaign of the plan below is killed several times; a node that
-is killed is replaced, as a spot node is. Kills that came too late, since their stage was over, are tried once more in a campaign of
-their own. `--store s3` puts the campaigns on an S3 server on loopback. Writes benchmarks/results/faults.json (or faults_s3.json).
+Real images, a small network, three real raylets on this machine. Each campaign of the plan below is killed
+several times; a node that is killed is replaced, as a spot node is. Kills that came too late, since their
+stage was over, are tried once more in a campaign of their own. `--store s3` puts the campaigns on an S3
+server on loopback. Writes benchmarks/results/faults.json (or faults_s3.json).
 """
 
 import json
@@ -24,17 +26,30 @@ from fault_injection import Campaign, Kill, NoChanceError, Survival, inject
 from machine import provenance
 from three_nodes import Nodes, three_nodes
 
-from atal_ray import campaign as campaigns
-from atal_ray import config_file
-from atal_ray.campaign_folder import CampaignFolder
-from atal_ray.config import AttackConfig, BudgetConfig, Config, DataConfig, NetworkConfig, QueryConfig, ResourceConfig, TrainConfig
+from atal_ray.campaign.campaign_folder import CampaignFolder
+from atal_ray.campaign.run import run_campaign
+from atal_ray.config import (
+    AttackConfig,
+    BudgetConfig,
+    Config,
+    DataConfig,
+    NetworkConfig,
+    QueryConfig,
+    ResourceConfig,
+    TrainConfig,
+    config_file,
+)
 
 RESULTS = Path(__file__).parent / "results"
 ROUNDS = (0, 1)  # of three: those that query
 PLAN: dict[str, list[Kill]] = {
     "driver": [
         Kill("driver", "random start"),
-        *(Kill("driver", stage, number) for number in ROUNDS for stage in ("training", "evaluation", "query", "commit")),
+        *(
+            Kill("driver", stage, number)
+            for number in ROUNDS
+            for stage in ("training", "evaluation", "query", "commit")
+        ),
         *(Kill("driver, SIGTERM", stage, 2) for stage in ("training", "evaluation")),
     ],
     "workers": [
@@ -76,19 +91,41 @@ class Options:
 def config_of(options: Options) -> Config:
     """Three rounds of 2 + 2 + 2 points, two workers and two actors, wherever the labels allow."""
     return Config(
-        data=DataConfig(train=str(options.train), tests=(str(options.test),), limit=options.images, test_limit=2 * options.images),
+        data=DataConfig(
+            train=str(options.train),
+            tests=(str(options.test),),
+            limit=options.images,
+            test_limit=2 * options.images,
+        ),
         network=NetworkConfig(name="f3net-small"),
-        train=TrainConfig(size=options.side, scales=(options.side,), epochs=4, cycles=2, batch_size=8, lr_max=0.02, workers=2),
+        train=TrainConfig(
+            size=options.side,
+            scales=(options.side,),
+            epochs=4,
+            cycles=2,
+            batch_size=8,
+            lr_max=0.02,
+            workers=2,
+        ),
         attack=AttackConfig(steps=20),
         query=QueryConfig(shard_size=4, batch_size=4),
         budget=BudgetConfig(total=6),
-        resources=ResourceConfig(query_actors=2, scoring_nodes={"role": "accelerator"}, loading_nodes={"role": "cpu"}, wait_minutes=2),
+        resources=ResourceConfig(
+            query_actors=2,
+            scoring_nodes={"role": "accelerator"},
+            loading_nodes={"role": "cpu"},
+            wait_minutes=2,
+        ),
     )
 
 
 def points_of(files: CampaignFolder, rounds: int) -> list[dict[str, Any]]:
     """Every point, in the order of the files."""
-    return [row for number in range(rounds) for row in files.round(number).read_table("points.parquet").to_pylist()]
+    return [
+        row
+        for number in range(rounds)
+        for row in files.round(number).read_table("points.parquet").to_pylist()
+    ]
 
 
 def run_killed(
@@ -97,7 +134,9 @@ def run_killed(
     """One campaign with its kills; a row for each, and those that came too late."""
     with place(options, name) as folder:
         commits = [kill.round_number for kill in kills if kill.stage == "commit"]
-        campaign = Campaign(config, folder, nodes.cluster.address, options.folder / f"{name.replace(' ', '-')}.log", commits)
+        campaign = Campaign(
+            config, folder, nodes.cluster.address, options.folder / f"{name.replace(' ', '-')}.log", commits
+        )
         survived: list[Survival] = []
         late: list[Kill] = []
         for kill in kills:
@@ -112,7 +151,11 @@ def run_killed(
         points = points_of(campaign.files, config_of(options).rounds)
         campaign.stop()
     counts = Counter((row["image_id"], row["x"], row["y"]) for row in points)
-    whole = {"equal": points == calm, "lost": max(0, len(calm) - len(points)), "doubled": sum(count - 1 for count in counts.values())}
+    whole = {
+        "equal": points == calm,
+        "lost": max(0, len(calm) - len(points)),
+        "doubled": sum(count - 1 for count in counts.values()),
+    }
     rows = [
         {
             "campaign": name,
@@ -148,16 +191,27 @@ def place(options: Options, name: str) -> Iterator[str]:
 
 
 def main(options: Options) -> None:
-    os.environ |= {"AWS_ACCESS_KEY_ID": "nobody", "AWS_SECRET_ACCESS_KEY": "nothing", "AWS_EC2_METADATA_DISABLED": "true"}
+    os.environ |= {
+        "AWS_ACCESS_KEY_ID": "nobody",
+        "AWS_SECRET_ACCESS_KEY": "nothing",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
     options.folder.mkdir(parents=True, exist_ok=True)
     config, saved = config_of(options), options.folder / "config.yaml"
     saved.write_text(config_file.to_yaml(config))
     shutil.rmtree(options.folder / "calm", ignore_errors=True)
     anywhere = replace(config.resources, scoring_nodes={}, loading_nodes={})
-    calm = points_of(campaigns.run(replace(config, resources=anywhere), options.folder / "calm"), config.rounds)
+    calm = points_of(
+        run_campaign(replace(config, resources=anywhere), options.folder / "calm"), config.rounds
+    )
     rows: list[dict[str, Any]] = []
     with three_nodes() as nodes:
-        undisturbed = Campaign(saved, str(options.folder / "three-nodes"), nodes.cluster.address, options.folder / "three-nodes.log")
+        undisturbed = Campaign(
+            saved,
+            str(options.folder / "three-nodes"),
+            nodes.cluster.address,
+            options.folder / "three-nodes.log",
+        )
         shutil.rmtree(undisturbed.folder, ignore_errors=True)
         undisturbed.finish()
         same = points_of(undisturbed.files, config.rounds) == calm
@@ -167,7 +221,12 @@ def main(options: Options) -> None:
             found, missed = run_killed(name, PLAN[name], nodes, options, saved, calm)
             rows, late = rows + found, late + missed
         if late:
-            late.sort(key=lambda kill: (kill.round_number, ("random start", "training", "evaluation", "query", "commit").index(kill.stage)))
+            late.sort(
+                key=lambda kill: (
+                    kill.round_number,
+                    ("random start", "training", "evaluation", "query", "commit").index(kill.stage),
+                )
+            )
             found, late = run_killed("too late at first", late, nodes, options, saved, calm)
             rows += found
     result = {

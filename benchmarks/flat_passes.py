@@ -1,11 +1,13 @@
-"""Passes over a whole matrix in float32, blocks over threads: what the benchmarks of RDS compare with, and a proof in float64."""
+"""Passes over a whole matrix in float32, blocks over threads: what the benchmarks of RDS compare with, and a
+proof in float64.
+"""
 
 from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from atal_ray.sampling.blocks import over_blocks
+from atal_ray.acquisition.dataset_budget.blocks import over_blocks
 
 ROWS = 32768
 
@@ -44,7 +46,9 @@ def flat_kcenter(x: Matrix, m: int, threads: int) -> Indices:
 
 
 def farther(x: Matrix, picks: Indices, threads: int) -> float:
-    """Largest relative excess of any candidate's squared distance to the cover, in float64, over that of the candidate picked."""
+    """Largest relative excess of any candidate's squared distance to the cover, in float64, over that of the
+    candidate picked.
+    """
     chosen = x[picks].astype(np.float64) - x[picks[0]]
     norms = (chosen**2).sum(axis=1)
 

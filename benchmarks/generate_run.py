@@ -1,11 +1,12 @@
-"""Points for 5,000 real images by `jobs/generate.py`: is its memory flat and its speed steady, and what does a kill cost?
+"""Points for 5,000 real images by `jobs/generate.py`: is its memory flat and its speed steady, and what does
+a kill cost?
 
     python benchmarks/generate_run.py --train DUTS-TR --folder /tmp/generate
 
-A small network that a short campaign has trained asks, on the CPU. The job is killed by SIGKILL when half of the shards are done, and
-started again. While it runs, the memory that is its own (USS) of the driver and of all its Ray processes is sampled, and the shards
-that are done are counted. A finished shard is never done again: the second call says how many images it asked about.
-Writes benchmarks/results/generate_run.json.
+A small network that a short campaign has trained asks, on the CPU. The job is killed by SIGKILL when half of
+the shards are done, and started again. While it runs, the memory that is its own (USS) of the driver and of
+all its Ray processes is sampled, and the shards that are done are counted. A finished shard is never done
+again: the second call says how many images it asked about. Writes benchmarks/results/generate_run.json.
 """
 
 import json
@@ -23,13 +24,22 @@ from typing import Any
 import numpy as np
 import psutil
 import tyro
+from atal_ray.campaign.run import run_campaign
 from machine import provenance
 
-from atal_ray import campaign
-from atal_ray.campaign_folder import POINTS, QUERIES, CampaignFolder
-from atal_ray.config import AttackConfig, BudgetConfig, Config, DataConfig, NetworkConfig, QueryConfig, ResourceConfig, TrainConfig
-from atal_ray.files import Folder
-from atal_ray.stages.throughput import THROUGHPUT
+from atal_ray.campaign.campaign_folder import POINTS, QUERIES, CampaignFolder
+from atal_ray.config import (
+    AttackConfig,
+    BudgetConfig,
+    Config,
+    DataConfig,
+    NetworkConfig,
+    QueryConfig,
+    ResourceConfig,
+    TrainConfig,
+)
+from atal_ray.runtime.throughput import THROUGHPUT
+from atal_ray.store.folder import Folder
 
 ROOT = Path(__file__).parents[1]
 RESULT = Path(__file__).parent / "results" / "generate_run.json"
@@ -67,7 +77,9 @@ def config_of(options: Options) -> Config:
     return Config(
         data=DataConfig(train=str(options.train), limit=24),
         network=NetworkConfig(name="f3net-small"),
-        train=TrainConfig(size=options.side, scales=(options.side,), epochs=6, cycles=3, batch_size=8, lr_max=0.02),
+        train=TrainConfig(
+            size=options.side, scales=(options.side,), epochs=6, cycles=3, batch_size=8, lr_max=0.02
+        ),
         attack=AttackConfig(),
         query=QueryConfig(shard_size=options.shard, batch_size=8),
         budget=BudgetConfig(total=2),
@@ -81,7 +93,11 @@ def some_images(options: Options) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "images").mkdir(parents=True)
     (folder / "masks").mkdir()
-    source = options.train / "DUTS-TR-Image" if (options.train / "DUTS-TR-Image").is_dir() else options.train / "images"
+    source = (
+        options.train / "DUTS-TR-Image"
+        if (options.train / "DUTS-TR-Image").is_dir()
+        else options.train / "images"
+    )
     masks = source.with_name(source.name.replace("Image", "Mask").replace("images", "masks"))
     for image in sorted(source.iterdir())[: options.images]:
         shutil.copyfile(image, folder / "images" / image.name)
@@ -90,7 +106,12 @@ def some_images(options: Options) -> Path:
 
 
 def call(options: Options, images: Path) -> subprocess.Popen[bytes]:
-    command = [sys.executable, str(ROOT / "jobs/generate.py"), str(options.folder / "trained"), str(options.folder / "points")]
+    command = [
+        sys.executable,
+        str(ROOT / "jobs/generate.py"),
+        str(options.folder / "trained"),
+        str(options.folder / "points"),
+    ]
     command += ["--images", str(images), "--points", str(options.points)]
     environment = {**os.environ, "RAY_AUTH_MODE": "disabled", "PYTHONPATH": str(ROOT)}
     with (options.folder / "log.txt").open("ab") as log:
@@ -124,7 +145,10 @@ def rates(found: Watch, shard: int, parts: int = 4) -> list[float]:
     """Images a second in each part of the samples."""
     cuts = np.linspace(0, len(found.shards) - 1, parts + 1).astype(int)
     pairs = [(a, b) for a, b in pairwise(cuts) if b > a]
-    return [round(shard * (found.shards[b] - found.shards[a]) / (found.seconds[b] - found.seconds[a]), 2) for a, b in pairs]
+    return [
+        round(shard * (found.shards[b] - found.shards[a]) / (found.seconds[b] - found.seconds[a]), 2)
+        for a, b in pairs
+    ]
 
 
 def growth(samples: list[float]) -> float:
@@ -138,7 +162,7 @@ def main(options: Options) -> None:
     options.folder.mkdir(parents=True, exist_ok=True)
     trained, config = options.folder / "trained", config_of(options)
     if not (trained / "round-00" / "COMMITTED").exists():
-        campaign.run(config, trained)
+        run_campaign(config, trained)
     images = some_images(options)
     shards = -(-options.images // options.shard)
     first = call(options, images)
@@ -165,15 +189,31 @@ def main(options: Options) -> None:
         "images_left_at_the_kill": options.images - kept * options.shard,
         "points": points.num_rows,
         "points_of_an_image": options.points,
-        "images_per_s_by_quarter": {"first call": rates(before, options.shard), "second call": rates(after, options.shard)},
+        "images_per_s_by_quarter": {
+            "first call": rates(before, options.shard),
+            "second call": rates(after, options.shard),
+        },
         "growth": {
-            call: {"driver": round(growth(found.driver_mib), 3), "workers": round(growth(found.workers_mib), 3)}
+            call: {
+                "driver": round(growth(found.driver_mib), 3),
+                "workers": round(growth(found.workers_mib), 3),
+            }
             for call, found in (("first call", before), ("second call", after))
         },
         "samples": {"first call": vars(before), "second call": vars(after)},
     }
     RESULT.write_text(json.dumps(result) + "\n")
-    print({name: result[name] for name in ("images_per_s_by_quarter", "growth", "images_of_the_second_call", "images_left_at_the_kill")})
+    print(
+        {
+            name: result[name]
+            for name in (
+                "images_per_s_by_quarter",
+                "growth",
+                "images_of_the_second_call",
+                "images_left_at_the_kill",
+            )
+        }
+    )
 
 
 if __name__ == "__main__":

@@ -2,9 +2,10 @@
 
     python benchmarks/learning_check.py /path/to/DUTS-TR /path/to/ECSSD resnet50.pth --out runs/learning
 
-Each method is a campaign of its own, on one CPU thread; ATAL and random points share round 0; an interrupted check goes on where it was,
-and seeds may run side by side (--seeds 0, --seeds 1) before one call for all of them gathers the figures. Writes
-benchmarks/results/learning_check.json with every figure, and a table of them to the terminal.
+Each method is a campaign of its own, on one CPU thread; ATAL and random points share round 0; an interrupted
+check goes on where it was, and seeds may run side by side (--seeds 0, --seeds 1) before one call for all of
+them gathers the figures. Writes benchmarks/results/learning_check.json with every figure, and a table of them
+to the terminal.
 """
 
 import dataclasses
@@ -14,17 +15,21 @@ from pathlib import Path
 from typing import Any
 
 import tyro
+from atal_ray.campaign.run import run_campaign
 from machine import provenance
 
-from atal_ray import campaign, presets
-from atal_ray.campaign_folder import COMMITTED, ERRORS, METRICS, QUERIES
-from atal_ray.config import Config
+from atal_ray.campaign.campaign_folder import COMMITTED, ERRORS, METRICS, QUERIES
+from atal_ray.config import Config, presets
 
 RESULT = Path(__file__).parent / "results" / "learning_check.json"
 
 
-def configure(train: str, test: str, weights: str, seed: int, images: int, test_images: int, epochs: int, points: int) -> Config:
-    """The small CPU campaign on real images, with the ImageNet weights of a ResNet that strides on its 1x1 convolutions."""
+def configure(
+    train: str, test: str, weights: str, seed: int, images: int, test_images: int, epochs: int, points: int
+) -> Config:
+    """The small CPU campaign on real images, with the ImageNet weights of a ResNet that strides on its 1x1
+    convolutions.
+    """
     base = presets.cpu_small()
     return dataclasses.replace(
         base,
@@ -42,14 +47,18 @@ def methods(config: Config) -> dict[str, Config]:
     return {
         "atal": config,
         "random": dataclasses.replace(config, query=dataclasses.replace(config.query, strategy="random")),
-        "full masks": dataclasses.replace(config, regions=dataclasses.replace(config.regions, labels="dense")),
+        "full masks": dataclasses.replace(
+            config, regions=dataclasses.replace(config.regions, labels="dense")
+        ),
     }
 
 
 def share_start(done: Path, fresh: Path) -> None:
     """Give a campaign the round 0 of another: the same points train the same network, and cost hours of CPU."""
     if not fresh.exists():
-        ignore = shutil.ignore_patterns("config.yaml", "report.html", "*.lock", QUERIES, ERRORS, COMMITTED, "round-0[1-9]")
+        ignore = shutil.ignore_patterns(
+            "config.yaml", "report.html", "*.lock", QUERIES, ERRORS, COMMITTED, "round-0[1-9]"
+        )
         copying = fresh.with_name(f"{fresh.name}.copying")
         shutil.rmtree(copying, ignore_errors=True)
         shutil.copytree(done, copying, ignore=ignore)
@@ -59,12 +68,19 @@ def share_start(done: Path, fresh: Path) -> None:
 
 def scores(config: Config, folder: Path, test: str) -> list[dict[str, Any]]:
     """The figures of each round of a finished campaign."""
-    done = campaign.run(config, folder)
+    done = run_campaign(config, folder)
     rows = []
     for number in range(config.rounds):
         metrics = done.round(number).read_json(METRICS)[Path(test).resolve().name]
-        figures = {who: {name: metrics[who][name] for name in ("max_f", "mae", "s_measure")} for who in ("ensemble", "last")}
-        points = None if config.regions.labels == "dense" else config.budget.start + number * config.budget.per_round
+        figures = {
+            who: {name: metrics[who][name] for name in ("max_f", "mae", "s_measure")}
+            for who in ("ensemble", "last")
+        }
+        points = (
+            None
+            if config.regions.labels == "dense"
+            else config.budget.start + number * config.budget.per_round
+        )
         rows.append({"points": points, **figures})
     return rows
 
@@ -98,7 +114,10 @@ def main(
                 "epochs": epochs,
                 "cycles": config.train.cycles,
             }
-            RESULT.write_text(json.dumps({**provenance(), "data": ["DUTS-TR", "ECSSD"], **setting, "runs": runs}, indent=1) + "\n")
+            RESULT.write_text(
+                json.dumps({**provenance(), "data": ["DUTS-TR", "ECSSD"], **setting, "runs": runs}, indent=1)
+                + "\n"
+            )
     for run in runs:
         figures = "  ".join(f"{who} {run[who]['max_f']:.4f}" for who in ("ensemble", "last"))
         print(f"{run['method']:10} seed {run['seed']}  points {run['points'] or 'all':>3}  maxF {figures}")

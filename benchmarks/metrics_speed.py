@@ -1,10 +1,12 @@
-"""Milliseconds an image of all our metrics, against MAE, S, E, F and weighted F of PySODMetrics on the same arrays.
+"""Milliseconds an image of all our metrics, against MAE, S, E, F and weighted F of PySODMetrics on the same
+arrays.
 
     make bench-metrics DATA=/path/to/ECSSD
 
-Real masks, resized, beside maps drawn from them; decoding is not in it. One thread: each size has a process of its own, where the
-environment holds OpenMP and OpenBLAS to one thread from the start and OpenCV is told so. The two take turns image by image, so that a
-busy machine slows both. Writes benchmarks/results/metrics_speed.json, and a table of it to the terminal.
+Real masks, resized, beside maps drawn from them; decoding is not in it. One thread: each size has a process
+of its own, where the environment holds OpenMP and OpenBLAS to one thread from the start and OpenCV is told
+so. The two take turns image by image, so that a busy machine slows both. Writes
+benchmarks/results/metrics_speed.json, and a table of it to the terminal.
 """
 
 import importlib.metadata
@@ -30,7 +32,7 @@ from machine import provenance
 from numpy.typing import NDArray
 
 from atal_ray.data.images import read_mask
-from atal_ray.data.mask_folder import find_masks
+from atal_ray.evaluation.mask_folder import find_masks
 from atal_ray.metrics import scores, weighted
 
 RESULT = Path(__file__).parent / "results" / "metrics_speed.json"
@@ -58,12 +60,20 @@ class Options:
 
 
 def measure(height: int, width: int, options: Options) -> dict[str, Any]:
-    """Medians over the repeats: milliseconds an image of both, how many times faster we are, and where our time goes."""
+    """Medians over the repeats: milliseconds an image of both, how many times faster we are, and where our
+    time goes.
+    """
     import py_sod_metrics as reference
 
     cv2.setNumThreads(1)
     warnings.filterwarnings("ignore", message="This class will be removed")
-    kinds = (reference.MAE, reference.Smeasure, reference.Emeasure, reference.Fmeasure, reference.WeightedFmeasure)
+    kinds = (
+        reference.MAE,
+        reference.Smeasure,
+        reference.Emeasure,
+        reference.Fmeasure,
+        reference.WeightedFmeasure,
+    )
     theirs = [kind() for kind in kinds]
     pairs = [draw(path, i, height, width) for i, path in enumerate(evenly(options))]
     run(pairs[:4], theirs)  # the first images plan and fill caches
@@ -72,7 +82,12 @@ def measure(height: int, width: int, options: Options) -> dict[str, Any]:
     cpu_share = (time.process_time() - cpu) / (time.perf_counter() - wall)
     ratios = [repeat["theirs"] / repeat["ours"] for repeat in found]
     medians = {part: statistics.median(repeat[part] for repeat in found) for part in found[0]}
-    return {"ratio": statistics.median(ratios), "ratios": ratios, "ms": medians, "cpu_seconds_a_second": cpu_share}
+    return {
+        "ratio": statistics.median(ratios),
+        "ratios": ratios,
+        "ms": medians,
+        "cpu_seconds_a_second": cpu_share,
+    }
 
 
 def evenly(options: Options) -> list[Path]:
@@ -89,7 +104,11 @@ def draw(path: Path, index: int, height: int, width: int) -> Pair:
     match index % 4:
         case 1:  # noisy
             clouds = cv2.GaussianBlur(rng.random(mask.shape), (0, 0), 12)
-            soft = 0.5 * soft + 0.5 * (clouds - clouds.min()) / np.ptp(clouds) + 0.05 * rng.standard_normal(mask.shape)
+            soft = (
+                0.5 * soft
+                + 0.5 * (clouds - clouds.min()) / np.ptp(clouds)
+                + 0.05 * rng.standard_normal(mask.shape)
+            )
         case 2:  # displaced, and faint with few levels
             soft = np.round(5 * np.roll(soft, (height // 8, width // 6), axis=(0, 1))) * 7 / 255
         case 3:  # a centre prior
@@ -105,7 +124,9 @@ def run(pairs: Sequence[Pair], theirs: Sequence[Any]) -> dict[str, float]:
         for stage, (module, name) in STAGES.items():
             patches.enter_context(patch.object(module, name, noted(stage, getattr(module, name), spent)))
         ours = noted("ours", lambda saliency, mask: scores.score(saliency, mask > 128), spent)
-        others = noted("theirs", lambda saliency, mask: [metric.step(saliency, mask) for metric in theirs], spent)
+        others = noted(
+            "theirs", lambda saliency, mask: [metric.step(saliency, mask) for metric in theirs], spent
+        )
         for saliency, mask in pairs:
             ours(saliency, mask)
             others(saliency, mask)
@@ -135,10 +156,22 @@ def main(options: Options) -> None:
             figures = pool.submit(measure, height, width, options).result()
         found[f"{height}x{width}"] = figures
         print(f"{height}x{width}: {figures['ratio']:.2f} times faster, ms an image:")
-        print("".join(f"  {part:20} {ms:7.2f}\n" for part, ms in sorted(figures["ms"].items(), key=lambda item: -item[1])), flush=True)
+        print(
+            "".join(
+                f"  {part:20} {ms:7.2f}\n"
+                for part, ms in sorted(figures["ms"].items(), key=lambda item: -item[1])
+            ),
+            flush=True,
+        )
     versions = {name: importlib.metadata.version(name) for name in ("pysodmetrics", "scipy")}
     options_used = {**asdict(options), "data": options.data.name}
-    result = {"provenance": provenance(), "compared": versions, "options": options_used, "threads": 1, "sizes": found}
+    result = {
+        "provenance": provenance(),
+        "compared": versions,
+        "options": options_used,
+        "threads": 1,
+        "sizes": found,
+    }
     RESULT.write_text(json.dumps(result, indent=1) + "\n")
 
 

@@ -1,10 +1,11 @@
-"""Images a second of training and of the query (attack and ensemble scoring) for each network, and the peak memory.
+"""Images a second of training and of the query (attack and ensemble scoring) for each network, and the peak
+memory.
 
     python benchmarks/network_speed.py --train-batch 16 --query-batch 16
 
-Noise images at one side; the cost of a step does not depend on what an image shows. Decoding, superpixels and RDS are not in it.
-Each measurement has a process of its own, on the GPU where there is one. Writes benchmarks/results/network_speed_cuda.json, or
-..._cpu.json, and a table of it to the terminal.
+Noise images at one side; the cost of a step does not depend on what an image shows. Decoding, superpixels and
+RDS are not in it. Each measurement has a process of its own, on the GPU where there is one. Writes
+benchmarks/results/network_speed_cuda.json, or ..._cpu.json, and a table of it to the terminal.
 """
 
 import json
@@ -23,9 +24,9 @@ import tyro
 from machine import provenance
 
 from atal_ray import networks
+from atal_ray.acquisition.estimate import estimate
 from atal_ray.config import AttackConfig, NetworkConfig, TrainConfig
 from atal_ray.training.step import build_optimizer, train_step
-from atal_ray.uncertainty.estimate import estimate
 
 RESULTS = Path(__file__).parent / "results"
 MIB = 2**20
@@ -57,7 +58,11 @@ def measure(name: str, task: Literal["train", "query"], options: Options) -> dic
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
     seconds = [timed(work, device) for _ in range(options.repeats)]
-    peak = torch.cuda.max_memory_allocated() if device.type == "cuda" else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    peak = (
+        torch.cuda.max_memory_allocated()
+        if device.type == "cuda"
+        else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    )
     return {"images_per_s": batch / statistics.median(seconds), "peak_mib": peak / MIB}
 
 
@@ -98,9 +103,16 @@ def main(options: Options) -> None:
             with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
                 figures = pool.submit(measure, name, task, options).result()
             found.setdefault(name, {})[task] = figures
-            print(f"{name:10} {task:6} {figures['images_per_s']:10.3f} {figures['peak_mib']:10.0f}", flush=True)
+            print(
+                f"{name:10} {task:6} {figures['images_per_s']:10.3f} {figures['peak_mib']:10.0f}", flush=True
+            )
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    result = {"provenance": provenance(), "options": asdict(options), "attack": asdict(AttackConfig()), "networks": found}
+    result = {
+        "provenance": provenance(),
+        "options": asdict(options),
+        "attack": asdict(AttackConfig()),
+        "networks": found,
+    }
     (RESULTS / f"network_speed_{device}.json").write_text(json.dumps(result, indent=1) + "\n")
 
 

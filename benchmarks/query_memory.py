@@ -1,12 +1,14 @@
-"""Does a query's memory grow with the number of images? Peaks of driver, object store and workers for 1,000 to 100,000 images.
+"""Does a query's memory grow with the number of images? Peaks of driver, object store and workers for 1,000
+to 100,000 images.
 
     python benchmarks/query_memory.py --train DUTS-TR --folder /tmp/query-memory
 
-The manifest repeats a hundred real files under as many names as it takes. One point an image is asked, without superpixels and at
-random: a network would take its own memory in the actor, and hours, and what travels would be the same. Each run is a process of its
-own, and so is what writes its campaign. Driver and workers: the memory that they have written and share with nobody (private dirty
-pages; of the libraries' clean pages a driver counts as owner whenever no worker lives); object store: the bytes that Ray counts as
-taken; all sampled. Short runs are repeated, as chance decides whether they meet the fullest moment. Writes
+The manifest repeats a hundred real files under as many names as it takes. One point an image is asked,
+without superpixels and at random: a network would take its own memory in the actor, and hours, and what
+travels would be the same. Each run is a process of its own, and so is what writes its campaign. Driver and
+workers: the memory that they have written and share with nobody (private dirty pages; of the libraries' clean
+pages a driver counts as owner whenever no worker lives); object store: the bytes that Ray counts as taken;
+all sampled. Short runs are repeated, as chance decides whether they meet the fullest moment. Writes
 benchmarks/results/query_memory.json.
 """
 
@@ -56,9 +58,9 @@ def measure(images: int, options: Options) -> dict[str, Any]:
     """Ask once, and watch the memory."""
     import ray
 
-    from atal_ray.campaign_folder import QUERIES
-    from atal_ray.stages.query import query
-    from atal_ray.stages.ray_session import ray_session
+    from atal_ray.campaign.campaign_folder import QUERIES
+    from atal_ray.campaign.query.ask import query
+    from atal_ray.runtime.session import ray_session
 
     campaign, config = opened(images, options)
     with ray_session(config):
@@ -78,9 +80,17 @@ def measure(images: int, options: Options) -> dict[str, Any]:
 
 def opened(images: int, options: Options) -> tuple[Any, Any]:
     """The folder of a campaign, and its configuration."""
-    from atal_ray.campaign_folder import CampaignFolder
-    from atal_ray.config import BudgetConfig, Config, NetworkConfig, QueryConfig, RegionConfig, ResourceConfig, TrainConfig
-    from atal_ray.files import Folder
+    from atal_ray.campaign.campaign_folder import CampaignFolder
+    from atal_ray.config import (
+        BudgetConfig,
+        Config,
+        NetworkConfig,
+        QueryConfig,
+        RegionConfig,
+        ResourceConfig,
+        TrainConfig,
+    )
+    from atal_ray.store.folder import Folder
 
     config = Config(
         network=NetworkConfig(name="f3net-small"),
@@ -88,7 +98,9 @@ def opened(images: int, options: Options) -> tuple[Any, Any]:
         query=QueryConfig(strategy="random"),
         regions=RegionConfig(labels="none"),
         budget=BudgetConfig(start=1, per_round=1, total=2),
-        resources=ResourceConfig(query_actors=options.actors, gpus="none", object_store_mib=options.object_store_mib),
+        resources=ResourceConfig(
+            query_actors=options.actors, gpus="none", object_store_mib=options.object_store_mib
+        ),
     )
     config = dataclasses.replace(config, data=dataclasses.replace(config.data, train=str(options.train)))
     return CampaignFolder(Folder(str(options.folder / f"images-{images}"))), config
@@ -96,25 +108,39 @@ def opened(images: int, options: Options) -> tuple[Any, Any]:
 
 def make_campaign(images: int, options: Options) -> None:
     """Write a campaign as the training of round 0 leaves it."""
-    from atal_ray.campaign_folder import MANIFEST, POINTS
+    from atal_ray.campaign.campaign_folder import MANIFEST, POINTS
     from atal_ray.data.manifest import build_manifest
 
     shutil.rmtree(options.folder / f"images-{images}", ignore_errors=True)
     campaign, _ = opened(images, options)
     kinds = build_manifest(options.train, limit=KINDS).table
     manifest = kinds.take(np.arange(images) % kinds.num_rows)
-    manifest = manifest.set_column(0, manifest.schema.field(0), pa.array([f"{number:07d}" for number in range(images)]))
+    manifest = manifest.set_column(
+        0, manifest.schema.field(0), pa.array([f"{number:07d}" for number in range(images)])
+    )
     campaign.root.write_table(MANIFEST, manifest)
     campaign.round(0).write_table(POINTS, first_points(manifest))
 
 
 def first_points(manifest: pa.Table) -> pa.Table:
     """A labelled point in the corner of every image."""
-    from atal_ray.points import POINT_SCHEMA
+    from atal_ray.labels.points import POINT_SCHEMA
 
-    constant = {"x": 0, "y": 0, "label": 0, "round": 0, "order": 0, "score": 0.0, "superpixel": -1, "region": "random", "source": "seed"}
+    constant = {
+        "x": 0,
+        "y": 0,
+        "label": 0,
+        "round": 0,
+        "order": 0,
+        "score": 0.0,
+        "superpixel": -1,
+        "region": "random",
+        "source": "seed",
+    }
     columns = [
-        manifest["image_id"] if field.name == "image_id" else pa.repeat(pa.scalar(constant[field.name], field.type), manifest.num_rows)
+        manifest["image_id"]
+        if field.name == "image_id"
+        else pa.repeat(pa.scalar(constant[field.name], field.type), manifest.num_rows)
         for field in POINT_SCHEMA
     ]
     return pa.table(columns, schema=POINT_SCHEMA)
@@ -128,7 +154,11 @@ def watch(peaks: dict[str, float], total: float, over: threading.Event) -> None:
     while not over.wait(SAMPLE_SECONDS):
         taken = total - ray.available_resources().get("object_store_memory", 0.0)
         workers = sum(own(child) for child in driver.children(recursive=True) if "ray::" in title(child))
-        for name, found in (("driver_mib", own(driver)), ("object_store_mib", taken), ("workers_mib", workers)):
+        for name, found in (
+            ("driver_mib", own(driver)),
+            ("object_store_mib", taken),
+            ("workers_mib", workers),
+        ):
             peaks[name] = max(peaks[name], found / MIB)
 
 
@@ -166,11 +196,15 @@ def main(options: Options) -> None:
             in_a_process(make_campaign, images, options)
             results.append(in_a_process(measure, images, options))
         found = {"images": images, **{name: max(result[name] for result in results) for name in results[0]}}
-        columns = f"{found['driver_mib']:11.1f} {found['object_store_mib']:10.1f} {found['workers_mib']:12.1f}"
+        columns = (
+            f"{found['driver_mib']:11.1f} {found['object_store_mib']:10.1f} {found['workers_mib']:12.1f}"
+        )
         print(f"{images:8,} {found['seconds']:8.1f} {columns}", flush=True)
         rows.append(found)
     settings = {**asdict(options), "train": options.train.name, "folder": None}
-    RESULT.write_text(json.dumps({"provenance": provenance(), "options": settings, "runs": rows}, indent=1) + "\n")
+    RESULT.write_text(
+        json.dumps({"provenance": provenance(), "options": settings, "runs": rows}, indent=1) + "\n"
+    )
 
 
 if __name__ == "__main__":

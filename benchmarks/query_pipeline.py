@@ -1,11 +1,13 @@
-"""What does Ray Data cost? A whole query through its pipeline against a hand-written loop in one process, on the same images.
+"""What does Ray Data cost? A whole query through its pipeline against a hand-written loop in one process, on
+the same images.
 
     python benchmarks/query_pipeline.py --train DUTS-TR --weights resnet50.pth --snapshots runs/benchmark
 
-F3Net-ResNet-50, five trained snapshots (made where they are not there yet). The loop decodes, attacks and scores in batches of the same
-size and keeps the picks in a list; the pipeline writes its files of picks. Two loops at once, each over all images, say what the second
-core is worth. Start-up and end are apart: the clock starts when each worker has finished a shard, and stops while there still is
-something to load. Cases take turns, each in processes of its own, and must pick the same points. Medians go to
+F3Net-ResNet-50, five trained snapshots (made where they are not there yet). The loop decodes, attacks and
+scores in batches of the same size and keeps the picks in a list; the pipeline writes its files of picks. Two
+loops at once, each over all images, say what the second core is worth. Start-up and end are apart: the clock
+starts when each worker has finished a shard, and stops while there still is something to load. Cases take
+turns, each in processes of its own, and must pick the same points. Medians go to
 benchmarks/results/query_pipeline.json and, with every run, to the terminal.
 """
 
@@ -29,28 +31,30 @@ from machine import provenance
 from snapshots import configure, trained
 
 from atal_ray import seeding
-from atal_ray.campaign_folder import MANIFEST, CampaignFolder
+from atal_ray.acquisition.estimate import estimate
+from atal_ray.acquisition.grid import original_pixels
+from atal_ray.acquisition.pick import Pool, pick_diverse
+from atal_ray.acquisition.uncertainty import difference
+from atal_ray.campaign.campaign_folder import MANIFEST, CampaignFolder
+from atal_ray.campaign.query.load import load_shard, loaded_bytes
+from atal_ray.campaign.query.score import ScoreShard
 from atal_ray.config import Config
 from atal_ray.data.images import read_image, resize
 from atal_ray.data.manifest import Record, records
-from atal_ray.files import Folder
+from atal_ray.inference.prepared import prepare_snapshots
+from atal_ray.labels.points import PointIndex
+from atal_ray.labels.regions import covered
 from atal_ray.networks.inputs import to_batch
 from atal_ray.networks.snapshots import read_snapshots
-from atal_ray.points import PointIndex
-from atal_ray.regions.labels import covered
-from atal_ray.sampling.grid import original_pixels
-from atal_ray.sampling.pick import Pool, pick_diverse
-from atal_ray.stages import shards
-from atal_ray.stages.query_load import load_shard, loaded_bytes
-from atal_ray.stages.query_score import ScoreShard
-from atal_ray.stages.ray_session import ray_session
-from atal_ray.uncertainty.estimate import estimate
-from atal_ray.uncertainty.inference import prepare_snapshots
-from atal_ray.uncertainty.margin import difference
+from atal_ray.runtime import shards
+from atal_ray.runtime.session import ray_session
+from atal_ray.store.folder import Folder
 
 RESULT = Path(__file__).parent / "results" / "query_pipeline.json"
 AHEAD = 4
-"""Loaded shards that wait for an actor: when the last ones are loaded, the actors have the machine for themselves."""
+"""Loaded shards that wait for an actor: when the last ones are loaded, the actors have the machine for
+themselves.
+"""
 Picks = list[tuple[str, int, int]]
 
 
@@ -73,7 +77,9 @@ class Options:
     repeats: int = 5
 
 
-CASES: dict[str, tuple[int, int]] = {  # processes at once, and actors of each (0: the loop); one thread a worker
+CASES: dict[
+    str, tuple[int, int]
+] = {  # processes at once, and actors of each (0: the loop); one thread a worker
     "loop": (1, 0),
     "2 loops": (2, 0),
     "1 actor": (1, 1),
@@ -129,7 +135,9 @@ def loop(campaign: CampaignFolder, config: Config, options: Options) -> tuple[li
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     read = read_snapshots(campaign.snapshots(0), config, torch.device("cpu"))
-    snapshots = prepare_snapshots(read, [[options.side]] * len(read), options.shard, config.query.precision, torch.device("cpu"))
+    snapshots = prepare_snapshots(
+        read, [[options.side]] * len(read), options.shard, config.query.precision, torch.device("cpu")
+    )
     points, superpixels = PointIndex(campaign.points(0)), campaign.superpixels(config)
     manifest = records(campaign.root.read_rows(MANIFEST, 0, options.images))
     times: list[float] = []
@@ -140,7 +148,9 @@ def loop(campaign: CampaignFolder, config: Config, options: Options) -> tuple[li
         for record in batch:
             image = read_image(record.image)
             images.append(resize(image, options.side))
-            pools.append(make_pool(record, superpixels.get(record, image), points.of(record.image_id)[0], options.side))
+            pools.append(
+                make_pool(record, superpixels.get(record, image), points.of(record.image_id)[0], options.side)
+            )
         maps = estimate(snapshots, to_batch(np.stack(images), torch.device("cpu")), config.attack)
         for index, (record, pool) in enumerate(zip(batch, pools, strict=True)):
             score = difference(maps.clean[index], maps.attacked[index], config.query.score)
@@ -169,7 +179,9 @@ def main(options: Options) -> None:
     for repeat in range(options.repeats):
         for name, (processes, actors) in CASES.items():
             with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-                rates, picks = zip(*pool.map(measure, [actors] * processes, [options] * processes), strict=True)
+                rates, picks = zip(
+                    *pool.map(measure, [actors] * processes, [options] * processes), strict=True
+                )
             expected = expected or picks[0]
             if any(picked != expected for picked in picks):
                 raise SystemExit(f"{name}: other points than the rival's, so there is nothing to compare")
@@ -179,8 +191,19 @@ def main(options: Options) -> None:
     ratios = {name: medians[one] / medians[other] for name, (one, other) in RATIOS.items()}
     for name, value in {**medians, **ratios}.items():
         print(f"{name:36} {value:8.3f}")
-    settings = {**asdict(options), "train": options.train.name, "weights": options.weights.name, "snapshots": None}
-    result = {"provenance": provenance(), "options": settings, "images_per_s": found, "medians": medians, "ratios": ratios}
+    settings = {
+        **asdict(options),
+        "train": options.train.name,
+        "weights": options.weights.name,
+        "snapshots": None,
+    }
+    result = {
+        "provenance": provenance(),
+        "options": settings,
+        "images_per_s": found,
+        "medians": medians,
+        "ratios": ratios,
+    }
     RESULT.write_text(json.dumps(result, indent=1) + "\n")
 
 

@@ -1,13 +1,16 @@
-"""Attack and ensemble scoring of real images: ours against torchattacks' PGD and a plain loop over the snapshots.
+"""Attack and ensemble scoring of real images: ours against torchattacks' PGD and a plain loop over the
+snapshots.
 
-    python benchmarks/query_speed.py --train /path/to/DUTS-TR --weights resnet50.pth --snapshots runs/benchmark
+    python benchmarks/query_speed.py --train /path/to/DUTS-TR --weights resnet50.pth --snapshots
+    runs/benchmark
 
-All variants take turns on the same images, on the GPU where there is one; those in bfloat16 where the processor has it. The floor is
-the operations of the passes that the definition asks for, over the rate of the fastest of some large 3x3 convolutions, timed in the
-same turns. Points are the k picks of RDS from the maps and features of each variant, compared with those of torchattacks and the loop;
-the same loop on images whose channels lie one after the other in memory shows what float32 rounding alone does to them. Before that,
-both compute in float64, where no point may differ. Writes benchmarks/results/query_speed_(cuda or cpu).json, and a table. Needs the
-rivals: `make .venv/compared`.
+All variants take turns on the same images, on the GPU where there is one; those in bfloat16 where the
+processor has it. The floor is the operations of the passes that the definition asks for, over the rate of the
+fastest of some large 3x3 convolutions, timed in the same turns. Points are the k picks of RDS from the maps
+and features of each variant, compared with those of torchattacks and the loop; the same loop on images whose
+channels lie one after the other in memory shows what float32 rounding alone does to them. Before that, both
+compute in float64, where no point may differ. Writes benchmarks/results/query_speed_(cuda or cpu).json, and a
+table. Needs the rivals: `make .venv/compared`.
 """
 
 import dataclasses
@@ -32,17 +35,17 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
 from atal_ray import networks, seeding
+from atal_ray.acquisition.estimate import Estimate, attacked_side, estimate
+from atal_ray.acquisition.pick import Pool, pick_diverse
+from atal_ray.acquisition.uncertainty import difference
 from atal_ray.config import AttackConfig, NetworkConfig, QueryConfig
 from atal_ray.data.images import read_image, resize
 from atal_ray.data.layout import find_pairs
+from atal_ray.inference.onednn import can_pack
+from atal_ray.inference.prepared import prepare_snapshots
 from atal_ray.networks.inputs import choose_device, to_batch
 from atal_ray.networks.protocol import SaliencyNetwork
 from atal_ray.networks.snapshots import read_snapshots
-from atal_ray.sampling.pick import Pool, pick_diverse
-from atal_ray.uncertainty.estimate import Estimate, attacked_side, estimate
-from atal_ray.uncertainty.inference import prepare_snapshots
-from atal_ray.uncertainty.margin import difference
-from atal_ray.uncertainty.packed import can_pack
 
 RESULTS = Path(__file__).parent / "results"
 RIVAL, OURS, HALF = "torchattacks + loop", "ours", "ours, bfloat16"
@@ -95,7 +98,9 @@ class PixelClassifier(nn.Module):
 
 
 def plain(snapshots: list[SaliencyNetwork], images: Tensor) -> Estimate:
-    """What a user writes: attack the last snapshot's own prediction, run every snapshot on both versions, average."""
+    """What a user writes: attack the last snapshot's own prediction, run every snapshot on both versions,
+    average.
+    """
     from torchattacks import PGD
 
     classifier = PixelClassifier(snapshots[-1]).eval()  # or torchattacks leaves the snapshot in training mode
@@ -114,7 +119,9 @@ def variants(options: Options, device: torch.device) -> dict[str, Variant]:
     """The rival, ours, and the options that trade equal points for speed."""
     campaign, config = trained(options.train, options.weights, options.snapshots)
     read = read_snapshots(campaign.snapshots(0), config, torch.device("cpu"))
-    sides = [[options.size]] * (len(read) - 1) + [[options.size, attacked_side(options.size, 0.5, read[-1].multiple)]]
+    sides = [[options.size]] * (len(read) - 1) + [
+        [options.size, attacked_side(options.size, 0.5, read[-1].multiple)]
+    ]
     exact = prepare_snapshots(read, sides, options.batch, "float32", device)
     loose = [network.to(device) for network in read]
 
@@ -135,24 +142,37 @@ def variants(options: Options, device: torch.device) -> dict[str, Variant]:
 
 
 def has_bfloat16(device: torch.device) -> bool:
-    """Whether the processor multiplies bfloat16 itself; elsewhere PyTorch imitates it, ten times slower than float32."""
+    """Whether the processor multiplies bfloat16 itself; elsewhere PyTorch imitates it, ten times slower than
+    float32.
+    """
     return bool(torch.cuda.is_bf16_supported() if device.type == "cuda" else can_pack(torch.bfloat16))
 
 
 def read_images(options: Options) -> list[np.ndarray[Any, Any]]:
     """Images that the snapshots were not trained on, from the whole of the set."""
     files = list(find_pairs(options.train).images.values())[IMAGES:]
-    return [resize(read_image(files[i * len(files) // options.images]), options.size) for i in range(options.images)]
+    return [
+        resize(read_image(files[i * len(files) // options.images]), options.size)
+        for i in range(options.images)
+    ]
 
 
 def points_of(found: list[Estimate], options: Options) -> Points:
     """The points asked for, as image, column and row."""
     points, size = Points(), options.size
     maps = [one for batch in found for one in zip(batch.clean, batch.attacked, batch.features, strict=True)]
-    pool = Pool(size, size, np.ones((size, size), bool), np.full((size, size), -1, np.int32), np.empty((0, 2), np.int32))
+    pool = Pool(
+        size,
+        size,
+        np.ones((size, size), bool),
+        np.full((size, size), -1, np.int32),
+        np.empty((0, 2), np.int32),
+    )
     for index, (clean, attacked, features) in enumerate(maps):
         score = difference(clean, attacked, QueryConfig().score)
-        pick = pick_diverse(pool, score, features, options.k, QueryConfig(), seeding.rng(0, "benchmark", index))
+        pick = pick_diverse(
+            pool, score, features, options.k, QueryConfig(), seeding.rng(0, "benchmark", index)
+        )
         points += [(index, int(x), int(y)) for x, y in pick.xy]
     return points
 
@@ -167,7 +187,9 @@ def operations(network: SaliencyNetwork, size: int) -> float:
     return float(FULL.steps * gradient.get_total_flops() + (2 * CYCLES - 1) * forward.get_total_flops())
 
 
-def convolution(channels: int, side: int, dtype: torch.dtype, device: torch.device) -> tuple[Callable[[], Tensor], float]:
+def convolution(
+    channels: int, side: int, dtype: torch.dtype, device: torch.device
+) -> tuple[Callable[[], Tensor], float]:
     """A 3x3 convolution in channels-last layout, and its operations."""
     batch = 8 if device.type == "cpu" else 64
     x, weight = (
@@ -193,47 +215,74 @@ def shares(work: Callable[[], Any], device: torch.device) -> dict[str, float]:
         work()
     spent: defaultdict[str, float] = defaultdict(float)
     for event in profiler.key_averages():
-        kind = next((kind for kind, parts in KINDS.items() if any(part in event.key.lower() for part in parts)), "other")
+        kind = next(
+            (kind for kind, parts in KINDS.items() if any(part in event.key.lower() for part in parts)),
+            "other",
+        )
         spent[kind] += event.self_device_time_total if cuda else event.self_cpu_time_total
-    return {kind: value / sum(spent.values()) for kind, value in sorted(spent.items(), key=lambda item: -item[1])}
+    return {
+        kind: value / sum(spent.values()) for kind, value in sorted(spent.items(), key=lambda item: -item[1])
+    }
 
 
-def speed(name: str, seconds: dict[Any, list[float]], rates: dict[Any, float], flops: float, options: Options) -> dict[str, float]:
+def speed(
+    name: str, seconds: dict[Any, list[float]], rates: dict[Any, float], flops: float, options: Options
+) -> dict[str, float]:
     """Medians over the turns; times the floor where all the operations are done."""
     spent = statistics.median(seconds[name][1:]) / options.images
     faster = statistics.median(a / b for a, b in zip(seconds[RIVAL][1:], seconds[name][1:], strict=True))
     row = {"images_per_s": 1 / spent, "times_as_fast": faster}
     if name in (RIVAL, OURS, HALF):
         dtype = torch.bfloat16 if name == HALF else torch.float32
-        row["times_the_floor"] = spent * max(rate for (*_, kind), rate in rates.items() if kind == dtype) / flops
+        row["times_the_floor"] = (
+            spent * max(rate for (*_, kind), rate in rates.items() if kind == dtype) / flops
+        )
     return row
 
 
 def compare(found: list[Estimate], reference: list[Estimate], options: Options) -> dict[str, float]:
     """Share of the reference's points that are found, and the mean change of the attacked maps."""
     points, expected = points_of(found, options), points_of(reference, options)
-    maps, others = (np.concatenate([batch.attacked for batch in estimates]) for estimates in (found, reference))
-    return {"equal_points": len(set(points) & set(expected)) / len(expected), "map_change": float(np.abs(maps - others).mean())}
+    maps, others = (
+        np.concatenate([batch.attacked for batch in estimates]) for estimates in (found, reference)
+    )
+    return {
+        "equal_points": len(set(points) & set(expected)) / len(expected),
+        "map_change": float(np.abs(maps - others).mean()),
+    }
 
 
 def without_rounding(options: Options) -> dict[str, float]:
-    """Ours beside the rival in float64, at a small side, on images dithered by a grey level: flat parts tie in max-pooling.
+    """Ours beside the rival in float64, at a small side, on images dithered by a grey level: flat parts tie
+    in max-pooling.
 
     What is left of the difference is the definition; the points must be the same.
     """
     small = dataclasses.replace(options, size=PROOF_SIDE)
     campaign, config = trained(options.train, options.weights, options.snapshots)
-    networks = [network.double() for network in read_snapshots(campaign.snapshots(0), config, torch.device("cpu"))]
+    networks = [
+        network.double() for network in read_snapshots(campaign.snapshots(0), config, torch.device("cpu"))
+    ]
     grey = torch.from_numpy(np.stack(read_images(small))).permute(0, 3, 1, 2).double()
-    images = (grey + torch.rand(grey.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))) / 256
+    images = (
+        grey + torch.rand(grey.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    ) / 256
     found = [
         plain(networks, images),
-        estimate(prepare_snapshots(networks, [[PROOF_SIDE]] * len(networks), options.batch, "float32", images.device), images, FULL),
+        estimate(
+            prepare_snapshots(
+                networks, [[PROOF_SIDE]] * len(networks), options.batch, "float32", images.device
+            ),
+            images,
+            FULL,
+        ),
     ]
     rival, ours = ([Estimate(one.clean, one.attacked, one.features.astype(np.float32))] for one in found)
     row = compare(ours, rival, small)
     if row["equal_points"] < 1:
-        raise SystemExit(f"in float64 only {row['equal_points']:.0%} of the points are equal: the two do not compute the same")
+        raise SystemExit(
+            f"in float64 only {row['equal_points']:.0%} of the points are equal: the two do not compute the same"
+        )
     return row
 
 
@@ -243,9 +292,14 @@ def main(options: Options) -> None:
     proved = without_rounding(options)
     device = choose_device("auto")
     works, images = variants(options, device), read_images(options)
-    batches = [to_batch(np.stack(images[i : i + options.batch]), device) for i in range(0, len(images), options.batch)]
+    batches = [
+        to_batch(np.stack(images[i : i + options.batch]), device)
+        for i in range(0, len(images), options.batch)
+    ]
     dtypes = [torch.float32, *([torch.bfloat16] if has_bfloat16(device) else [])]
-    layers = {(*shape, dtype): convolution(*shape, dtype, device) for shape in CHANNELS_AND_SIDE for dtype in dtypes}
+    layers = {
+        (*shape, dtype): convolution(*shape, dtype, device) for shape in CHANNELS_AND_SIDE for dtype in dtypes
+    }
     seconds: defaultdict[Any, list[float]] = defaultdict(list)
     found: dict[str, list[Estimate]] = {}
     for _ in range(options.repeats + 1):
@@ -254,23 +308,38 @@ def main(options: Options) -> None:
         for name, work in works.items():
             spent, found[name] = timed(lambda work=work: [work(batch) for batch in batches], device)  # type: ignore[misc]
             seconds[name].append(spent)
-    rates = {shape: flops / statistics.median(seconds[shape][1:]) for shape, (_, flops) in layers.items()}  # the first turn plans
+    rates = {
+        shape: flops / statistics.median(seconds[shape][1:]) for shape, (_, flops) in layers.items()
+    }  # the first turn plans
     network = networks.build(NetworkConfig(name="f3net", weights="random", stride_on="1x1"))
     work_of_one = operations(network.eval().requires_grad_(False), options.size)
     rows: dict[str, dict[str, float]] = {}
     for name, estimates in found.items():
-        rows[name] = {**speed(name, seconds, rates, work_of_one, options), **compare(estimates, found[RIVAL], options)}
+        rows[name] = {
+            **speed(name, seconds, rates, work_of_one, options),
+            **compare(estimates, found[RIVAL], options),
+        }
         print(f"{name:36} " + ", ".join(f"{key} {value:.3g}" for key, value in rows[name].items()))
-    time_goes = {name: shares(partial(works[name], batches[0]), device) for name in (RIVAL, OURS, HALF) if name in works}
+    time_goes = {
+        name: shares(partial(works[name], batches[0]), device)
+        for name in (RIVAL, OURS, HALF)
+        if name in works
+    }
     for name, parts in time_goes.items():
         print(f"{name:36} " + ", ".join(f"{kind} {share:.0%}" for kind, share in parts.items()))
     result = {
         "provenance": provenance() | {"torchattacks": importlib.metadata.version("torchattacks")},
-        "options": {key: str(value.name) if isinstance(value, Path) else value for key, value in dataclasses.asdict(options).items()},
+        "options": {
+            key: str(value.name) if isinstance(value, Path) else value
+            for key, value in dataclasses.asdict(options).items()
+        },
         "attack": dataclasses.asdict(FULL),
         "bfloat16": has_bfloat16(device),
         "gflop_an_image": work_of_one / 1e9,
-        "gflop_a_second": {f"{channels} channels, side {side}, {dtype}": rate / 1e9 for (channels, side, dtype), rate in rates.items()},
+        "gflop_a_second": {
+            f"{channels} channels, side {side}, {dtype}": rate / 1e9
+            for (channels, side, dtype), rate in rates.items()
+        },
         "variants": rows,
         "without_rounding": proved,
         "time_goes": time_goes,

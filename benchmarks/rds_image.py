@@ -2,10 +2,11 @@
 
     python benchmarks/rds_image.py --train /path/to/DUTS-TR --weights resnet50.pth --snapshots runs/benchmark
 
-3,700 candidates of 64 dimensions an image, real decoder features as unit vectors (float64, as the query has them), |V| = 20, one
-thread. The naive form measures the distances to all of V again at every pick and takes the largest sum. Cover and choice are in the
-time, features are not. The forms take turns on every image, and each cover must equal that of the flat float64 form. Writes
-benchmarks/results/rds_image.json, and a table of it to the terminal.
+3,700 candidates of 64 dimensions an image, real decoder features as unit vectors (float64, as the query has
+them), |V| = 20, one thread. The naive form measures the distances to all of V again at every pick and takes
+the largest sum. Cover and choice are in the time, features are not. The forms take turns on every image, and
+each cover must equal that of the flat float64 form. Writes benchmarks/results/rds_image.json, and a table of
+it to the terminal.
 """
 
 import json
@@ -23,7 +24,7 @@ from machine import provenance
 from numpy.typing import NDArray
 from side_by_side import with_one_thread
 
-from atal_ray.sampling.rds import cover_kcenter, cover_maxsum, mean_similarity, select, unit_vectors
+from atal_ray.acquisition.rds import cover_kcenter, cover_maxsum, mean_similarity, select, unit_vectors
 
 RESULT = Path(__file__).parent / "results" / "rds_image.json"
 
@@ -64,7 +65,9 @@ def measure(sets: NDArray[np.float32], options: Options) -> dict[str, Any]:
     """Median images a second of each form, and how many covers are equal to the flat one's."""
 
     def flat(cover: Callable[[Positions, int], NDArray[np.int64]]) -> Callable[..., NDArray[np.int64]]:
-        def work(positions: Positions, features: NDArray[np.float32], labelled: NDArray[np.float32]) -> NDArray[np.int64]:
+        def work(
+            positions: Positions, features: NDArray[np.float32], labelled: NDArray[np.float32]
+        ) -> NDArray[np.int64]:
             chosen = np.sort(cover(positions, options.m))
             return chosen[np.argsort(mean_similarity(features[chosen], labelled), kind="stable")]
 
@@ -89,7 +92,9 @@ def measure(sets: NDArray[np.float32], options: Options) -> dict[str, Any]:
                 picks[name] = form(positions, features, features[-options.labelled :])
                 spent[name] += time.perf_counter() - start
             for cover in equal:
-                equal[cover] += repeat == 0 and np.array_equal(picks[f"ours, {cover}"], picks[f"flat float64, {cover}"])
+                equal[cover] += repeat == 0 and np.array_equal(
+                    picks[f"ours, {cover}"], picks[f"flat float64, {cover}"]
+                )
         if repeat:  # the first warms up
             for name, value in spent.items():
                 seconds[name].append(value)
@@ -103,11 +108,20 @@ def main(options: Options) -> None:
     """Measure in a process of one thread and write the figures."""
     sets = candidate_features(options.train, options.weights, options.snapshots, options.images)
     found = with_one_thread(measure, sets, options)
-    setting = {**asdict(options), "train": options.train.name, "weights": options.weights.name, "snapshots": "benchmarks/snapshots.py"}
+    setting = {
+        **asdict(options),
+        "train": options.train.name,
+        "weights": options.weights.name,
+        "snapshots": "benchmarks/snapshots.py",
+    }
     shape = {"candidates": sets.shape[1], "dimensions": sets.shape[2], "threads": 1}
-    RESULT.write_text(json.dumps({"provenance": provenance(), "options": {**setting, **shape}, **found}, indent=1) + "\n")
+    RESULT.write_text(
+        json.dumps({"provenance": provenance(), "options": {**setting, **shape}, **found}, indent=1) + "\n"
+    )
     for name, rate in found["images_per_s"].items():
-        print(f"{name:24} {rate:8.1f} images/s  {rate / found['images_per_s']['naive, maxsum']:6.1f} times the naive form")
+        print(
+            f"{name:24} {rate:8.1f} images/s  {rate / found['images_per_s']['naive, maxsum']:6.1f} times the naive form"
+        )
     print(f"equal picks on {found['images_of_equal_picks']} of {len(sets)} images")
 
 

@@ -2,10 +2,11 @@
 
     python benchmarks/rds_reads.py --train /path/to/DUTS-TR --weights resnet50.pth --snapshots runs/benchmark
 
-Candidates as in rds_scale.py; for Eq. 10 as unit vectors, as the RDS actor holds them. Every pick of Algorithm 1 needs all
-distances, and Eq. 10 needs every candidate once, so neither can be faster than that many reads. Forms and reads take turns on the same
-matrix and the same number of threads, a pick or a search at a time, since the rate of the memory wanders within seconds. Writes
-benchmarks/results/rds_reads.json, and a table of it to the terminal.
+Candidates as in rds_scale.py; for Eq. 10 as unit vectors, as the RDS actor holds them. Every pick of
+Algorithm 1 needs all distances, and Eq. 10 needs every candidate once, so neither can be faster than that
+many reads. Forms and reads take turns on the same matrix and the same number of threads, a pick or a search
+at a time, since the rate of the memory wanders within seconds. Writes benchmarks/results/rds_reads.json, and
+a table of it to the terminal.
 """
 
 import json
@@ -24,9 +25,9 @@ from machine import provenance
 from numpy.typing import NDArray
 from side_by_side import peak_mib, turns, with_one_thread
 
-from atal_ray.sampling.cover_scan import Sums
-from atal_ray.sampling.products import Backend
-from atal_ray.sampling.similarity import least_similar, similarity
+from atal_ray.acquisition.dataset_budget.cover_scan import Sums
+from atal_ray.acquisition.dataset_budget.products import Backend
+from atal_ray.acquisition.dataset_budget.similarity import least_similar, similarity
 
 BACKENDS: tuple[Backend, ...] = get_args(Backend)
 RESULT = Path(__file__).parent / "results" / "rds_reads.json"
@@ -61,11 +62,16 @@ def of_count(x: NDArray[np.float32], options: Options) -> dict[str, Any]:
     labelled = x[:: len(x) // options.labelled].copy()
     x /= np.maximum(np.sqrt(np.vecdot(x, x)), np.float32(1e-12))[:, None]
     forms: dict[str, Callable[[], NDArray[np.int64]]] = {
-        name: partial(least_similar, x, labelled, options.least, "mean", name, threads=options.threads) for name in BACKENDS
+        name: partial(least_similar, x, labelled, options.least, "mean", name, threads=options.threads)
+        for name in BACKENDS
     }
-    expected = np.argsort(similarity(x, labelled, "mean", threads=options.threads), kind="stable")[: options.least]
+    expected = np.argsort(similarity(x, labelled, "mean", threads=options.threads), kind="stable")[
+        : options.least
+    ]
     if not all(np.array_equal(form(), expected) for form in forms.values()):
-        raise SystemExit(f"{len(x):,} candidates: other candidates than those with the least of all float64 values")
+        raise SystemExit(
+            f"{len(x):,} candidates: other candidates than those with the least of all float64 values"
+        )
     eq10 = turns({**forms, **plain}, options.searches)
     eq10["peak_mib"] = max(peak_mib(form) for form in forms.values())
     for found in (maxsum, eq10):
@@ -87,7 +93,10 @@ def sums_of(covers: Iterable[dict[str, Any]]) -> dict[str, Any]:
     """The seconds of whole covers out of those of their picks; the medians."""
     repeats = [{name: sum(seconds) for name, seconds in cover["repeats_s"].items()} for cover in covers]
     together = {name: [repeat[name] for repeat in repeats] for name in repeats[0]}
-    return {"median_s": {name: statistics.median(seconds) for name, seconds in together.items()}, "repeats_s": together}
+    return {
+        "median_s": {name: statistics.median(seconds) for name, seconds in together.items()},
+        "repeats_s": together,
+    }
 
 
 def times(ratios: dict[str, float]) -> str:
@@ -99,7 +108,12 @@ def main(options: Options) -> None:
     """Measure in a process whose NumPy has one thread and write the figures."""
     sets = candidate_features(options.train, options.weights, options.snapshots, options.images)
     found = with_one_thread(measure, sets.reshape(-1, sets.shape[2]), options)
-    setting = {**asdict(options), "train": options.train.name, "weights": options.weights.name, "snapshots": "benchmarks/snapshots.py"}
+    setting = {
+        **asdict(options),
+        "train": options.train.name,
+        "weights": options.weights.name,
+        "snapshots": "benchmarks/snapshots.py",
+    }
     RESULT.write_text(json.dumps({"provenance": provenance(), "options": setting, **found}, indent=1) + "\n")
     for count in (f"{count:,}" for count in options.counts):
         ratios = {part: found[count][part]["times_a_read"] for part in ("maxsum", "eq10")}

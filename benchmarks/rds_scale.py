@@ -2,10 +2,11 @@
 
     python benchmarks/rds_scale.py --train /path/to/DUTS-TR --weights resnet50.pth --snapshots runs/benchmark
 
-Candidates are real decoder features, repeated with noise of 1 % of each dimension's deviation up to the number asked for. Ours and the
-rival take turns on the same matrix and the same number of threads, NumPy's own products on one. Picks are proved apart from any rival:
-a float64 pass over all candidates and picks finds at each pick how much farther than the chosen candidate another one is. Writes
-benchmarks/results/rds_scale.json, and a table of it to the terminal. Needs the rivals: `make .venv/compared`.
+Candidates are real decoder features, repeated with noise of 1 % of each dimension's deviation up to the
+number asked for. Ours and the rival take turns on the same matrix and the same number of threads, NumPy's own
+products on one. Picks are proved apart from any rival: a float64 pass over all candidates and picks finds at
+each pick how much farther than the chosen candidate another one is. Writes benchmarks/results/rds_scale.json,
+and a table of it to the terminal. Needs the rivals: `make .venv/compared`.
 """
 
 import importlib
@@ -24,8 +25,8 @@ from machine import provenance
 from numpy.typing import NDArray
 from side_by_side import peak_mib, turns, with_one_thread
 
-from atal_ray.sampling import cover_lazy
-from atal_ray.sampling.cover_lazy import cover_kcenter_lazy
+from atal_ray.acquisition.dataset_budget import cover_lazy
+from atal_ray.acquisition.dataset_budget.cover_lazy import cover_kcenter_lazy
 
 RESULT = Path(__file__).parent / "results" / "rds_scale.json"
 ROUNDING = 1e-9
@@ -43,7 +44,9 @@ class Options(CandidateOptions):
     flat_m: int = 200
     """Picks of the flat pass; every one takes the same time, so its seconds are those for m in proportion."""
     many: tuple[int, int] = (311_000, 105_000)
-    """Candidates and picks of a long cover: what one budget for the 10,553 images of DUTS-TR asks for, with default settings."""
+    """Candidates and picks of a long cover: what one budget for the 10,553 images of DUTS-TR asks for, with
+    default settings.
+    """
     rival: tuple[int, int] = (200_000, 1_000)
     """Candidates and picks beside fpsample."""
 
@@ -78,7 +81,9 @@ def scale(x: Matrix, options: Options) -> dict[str, Any]:
         flat = flat_kcenter(x, options.flat_m, threads)
 
     kcenter = turns({"ours": ours, FLAT: rival}, options.repeats)
-    kcenter["times_faster"] = kcenter["median_s"][FLAT] * options.m / options.flat_m / kcenter["median_s"]["ours"]
+    kcenter["times_faster"] = (
+        kcenter["median_s"][FLAT] * options.m / options.flat_m / kcenter["median_s"]["ours"]
+    )
     pairs, excess = measured_pairs(ours), farther(x, picks, threads)
     if excess > ROUNDING:
         raise SystemExit(f"{len(x):,} candidates: not exact, one is {excess:g} farther than the pick")
@@ -100,7 +105,12 @@ def beside_fpsample(features: Matrix, options: Options) -> dict[str, Any]:
         x = np.ascontiguousarray(features[:count, :dimensions])
         ours = partial(cover_kcenter_lazy, x, m, threads=options.threads)
         if dimensions <= 8:
-            forms = {"ours": ours, "bucket_fps_kdline_sampling": partial(fpsample.bucket_fps_kdline_sampling, x, m, h=7, start_idx=0)}
+            forms = {
+                "ours": ours,
+                "bucket_fps_kdline_sampling": partial(
+                    fpsample.bucket_fps_kdline_sampling, x, m, h=7, start_idx=0
+                ),
+            }
         else:
             forms = {"ours": ours, "fps_sampling": partial(fpsample.fps_sampling, x, m, start_idx=0)}
         found[str(dimensions)] = turns(forms, options.repeats)
@@ -120,16 +130,26 @@ def table(found: dict[str, Any], options: Options) -> None:
     """Print the ratios that matter."""
     for count in (f"{count:,}" for count in options.counts):
         seconds, faster = found[count]["median_s"]["ours"], found[count]["times_faster"]
-        print(f"{count} candidates, {options.threads} threads: {seconds:.2f} s, {faster:.1f} times faster than flat passes")
+        print(
+            f"{count} candidates, {options.threads} threads: {seconds:.2f} s, {faster:.1f} times faster than flat passes"
+        )
     for dimensions, figures in found["fpsample"].items():
-        print(f"{dimensions} dimensions, beside fpsample:", ", ".join(f"{name} {s:.2f} s" for name, s in figures["median_s"].items()))
+        print(
+            f"{dimensions} dimensions, beside fpsample:",
+            ", ".join(f"{name} {s:.2f} s" for name, s in figures["median_s"].items()),
+        )
 
 
 def main(options: Options) -> None:
     """Measure in a process whose NumPy has one thread and write the figures."""
     sets = candidate_features(options.train, options.weights, options.snapshots, options.images)
     found = with_one_thread(measure, sets.reshape(-1, sets.shape[2]), options)
-    setting = {**asdict(options), "train": options.train.name, "weights": options.weights.name, "snapshots": "benchmarks/snapshots.py"}
+    setting = {
+        **asdict(options),
+        "train": options.train.name,
+        "weights": options.weights.name,
+        "snapshots": "benchmarks/snapshots.py",
+    }
     RESULT.write_text(json.dumps({"provenance": provenance(), "options": setting, **found}, indent=1) + "\n")
     table(found, options)
 

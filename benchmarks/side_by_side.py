@@ -29,7 +29,10 @@ def turns(forms: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, 
             start = time.perf_counter()
             form()
             seconds[name].append(time.perf_counter() - start)
-    return {"median_s": {name: statistics.median(values) for name, values in seconds.items()}, "repeats_s": seconds}
+    return {
+        "median_s": {name: statistics.median(values) for name, values in seconds.items()},
+        "repeats_s": seconds,
+    }
 
 
 def peak_mib(work: Callable[[], object]) -> float:

@@ -1,12 +1,13 @@
-"""How much training does a sweep save? 3 K x 3 L x 3 budgets as one sweep, killed once, and as 27 campaigns of their own.
+"""How much training does a sweep save? 3 K x 3 L x 3 budgets as one sweep, killed once, and as 27 campaigns
+of their own.
 
     python benchmarks/sweep_sharing.py --train DUTS-TR --test ECSSD --folder /tmp/sweep-sharing
 
-Real images, a small network. The sweep is killed by SIGKILL when its first trial has finished and started again; its wall time is
-that of both calls. Then campaigns run alone, each from its own YAML; points and metrics must be equal, digit by digit. `--alone all`
-runs all 27, `one-k` (whatever K is, a training takes as long) the nine of one K, whose wall time then counts three times, `two` only
-two of them.
-Writes benchmarks/results/sweep_sharing.json.
+Real images, a small network. The sweep is killed by SIGKILL when its first trial has finished and started
+again; its wall time is that of both calls. Then campaigns run alone, each from its own YAML; points and
+metrics must be equal, digit by digit. `--alone all` runs all 27, `one-k` (whatever K is, a training takes as
+long) the nine of one K, whose wall time then counts three times, `two` only two of them. Writes
+benchmarks/results/sweep_sharing.json.
 """
 
 import json
@@ -23,11 +24,19 @@ from typing import Any, Literal
 import tyro
 from machine import provenance
 
-from atal_ray import config_file
-from atal_ray.campaign_folder import METRICS, CampaignFolder
-from atal_ray.config import BudgetConfig, Config, DataConfig, NetworkConfig, QueryConfig, ResourceConfig, TrainConfig
-from atal_ray.files import Folder
-from atal_ray.sweep_plan import Sweep, Trial
+from atal_ray.campaign.campaign_folder import METRICS, CampaignFolder
+from atal_ray.config import (
+    BudgetConfig,
+    Config,
+    DataConfig,
+    NetworkConfig,
+    QueryConfig,
+    ResourceConfig,
+    TrainConfig,
+    config_file,
+)
+from atal_ray.store.folder import Folder
+from atal_ray.studies.sweep.plan import Sweep, Trial
 
 ROOT = Path(__file__).parents[1]
 RESULT = Path(__file__).parent / "results" / "sweep_sharing.json"
@@ -54,9 +63,16 @@ class Options:
 def config_of(options: Options) -> Config:
     """Six epochs, which 1, 2 and 3 cycles divide; 2 + 2 + 2 points."""
     return Config(
-        data=DataConfig(train=str(options.train), tests=(str(options.test),), limit=options.images, test_limit=2 * options.images),
+        data=DataConfig(
+            train=str(options.train),
+            tests=(str(options.test),),
+            limit=options.images,
+            test_limit=2 * options.images,
+        ),
         network=NetworkConfig(name="f3net-small"),
-        train=TrainConfig(size=options.side, scales=(options.side,), epochs=6, cycles=3, batch_size=8, lr_max=0.02),
+        train=TrainConfig(
+            size=options.side, scales=(options.side,), epochs=6, cycles=3, batch_size=8, lr_max=0.02
+        ),
         query=QueryConfig(shard_size=8, batch_size=8),
         budget=BudgetConfig(total=6),
         resources=ResourceConfig(object_store_mib=256),
@@ -65,7 +81,9 @@ def config_of(options: Options) -> Config:
 
 def call(script: str, *arguments: str) -> subprocess.Popen[bytes]:
     environment = {**os.environ, "RAY_AUTH_MODE": "disabled", "PYTHONPATH": str(ROOT)}
-    return subprocess.Popen([sys.executable, str(ROOT / "jobs" / script), *arguments], env=environment, stderr=subprocess.DEVNULL)
+    return subprocess.Popen(
+        [sys.executable, str(ROOT / "jobs" / script), *arguments], env=environment, stderr=subprocess.DEVNULL
+    )
 
 
 def timed_sweep(plan: Sweep, folder: Path, config: Path) -> tuple[float, int]:
@@ -96,7 +114,9 @@ def timed_campaign(trial: Trial, total: int, swept: Folder, folder: Path) -> dic
     seconds = time.monotonic() - began
     ours, theirs = CampaignFolder(Folder(str(folder / name))), CampaignFolder(swept)
     last = config.rounds - 1
-    equal = ours.points(last).equals(theirs.points(last)) and ours.round(last).read_json(METRICS) == theirs.round(last).read_json(METRICS)
+    equal = ours.points(last).equals(theirs.points(last)) and ours.round(last).read_json(
+        METRICS
+    ) == theirs.round(last).read_json(METRICS)
     shutil.rmtree(folder / name)
     print(f"{name}: {seconds:.0f} s, {'equal' if equal else 'OTHER'} points and metrics", flush=True)
     return {"campaign": name, "seconds": round(seconds, 1), "equal": equal}
@@ -112,9 +132,14 @@ def main(options: Options) -> None:
     print(f"sweep: {seconds:.0f} s, killed after {committed} committed rounds", flush=True)
     cells = [(trial, total) for trial in plan.trials() for total in plan.totals]
     chosen = {"all": cells, "one-k": cells[9:18], "two": [cells[5], cells[-1]]}[options.alone]
-    alone = [timed_campaign(trial, total, Folder(str(folder / "trials" / trial.name)), options.folder) for trial, total in chosen]
+    alone = [
+        timed_campaign(trial, total, Folder(str(folder / "trials" / trial.name)), options.folder)
+        for trial, total in chosen
+    ]
     work = json.loads((folder / "sweep.json").read_text())["work"]
-    separate = sum(row["seconds"] for row in alone) * len(cells) / len(chosen) if options.alone != "two" else None
+    separate = (
+        sum(row["seconds"] for row in alone) * len(cells) / len(chosen) if options.alone != "two" else None
+    )
     result = {
         "what": __doc__.partition("\n")[0],
         **provenance(),
@@ -131,7 +156,9 @@ def main(options: Options) -> None:
         "equal": sum(row["equal"] for row in alone),
     }
     RESULT.write_text(json.dumps(result, indent=1) + "\n")
-    print(f"{work['passes']} of {work['separate_passes']} image passes ({result['share_of_passes']:.0%}): {RESULT}")
+    print(
+        f"{work['passes']} of {work['separate_passes']} image passes ({result['share_of_passes']:.0%}): {RESULT}"
+    )
 
 
 if __name__ == "__main__":

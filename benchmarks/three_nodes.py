@@ -39,7 +39,9 @@ class Nodes:
         self.scorers.append(self.cluster.add_node(**NODE))
 
     def kill(self, worker: psutil.Process) -> None:
-        """End the node that the process runs on as a power cut does: the raylet and all that it started; then a new one joins."""
+        """End the node that the process runs on as a power cut does: the raylet and all that it started; then
+        a new one joins.
+        """
         (node,) = (node for node in self.scorers if _raylet(node) == worker.ppid())
         raylet = psutil.Process(_raylet(node))
         for process in [*raylet.children(recursive=True), raylet]:

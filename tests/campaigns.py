@@ -8,12 +8,20 @@ from typing import Any
 
 import pyarrow as pa
 
-from atal_ray.campaign_folder import COMMITTED, METRICS, POINTS, QUERIES, CampaignFolder
-from atal_ray.config import BudgetConfig, Config, DataConfig, NetworkConfig, QueryConfig, ResourceConfig, TrainConfig
+from atal_ray.campaign.campaign_folder import COMMITTED, METRICS, POINTS, QUERIES, CampaignFolder
+from atal_ray.config import (
+    BudgetConfig,
+    Config,
+    DataConfig,
+    NetworkConfig,
+    QueryConfig,
+    ResourceConfig,
+    TrainConfig,
+)
 from atal_ray.data.images import read_mask
 from atal_ray.data.manifest import records
-from atal_ray.files import Folder
-from atal_ray.points import check_points
+from atal_ray.labels.points import check_points
+from atal_ray.store.folder import Folder
 
 
 def tiny_config(train: Path, tests: tuple[Path, ...] = (), **changes: Any) -> Config:
@@ -54,8 +62,12 @@ def assert_points_are_true(campaign: CampaignFolder, rounds: int, per_image: int
     """Every point lies in its image, no pixel twice, its label is the mask's, and every image has its budget."""
     rows = records(campaign.root.read_table("manifest.parquet"))
     points = campaign.points(rounds - 1)
-    check_points(points, {row.image_id: row.height for row in rows}, {row.image_id: row.width for row in rows})
-    counts = pa.Table.from_pylist(points.to_pylist()).group_by("image_id").aggregate([("x", "count")]).to_pylist()
+    check_points(
+        points, {row.image_id: row.height for row in rows}, {row.image_id: row.width for row in rows}
+    )
+    counts = (
+        pa.Table.from_pylist(points.to_pylist()).group_by("image_id").aggregate([("x", "count")]).to_pylist()
+    )
     assert {row["image_id"]: row["x_count"] for row in counts} == {row.image_id: per_image for row in rows}
     masks = {row.image_id: read_mask(str(row.mask)) for row in rows}
     for point in points.to_pylist():

@@ -9,13 +9,22 @@ from typing import Any, NoReturn
 
 import pytest
 
-from atal_ray import cli, config_file, cross_validation, evaluation
-from atal_ray.config import Config
-from atal_ray.data import check, synth
-from atal_ray.generation import Generation
+from atal_ray import cli
+from atal_ray.campaign.generate import Generation
+from atal_ray.config import Config, config_file
+from atal_ray.data import check
+from atal_ray.data.synthetic import dataset as synth
+from atal_ray.evaluation import compare as evaluation
+from atal_ray.studies import cross_validation
 
 ROOT = Path(__file__).resolve().parents[1]
-JOBS = {"run.py": "run", "generate.py": "generate", "evaluate.py": "evaluate", "cross_validate.py": "cross-validate", "sweep.py": "sweep"}
+JOBS = {
+    "run.py": "run",
+    "generate.py": "generate",
+    "evaluate.py": "evaluate",
+    "cross_validate.py": "cross-validate",
+    "sweep.py": "sweep",
+}
 PLACEHOLDERS = {"PRESET": "paper", "my.yaml": "paper"}
 
 
@@ -24,14 +33,19 @@ class Parsed(Exception):
 
 
 def in_page(text: str) -> list[str]:
-    """The commands of this project in a page: lines that are indented, or code between backticks; continued lines are joined.
+    """The commands of this project in a page: lines that are indented, or code between backticks; continued
+    lines are joined.
 
     The name of a command alone is no command line.
     """
     joined = re.sub(r"\\\n\s*", "", text)
-    block = re.findall(r"^ {4,}(?:.*-- )?((?:atal|python jobs/\w+\.py) \S.*?)(?:   .*)?$", joined, re.MULTILINE)
+    block = re.findall(
+        r"^ {4,}(?:.*-- )?((?:atal|python jobs/\w+\.py) \S.*?)(?:   .*)?$", joined, re.MULTILINE
+    )
     inline = re.findall(r"`(?:[^`\n]*-- )?((?:atal|python jobs/\w+\.py) [^`]+)`", joined)
-    return [command for command in block + inline if not re.fullmatch(r"atal [a-z-]+(?: check| synth)?", command)]
+    return [
+        command for command in block + inline if not re.fullmatch(r"atal [a-z-]+(?: check| synth)?", command)
+    ]
 
 
 def arguments(command: str) -> list[str]:

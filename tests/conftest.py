@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+pytest_plugins = ["picture_files"]  # fixtures that write photographs and masks
+
 if TYPE_CHECKING:
     from stores import Store
 
@@ -36,7 +38,7 @@ def shared() -> Path:
 @pytest.fixture(scope="session")
 def synth_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Eight drawn images with masks, for reading only."""
-    from atal_ray.data.synth import write_dataset
+    from atal_ray.data.synthetic.dataset import write_dataset
 
     return write_dataset(tmp_path_factory.mktemp("synth") / "scenes", count=8)
 
@@ -71,15 +73,17 @@ def ray_local() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def finished(ray_local: None, tmp_path_factory: pytest.TempPathFactory) -> "tuple[Config, Path]":
-    """A finished campaign of seven images and two rounds, and its configuration; whoever changes a file puts it back."""
+    """A finished campaign of seven images and two rounds, and its configuration; whoever changes a file puts
+    it back.
+    """
+    from atal_ray.campaign.run import run_campaign
     from campaigns import tiny_config
 
-    from atal_ray import campaign
-    from atal_ray.data.synth import write_dataset
+    from atal_ray.data.synthetic.dataset import write_dataset
 
     folder = tmp_path_factory.mktemp("campaign")
     train, test = write_dataset(folder / "train", count=7), write_dataset(folder / "test", count=4, seed=1)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)  # paths are given as people give them: relative
-        campaign.run(tiny_config(Path("train"), (Path("test"),)), Path("run"))
+        run_campaign(tiny_config(Path("train"), (Path("test"),)), Path("run"))
     return tiny_config(train, (test,)), folder / "run"

@@ -6,9 +6,9 @@ import numpy as np
 import pyarrow as pa
 from campaigns import open_campaign
 
-from atal_ray.points import QUERY_SCHEMA
-from atal_ray.stages.cover_files import CoverFiles
-from atal_ray.stages.query_covers import FEATURES, vectors
+from atal_ray.campaign.query.cover_files import CoverFiles
+from atal_ray.campaign.query.covers import FEATURES, vectors
+from atal_ray.labels.points import QUERY_SCHEMA
 
 CHANNELS = 16
 
@@ -18,12 +18,17 @@ def cover_files(folder: Path, shards: list[list[str]]) -> CoverFiles:
     parts, rng = open_campaign(folder).root, np.random.default_rng(0)
     for shard, images in enumerate(shards):
         rows = [
-            dict.fromkeys(QUERY_SCHEMA.names, 1) | {"image_id": image, "region": "SR", "x": x, "score": float(rng.random())}
+            dict.fromkeys(QUERY_SCHEMA.names, 1)
+            | {"image_id": image, "region": "SR", "x": x, "score": float(rng.random())}
             for x, image in enumerate(images)
         ]
-        table = pa.Table.from_pylist(rows, QUERY_SCHEMA).append_column(FEATURES, vectors([units(rng, len(images))], CHANNELS))
+        table = pa.Table.from_pylist(rows, QUERY_SCHEMA).append_column(
+            FEATURES, vectors([units(rng, len(images))], CHANNELS)
+        )
         parts.write_table(f"{shard:06d}.covers.parquet", table)
-        parts.write_table(f"{shard:06d}.labelled.parquet", pa.table({FEATURES: vectors([units(rng, shard)], CHANNELS)}))
+        parts.write_table(
+            f"{shard:06d}.labelled.parquet", pa.table({FEATURES: vectors([units(rng, shard)], CHANNELS)})
+        )
     return CoverFiles(parts, len(shards))
 
 

@@ -14,7 +14,9 @@ def positions_of(kind: str, seed: int) -> np.ndarray:
         case "float64":
             return rng.standard_normal((900, 16))
         case "clustered":
-            return np.repeat(rng.normal(0, 10, (9, 16)), 100, axis=0).astype(np.float32) + rng.standard_normal((900, 16), np.float32)
+            return np.repeat(rng.normal(0, 10, (9, 16)), 100, axis=0).astype(
+                np.float32
+            ) + rng.standard_normal((900, 16), np.float32)
         case "duplicated":
             return rng.standard_normal((90, 16), np.float32)[rng.integers(0, 90, 900)]
         case "tied":

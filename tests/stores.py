@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.request import Request, urlopen
 from uuid import uuid4
 
-from atal_ray.files import Folder
+from atal_ray.store.folder import Folder
 
 
 @dataclass(frozen=True)

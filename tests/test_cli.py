@@ -11,12 +11,12 @@ import ray
 import torch
 from PIL import Image
 
-from atal_ray import campaign as campaign_module
-from atal_ray import cli, networks, presets
-from atal_ray.campaign_folder import CampaignFolder
-from atal_ray.config import Config, NetworkConfig
-from atal_ray.config_file import from_yaml, to_yaml
-from atal_ray.data.synth import write_dataset
+from atal_ray import cli, networks
+from atal_ray.campaign import run as campaign_module
+from atal_ray.campaign.campaign_folder import CampaignFolder
+from atal_ray.config import Config, NetworkConfig, presets
+from atal_ray.config.config_file import from_yaml, to_yaml
+from atal_ray.data.synthetic.dataset import write_dataset
 
 Atal = Callable[..., str]
 Prepared = Callable[..., None]
@@ -93,12 +93,16 @@ def data(tmp_path: Path) -> Path:
 def test_usage(atal: Atal) -> None:
     for arguments in ((), ("-h",), ("--help",)):
         printed = atal(*arguments)
-        assert all(f"atal {command}" in printed for command in ("run", "resume", "report", "config", "data check", "data synth"))
+        assert all(
+            f"atal {command}" in printed
+            for command in ("run", "resume", "report", "config", "data check", "data synth")
+        )
         assert all(name in printed for name in presets.PRESETS)
 
 
 @pytest.mark.parametrize(
-    "arguments", [("train",), ("run",), ("run", "demo"), ("resume",), ("resume", "a", "b"), ("data",), ("data", "make")]
+    "arguments",
+    [("train",), ("run",), ("run", "demo"), ("resume",), ("resume", "a", "b"), ("data",), ("data", "make")],
 )
 def test_a_command_that_cannot_be_read_shows_the_usage(refused: Atal, arguments: tuple[str, ...]) -> None:
     printed = refused(*arguments)
@@ -114,9 +118,26 @@ def test_help_of_run_names_fields_with_the_defaults_of_the_preset(atal: Atal) ->
 
 def test_config_prints_what_yaml_can_read(atal: Atal, tmp_path: Path) -> None:
     assert from_yaml(atal("config", "paper")) == presets.paper()
-    changed = atal("config", "demo", "--seed", "3", "--data.tests", "a", "b", "--train.scales", "64", "--regions.labels", "none")
+    changed = atal(
+        "config",
+        "demo",
+        "--seed",
+        "3",
+        "--data.tests",
+        "a",
+        "b",
+        "--train.scales",
+        "64",
+        "--regions.labels",
+        "none",
+    )
     config = from_yaml(changed)
-    assert (config.seed, config.data.tests, config.train.scales, config.regions.labels) == (3, ("a", "b"), (64,), "none")
+    assert (config.seed, config.data.tests, config.train.scales, config.regions.labels) == (
+        3,
+        ("a", "b"),
+        (64,),
+        "none",
+    )
     assert config.network == presets.demo().network
     (tmp_path / "mine.yaml").write_text(changed)
     assert from_yaml(atal("config", tmp_path / "mine.yaml", "--seed", "4")).data.tests == ("a", "b")
@@ -126,13 +147,19 @@ def test_config_prints_what_yaml_can_read(atal: Atal, tmp_path: Path) -> None:
     ("options", "sentence"),
     [
         (("--train.cycles", "0"), "atal: train.cycles (L) is 0: at least one snapshot is needed"),
-        (("--query.top-percent", "0"), "atal: query.top-percent (K) is 0.0: the candidate set needs a value in (0, 100]"),
+        (
+            ("--query.top-percent", "0"),
+            "atal: query.top-percent (K) is 0.0: the candidate set needs a value in (0, 100]",
+        ),
         (
             ("--budget.per-round", "300", "--budget.total", "302"),
             "atal: budget.per-round (k) 300 is larger than the candidate set: 3 % of 96x96 pixels is 276",
         ),
         (("--budget.per-round", "0"), "atal: budget.per-round (k) is 0: ask at least one point a round"),
-        (("--train.epochs", "31"), "atal: train.epochs 31 cannot be split into 3 equal cycles: choose 30 or 33"),
+        (
+            ("--train.epochs", "31"),
+            "atal: train.epochs 31 cannot be split into 3 equal cycles: choose 30 or 33",
+        ),
         (
             ("--network.name", "unet"),
             "atal: network.name is 'unet': known networks are f3net, f3net-small, minet, pfsnet; give your own as module:Class",
@@ -143,7 +170,9 @@ def test_config_prints_what_yaml_can_read(atal: Atal, tmp_path: Path) -> None:
         ),
     ],
 )
-def test_impossible_configurations(refused: Atal, tmp_path: Path, data: Path, options: tuple[str, ...], sentence: str) -> None:
+def test_impossible_configurations(
+    refused: Atal, tmp_path: Path, data: Path, options: tuple[str, ...], sentence: str
+) -> None:
     assert refused("run", "demo", tmp_path / "run", "--data.train", data, *options) == sentence
 
 
@@ -155,14 +184,18 @@ def test_a_field_of_the_wrong_type_is_refused(atal: Atal, tmp_path: Path) -> Non
 
 
 def test_presets_and_files_that_are_not_there(refused: Atal, tmp_path: Path) -> None:
-    assert "'papper' is neither a preset (paper, cpu-small, demo, f3net-full, minet-full, pfsnet-full) nor a YAML file" in refused(
-        "run", "papper", tmp_path / "run"
+    assert (
+        "'papper' is neither a preset (paper, cpu-small, demo, f3net-full, minet-full, pfsnet-full) nor a YAML file"
+        in refused("run", "papper", tmp_path / "run")
     )
     assert "none.yaml cannot be read" in refused("config", tmp_path / "none.yaml")
     (tmp_path / "bad.yaml").write_text("sede: 1\n")
     assert "bad.yaml: sede: " in refused("config", tmp_path / "bad.yaml")
     for command in ("resume", "report"):
-        assert refused(command, tmp_path / "nothing") == f"atal: {tmp_path}/nothing is no campaign: it holds no config.yaml"
+        assert (
+            refused(command, tmp_path / "nothing")
+            == f"atal: {tmp_path}/nothing is no campaign: it holds no config.yaml"
+        )
 
 
 def test_missing_and_empty_data_folders(refused: Atal, tmp_path: Path) -> None:
@@ -175,10 +208,14 @@ def test_missing_and_empty_data_folders(refused: Atal, tmp_path: Path) -> None:
 def test_missing_test_set_and_two_of_one_name(refused: Atal, tmp_path: Path, data: Path) -> None:
     run = ("run", "demo", tmp_path / "run", "--data.train", data, "--data.tests")
     assert f"{tmp_path}/nowhere does not exist" in refused(*run, tmp_path / "nowhere")
-    assert "two folders of one name" in refused(*run, data, write_dataset(tmp_path / "other" / "data", count=1, size=(40, 40)))
+    assert "two folders of one name" in refused(
+        *run, data, write_dataset(tmp_path / "other" / "data", count=1, size=(40, 40))
+    )
 
 
-def test_a_corrupt_jpeg_and_a_mask_of_another_size_are_named(refused: Atal, tmp_path: Path, data: Path) -> None:
+def test_a_corrupt_jpeg_and_a_mask_of_another_size_are_named(
+    refused: Atal, tmp_path: Path, data: Path
+) -> None:
     jpeg = data / "images" / "scene-0001.jpg"
     jpeg.write_bytes(jpeg.read_bytes()[:700])
     Image.new("L", (41, 40)).save(data / "masks" / "scene-0002.png")
@@ -189,29 +226,48 @@ def test_a_corrupt_jpeg_and_a_mask_of_another_size_are_named(refused: Atal, tmp_
 
 
 def test_images_without_masks_need_answers(refused: Atal, tmp_path: Path, data: Path) -> None:
-    assert "3 images have no mask" in refused("run", "demo", tmp_path / "run", "--data.train", data / "images")
+    assert "3 images have no mask" in refused(
+        "run", "demo", tmp_path / "run", "--data.train", data / "images"
+    )
     tests = ("--data.train", data, "--data.tests", data / "images")
     assert "test image scene-0000 has no mask" in refused("run", "demo", tmp_path / "run", *tests)
 
 
-def test_weights_that_are_missing_damaged_or_of_another_network(refused: Atal, tmp_path: Path, data: Path) -> None:
-    run = ("run", "demo", tmp_path / "run", "--data.train", data, "--network.name", "f3net", "--network.weights")
+def test_weights_that_are_missing_damaged_or_of_another_network(
+    refused: Atal, tmp_path: Path, data: Path
+) -> None:
+    run = (
+        "run",
+        "demo",
+        tmp_path / "run",
+        "--data.train",
+        data,
+        "--network.name",
+        "f3net",
+        "--network.weights",
+    )
     assert f"{tmp_path}/none.pth: no such file" in refused(*run, tmp_path / "none.pth")
     (tmp_path / "damaged.pth").write_bytes(b"PK\x03\x04 and no more")
     assert "damaged.pth cannot be read as a PyTorch state dict" in refused(*run, tmp_path / "damaged.pth")
     torch.save(networks.build(NetworkConfig(name="f3net-small")).state_dict(), tmp_path / "small.pth")
     sentence = refused(*run, tmp_path / "small.pth")
     assert "small.pth holds weights of another network than the backbone of F3Net" in sentence
-    assert "starts from random weights" in refused(*run, tmp_path / "small.pth", "--network.name", "f3net-small")
+    assert "starts from random weights" in refused(
+        *run, tmp_path / "small.pth", "--network.name", "f3net-small"
+    )
 
 
 @pytest.mark.parametrize("command", [("run", "demo"), ("data", "synth")])
 def test_a_path_that_cannot_be_written(refused: Atal, tmp_path: Path, command: tuple[str, str]) -> None:
     (tmp_path / "file").write_bytes(b"")  # below a file nobody may write, not even root
-    assert f"{tmp_path}/file/below cannot be written: Not a directory" in refused(*command, tmp_path / "file" / "below")
+    assert f"{tmp_path}/file/below cannot be written: Not a directory" in refused(
+        *command, tmp_path / "file" / "below"
+    )
 
 
-def test_a_prepared_folder_keeps_its_configuration(refused: Atal, prepared: Prepared, tmp_path: Path, data: Path) -> None:
+def test_a_prepared_folder_keeps_its_configuration(
+    refused: Atal, prepared: Prepared, tmp_path: Path, data: Path
+) -> None:
     folder = tmp_path / "run"
     run = ("run", "demo", folder, "--data.train", data)
     prepared(*run)
@@ -224,7 +280,9 @@ def test_a_prepared_folder_keeps_its_configuration(refused: Atal, prepared: Prep
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 
 
-def test_a_mistake_found_while_preparing_does_not_spoil_the_folder(refused: Atal, prepared: Prepared, tmp_path: Path, data: Path) -> None:
+def test_a_mistake_found_while_preparing_does_not_spoil_the_folder(
+    refused: Atal, prepared: Prepared, tmp_path: Path, data: Path
+) -> None:
     folder = tmp_path / "run"
     other = write_dataset(tmp_path / "other", count=2, size=(40, 40))
     refused("run", "demo", folder, "--data.tests", other, "--data.train", tmp_path / "dta")
@@ -254,10 +312,15 @@ def test_ctrl_c_says_how_to_go_on(atal: Atal, tmp_path: Path, monkeypatch: pytes
         raise KeyboardInterrupt
 
     monkeypatch.setattr(campaign_module, "run", interrupted)
-    assert atal("run", "demo", tmp_path, status=130, stream="err") == "atal: stopped; the same command goes on from here\n"
+    assert (
+        atal("run", "demo", tmp_path, status=130, stream="err")
+        == "atal: stopped; the same command goes on from here\n"
+    )
 
 
-def test_sigterm_ends_a_command_as_ctrl_c_does(atal: Atal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sigterm_ends_a_command_as_ctrl_c_does(
+    atal: Atal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     tidied = []
 
     def preempted(config: Config, folder: Path) -> None:
@@ -270,7 +333,10 @@ def test_sigterm_ends_a_command_as_ctrl_c_does(atal: Atal, tmp_path: Path, monke
     monkeypatch.setattr(campaign_module, "run", preempted)
     handler = signal.getsignal(signal.SIGTERM)
     try:
-        assert atal("run", "demo", tmp_path, status=143, stream="err") == "atal: stopped; the same command goes on from here\n"
+        assert (
+            atal("run", "demo", tmp_path, status=143, stream="err")
+            == "atal: stopped; the same command goes on from here\n"
+        )
     finally:
         signal.signal(signal.SIGTERM, handler)
     assert tidied == [str(tmp_path)]

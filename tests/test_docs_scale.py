@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from atal_ray.campaign.query.dataset_actor import NUMBERS, VECTOR, memory_needed
 from atal_ray.config import Config
-from atal_ray.stages.rds_actor import NUMBERS, VECTOR, memory_needed
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = " ".join((ROOT / "docs/scale.md").read_text().split())
@@ -22,7 +22,10 @@ def result(name: str) -> dict[str, Any]:
 def speed() -> list[str]:
     found = result("query_speed_cpu")
     rows = found["variants"]
-    rate, half = (max(rate for layer, rate in found["gflop_a_second"].items() if kind in layer) for kind in ("float32", "bfloat16"))
+    rate, half = (
+        max(rate for layer, rate in found["gflop_a_second"].items() if kind in layer)
+        for kind in ("float32", "bfloat16")
+    )
     ours, goes = rows["ours"], found["time_goes"]["ours"]
     convolutions = goes["convolution"] + goes["input gradient of convolutions"]
     assert found["without_rounding"]["equal_points"] == 1
@@ -48,15 +51,25 @@ def speed() -> list[str]:
 def scale() -> list[str]:
     found, read, phrases = result("rds_scale"), result("rds_reads"), []
     for count, name in {"1,000,000": "1 M", "10,000,000": "10 M"}.items():
-        kcenter, maxsum, eq10 = found[count], read[count]["maxsum"]["times_a_read"], read[count]["eq10"]["times_a_read"]
+        kcenter, maxsum, eq10 = (
+            found[count],
+            read[count]["maxsum"]["times_a_read"],
+            read[count]["eq10"]["times_a_read"],
+        )
         phrases += [
             f"{name} candidates: {kcenter['median_s']['ours']:.1f} s, {kcenter['times_faster']:.1f} times faster than flat passes, "
             f"with {100 * kcenter['share_of_distances']:.1f} % of the distances",
             f"{name}: {maxsum['faiss']:.2f} (faiss) and {maxsum['numpy']:.2f} (NumPy) times as many reads as picks",
             f"{name}: {eq10['faiss']:.2f} (faiss) and {eq10['numpy']:.2f} (NumPy) times one read",
         ]
-    rivals = {dimensions: list(found["fpsample"][dimensions]["median_s"].values()) for dimensions in ("3", "8", "64")}
-    phrases += [f"in {dimensions} dimensions {ours:.2f} s beside its {other:.2f} s" for dimensions, (ours, other) in rivals.items()]
+    rivals = {
+        dimensions: list(found["fpsample"][dimensions]["median_s"].values())
+        for dimensions in ("3", "8", "64")
+    }
+    phrases += [
+        f"in {dimensions} dimensions {ours:.2f} s beside its {other:.2f} s"
+        for dimensions, (ours, other) in rivals.items()
+    ]
     return [*phrases, f"{found['many picks']['median_s']['ours']:.0f} s for the 10,553 images of DUTS-TR"]
 
 

@@ -1,4 +1,6 @@
-"""Jobs as people submit them: a head of this test's own, `ray job submit`, and what the log and the folders then hold."""
+"""Jobs as people submit them: a head of this test's own, `ray job submit`, and what the log and the folders
+then hold.
+"""
 
 import os
 import shlex
@@ -16,7 +18,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from atal_ray.data.synth import write_dataset
+from atal_ray.data.synthetic.dataset import write_dataset
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -39,7 +41,9 @@ def free_ports(count: int) -> list[int]:
 
 @pytest.fixture(scope="module")
 def head() -> Iterator[str]:
-    """The address of a head with a dashboard, which is ended by its process id: `ray stop` would end every Ray on the machine."""
+    """The address of a head with a dashboard, which is ended by its process id: `ray stop` would end every
+    Ray on the machine.
+    """
     pytest.importorskip("aiohttp_cors", reason="needs the extra `jobs`")
     folder = Path(tempfile.mkdtemp(prefix="jobs-"))  # a short path: Ray's sockets lie in it
     gcs, dashboard, agent, client = free_ports(4)
@@ -57,7 +61,9 @@ def head() -> Iterator[str]:
     command = [*RAY, "start", "--head", "--block", *(f"--{name}={value}" for name, value in options.items())]
     environment = {**os.environ, "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0"}  # nothing is left to wait for
     with (folder / "head.log").open("w") as log:
-        process = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
+        process = subprocess.Popen(
+            command, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+        )
     address = f"http://127.0.0.1:{dashboard}"
     try:
         wait_for(address, process, folder / "head.log")
@@ -82,12 +88,16 @@ def wait_for(address: str, process: "subprocess.Popen[bytes]", log: Path) -> Non
 
 @pytest.fixture
 def submit(head: str) -> Submit:
-    """Submit a job from the top of the clone, see that its exit status is the right one, and return what it wrote."""
+    """Submit a job from the top of the clone, see that its exit status is the right one, and return what it
+    wrote.
+    """
 
     def run(job: str, *, status: int = 0) -> str:
         entrypoint = [sys.executable, *shlex.split(job)]
         command = [*RAY, "job", "submit", "--address", head, "--working-dir", ".", "--", *entrypoint]
-        environment = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "RAY_ADDRESS")}
+        environment = {
+            key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "RAY_ADDRESS")
+        }
         done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == status, done.stdout + done.stderr
         return done.stdout
@@ -116,8 +126,13 @@ def test_a_sweep_on_a_cluster_that_is_there(submit: Submit, tmp_path: Path) -> N
     log = submit(f"jobs/sweep.py demo {tmp_path}/sweep {SMALL} {ONE_ROUND} --over query.top-percent=3,10")
     assert "trials: 2, 2 at once; shared first rounds: 1" in log
     assert f"done: {tmp_path}/sweep/sweep.html" in log
-    assert {trial.name for trial in (tmp_path / "sweep/trials").iterdir()} == {"top_percent-3", "top_percent-10"}
-    log = submit(f"jobs/sweep.py demo {tmp_path}/large {SMALL} --over seed=0,1 --resources.query-actors 4", status=1)
+    assert {trial.name for trial in (tmp_path / "sweep/trials").iterdir()} == {
+        "top_percent-3",
+        "top_percent-10",
+    }
+    log = submit(
+        f"jobs/sweep.py demo {tmp_path}/large {SMALL} --over seed=0,1 --resources.query-actors 4", status=1
+    )
     assert "atal: the Ray cluster has 4 CPUs, but this configuration takes 5 at once" in log
 
 
@@ -131,7 +146,9 @@ def test_a_sweep_on_a_cluster_that_is_there(submit: Submit, tmp_path: Path) -> N
         ("jobs/run.py demo {} --train.thread 2", "--train.thread"),
     ],
 )
-def test_a_wrong_argument_fails_with_its_sentence(submit: Submit, tmp_path: Path, job: str, sentence: str) -> None:
+def test_a_wrong_argument_fails_with_its_sentence(
+    submit: Submit, tmp_path: Path, job: str, sentence: str
+) -> None:
     log = submit(job.replace("{}", str(tmp_path)), status=1)
     assert sentence.replace("{}", str(tmp_path)) in log
     assert "Traceback" not in log

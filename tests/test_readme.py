@@ -10,7 +10,11 @@ README = (ROOT / "README.md").read_text()
 
 def test_every_module_has_its_line():
     listed = set(re.findall(r"^ +([\w./]+\.(?:py|j2)) ", README, re.MULTILINE))
-    present = {path.name for path in (ROOT / "atal_ray").rglob("*") if path.suffix in (".py", ".j2") and path.name != "__init__.py"}
+    present = {
+        path.name
+        for path in (ROOT / "atal_ray").rglob("*")
+        if path.suffix in (".py", ".j2") and path.name != "__init__.py"
+    }
     assert present - listed == set()
     jobs = {path.name for path in (ROOT / "jobs").glob("*.py")}
     assert jobs - listed == set()
@@ -18,7 +22,12 @@ def test_every_module_has_its_line():
 
 
 def test_every_link_leads_somewhere():
-    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "cluster").glob("*.md")]
+    pages = [
+        ROOT / "README.md",
+        ROOT / "CONTRIBUTING.md",
+        *(ROOT / "docs").glob("*.md"),
+        *(ROOT / "cluster").glob("*.md"),
+    ]
     for page in pages:
         for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
@@ -29,8 +38,12 @@ def test_figures_come_from_the_result_file():
     scores = {(run["method"], run["seed"], run["points"]): run["ensemble"]["max_f"] for run in result["runs"]}
     for name, method in (("ATAL", "atal"), ("random points", "random")):
         (row,) = re.findall(rf"^\| {name} \|(.*)\|$", README, re.MULTILINE)
-        expected = [" / ".join(f"{scores[method, seed, points]:.3f}" for seed in (0, 1)) for points in (2, 4, 6)]
-        shares = " / ".join(f"{100 * scores[method, seed, 6] / scores['full masks', seed, None]:.1f} %" for seed in (0, 1))
+        expected = [
+            " / ".join(f"{scores[method, seed, points]:.3f}" for seed in (0, 1)) for points in (2, 4, 6)
+        ]
+        shares = " / ".join(
+            f"{100 * scores[method, seed, 6] / scores['full masks', seed, None]:.1f} %" for seed in (0, 1)
+        )
         assert [cell.strip() for cell in row.split("|")] == [*expected, shares]
     assert " / ".join(f"{scores['full masks', seed, None]:.3f}" for seed in (0, 1)) in README
     assert f"on {result['images']} images of DUTS-TR at {result['size']} px" in README
@@ -57,7 +70,11 @@ def test_commands_name_real_fields_and_targets():
         found = set()
         for field in fields(section):
             name = f"{prefix}{field.name.replace('_', '-')}"
-            found |= paths(field.type, f"{name}.") if isinstance(field.type, type) and is_dataclass(field.type) else {name}
+            found |= (
+                paths(field.type, f"{name}.")
+                if isinstance(field.type, type) and is_dataclass(field.type)
+                else {name}
+            )
         return found
 
     known = paths(Config, "--")

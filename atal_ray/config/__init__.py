@@ -1,4 +1,6 @@
-"""The configuration of a campaign: one tree of frozen dataclasses, the source of the CLI, the YAML and the sweeps."""
+"""The configuration of a campaign: one tree of frozen dataclasses, the source of the CLI, the YAML and the
+sweeps.
+"""
 
 from dataclasses import dataclass, field
 
@@ -51,7 +53,10 @@ class Config(Section):
             f"train.loss {self.train.loss} with train.augment {self.train.augment} needs full masks: points are trained with bce and "
             'crop, or set regions.labels to "dense"',
         )
-        require(not (dense and self.data.points), "data.points gives labelled points, but regions.labels dense reads full masks: drop one")
+        require(
+            not (dense and self.data.points),
+            "data.points gives labelled points, but regions.labels dense reads full masks: drop one",
+        )
 
     def _check_one_budget(self) -> None:
         query, k = self.query, self.budget.per_round
@@ -59,7 +64,10 @@ class Config(Section):
             query.floor <= k <= query.ceiling,
             f"query.scope dataset needs query.floor <= budget.per-round <= query.ceiling, not {query.floor} <= {k} <= {query.ceiling}",
         )
-        require(query.strategy == "atal", f"query.scope dataset is RDS over all images: it needs query.strategy atal, not {query.strategy}")
+        require(
+            query.strategy == "atal",
+            f"query.scope dataset is RDS over all images: it needs query.strategy atal, not {query.strategy}",
+        )
 
     @property
     def asks(self) -> bool:

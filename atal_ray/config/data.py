@@ -17,7 +17,9 @@ class DataConfig(Section):
     subset: str | None = None
     """Text file with one image id a line: only these training images are used."""
     points: str | None = None
-    """Labelled points to train on in one round, instead of asking: a campaign's folder, or a table (Parquet) of points."""
+    """Labelled points to train on in one round, instead of asking: a campaign's folder, or a table (Parquet)
+    of points.
+    """
     limit: int | None = None
     """Use at most this many training images, chosen by a hash of their ids."""
     test_limit: int | None = None
@@ -27,7 +29,10 @@ class DataConfig(Section):
 
     def __post_init__(self) -> None:
         require(self.limit is None or self.limit > 0, f"data.limit is {self.limit}: use at least 1 image")
-        require(self.test_limit is None or self.test_limit > 0, f"data.test-limit is {self.test_limit}: use at least 1 image")
+        require(
+            self.test_limit is None or self.test_limit > 0,
+            f"data.test-limit is {self.test_limit}: use at least 1 image",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +50,9 @@ class BudgetConfig(Section):
 
     def __post_init__(self) -> None:
         require(self.start >= 1, f"budget.start is {self.start}: round 0 needs at least one point an image")
-        require(self.per_round >= 1, f"budget.per-round (k) is {self.per_round}: ask at least one point a round")
+        require(
+            self.per_round >= 1, f"budget.per-round (k) is {self.per_round}: ask at least one point a round"
+        )
         require(self.total >= self.start, f"budget.total {self.total} is below budget.start {self.start}")
         require(
             (self.total - self.start) % self.per_round == 0,

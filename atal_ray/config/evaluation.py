@@ -12,11 +12,17 @@ class EvaluationConfig(Section):
     """Saliency maps of any number of methods against the masks of any number of test sets."""
 
     masks: tuple[str, ...] = ()
-    """Test sets: dataset folders in a known layout, or folders of masks. NAME=FOLDER gives a name, else the folder's is taken."""
+    """Test sets: dataset folders in a known layout, or folders of masks. NAME=FOLDER gives a name, else the
+    folder's is taken.
+    """
     maps: tuple[str, ...] = ()
-    """Methods: folders of maps, or folders with one such folder for each test set, by its name. NAME=FOLDER gives a name."""
+    """Methods: folders of maps, or folders with one such folder for each test set, by its name. NAME=FOLDER
+    gives a name.
+    """
     checkpoint: tuple[str, ...] = ()
-    """Weights of `network` to predict maps with first, into maps/ of the result; NAME=FILE gives a name. Test sets need images."""
+    """Weights of `network` to predict maps with first, into maps/ of the result; NAME=FILE gives a name. Test
+    sets need images.
+    """
     network: NetworkConfig = field(default_factory=NetworkConfig)
     """The network of the checkpoints, whose weights it takes."""
     size: int = 352
@@ -26,7 +32,9 @@ class EvaluationConfig(Section):
     interpolation: Literal["bilinear", "nearest"] = "bilinear"
     """How a map of another size is brought to that of its mask."""
     mask_threshold: int = 128
-    """Mask levels above it (of 255) are salient; 25 is what tables of the sal_eval_toolbox have on PASCAL-S (a mask level of 0.1)."""
+    """Mask levels above it (of 255) are salient; 25 is what tables of the sal_eval_toolbox have on PASCAL-S
+    (a mask level of 0.1).
+    """
     relative_to: str | None = None
     """A method, such as full supervision: a row with each method's share of its maxF is added."""
     published: bool = False
@@ -45,5 +53,7 @@ class EvaluationConfig(Section):
         require(self.size >= 64, f"size is {self.size}: use at least 64")
         require(self.batch_size >= 1, f"batch-size is {self.batch_size}: use at least 1 image")
         require(self.actors >= 0, f"actors is {self.actors}: it cannot be negative")
-        require(self.object_store_mib >= 80, f"object-store-mib is {self.object_store_mib}: Ray needs at least 80")
+        require(
+            self.object_store_mib >= 80, f"object-store-mib is {self.object_store_mib}: Ray needs at least 80"
+        )
         require(len(self.compare) != 1, "compare names one method: name at least two")

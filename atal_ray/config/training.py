@@ -37,7 +37,9 @@ class TrainConfig(Section):
     schedule: Schedule = "cyclic"
     """Cyclic cosine (Eq. 8), F3Net's single triangle (vanilla training), or MINet's fall with power 0.9."""
     loss: Loss = "bce"
-    """Mean BCE; for full masks also with weighted IoU (F3Net as published, and with the BCE weighted too), IoU (PFSNet) or CEL (MINet)."""
+    """Mean BCE; for full masks also with weighted IoU (F3Net as published, and with the BCE weighted too),
+    IoU (PFSNet) or CEL (MINet).
+    """
     augment: Augment = "crop"
     """Crop and flip (F3Net), or, for full masks, flip, rotation and colour jitter (MINet)."""
     batch_size: int = 32
@@ -76,7 +78,10 @@ class TrainConfig(Section):
 
     def __post_init__(self) -> None:
         require(self.cycles >= 1, f"train.cycles (L) is {self.cycles}: at least one snapshot is needed")
-        require(self.epochs >= self.cycles, f"train.epochs is {self.epochs}: each of the {self.cycles} cycles needs at least one")
+        require(
+            self.epochs >= self.cycles,
+            f"train.epochs is {self.epochs}: each of the {self.cycles} cycles needs at least one",
+        )
         require(
             self.epochs % self.cycles == 0,
             f"train.epochs {self.epochs} cannot be split into {self.cycles} equal cycles: "
@@ -91,7 +96,12 @@ class TrainConfig(Section):
         for side in (self.size, *self.scales):
             require(side >= 64, f"a side of {side} px in train.size or train.scales: use at least 64")
         require(len(self.scales) > 0, "train.scales is empty: give at least one side")
-        require(0 <= self.lr_min < self.lr_max, f"train.lr-min {self.lr_min} must be at least 0 and below train.lr-max {self.lr_max}")
+        require(
+            0 <= self.lr_min < self.lr_max,
+            f"train.lr-min {self.lr_min} must be at least 0 and below train.lr-max {self.lr_max}",
+        )
         require(0 <= self.momentum < 1, f"train.momentum is {self.momentum}: use a value in [0, 1)")
         require(self.weight_decay >= 0, f"train.weight-decay is {self.weight_decay}: it cannot be negative")
-        require(self.backbone_ratio > 0, f"train.backbone-ratio is {self.backbone_ratio}: it must be positive")
+        require(
+            self.backbone_ratio > 0, f"train.backbone-ratio is {self.backbone_ratio}: it must be positive"
+        )

@@ -7,8 +7,8 @@ from typing import Literal
 from atal_ray.data.images import MaskInfo, read_image, read_mask_info
 from atal_ray.data.layout import FolderListing, find_pairs
 from atal_ray.data.manifest import in_threads
-from atal_ray.data.place import Place, as_place, relative
 from atal_ray.errors import DataError
+from atal_ray.store.path import Place, as_place, relative
 
 Severity = Literal["error", "warning", "notice"]
 
@@ -62,7 +62,10 @@ class CheckReport:
         counts = Counter((finding.kind, finding.severity) for finding in self.findings)
         ordered = sorted(counts, key=lambda key: list(_MEANING).index(key[0]))
         lines += ["", f"{'count':>7}  {'severity':8}  {'kind':18}  meaning"]
-        lines += [f"{counts[kind, severity]:>7}  {severity:8}  {kind:18}  {_MEANING[kind]}" for kind, severity in ordered]
+        lines += [
+            f"{counts[kind, severity]:>7}  {severity:8}  {kind:18}  {_MEANING[kind]}"
+            for kind, severity in ordered
+        ]
         for kind, _ in ordered:
             named = [finding for finding in self.findings if finding.kind == kind]
             shown = named if full else named[:_NAMED]
@@ -76,7 +79,11 @@ class CheckReport:
         if not kinds:
             return "No errors: the folder can be used as it is."
         repair = f"{len(kinds)} error{'s' * (len(kinds) > 1)}: repair these files"
-        return repair + ("; files of one stem must be renamed." if "duplicate stem" in kinds else " or pass --data.on-bad-file skip.")
+        return repair + (
+            "; files of one stem must be renamed."
+            if "duplicate stem" in kinds
+            else " or pass --data.on-bad-file skip."
+        )
 
 
 def check_folder(folder: str | Place, progress: bool = True) -> CheckReport:

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from atal_ray.data.place import Place
 from atal_ray.errors import DataError, StoreError
-from atal_ray.stores import is_uri, read_uri
+from atal_ray.store.path import Place
+from atal_ray.store.uri import is_uri, read_uri
 
 SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 
@@ -43,7 +43,8 @@ def read_image(path: str | Place) -> NDArray[np.uint8]:
     Grey is repeated, alpha is dropped, and 16 bits are scaled to 8.
 
     Raises:
-        DataError: the file is missing, damaged, cut short, too large for Pillow's limit, or has no 0-255 scale.
+        DataError: the file is missing, damaged, cut short, too large for Pillow's limit, or has no 0-255
+            scale.
     """
     with opened(path) as image:
         if is_deep(image):
@@ -67,7 +68,8 @@ def read_mask(path: str | Place) -> NDArray[np.uint8]:
 
 
 def read_soft_mask(path: str | Place) -> NDArray[np.uint8]:
-    """The mask with the grey of its edges: uint8 [H, W], 0 background to 255 salient, also for a mask stored as 0/1.
+    """The mask with the grey of its edges: uint8 [H, W], 0 background to 255 salient, also for a mask stored
+    as 0/1.
 
     Raises:
         DataError: as for `read_image`.
@@ -98,12 +100,16 @@ def resize(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
 
 @contextmanager
 def opened(path: str | Place) -> Iterator[Image.Image]:
-    """An open image whose every failure, on opening or on decoding, is a DataError; StoreError where a store is out of reach."""
+    """An open image whose every failure, on opening or on decoding, is a DataError; StoreError where a store
+    is out of reach.
+    """
     try:
         name = str(path)
         with Image.open(BytesIO(read_uri(name)) if is_uri(name) else name) as image:
             limit = Image.MAX_IMAGE_PIXELS
-            if limit is not None and image.width * image.height > limit:  # Pillow itself only warns up to twice the limit
+            if (
+                limit is not None and image.width * image.height > limit
+            ):  # Pillow itself only warns up to twice the limit
                 raise ValueError(f"{image.width}x{image.height} pixels are over the limit of {limit}")
             yield image
     except FileNotFoundError:

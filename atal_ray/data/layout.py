@@ -1,4 +1,6 @@
-"""Which files of a dataset folder are images, and which is the mask of each: the layouts of the official downloads."""
+"""Which files of a dataset folder are images, and which is the mask of each: the layouts of the official
+downloads.
+"""
 
 import os
 import re
@@ -11,8 +13,8 @@ import numpy as np
 from pyarrow import fs
 
 from atal_ray.data.images import SUFFIXES, read_image
-from atal_ray.data.place import Place, StorePath, relative
 from atal_ray.errors import DataError
+from atal_ray.store.path import Place, StorePath, relative
 
 LAYOUTS = (
     ("DUTS-TR", "DUTS-TR-Image", "DUTS-TR-Mask"),
@@ -32,7 +34,13 @@ _SAMPLE = 5  # files looked into where names do not tell masks from images
 
 P = TypeVar("P", bound=Place)
 ProblemKind = Literal[
-    "duplicate stem", "link outside", "unusable name", "image without mask", "mask without image", "unreadable", "size mismatch"
+    "duplicate stem",
+    "link outside",
+    "unusable name",
+    "image without mask",
+    "mask without image",
+    "unreadable",
+    "size mismatch",
 ]
 
 
@@ -61,10 +69,11 @@ class FolderListing(Generic[P]):
 
 
 def find_pairs(folder: P) -> FolderListing[P]:
-    """The images of a folder and their masks, whichever layout it has; nothing is decoded where names suffice.
+    """The images of a folder and their masks, whichever layout it has; nothing is decoded where names
+    suffice.
 
-    Accepted: the official layouts, two folders of files with equal stems, one folder that mixes JPEG images with
-    PNG masks, images alone, or any of these one level deeper when there is only one.
+    Accepted: the official layouts, two folders of files with equal stems, one folder that mixes JPEG images
+    with PNG masks, images alone, or any of these one level deeper when there is only one.
 
     Raises:
         DataError: no such folder, no images in it, or more than one way to read it.
@@ -73,16 +82,25 @@ def find_pairs(folder: P) -> FolderListing[P]:
     listing = _list_layout(root, root)
     if listing is not None:
         return listing
-    inner = {path.name: listing for path in scan_folder(root)[1] if (listing := _list_layout(root, path)) is not None}
+    inner = {
+        path.name: listing
+        for path in scan_folder(root)[1]
+        if (listing := _list_layout(root, path)) is not None
+    }
     if len(inner) > 1:
-        raise DataError(f"{folder} holds several folders to choose from ({', '.join(sorted(inner))}): name one, or use images/ and masks/")
+        raise DataError(
+            f"{folder} holds several folders to choose from ({', '.join(sorted(inner))}): name one, or use images/ and masks/"
+        )
     if not inner:
-        raise DataError(f"{folder} holds no images ({', '.join(sorted(SUFFIXES))}) in any layout that is known")
+        raise DataError(
+            f"{folder} holds no images ({', '.join(sorted(SUFFIXES))}) in any layout that is known"
+        )
     return next(iter(inner.values()))
 
 
 def existing_folder(folder: P, content: str) -> P:
-    """The folder, which must exist, as an absolute path or a URI; `content` says what it should hold, for the message.
+    """The folder, which must exist, as an absolute path or a URI; `content` says what it should hold, for the
+    message.
 
     Raises:
         DataError: no such folder, or a file.
@@ -98,15 +116,22 @@ def existing_folder(folder: P, content: str) -> P:
 def _list_layout(root: P, folder: P) -> FolderListing[P] | None:
     """The listing of `folder` read as one dataset, or None where it is none."""
     files, subfolders = scan_folder(folder)
-    pairs = [(name, child_folder(subfolders, image), child_folder(subfolders, mask)) for name, image, mask in LAYOUTS]
+    pairs = [
+        (name, child_folder(subfolders, image), child_folder(subfolders, mask))
+        for name, image, mask in LAYOUTS
+    ]
     known = [(name, image, mask) for name, image, mask in pairs if image and mask]
     if len(known) > 1:
-        raise DataError(f"{folder} can be read as {' or as '.join(name for name, *_ in known)}: keep one in a folder of its own")
+        raise DataError(
+            f"{folder} can be read as {' or as '.join(name for name, *_ in known)}: keep one in a folder of its own"
+        )
     if known:
         return _list_pair(root, *known[0])
     inner = [path for path in subfolders if _image_files(path)]
     if files and inner:
-        raise DataError(f"{folder} holds images beside folders of images ({_names(inner)}): move one of them away")
+        raise DataError(
+            f"{folder} holds images beside folders of images ({_names(inner)}): move one of them away"
+        )
     if files:
         return _list_single(root, files)
     if len(inner) == 1:
@@ -117,14 +142,18 @@ def _list_layout(root: P, folder: P) -> FolderListing[P] | None:
 
 
 def _list_unnamed(root: P, folder: P, first: P, second: P) -> FolderListing[P] | None:
-    """Two folders of images under other names: a pair if one is called masks, or holds masks of the other's stems."""
+    """Two folders of images under other names: a pair if one is called masks, or holds masks of the other's
+    stems.
+    """
     masks = [bool(MASK_NAME.search(path.name)) for path in (first, second)]
     if masks[0] == masks[1]:
         if not {path.stem for path in _image_files(first)} & {path.stem for path in _image_files(second)}:
             return None
         masks = [_look_like_masks(_image_files(path)) for path in (first, second)]
     if masks[0] == masks[1]:
-        raise DataError(f"{folder}: is {first.name} or {second.name} the folder of masks? Call them images and masks")
+        raise DataError(
+            f"{folder}: is {first.name} or {second.name} the folder of masks? Call them images and masks"
+        )
     image, mask = (second, first) if masks[0] else (first, second)
     return _list_pair(root, f"{image.name} + {mask.name}", image, mask)
 
@@ -144,7 +173,9 @@ def _list_single(root: P, files: list[P]) -> FolderListing[P]:
     return _listing(root, "images alone", files, [], labelled=False)
 
 
-def _listing(root: P, layout: str, image_files: list[P], mask_files: list[P], labelled: bool) -> FolderListing[P]:
+def _listing(
+    root: P, layout: str, image_files: list[P], mask_files: list[P], labelled: bool
+) -> FolderListing[P]:
     if not image_files:
         raise DataError(f"{root}: the layout is {layout}, but its folder of images is empty")
     for folder in {path.parent for path in (*image_files, *mask_files)}:
@@ -158,18 +189,30 @@ def _listing(root: P, layout: str, image_files: list[P], mask_files: list[P], la
     return FolderListing(root, layout, images, masks, labelled, tuple(problems))
 
 
-def _lonely(root: P, files: dict[str, P], partners: set[str], reason: str, kind: ProblemKind) -> list[BadFile]:
-    return [BadFile(stem, relative(path, root), reason, kind) for stem, path in files.items() if stem not in partners]
+def _lonely(
+    root: P, files: dict[str, P], partners: set[str], reason: str, kind: ProblemKind
+) -> list[BadFile]:
+    return [
+        BadFile(stem, relative(path, root), reason, kind)
+        for stem, path in files.items()
+        if stem not in partners
+    ]
 
 
 def refuse_outside(root: Place, folder: Place) -> None:
-    """Refuse a subfolder that is a link to somewhere outside of `root` (absolute, without links), by a DataError."""
+    """Refuse a subfolder that is a link to somewhere outside of `root` (absolute, without links), by a
+    DataError.
+    """
     if isinstance(folder, Path) and not folder.resolve().is_relative_to(str(root)):
-        raise DataError(f"{folder} is a link to {folder.resolve()}, outside of {root}: give the folder it points into")
+        raise DataError(
+            f"{folder} is a link to {folder.resolve()}, outside of {root}: give the folder it points into"
+        )
 
 
 def files_by_stem(root: P, files: list[P], problems: list[BadFile]) -> dict[str, P]:
-    """The usable files by stem; duplicates, links that leave `root` and unusable names are appended to `problems`."""
+    """The usable files by stem; duplicates, links that leave `root` and unusable names are appended to
+    `problems`.
+    """
     found: dict[str, P] = {}
     for path in files:
         name = relative(path, root)
@@ -180,7 +223,9 @@ def files_by_stem(root: P, files: list[P], problems: list[BadFile]) -> dict[str,
             reason = f"is a link to {path.resolve()}, outside of {root}"
             problems.append(BadFile(path.stem, name, reason, "link outside"))
         elif path.stem in found:
-            reason = f"has the same stem as {found[path.stem].name}, so the image id {path.stem} would mean both"
+            reason = (
+                f"has the same stem as {found[path.stem].name}, so the image id {path.stem} would mean both"
+            )
             problems.append(BadFile(path.stem, name, reason, "duplicate stem"))
         else:
             found[path.stem] = path
@@ -219,7 +264,9 @@ def scan_folder(folder: P, suffixes: Set[str] = SUFFIXES) -> tuple[list[P], list
             subfolders.append(name)
         elif Path(name).suffix.lower() in suffixes:
             files.append(name)
-    return [cast(P, folder / name) for name in sorted(files)], [cast(P, folder / name) for name in sorted(subfolders)]
+    return [cast(P, folder / name) for name in sorted(files)], [
+        cast(P, folder / name) for name in sorted(subfolders)
+    ]
 
 
 def _entries(folder: Path) -> Iterator[tuple[str, bool]]:

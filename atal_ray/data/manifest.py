@@ -9,11 +9,11 @@ import pyarrow as pa
 
 from atal_ray.data.images import read_image, read_mask, read_size
 from atal_ray.data.layout import BadFile, FolderListing, find_pairs
-from atal_ray.data.place import Place, StorePath, as_place, relative
 from atal_ray.errors import DataError
-from atal_ray.progress_bar import progress_bar
+from atal_ray.runtime.progress_bar import progress_bar
 from atal_ray.seeding import derive
-from atal_ray.stores import read_uri
+from atal_ray.store.path import Place, StorePath, as_place, relative
+from atal_ray.store.uri import read_uri
 
 MANIFEST_SCHEMA = pa.schema(
     [
@@ -74,7 +74,9 @@ def build_manifest(
     listing = find_pairs(as_place(folder))
     clashes = [problem for problem in listing.problems if problem.kind == "duplicate stem"]
     if clashes:
-        raise DataError(f"{folder}:{_sentence(clashes)}\nRename or remove one file of each pair: an id means one image.")
+        raise DataError(
+            f"{folder}:{_sentence(clashes)}\nRename or remove one file of each pair: an id means one image."
+        )
     image_ids = sorted(listing.images.keys() | {problem.image_id for problem in listing.problems})
     if subset is not None:
         image_ids = _keep_subset(image_ids, as_place(subset), str(folder))
@@ -111,11 +113,15 @@ def _keep_subset(image_ids: list[str], subset: Place, folder: str) -> list[str]:
     unknown = sorted(wanted.difference(image_ids))
     if unknown:
         names = ", ".join(unknown[:5]) + (", ..." if len(unknown) > 5 else "")
-        raise DataError(f"{subset}: {len(unknown)} of its {len(wanted)} image ids are not in {folder} (file names without suffix): {names}")
+        raise DataError(
+            f"{subset}: {len(unknown)} of its {len(wanted)} image ids are not in {folder} (file names without suffix): {names}"
+        )
     return sorted(wanted)
 
 
-def _read_all(listing: FolderListing[Place], image_ids: list[str], verify: bool, progress: bool) -> tuple[list[Record], list[BadFile]]:
+def _read_all(
+    listing: FolderListing[Place], image_ids: list[str], verify: bool, progress: bool
+) -> tuple[list[Record], list[BadFile]]:
     """The rows of the usable images and the reasons of the others, both in the order of the ids."""
     chosen = set(image_ids)
     known = [problem for problem in listing.problems if problem.image_id in chosen]
@@ -154,7 +160,9 @@ def _read_one(listing: FolderListing[Place], image_id: str, verify: bool) -> Rec
                 reason = f"is {size[1]}x{size[0]} pixels, but its image is {width}x{height}"
                 return BadFile(image_id, relative(mask, listing.root), reason, "size mismatch")
     except DataError as error:
-        return BadFile(image_id, relative(path, listing.root), str(error).removeprefix(f"{path} "), "unreadable")
+        return BadFile(
+            image_id, relative(path, listing.root), str(error).removeprefix(f"{path} "), "unreadable"
+        )
     return Record(image_id, str(image), str(mask) if mask else None, height, width)
 
 

@@ -12,7 +12,9 @@ from atal_ray.metrics.fmeasure import f_measure, max_f
 from atal_ray.metrics.histogram import THRESHOLDS, Mask, Saliency
 from atal_ray.metrics.scores import CURVES, LENGTHS, Scores, score
 
-_UNIT = 2**60  # an image's value becomes an integer multiple of 2^-60: integer sums do not depend on their order
+_UNIT = (
+    2**60
+)  # an image's value becomes an integer multiple of 2^-60: integer sums do not depend on their order
 _LARGEST = 2  # of a score; E exceeds 1 by 1 / (N - 1)
 _HALF = 2**30  # in two halves, each of which sums up in 64 bits over 2^33 images
 
@@ -53,16 +55,24 @@ class Metrics:
 
     def to_json(self) -> dict[str, Any]:
         """Numbers and lists only; `from_json` gives an equal object back, bit by bit."""
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+        return {
+            name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()
+        }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """The object that `to_json` wrote; DataError names missing or unknown fields and curves of another length."""
+        """The object that `to_json` wrote; DataError names missing or unknown fields and curves of another
+        length.
+        """
         if data.keys() != cls.__dataclass_fields__.keys():
-            raise DataError(f"metrics: fields are {sorted(data)}, expected {sorted(cls.__dataclass_fields__)}: evaluate again")
+            raise DataError(
+                f"metrics: fields are {sorted(data)}, expected {sorted(cls.__dataclass_fields__)}: evaluate again"
+            )
         for curve in CURVES:
             if len(data[curve]) != THRESHOLDS:
-                raise DataError(f"metrics, {curve}: {len(data[curve])} values, expected {THRESHOLDS}: evaluate again")
+                raise DataError(
+                    f"metrics, {curve}: {len(data[curve])} values, expected {THRESHOLDS}: evaluate again"
+                )
         return cls(**{**data, **{curve: tuple(data[curve]) for curve in CURVES}})
 
 
@@ -114,12 +124,18 @@ class Accumulator:
         accumulator = cls()
         expected = {"images", *LENGTHS}
         if state.keys() != expected:
-            raise DataError(f"metric sums: fields are {sorted(state)}, expected {sorted(expected)}: evaluate this shard again")
+            raise DataError(
+                f"metric sums: fields are {sorted(state)}, expected {sorted(expected)}: evaluate this shard again"
+            )
         accumulator.images = int(state["images"])
         for field, length in LENGTHS.items():
             if len(state[field]) != length:
-                raise DataError(f"metric sums, {field}: {len(state[field])} values, expected {length}: evaluate this shard again")
-            accumulator._sums[field] = np.array([[int(high), int(low)] for high, low in state[field]], np.int64).T.copy()
+                raise DataError(
+                    f"metric sums, {field}: {len(state[field])} values, expected {length}: evaluate this shard again"
+                )
+            accumulator._sums[field] = np.array(
+                [[int(high), int(low)] for high, low in state[field]], np.int64
+            ).T.copy()
         return accumulator
 
     def summary(self) -> Metrics:
@@ -127,14 +143,22 @@ class Accumulator:
         if self.images == 0:
             raise DataError("metrics: no image was scored: check that the test set has images with masks")
         means = {
-            field: np.array([_mean(high, low, self.images) for high, low in totals.T.tolist()]) for field, totals in self._sums.items()
+            field: np.array([_mean(high, low, self.images) for high, low in totals.T.tolist()])
+            for field, totals in self._sums.items()
         }
         f, e = means["f_curve"], means["e_curve"]
         values: dict[str, Any] = {
-            name: means[name].item() for name in LENGTHS if name in Metrics.__dataclass_fields__ and name not in CURVES
+            name: means[name].item()
+            for name in LENGTHS
+            if name in Metrics.__dataclass_fields__ and name not in CURVES
         }
         values |= {name: tuple(means[name].tolist()) for name in CURVES}
-        values |= {"f_mean": f.mean().item(), "f_max": f.max().item(), "e_mean": e.mean().item(), "e_max": e.max().item()}
+        values |= {
+            "f_mean": f.mean().item(),
+            "f_max": f.max().item(),
+            "e_mean": e.mean().item(),
+            "e_max": e.max().item(),
+        }
         return Metrics(
             images=self.images,
             max_f=max_f(means["precision"], means["recall"]),
@@ -144,11 +168,17 @@ class Accumulator:
 
 
 def _halves(values: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Values in [0, 2] as multiples of 2^-60 in two halves, int64 [2, N]; exact but for the rounding to that unit."""
+    """Values in [0, 2] as multiples of 2^-60 in two halves, int64 [2, N]; exact but for the rounding to that
+    unit.
+    """
     if not (values.min() >= 0 and values.max() <= _LARGEST):
-        raise DataError(f"a score of {values.min()} to {values.max()} cannot be summed: scores lie in [0, {_LARGEST}]")
+        raise DataError(
+            f"a score of {values.min()} to {values.max()} cannot be summed: scores lie in [0, {_LARGEST}]"
+        )
     high = np.floor(values * _HALF)
-    low = np.rint((values * _HALF - high) * _HALF)  # a power of two only moves the exponent, and the difference is exact
+    low = np.rint(
+        (values * _HALF - high) * _HALF
+    )  # a power of two only moves the exponent, and the difference is exact
     return np.stack([high, low]).astype(np.int64)
 
 

@@ -11,7 +11,8 @@ Curve = NDArray[np.float64]
 
 
 def e_curve(saliency: Saliency, mask: Mask) -> Curve:
-    """E of the binary maps {floor(255 x) >= k}, float64 [256] for k = 0..255; its mean and its maximum over a test set are reported.
+    """E of the binary maps {floor(255 x) >= k}, float64 [256] for k = 0..255; its mean and its maximum over a
+    test set are reported.
 
     Args:
         saliency: uint8 or uint16 [H, W], or float [H, W] in [0, 1].
@@ -40,11 +41,12 @@ def e_soft(saliency: Saliency, mask: Mask) -> float:
 
 
 def e_of(positives: Counts, t: Tally) -> Curve:
-    """E = 1/(N-1) sum ((phi + 1)^2) / 4, phi = 2 a b / (a^2 + b^2), a and b the binary map and the mask minus their means.
+    """E = 1/(N-1) sum ((phi + 1)^2) / 4, phi = 2 a b / (a^2 + b^2), a and b the binary map and the mask minus
+    their means.
 
-    Fan et al., IJCAI 2018, with the conventions of PySODMetrics 1.6.2: an empty mask scores the share of pixels left out of the
-    binary map, a full mask the share taken in, over N - 1. So E may exceed 1 by 1/(N-1). An image of one pixel is divided by 1, where
-    the reference divides by nearly 0.
+    Fan et al., IJCAI 2018, with the conventions of PySODMetrics 1.6.2: an empty mask scores the share of
+    pixels left out of the binary map, a full mask the share taken in, over N - 1. So E may exceed 1 by
+    1/(N-1). An image of one pixel is divided by 1, where the reference divides by nearly 0.
 
     Args:
         positives: [2, T] background and salient pixels in each of T binary maps.
@@ -59,7 +61,9 @@ def e_of(positives: Counts, t: Tally) -> Curve:
         matched = taken if t.salient else pixels - taken
         whole: Curve = matched / others
         return whole
-    area = np.array([[[t.background]], [[t.salient]]])  # axes: side of the mask, out of or in the binary map, threshold
+    area = np.array(
+        [[[t.background]], [[t.salient]]]
+    )  # axes: side of the mask, out of or in the binary map, threshold
     parts = np.stack([area[:, 0] - positives, positives], axis=1)
     shares = np.stack([-taken / pixels, 1 - taken / pixels])
     sides = np.array([-t.salient / pixels, 1 - t.salient / pixels])[:, None, None]

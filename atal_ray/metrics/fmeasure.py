@@ -11,10 +11,11 @@ Curve = NDArray[np.float64]
 
 
 def pr_curve(saliency: Saliency, mask: Mask) -> tuple[Curve, Curve]:
-    """Precision TP/(TP+FP) and recall TP/(TP+FN) of {floor(255 x) >= k} for k = 0..255, x the min-max normalised map.
+    """Precision TP/(TP+FP) and recall TP/(TP+FN) of {floor(255 x) >= k} for k = 0..255, x the min-max
+    normalised map.
 
-    Conventions of PySODMetrics 1.6.2, but indexed by the threshold k, so in ascending order. Both are 0 where TP is 0:
-    an empty mask gives 0 everywhere, for a perfect empty map too.
+    Conventions of PySODMetrics 1.6.2, but indexed by the threshold k, so in ascending order. Both are 0 where
+    TP is 0: an empty mask gives 0 everywhere, for a perfect empty map too.
 
     Args:
         saliency: uint8 or uint16 [H, W], or float [H, W] in [0, 1].
@@ -31,12 +32,16 @@ def pr_curve(saliency: Saliency, mask: Mask) -> tuple[Curve, Curve]:
 
 
 def f_curve(saliency: Saliency, mask: Mask) -> Curve:
-    """F of the image at each threshold, float64 [256]; its mean and maximum over a test set are PySODMetrics' mean and max F."""
+    """F of the image at each threshold, float64 [256]; its mean and maximum over a test set are PySODMetrics'
+    mean and max F.
+    """
     return f_measure(*pr_curve(saliency, mask))
 
 
 def f_adaptive(saliency: Saliency, mask: Mask) -> float:
-    """F of the binary map {x >= min(2 mean(x), 1)} (Achanta et al., CVPR 2009); arguments and errors as `pr_curve`."""
+    """F of the binary map {x >= min(2 mean(x), 1)} (Achanta et al., CVPR 2009); arguments and errors as
+    `pr_curve`.
+    """
     t = tally(saliency, mask)
     return f_measure(*pr_of(t.adaptive, t)).item()
 
@@ -56,7 +61,8 @@ def f_measure(precision: Curve, recall: Curve) -> Curve:
 def max_f(precision: Curve, recall: Curve) -> float:
     """Classic maxF = max_k 1.3 P R / (0.3 P + R) of the dataset's MEAN precision and recall (beta^2 = 0.3).
 
-    Achanta et al., CVPR 2009, as scored by F3Net and MINet. Averaging each image's own F curve is another number, about 0.02 lower.
+    Achanta et al., CVPR 2009, as scored by F3Net and MINet. Averaging each image's own F curve is another
+    number, about 0.02 lower.
 
     Args:
         precision: float64 [256], the mean over images at each threshold.

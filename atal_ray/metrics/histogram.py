@@ -1,4 +1,6 @@
-"""Pixels counted by level, side and quadrant: all that the metrics but the weighted F-measure need of an image."""
+"""Pixels counted by level, side and quadrant: all that the metrics but the weighted F-measure need of an
+image.
+"""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -82,8 +84,8 @@ class Tally:
 def tally(saliency: Saliency, mask: Mask, name: str = "saliency map") -> Tally:
     """Count the pixels of a saliency map and its mask, in one pass.
 
-    An integer map is stretched to x = (level - lowest) / (highest - lowest), unless it is constant, as in PySODMetrics 1.6.2; a
-    float map is taken as it is.
+    An integer map is stretched to x = (level - lowest) / (highest - lowest), unless it is constant, as in
+    PySODMetrics 1.6.2; a float map is taken as it is.
 
     Args:
         saliency: uint8 or uint16 [H, W], or float [H, W] in [0, 1].
@@ -107,14 +109,17 @@ def tally(saliency: Saliency, mask: Mask, name: str = "saliency map") -> Tally:
     low, high = int(saliency.min()), int(saliency.max())
     offset, span = (low, high - low) if high > low else (0, depth)
     values = given / depth  # the reference's order of operations, whose rounding decides some floors
-    x = ((values - offset / depth) / ((offset + span) / depth - offset / depth)).clip(0, 1)  # absent levels may lie outside
+    x = ((values - offset / depth) / ((offset + span) / depth - offset / depth)).clip(
+        0, 1
+    )  # absent levels may lie outside
     return Tally(given - offset, span, (x * (THRESHOLDS - 1)).astype(np.int64), given > 0, quadrants)
 
 
 def count_quadrants(index: NDArray[Any], levels: int, mask: Mask) -> Counts:
     """Joint histograms of the four quadrants around the mask's centroid: int64 [4, 2, levels].
 
-    The split lies after the row and column nearest the centroid (halves to even). Without a centroid the image is one quadrant.
+    The split lies after the row and column nearest the centroid (halves to even). Without a centroid the
+    image is one quadrant.
 
     Args:
         index: the level of every pixel, integers [H, W].
@@ -126,7 +131,9 @@ def count_quadrants(index: NDArray[Any], levels: int, mask: Mask) -> Counts:
     part[:, column:] += 2
     part[row:] += 4
     if index.dtype == np.uint8 and index.size < EXACT_IN_FLOAT32:
-        counts = cv2.calcHist([part, index], [0, 1], None, [8, levels], [0, 8, 0, levels]).astype(np.int64)  # faster; counts in float32
+        counts = cv2.calcHist([part, index], [0, 1], None, [8, levels], [0, 8, 0, levels]).astype(
+            np.int64
+        )  # faster; counts in float32
     else:
         counts = np.bincount((part * np.int64(levels) + index).ravel(), minlength=8 * levels)
     return np.asarray(counts.reshape(4, 2, levels))
@@ -135,11 +142,15 @@ def count_quadrants(index: NDArray[Any], levels: int, mask: Mask) -> Counts:
 def _centroid(mask: Mask) -> tuple[int, int]:
     """Rows above and columns left of the split."""
     height, width = mask.shape
-    rows, columns = (cv2.reduce(mask.view(np.uint8), axis, cv2.REDUCE_SUM, dtype=cv2.CV_32S).ravel() for axis in (1, 0))
+    rows, columns = (
+        cv2.reduce(mask.view(np.uint8), axis, cv2.REDUCE_SUM, dtype=cv2.CV_32S).ravel() for axis in (1, 0)
+    )
     salient = int(rows.sum())
     if salient == 0:
         return height, width
-    return round(int(rows @ np.arange(height)) / salient) + 1, round(int(columns @ np.arange(width)) / salient) + 1
+    return round(int(rows @ np.arange(height)) / salient) + 1, round(
+        int(columns @ np.arange(width)) / salient
+    ) + 1
 
 
 def check_pair(saliency: Saliency, mask: Mask, name: str = "saliency map") -> None:
@@ -151,13 +162,16 @@ def check_pair(saliency: Saliency, mask: Mask, name: str = "saliency map") -> No
         name: what to call the image in the message.
 
     Raises:
-        DataError: another dtype, another number of axes, different sizes, no pixel at all, or a value that is NaN or outside [0, 1].
+        DataError: another dtype, another number of axes, different sizes, no pixel at all, or a value that is
+            NaN or outside [0, 1].
     """
     if saliency.dtype not in (np.uint8, np.uint16, np.float32, np.float64) or saliency.ndim != 2:
         kinds = "uint8, uint16 or float [H, W]"
         raise DataError(f"{name}: the map is {saliency.dtype} {list(saliency.shape)}, expected {kinds}")
     if mask.dtype != np.bool_ or mask.ndim != 2:
-        raise DataError(f"{name}: the mask is {mask.dtype} {list(mask.shape)}, expected bool [H, W]: binarise it by > 128")
+        raise DataError(
+            f"{name}: the mask is {mask.dtype} {list(mask.shape)}, expected bool [H, W]: binarise it by > 128"
+        )
     if saliency.shape != mask.shape:
         sizes = f"the map has {list(saliency.shape)} rows and columns, its mask {list(mask.shape)}"
         raise DataError(f"{name}: {sizes}: resize the map to the mask, never the mask")

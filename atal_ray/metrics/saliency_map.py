@@ -19,7 +19,9 @@ def to_uint8(probability: NDArray[np.floating], name: str = "saliency map") -> U
         DataError: another dtype or number of axes, or a value that is NaN or outside [0, 1].
     """
     if not np.issubdtype(probability.dtype, np.floating) or probability.ndim != 2:
-        raise DataError(f"{name}: probabilities are {probability.dtype} {list(probability.shape)}, expected float [H, W]")
+        raise DataError(
+            f"{name}: probabilities are {probability.dtype} {list(probability.shape)}, expected float [H, W]"
+        )
     if not np.all((probability >= 0) & (probability <= 1)):
         raise DataError(f"{name}: a probability is NaN or outside [0, 1]: pass the sigmoid of the logits")
     levels: UInt8Map = np.rint(probability * 255).astype(np.uint8)

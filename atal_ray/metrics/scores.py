@@ -12,7 +12,16 @@ from atal_ray.metrics.weighted import weighted_f_of
 
 Scores = dict[str, NDArray[np.float64]]
 
-SCALARS = ("mae", "s_measure", "weighted_f", "e_adaptive", "e_soft", "f_adaptive", "precision_adaptive", "recall_adaptive")
+SCALARS = (
+    "mae",
+    "s_measure",
+    "weighted_f",
+    "e_adaptive",
+    "e_soft",
+    "f_adaptive",
+    "precision_adaptive",
+    "recall_adaptive",
+)
 CURVES = ("precision", "recall", "f_curve", "e_curve")
 """At the thresholds 0..255."""
 ROW = (*SCALARS, "f_mean", "f_best", "e_mean", "e_best")
@@ -34,10 +43,16 @@ def score(saliency: Saliency, mask: Mask, name: str = "saliency map") -> Scores:
         DataError: see `check_pair`.
     """
     t = tally(saliency, mask, name)
-    positives = np.concatenate([t.at_least, t.adaptive, t.nonzero], axis=1)  # 256 thresholds, then two more binary maps
+    positives = np.concatenate(
+        [t.at_least, t.adaptive, t.nonzero], axis=1
+    )  # 256 thresholds, then two more binary maps
     precision, recall = pr_of(positives, t)
     f, e = f_measure(precision, recall), e_of(positives, t)
-    curves, adaptive, soft = slice(0, THRESHOLDS), slice(THRESHOLDS, THRESHOLDS + 1), slice(THRESHOLDS + 1, None)
+    curves, adaptive, soft = (
+        slice(0, THRESHOLDS),
+        slice(THRESHOLDS, THRESHOLDS + 1),
+        slice(THRESHOLDS + 1, None),
+    )
     return {
         "mae": np.array([mae_of(t)]),
         "s_measure": np.array([s_measure_of(t)]),
@@ -55,8 +70,13 @@ def score(saliency: Saliency, mask: Mask, name: str = "saliency map") -> Scores:
 
 
 def image_row(scores: Scores) -> dict[str, float]:
-    """One row of a table of images: every scalar, and the mean and the best of the image's own F and E over the thresholds."""
+    """One row of a table of images: every scalar, and the mean and the best of the image's own F and E over
+    the thresholds.
+    """
     row = {name: float(scores[name][0]) for name in SCALARS}
     for name in ("f", "e"):
-        row |= {f"{name}_mean": float(scores[f"{name}_curve"].mean()), f"{name}_best": float(scores[f"{name}_curve"].max())}
+        row |= {
+            f"{name}_mean": float(scores[f"{name}_curve"].mean()),
+            f"{name}_best": float(scores[f"{name}_curve"].max()),
+        }
     return row

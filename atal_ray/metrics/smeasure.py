@@ -11,11 +11,13 @@ EPSILON = float(np.finfo(np.float64).eps)
 
 
 def s_measure(saliency: Saliency, mask: Mask) -> float:
-    """S = max(0, 0.5 So + 0.5 Sr), object and region similarity of the map x (min-max normalised if of integers) and the mask g.
+    """S = max(0, 0.5 So + 0.5 Sr), object and region similarity of the map x (min-max normalised if of
+    integers) and the mask g.
 
-    Fan et al., ICCV 2017, with the conventions of PySODMetrics 1.6.2. An empty mask scores 1 - mean(x), a full one mean(x).
-    Two deviations, both on rare inputs: a quadrant without pixels weighs nothing, where the reference returns NaN; a quadrant
-    on which map and mask are both constant scores 1, where rounding can turn the reference's 1 into 0.
+    Fan et al., ICCV 2017, with the conventions of PySODMetrics 1.6.2. An empty mask scores 1 - mean(x), a
+    full one mean(x). Two deviations, both on rare inputs: a quadrant without pixels weighs nothing, where the
+    reference returns NaN; a quadrant on which map and mask are both constant scores 1, where rounding can
+    turn the reference's 1 into 0.
 
     Args:
         saliency: uint8 or uint16 [H, W], or float [H, W] in [0, 1].
@@ -28,7 +30,9 @@ def s_measure(saliency: Saliency, mask: Mask) -> float:
 
 
 def s_measure_of(t: Tally) -> float:
-    """The same from the tally; of an integer map from integer moments, so a constant region has variance 0, not a rounding error."""
+    """The same from the tally; of an integer map from integer moments, so a constant region has variance 0,
+    not a rounding error.
+    """
     if t.salient == 0:
         return float((t.span * t.pixels - t.total) / (t.span * t.pixels))
     if t.background == 0:
@@ -41,7 +45,9 @@ def _object_similarity(t: Tally) -> float:
     """So = y O(x on the object) + (1 - y) O(1 - x on the background), y the object's share of the image."""
     background, salient = t.counts
     share = t.salient / t.pixels
-    return share * _uniformity(salient, t.levels, t.span) + (1 - share) * _uniformity(background, t.span - t.levels, t.span)
+    return share * _uniformity(salient, t.levels, t.span) + (1 - share) * _uniformity(
+        background, t.span - t.levels, t.span
+    )
 
 
 def _uniformity(counts: Counts, levels: Levels, span: int) -> float:
@@ -54,11 +60,16 @@ def _region_similarity(t: Tally) -> float:
     """Sr: the quadrants' similarities, weighted by area."""
     areas = t.quadrants.sum(axis=(1, 2)).tolist()
     pairs = zip(areas, t.quadrants, strict=True)
-    return float(sum(area * _quadrant_similarity(quadrant, t.levels, t.span) for area, quadrant in pairs if area) / sum(areas))
+    return float(
+        sum(area * _quadrant_similarity(quadrant, t.levels, t.span) for area, quadrant in pairs if area)
+        / sum(areas)
+    )
 
 
 def _quadrant_similarity(counts: Counts, levels: Levels, span: int) -> float:
-    """4 mx mg sxg / ((mx^2 + mg^2)(sxx + sgg)) with sample variances; 1 where both parts are 0, 0 where only the upper is."""
+    """4 mx mg sxg / ((mx^2 + mg^2)(sxx + sgg)) with sample variances; 1 where both parts are 0, 0 where only
+    the upper is.
+    """
     both, salient = counts.sum(axis=0), int(counts[1].sum())
     pixels = int(both.sum())
     mean, variance = _moments(both, levels, span)
@@ -72,7 +83,9 @@ def _quadrant_similarity(counts: Counts, levels: Levels, span: int) -> float:
 
 
 def _moments(counts: Counts, levels: Levels, span: int) -> tuple[float, float]:
-    """Mean and sample variance of levels / span; float levels in two passes, because their squares would cancel."""
+    """Mean and sample variance of levels / span; float levels in two passes, because their squares would
+    cancel.
+    """
     pixels, first = int(counts.sum()), (counts @ levels).item()
     if levels.dtype.kind == "i":
         second = int(counts @ levels**2)

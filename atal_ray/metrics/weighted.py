@@ -19,13 +19,14 @@ Map = NDArray[np.float64]
 
 
 def weighted_f(saliency: Saliency, mask: Mask) -> float:
-    """Fw = 2 Pw Rw / (Pw + Rw) of errors that know their place: those near the object's own errors count less, far ones more.
+    """Fw = 2 Pw Rw / (Pw + Rw) of errors that know their place: those near the object's own errors count
+    less, far ones more.
 
-    Margolin et al., CVPR 2014, with the conventions of PySODMetrics 1.6.2. With E = |x - g|, and Et = E but on the background,
-    where it is that of the nearest object pixel (the leftmost, then the topmost, of several): on the object Ew = min(E, Gauss(Et))
-    with a 7x7 window of sigma 5 and zeros outside the image; on the background Ew = (2 - exp(ln(1/2)/5 d)) E at the distance d
-    from the object. TPw = |g| - sum Ew on the object, FPw = sum Ew off it, Rw = 1 - mean Ew on it, Pw = TPw / (TPw + FPw).
-    An empty mask scores 0.
+    Margolin et al., CVPR 2014, with the conventions of PySODMetrics 1.6.2. With E = |x - g|, and Et = E but
+    on the background, where it is that of the nearest object pixel (the leftmost, then the topmost, of
+    several): on the object Ew = min(E, Gauss(Et)) with a 7x7 window of sigma 5 and zeros outside the image;
+    on the background Ew = (2 - exp(ln(1/2)/5 d)) E at the distance d from the object. TPw = |g| - sum Ew on
+    the object, FPw = sum Ew off it, Rw = 1 - mean Ew on it, Pw = TPw / (TPw + FPw). An empty mask scores 0.
 
     Args:
         saliency: uint8 or uint16 [H, W], or float [H, W] in [0, 1].
@@ -42,7 +43,9 @@ def weighted_f_of(saliency: Saliency, mask: Mask, t: Tally) -> float:
     if t.salient == 0:
         return 0.0
     lowest = saliency.min() if t.levels.dtype.kind == "i" and t.span < DEPTHS[saliency.dtype.name] else 0
-    relevant = _box(saliency > lowest, _box(mask, margin=MARGIN))  # the rest is background without a false alarm
+    relevant = _box(
+        saliency > lowest, _box(mask, margin=MARGIN)
+    )  # the rest is background without a false alarm
     saliency, mask = saliency[relevant], mask[relevant]
     squares = squared_distances(mask)
     missed = _missed(saliency, int(lowest), mask, squares, t)
@@ -64,7 +67,9 @@ def normalised(saliency: Saliency, lowest: int, t: Tally) -> Map:
 def squared_distances(mask: Mask) -> NDArray[np.uint16]:
     """Squared distance of each pixel to the object, uint16 [H, W]; FARTHEST where it is more."""
     distances = cv2.distanceTransform((~mask).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    return np.asarray(cv2.multiply(distances, distances, dtype=cv2.CV_16U))  # rounds, and float32 keeps the root of a small integer
+    return np.asarray(
+        cv2.multiply(distances, distances, dtype=cv2.CV_16U)
+    )  # rounds, and float32 keeps the root of a small integer
 
 
 @cache
@@ -81,7 +86,9 @@ def _false_alarms(saliency: Saliency, lowest: int, squares: NDArray[np.uint16], 
     total = 0.0
     for start in range(0, len(saliency), rows):
         part = slice(start, start + rows)
-        total += float(np.einsum("ij,ij->", normalised(saliency[part], lowest, t), cv2.LUT(squares[part], weights)))
+        total += float(
+            np.einsum("ij,ij->", normalised(saliency[part], lowest, t), cv2.LUT(squares[part], weights))
+        )
     return total
 
 
@@ -104,7 +111,9 @@ def _missed(saliency: Saliency, lowest: int, mask: Mask, squares: NDArray[np.uin
 
 
 def _box(chosen: Mask, around: tuple[slice, slice] | None = None, margin: int = 0) -> tuple[slice, slice]:
-    """The smallest part of the image with all chosen pixels, those `around`, and a margin; nothing chosen adds nothing."""
+    """The smallest part of the image with all chosen pixels, those `around`, and a margin; nothing chosen
+    adds nothing.
+    """
     parts = []
     for axis, length in enumerate(chosen.shape):
         found = np.flatnonzero(chosen.any(axis=1 - axis))
@@ -118,7 +127,9 @@ def _box(chosen: Mask, around: tuple[slice, slice] | None = None, margin: int = 
 def _nearest(
     band: NDArray[np.intp], squares: NDArray[np.uint16], width: int, objects: NDArray[np.uint8]
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """For background pixels near the object: their places, and those of their nearest object pixels, in the framed image."""
+    """For background pixels near the object: their places, and those of their nearest object pixels, in the
+    framed image.
+    """
     framed = width + 2 * MARGIN
     places = band + 2 * MARGIN * (band // width) + MARGIN * framed + MARGIN
     candidates = places[:, None] + (_steps() @ (framed, 1))[squares]
@@ -128,9 +139,11 @@ def _nearest(
 
 @cache
 def _steps() -> NDArray[np.intp]:
-    """By squared distance up to 18: the steps (rows, columns) of that length, leftmost first, then topmost; [19, 8, 2].
+    """By squared distance up to 18: the steps (rows, columns) of that length, leftmost first, then topmost;
+    [19, 8, 2].
 
-    Where there are fewer than 8, the last one is repeated; distances that are no square root of sums of squares have none.
+    Where there are fewer than 8, the last one is repeated; distances that are no square root of sums of
+    squares have none.
     """
     reach = range(-MARGIN, MARGIN + 1)
     table = np.zeros((FARTHEST_IN_WINDOW + 1, 8, 2), np.intp)

@@ -6,4 +6,14 @@ from atal_ray.networks.registry import build, find, names, register
 from atal_ray.networks.snapshots import load_snapshot
 from atal_ray.networks.weights import fetch_resnet50, load_backbone
 
-__all__ = ["SaliencyNetwork", "SaliencyOutput", "build", "fetch_resnet50", "find", "load_backbone", "load_snapshot", "names", "register"]
+__all__ = [
+    "SaliencyNetwork",
+    "SaliencyOutput",
+    "build",
+    "fetch_resnet50",
+    "find",
+    "load_backbone",
+    "load_snapshot",
+    "names",
+    "register",
+]

@@ -25,7 +25,8 @@ class Pyramid(NamedTuple):
 class CrossFeature(nn.Module):
     """Cross feature module (CFM): two branches of four convolutions that meet in a product.
 
-    Names follow the published weights: h is the branch of the finer map `left`, v that of the coarser map `down`.
+    Names follow the published weights: h is the branch of the finer map `left`, v that of the coarser map
+    `down`.
     """
 
     def __init__(self, width: int) -> None:
@@ -40,7 +41,9 @@ class CrossFeature(nn.Module):
         return F.relu(bn(conv(x)), inplace=True)
 
     def forward(self, left: Tensor, down: Tensor) -> tuple[Tensor, Tensor]:
-        """Fuse two maps [B, width, h, w] (`down` is resized to `left`) into two refined maps of `left`'s size."""
+        """Fuse two maps [B, width, h, w] (`down` is resized to `left`) into two refined maps of `left`'s
+        size.
+        """
         h1, v1 = self._step("1h", left), self._step("1v", resize_as(down, left))
         fused = self._step("2h", h1) * self._step("2v", v1)
         h3 = self._step("3h", fused) + h1
@@ -58,7 +61,9 @@ class Decoder(nn.Module):
         self.cfm23 = CrossFeature(width)
 
     def forward(self, maps: Pyramid, feedback: Tensor | None = None) -> tuple[Pyramid, Tensor]:
-        """Refine the pyramid, to whose levels `feedback` [B, width, h, w] is added first; also the features at stride 4."""
+        """Refine the pyramid, to whose levels `feedback` [B, width, h, w] is added first; also the features
+        at stride 4.
+        """
         if feedback is not None:
             maps = Pyramid(*(level + resize_as(feedback, level) for level in maps))
         level4, down = self.cfm45(maps.level4, maps.level5)
@@ -113,7 +118,9 @@ class F3Net(SaliencyNetwork):
         """Predict from normalised images [B, 3, H, W]; the features are the input of `linearp2` at stride 4."""
         self.check_sides(x)
         _, stage1, stage2, stage3, stage4 = self.bkbone(x)
-        maps = Pyramid(self.squeeze2(stage1), self.squeeze3(stage2), self.squeeze4(stage3), self.squeeze5(stage4))
+        maps = Pyramid(
+            self.squeeze2(stage1), self.squeeze3(stage2), self.squeeze4(stage3), self.squeeze5(stage4)
+        )
         refined, first = self.decoder1(maps)
         refined, second = self.decoder2(refined, feedback=first)
         heads = (

@@ -10,16 +10,26 @@ def conv3x3(channels_in: int, channels_out: int) -> nn.Conv2d:
 
 
 def conv_bn_relu(
-    channels_in: int, channels_out: int, *, kernel: int = 3, stride: int = 1, dilation: int = 1, bias: bool = True
+    channels_in: int,
+    channels_out: int,
+    *,
+    kernel: int = 3,
+    stride: int = 1,
+    dilation: int = 1,
+    bias: bool = True,
 ) -> nn.Sequential:
     """Convolution, batch norm and ReLU; padded so that stride 1 keeps the size."""
     padding = dilation * (kernel // 2)
-    conv = nn.Conv2d(channels_in, channels_out, kernel, stride=stride, padding=padding, dilation=dilation, bias=bias)
+    conv = nn.Conv2d(
+        channels_in, channels_out, kernel, stride=stride, padding=padding, dilation=dilation, bias=bias
+    )
     return nn.Sequential(conv, nn.BatchNorm2d(channels_out), nn.ReLU(inplace=True))
 
 
 def resize_as(x: Tensor, target: Tensor, *, align_corners: bool = False) -> Tensor:
-    """Resize maps to the height and width of `target`, bilinear between pixel centres or, aligned, between corner pixels."""
+    """Resize maps to the height and width of `target`, bilinear between pixel centres or, aligned, between
+    corner pixels.
+    """
     if x.shape[-2:] == target.shape[-2:]:
         return x
     return F.interpolate(x, size=target.shape[-2:], mode="bilinear", align_corners=align_corners)

@@ -31,7 +31,9 @@ class LightBackbone(Backbone):
         super().__init__()
         stem, *widths = self.channels
         self.stem = conv_bn_relu(3, stem, stride=2, bias=False)
-        self.stages = nn.ModuleList(ResidualStage(*pair) for pair in zip((stem, *widths), widths, strict=False))
+        self.stages = nn.ModuleList(
+            ResidualStage(*pair) for pair in zip((stem, *widths), widths, strict=False)
+        )
 
     def forward(self, x: Tensor) -> Levels:
         """Compute the five levels of normalised images [B, 3, H, W]."""

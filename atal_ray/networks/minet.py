@@ -19,14 +19,17 @@ SMALLEST = 64
 
 
 class Interaction(nn.Module):
-    """Branches h, m and l, of high, middle and low resolution, that send maps to each other in numbered steps.
+    """Branches h, m and l, of high, middle and low resolution, that send maps to each other in numbered
+    steps.
 
-    Names follow the published weights: the convolution `h2m_1` leads from h to m in step 1, and `bnm_1` is the batch norm
-    of all that m receives there.
+    Names follow the published weights: the convolution `h2m_1` leads from h to m in step 1, and `bnm_1` is
+    the batch norm of all that m receives there.
     """
 
     def connect(self, target: str, width: int, **sources: int) -> None:
-        """Add the layers that end in `target`, such as "m_1": a 3x3 convolution for the channels of each source."""
+        """Add the layers that end in `target`, such as "m_1": a 3x3 convolution for the channels of each
+        source.
+        """
         for source, channels in sources.items():
             self.add_module(f"{source}2{target}", conv3x3(channels, width))
         self.add_module(f"bn{target}", nn.BatchNorm2d(width))
@@ -127,7 +130,13 @@ class Aggregates(nn.Module):
 
     def forward(self, x: Levels) -> Levels:
         """Aggregate the levels of a backbone into levels of equal width."""
-        return Levels(self.conv0(*x[:2]), self.conv1(*x[:3]), self.conv2(*x[1:4]), self.conv3(*x[2:]), self.conv4(*x[3:]))
+        return Levels(
+            self.conv0(*x[:2]),
+            self.conv1(*x[:3]),
+            self.conv2(*x[1:4]),
+            self.conv3(*x[2:]),
+            self.conv4(*x[3:]),
+        )
 
 
 class SelfInteraction(Interaction):
@@ -152,7 +161,8 @@ class SelfInteraction(Interaction):
 
 @register("minet")
 class MINet(SaliencyNetwork):
-    """MINet under the parameter names of its published weights (the backbone's apart); 162,378,305 on ResNet-50.
+    """MINet under the parameter names of its published weights (the backbone's apart); 162,378,305 on
+    ResNet-50.
 
     Weights outside the backbone start as PyTorch initialises them.
 
@@ -205,10 +215,14 @@ class MINet(SaliencyNetwork):
         """Raise DataError also for sides whose coarsest level a SIM could not halve."""
         super().check_sides(x)
         if min(x.shape[-2:]) < SMALLEST:
-            raise DataError(f"images are {x.shape[-1]}x{x.shape[-2]} px: MINet needs sides of at least {SMALLEST}, resize them first")
+            raise DataError(
+                f"images are {x.shape[-1]}x{x.shape[-2]} px: MINet needs sides of at least {SMALLEST}, resize them first"
+            )
 
     def forward(self, x: Tensor) -> SaliencyOutput:
-        """Predict from normalised images [B, 3, H, W]; the features are the input of `classifier` at full size."""
+        """Predict from normalised images [B, 3, H, W]; the features are the input of `classifier` at full
+        size.
+        """
         self.check_sides(x)
         a2, a4, a8, a16, a32 = self.trans(self.bkbone(x))
         f32 = self.upconv32(self.sim32(a32))

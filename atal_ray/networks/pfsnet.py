@@ -18,7 +18,9 @@ _resize_as = partial(resize_as, align_corners=True)
 
 
 class ScaleAwareEnrichment(nn.Module):
-    """Scale-aware enrichment module (SEM; Rblock in the published code): a squeezed level beside its dilated context."""
+    """Scale-aware enrichment module (SEM; Rblock in the published code): a squeezed level beside its dilated
+    context.
+    """
 
     def __init__(self, channels_in: int, width: int) -> None:
         super().__init__()
@@ -29,14 +31,18 @@ class ScaleAwareEnrichment(nn.Module):
         self.bnAB = nn.BatchNorm2d(width)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Map a level [B, C, h, w], and context of that shape, to the squeezed level and new context [B, width, h, w]."""
+        """Map a level [B, C, h, w], and context of that shape, to the squeezed level and new context [B,
+        width, h, w].
+        """
         z = self.squeeze1(x if context is None else x + context)
         both = _attend(torch.cat((self.squeeze2(x), z), dim=1), self.convg)
         return F.relu(self.bnAB(self.convAB(both)), inplace=True), z
 
 
 class AdjacentFusion(nn.Module):
-    """Adjacent fusion module (AFM; Yblock in the published code): two neighbours shrink to one, by way of their product."""
+    """Adjacent fusion module (AFM; Yblock in the published code): two neighbours shrink to one, by way of
+    their product.
+    """
 
     def __init__(self, width: int) -> None:
         super().__init__()

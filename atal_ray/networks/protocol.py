@@ -1,4 +1,6 @@
-"""What the rest of the package asks of a saliency network: its output, its normalisation and its parameter groups."""
+"""What the rest of the package asks of a saliency network: its output, its normalisation and its parameter
+groups.
+"""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
@@ -42,11 +44,15 @@ class SaliencyNetwork(nn.Module, ABC):
     multiple: int = 32
     """Input sides must be multiples of it."""
     backbone_prefix: str = ""
-    """Prefix of the parameters of the pretrained backbone; empty where the whole network starts from random weights."""
+    """Prefix of the parameters of the pretrained backbone; empty where the whole network starts from random
+    weights.
+    """
     stem_prefixes: tuple[str, ...] = ()
     """Prefixes of the parameters of the pretrained backbone's stem, which a recipe may leave as they are."""
     published_prefixes: Mapping[str, str] = MappingProxyType({})
-    """The rule that maps published weights to this class: prefix of their keys -> prefix here; other keys are equal."""
+    """The rule that maps published weights to this class: prefix of their keys -> prefix here; other keys are
+    equal.
+    """
 
     @classmethod
     def from_config(cls, config: NetworkConfig) -> Self:
@@ -60,10 +66,14 @@ class SaliencyNetwork(nn.Module, ABC):
     def check_sides(self, x: Tensor) -> None:
         """Raise DataError for a batch that is not [B, 3, H, W] or whose sides are no multiple of `multiple`."""
         if x.ndim != 4 or x.shape[1] != 3:
-            raise DataError(f"images have the shape {list(x.shape)}: {type(self).__name__} needs [B, 3, H, W]")
+            raise DataError(
+                f"images have the shape {list(x.shape)}: {type(self).__name__} needs [B, 3, H, W]"
+            )
         height, width = x.shape[-2:]
         if height % self.multiple or width % self.multiple or not height or not width:
-            raise DataError(f"images are {width}x{height} px: {type(self).__name__} needs multiples of {self.multiple}, resize them first")
+            raise DataError(
+                f"images are {width}x{height} px: {type(self).__name__} needs multiples of {self.multiple}, resize them first"
+            )
 
     def normalise(self, images: Tensor) -> Tensor:
         """Shift and scale RGB in [0, 1], [B, 3, H, W], to the network's input; differentiable.
@@ -93,16 +103,16 @@ class SaliencyNetwork(nn.Module, ABC):
     def parameter_groups(self, recipe: TrainConfig) -> list[dict[str, Any]]:
         """Freeze what the recipe freezes and split what is left into optimiser groups.
 
-        Call it before wrapping the network for data parallelism, which must not wait for the gradients of frozen
-        parameters. Batch norms of a frozen stem still update their running statistics in train mode.
+        Call it before wrapping the network for data parallelism, which must not wait for the gradients of
+        frozen parameters. Batch norms of a frozen stem still update their running statistics in train mode.
 
         Args:
             recipe: its learning rate, weight decay, and what of the backbone is trained how.
 
         Returns:
             Groups "head" and, where there is a pretrained backbone, "backbone", either with a second group
-            "... without decay" where the recipe wants one; each with "params", "lr", "weight_decay", "name" and "scale",
-            the factor a schedule multiplies the head's learning rate with.
+            "... without decay" where the recipe wants one; each with "params", "lr", "weight_decay", "name"
+            and "scale", the factor a schedule multiplies the head's learning rate with.
         """
         groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
         for name, parameter in self.named_parameters():
@@ -110,7 +120,9 @@ class SaliencyNetwork(nn.Module, ABC):
                 parameter.requires_grad_(False)
                 continue
             pretrained = bool(self.backbone_prefix) and name.startswith(self.backbone_prefix)
-            spared = recipe.decay_on == "no-bias-no-bn" and any(part in self.published_key(name) for part in ("bias", "bn"))
+            spared = recipe.decay_on == "no-bias-no-bn" and any(
+                part in self.published_key(name) for part in ("bias", "bn")
+            )
             groups.setdefault((pretrained, spared), []).append(parameter)
         return [
             {

@@ -39,12 +39,15 @@ def find(name: str) -> type[SaliencyNetwork]:
     """The class of a registered name, or of `module:Class`, whose module is imported from the Python path.
 
     Raises:
-        ConfigError: for an unknown name, a module that cannot be imported, or a class that is no SaliencyNetwork.
+        ConfigError: for an unknown name, a module that cannot be imported, or a class that is no
+            SaliencyNetwork.
     """
     module, colon, attribute = name.partition(":")
     if not colon:
         if name not in _NETWORKS:
-            raise ConfigError(f"network.name is {name!r}: known networks are {', '.join(names())}; give your own as module:Class")
+            raise ConfigError(
+                f"network.name is {name!r}: known networks are {', '.join(names())}; give your own as module:Class"
+            )
         return _NETWORKS[name]
     try:
         found = getattr(importlib.import_module(module), attribute)
@@ -54,7 +57,9 @@ def find(name: str) -> type[SaliencyNetwork]:
             "install its package, or start from the folder that holds the module"
         ) from error
     if not (isinstance(found, type) and issubclass(found, SaliencyNetwork)):
-        raise ConfigError(f"network.name is {name!r}, which is no class derived from atal_ray.networks.SaliencyNetwork")
+        raise ConfigError(
+            f"network.name is {name!r}, which is no class derived from atal_ray.networks.SaliencyNetwork"
+        )
     return found
 
 
@@ -64,7 +69,9 @@ def name_of(state: Mapping[str, Tensor]) -> str | None:
     for name, network in _NETWORKS.items():
         with torch.device("meta"):  # no memory, no random numbers
             plain = network.from_config(NetworkConfig())
-        expected = {key: value.shape for key, value in plain.state_dict().items() if not key.endswith(COUNTER)}
+        expected = {
+            key: value.shape for key, value in plain.state_dict().items() if not key.endswith(COUNTER)
+        }
         if {plain.own_key(key): shape for key, shape in shapes.items()} == expected:
             return name
     return None
@@ -77,19 +84,24 @@ def build(config: NetworkConfig, *, load_weights: bool = True) -> SaliencyNetwor
 
     Args:
         config: name, backbone weights and stride.
-        load_weights: False where a snapshot is loaded next, so that no backbone weights are read or downloaded.
+        load_weights: False where a snapshot is loaded next, so that no backbone weights are read or
+            downloaded.
 
     Raises:
-        ConfigError: for a name that `find` refuses, a class that cannot be made (it lacks `forward`, or `__init__` takes arguments),
-            or weights that do not suit the network.
+        ConfigError: for a name that `find` refuses, a class that cannot be made (it lacks `forward`, or
+            `__init__` takes arguments), or weights that do not suit the network.
         CheckpointError: for weights that cannot be fetched or read.
     """
     try:
         network = find(config.name).from_config(config)
     except TypeError as error:
-        raise ConfigError(f"network.name is {config.name!r}, but its class cannot be made from the configuration: {error}") from error
+        raise ConfigError(
+            f"network.name is {config.name!r}, but its class cannot be made from the configuration: {error}"
+        ) from error
     if not network.backbone_prefix and config.weights not in (None, "random"):
-        raise ConfigError(f"network.weights is {config.weights!r}, but {config.name} starts from random weights: leave it unset")
+        raise ConfigError(
+            f"network.weights is {config.weights!r}, but {config.name} starts from random weights: leave it unset"
+        )
     if load_weights and network.backbone_prefix and config.weights != "random":
         load_backbone(network, _weights_file(config))
     return network

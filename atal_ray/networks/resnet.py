@@ -40,8 +40,8 @@ class Bottleneck(nn.Module):
 class ResNet50(Backbone):
     """The four stages of 3, 4, 6 and 3 bottlenecks, 23,508,032 parameters.
 
-    `stride_on` is "3x3" in torchvision and its published weights, "1x1" in the original paper and in Caffe's weights;
-    the parameters have the same names and shapes.
+    `stride_on` is "3x3" in torchvision and its published weights, "1x1" in the original paper and in Caffe's
+    weights; the parameters have the same names and shapes.
     """
 
     channels = (64, 256, 512, 1024, 2048)
@@ -64,7 +64,9 @@ class ResNet50(Backbone):
         return Levels(stem, stage1, stage2, stage3, self.layer4(stage3))
 
 
-def _stage(channels_in: int, width: int, *, blocks: int, stride: int, stride_on: Literal["3x3", "1x1"]) -> nn.Sequential:
+def _stage(
+    channels_in: int, width: int, *, blocks: int, stride: int, stride_on: Literal["3x3", "1x1"]
+) -> nn.Sequential:
     first = Bottleneck(channels_in, width, stride, stride_on)
     rest = (Bottleneck(width * EXPANSION, width, 1, stride_on) for _ in range(blocks - 1))
     return nn.Sequential(first, *rest)

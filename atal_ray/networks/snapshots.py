@@ -8,10 +8,10 @@ from torch import Tensor
 
 from atal_ray.config import Config
 from atal_ray.errors import CheckpointError
-from atal_ray.files import Folder
 from atal_ray.networks.protocol import SaliencyNetwork
 from atal_ray.networks.registry import build, name_of
 from atal_ray.networks.weights import load_strictly, read_state
+from atal_ray.store.folder import Folder
 
 DATA_PARALLEL = "module."  # before every key, as data-parallel training leaves it
 
@@ -21,11 +21,13 @@ def load_snapshot(network: SaliencyNetwork, source: str | Path | bytes, name: st
 
     Args:
         network: the network the snapshot was taken of.
-        source: file, or its bytes; keys as here or as published (`published_prefixes`), with or without `module.`.
+        source: file, or its bytes; keys as here or as published (`published_prefixes`), with or without
+            `module.`.
         name: what to call bytes in an error; a file has its own.
 
     Raises:
-        CheckpointError: for a snapshot that is missing, damaged, or of another network, which is named if it is known.
+        CheckpointError: for a snapshot that is missing, damaged, or of another network, which is named if it
+            is known.
     """
     name = name if isinstance(source, bytes) else str(source)
     state = _plain(read_state(source if isinstance(source, bytes) else Path(source), name))
@@ -36,7 +38,9 @@ def load_snapshot(network: SaliencyNetwork, source: str | Path | bytes, name: st
         known = name_of(state)
         if known is None:
             raise
-        raise CheckpointError(f"{name} holds weights of the network {known}, not of {type(network).__name__}") from error
+        raise CheckpointError(
+            f"{name} holds weights of the network {known}, not of {type(network).__name__}"
+        ) from error
 
 
 def _plain(state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:

@@ -27,13 +27,18 @@ def load_backbone(network: SaliencyNetwork, path: str | Path) -> None:
     Raises:
         CheckpointError: for a file that is missing, no state dict, or of another backbone.
     """
-    state = {key: value for key, value in read_state(Path(path), str(path)).items() if not key.startswith("fc.")}
+    state = {
+        key: value for key, value in read_state(Path(path), str(path)).items() if not key.startswith("fc.")
+    }
     backbone = network.get_submodule(network.backbone_prefix.removesuffix("."))
-    load_strictly(backbone, state, str(path), f"another network than the backbone of {type(network).__name__}")
+    load_strictly(
+        backbone, state, str(path), f"another network than the backbone of {type(network).__name__}"
+    )
 
 
 def fetch_resnet50(cache_dir: str | Path) -> Path:
-    """Return PyTorch's published ResNet-50 weights (98 MB), downloaded into `cache_dir` unless an intact copy is there.
+    """Return PyTorch's published ResNet-50 weights (98 MB), downloaded into `cache_dir` unless an intact copy
+    is there.
 
     Raises:
         CheckpointError: where the download fails or its hash is wrong; the folder then holds no partial file.
@@ -70,13 +75,21 @@ def read_state(source: Path | bytes, name: str) -> dict[str, Tensor]:
     if isinstance(source, Path) and not source.is_file():
         raise CheckpointError(f"{name}: no such file, expected a PyTorch state dict")
     try:
-        loaded = torch.load(io.BytesIO(source) if isinstance(source, bytes) else source, map_location="cpu", weights_only=True)
+        loaded = torch.load(
+            io.BytesIO(source) if isinstance(source, bytes) else source, map_location="cpu", weights_only=True
+        )
     except Exception as error:  # the bytes of a damaged file can make the unpickler raise anything
         raise CheckpointError(
             f"{name} cannot be read as a PyTorch state dict ({type(error).__name__}): it is damaged, or holds more than tensors"
         ) from error
-    if not isinstance(loaded, Mapping) or not loaded or not all(isinstance(value, Tensor) for value in loaded.values()):
-        raise CheckpointError(f"{name} is not a PyTorch state dict: it holds {_describe(loaded)}, expected tensors by name")
+    if (
+        not isinstance(loaded, Mapping)
+        or not loaded
+        or not all(isinstance(value, Tensor) for value in loaded.values())
+    ):
+        raise CheckpointError(
+            f"{name} is not a PyTorch state dict: it holds {_describe(loaded)}, expected tensors by name"
+        )
     # A plain dict: without the version that state dicts carry, torch fills in absent counters.
     return {str(key): value for key, value in loaded.items()}
 
@@ -107,7 +120,10 @@ def load_strictly(module: nn.Module, state: Mapping[str, Tensor], name: str, oth
         raise CheckpointError(f"{name} holds weights of {other}: {'; '.join(part for part in parts if part)}")
     wrong = [key for key in state if state[key].shape != expected[key].shape]
     if wrong:
-        shapes = ", ".join(f"{key} is {list(state[key].shape)}, expected {list(expected[key].shape)}" for key in wrong[:SHOWN])
+        shapes = ", ".join(
+            f"{key} is {list(state[key].shape)}, expected {list(expected[key].shape)}"
+            for key in wrong[:SHOWN]
+        )
         raise CheckpointError(f"{name} holds weights of {other}: {len(wrong)} shapes differ, first {shapes}")
     module.load_state_dict(state)
 

@@ -12,14 +12,17 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from atal_ray.campaign_folder import MEMBERS
+from atal_ray.campaign.campaign_folder import MEMBERS
 from atal_ray.config import TrainConfig
 from atal_ray.report.figure import PALETTE, SHADES, chart, legend_below, visible
 from atal_ray.report.numbers import Numbers, Round
 from atal_ray.report.tables import MEASURES
 from atal_ray.training.schedule import batches_per_epoch, learning_rate, snapshot_epochs
 
-_STROKES: dict[str, Any] = {"ensemble": {"linestyle": "-"}, "last": {"linestyle": "--", "markerfacecolor": "white"}}
+_STROKES: dict[str, Any] = {
+    "ensemble": {"linestyle": "-"},
+    "last": {"linestyle": "--", "markerfacecolor": "white"},
+}
 _MOST_BINS, _POINTS_A_BIN = 24, 3
 _MOST_TICKS = 10
 _LEGEND_COLUMNS = 5
@@ -37,7 +40,14 @@ def metric_curves(numbers: Numbers) -> str:
                 for member in MEMBERS:
                     values = [measure.of(found.metrics[name][member]) for found in numbers.rounds]
                     label = visible(f"{name}, {member}")
-                    axes.plot(clicks, values, marker="o", color=PALETTE[index % len(PALETTE)], label=label, **_STROKES[member])
+                    axes.plot(
+                        clicks,
+                        values,
+                        marker="o",
+                        color=PALETTE[index % len(PALETTE)],
+                        label=label,
+                        **_STROKES[member],
+                    )
             better = "higher" if measure.higher_is_better else "lower"
             axes.set(title=f"{measure.name} ({better} is better)", xlabel="points an image")
             ticks = clicks[:: -(-len(clicks) // _MOST_TICKS)]
@@ -76,11 +86,24 @@ def training_curves(numbers: Numbers, plan: TrainConfig) -> str:
         _draw_rate(panels[0], numbers.rounds[-1], numbers.manifest.num_rows, plan)
         shades = matplotlib.colormaps[SHADES](np.linspace(0.1, 0.9, len(numbers.rounds))[::-1])
         for found, color in zip(numbers.rounds, shades, strict=True):
-            panels[1].plot([entry["epoch"] + 1 for entry in found.epochs], [entry["loss"] for entry in found.epochs], color=color)
-            deltas = [(ends.index(entry["epoch"]) + 1, entry["delta"]) for entry in found.epochs if "delta" in entry]
-            panels[2].plot([snapshot for snapshot, _ in deltas], [delta for _, delta in deltas], marker="o", color=color)
+            panels[1].plot(
+                [entry["epoch"] + 1 for entry in found.epochs],
+                [entry["loss"] for entry in found.epochs],
+                color=color,
+            )
+            deltas = [
+                (ends.index(entry["epoch"]) + 1, entry["delta"]) for entry in found.epochs if "delta" in entry
+            ]
+            panels[2].plot(
+                [snapshot for snapshot, _ in deltas], [delta for _, delta in deltas], marker="o", color=color
+            )
         panels[1].set(title="training loss", xlabel="epoch")
-        panels[2].set(title="delta between snapshots (Eq. 7)", xlabel="snapshot", xlim=(0.8, plan.cycles + 0.2), ylim=(0, None))
+        panels[2].set(
+            title="delta between snapshots (Eq. 7)",
+            xlabel="snapshot",
+            xlim=(0.8, plan.cycles + 0.2),
+            ylim=(0, None),
+        )
         for axes in panels[1:]:
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         if len(numbers.rounds) > 1:
@@ -93,12 +116,19 @@ def _draw_rate(axes: Axes, found: Round, images: int, plan: TrainConfig) -> None
     """The rate that the schedule gives in each iteration, and what the training logged."""
     per_epoch = batches_per_epoch(images, plan.batch_size, plan.drop_last)
     iterations = np.arange(1, per_epoch * plan.epochs + 1)
-    rates = [learning_rate(plan.schedule, int(i), per_epoch, plan.epochs, plan.cycles, plan.lr_max, plan.lr_min) for i in iterations]
+    rates = [
+        learning_rate(plan.schedule, int(i), per_epoch, plan.epochs, plan.cycles, plan.lr_max, plan.lr_min)
+        for i in iterations
+    ]
     axes.plot(iterations, rates, color=PALETTE[0], label="schedule")
     first = np.array([entry["epoch"] for entry in found.epochs]) * per_epoch + 1
     for x, key, label in ((first, "lr_first", "logged"), (first + per_epoch - 1, "lr_last", None)):
         axes.plot(x, [entry[key] for entry in found.epochs], ".", color=PALETTE[1], markersize=4, label=label)
-    axes.set(title=f"learning rate of the head, round {found.number}", xlabel="iteration", ylim=(0, 1.25 * plan.lr_max))
+    axes.set(
+        title=f"learning rate of the head, round {found.number}",
+        xlabel="iteration",
+        ylim=(0, 1.25 * plan.lr_max),
+    )
     axes.legend(loc="upper center", ncols=2)
 
 
@@ -113,14 +143,19 @@ def _round_bar(figure: Figure, axes: Axes, shades: NDArray[np.float64]) -> None:
 def positions_chart(numbers: Numbers) -> str:
     """Where in the image points lie: the random start, and what was asked."""
     parts = [("random start", numbers.rounds[0]), *(("asked", found) for found in numbers.rounds[1:])]
-    found = {name: np.concatenate([relative_positions(numbers, part) for of, part in parts if of == name]) for name, _ in parts}
+    found = {
+        name: np.concatenate([relative_positions(numbers, part) for of, part in parts if of == name])
+        for name, _ in parts
+    }
     densities = {name: density(xy) for name, xy in found.items()}
     top = max(float(values.max()) for values in densities.values())
 
     def draw(figure: Figure) -> None:
         panels: Any = figure.subplots(1, len(found), squeeze=False)
         for axes, (name, values) in zip(panels.flat, densities.items(), strict=True):
-            picture = axes.imshow(values, cmap=SHADES, vmin=0, vmax=top, extent=(0, 1, 1, 0), interpolation="nearest")
+            picture = axes.imshow(
+                values, cmap=SHADES, vmin=0, vmax=top, extent=(0, 1, 1, 0), interpolation="nearest"
+            )
             axes.set(title=f"{name}: {len(found[name]):,} points", xlabel="x / width", ylabel="y / height")
             axes.grid(False)
         bar = figure.colorbar(picture, ax=panels, label="density, 1 where points are spread evenly")
@@ -133,11 +168,15 @@ def relative_positions(numbers: Numbers, found: Round) -> NDArray[np.float64]:
     """The points of a round as x / width and y / height, [N, 2] in (0, 1)."""
     row = pc.index_in(found.points["image_id"], numbers.manifest["image_id"].combine_chunks())
     sides = [numbers.manifest[side].take(row).to_numpy() for side in ("width", "height")]
-    return np.stack([(found.points[axis].to_numpy() + 0.5) / side for axis, side in zip("xy", sides, strict=True)], axis=1)
+    return np.stack(
+        [(found.points[axis].to_numpy() + 0.5) / side for axis, side in zip("xy", sides, strict=True)], axis=1
+    )
 
 
 def density(xy: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Points in each cell of a square histogram over those of an even spread, [row, column]; fewer cells for fewer points."""
+    """Points in each cell of a square histogram over those of an even spread, [row, column]; fewer cells for
+    fewer points.
+    """
     bins = int(np.clip(np.sqrt(len(xy) / _POINTS_A_BIN), 2, _MOST_BINS))
     counts, _, _ = np.histogram2d(xy[:, 1], xy[:, 0], bins=bins, range=((0, 1), (0, 1)))
     return np.asarray(counts * bins**2 / max(len(xy), 1))

@@ -62,13 +62,22 @@ def _label_notices(config: Config) -> list[Notice]:
         text = "Trained on full masks (labels: dense): this is the fully supervised reference, not a result of points."
         found.append(Notice("warning", text))
     if config.regions.labels == "none":
-        found.append(Notice("note", "A click labels its pixel alone (labels: none); superpixels are not used."))
+        found.append(
+            Notice("note", "A click labels its pixel alone (labels: none); superpixels are not used.")
+        )
     if config.data.points is not None:
-        found.append(Notice("note", f"Trained on the points of {config.data.points}; this campaign asked for none."))
+        found.append(
+            Notice("note", f"Trained on the points of {config.data.points}; this campaign asked for none.")
+        )
     if config.budget.annotator == "answers" and config.asks:
         found.append(Notice("note", "Points were answered from tables of answers, not read from masks."))
     if config.query.strategy != "atal" and config.asks:
-        found.append(Notice("note", f"Points were chosen by the baseline strategy '{config.query.strategy}', not by the paper's."))
+        found.append(
+            Notice(
+                "note",
+                f"Points were chosen by the baseline strategy '{config.query.strategy}', not by the paper's.",
+            )
+        )
     return found
 
 
@@ -77,15 +86,27 @@ def _progress_notices(config: Config, numbers: Numbers) -> list[Notice]:
     if done == config.rounds:
         return []
     what = f"{done} of {config.rounds} rounds are" if done != 1 else f"1 of {config.rounds} rounds is"
-    return [Notice("warning", f"Unfinished: {what} committed, and the report holds nothing else. Run the same command again to go on.")]
+    return [
+        Notice(
+            "warning",
+            f"Unfinished: {what} committed, and the report holds nothing else. Run the same command again to go on.",
+        )
+    ]
 
 
 def _data_notices(config: Config, numbers: Numbers) -> list[Notice]:
     found = []
     if not config.data.train:
-        found.append(Notice("note", "Drawn images: without data.train the campaign labels a small synthetic set; its numbers mean little."))
+        found.append(
+            Notice(
+                "note",
+                "Drawn images: without data.train the campaign labels a small synthetic set; its numbers mean little.",
+            )
+        )
     if config.data.limit or config.data.test_limit or config.data.subset:
-        found.append(Notice("note", "A part of the data: data.limit, data.test-limit or data.subset left images out."))
+        found.append(
+            Notice("note", "A part of the data: data.limit, data.test-limit or data.subset left images out.")
+        )
     if config.network.weights == "random" and config.network.name != "f3net-small":
         found.append(Notice("note", "The backbone started from random weights, not from ImageNet."))
     failed = len(numbers.all_failures())

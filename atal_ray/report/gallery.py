@@ -9,7 +9,9 @@ import pyarrow.compute as pc
 import torch
 
 from atal_ray import seeding
-from atal_ray.campaign_folder import CampaignFolder
+from atal_ray.acquisition.estimate import Estimate, estimate
+from atal_ray.acquisition.grid import labels_on_grid
+from atal_ray.campaign.campaign_folder import CampaignFolder
 from atal_ray.config import Config
 from atal_ray.data.images import read_image, read_mask, resize
 from atal_ray.data.manifest import Record, records
@@ -19,8 +21,6 @@ from atal_ray.networks.snapshots import read_snapshots
 from atal_ray.report.numbers import Numbers
 from atal_ray.report.overlays import fit, photo
 from atal_ray.report.pictures import Maps, Picture, Scene, map_pictures, point_pictures
-from atal_ray.sampling.grid import labels_on_grid
-from atal_ray.uncertainty.estimate import Estimate, estimate
 
 IMAGES = 4
 
@@ -72,7 +72,9 @@ def make_gallery(campaign: CampaignFolder, config: Config, numbers: Numbers) -> 
             maps = {scene.image_id: Maps(*pair) for scene, pair in zip(readable, pairs, strict=True)}
         except AtalError as error:
             problem = str(error)
-    return Gallery(tuple(_exhibit(name, scene, maps.get(name), config) for name, scene in scenes.items()), problem)
+    return Gallery(
+        tuple(_exhibit(name, scene, maps.get(name), config) for name, scene in scenes.items()), problem
+    )
 
 
 def _read_scene(record: Record, points: pa.Table, campaign: CampaignFolder, config: Config) -> Scene:
@@ -81,8 +83,12 @@ def _read_scene(record: Record, points: pa.Table, campaign: CampaignFolder, conf
     for path, pixels in ((record.image, image), (record.mask, mask)):
         if pixels is not None and pixels.shape[:2] != (record.height, record.width):
             height, width = pixels.shape[:2]
-            raise DataError(f"{path} is {width}x{height} px now, {record.width}x{record.height} in the manifest")
-    mine = points.filter(pc.equal(points["image_id"], record.image_id)).sort_by([("round", "ascending"), ("order", "ascending")])
+            raise DataError(
+                f"{path} is {width}x{height} px now, {record.width}x{record.height} in the manifest"
+            )
+    mine = points.filter(pc.equal(points["image_id"], record.image_id)).sort_by(
+        [("round", "ascending"), ("order", "ascending")]
+    )
     return Scene(
         record.image_id,
         image,
@@ -99,11 +105,14 @@ def _estimate(scenes: list[Scene], campaign: CampaignFolder, config: Config, rou
     snapshots = read_snapshots(campaign.snapshots(round_number), config, device)
     batch = to_batch(np.stack([resize(scene.image, size) for scene in scenes]), device)
     maps = np.array([labels_on_grid(scene.xy, scene.labels, size, *scene.shape) for scene in scenes])
-    labels, known = torch.from_numpy(maps[:, :, None]).to(device).unbind(1)  # the attack may be told to use them
+    labels, known = (
+        torch.from_numpy(maps[:, :, None]).to(device).unbind(1)
+    )  # the attack may be told to use them
     found = estimate(snapshots, batch, config.attack, labels, known)
     if device.type == "cuda":
         del snapshots, batch, labels, known
-        torch.cuda.empty_cache()  # a driver that runs several campaigns leaves the GPU to the next one's workers
+        # a driver that runs several campaigns leaves the GPU to the next one's workers
+        torch.cuda.empty_cache()
     return found
 
 
@@ -111,5 +120,8 @@ def _exhibit(image_id: str, scene: Scene | AtalError, maps: Maps | None, config:
     if isinstance(scene, AtalError):
         return Exhibit(image_id, problem=str(scene))
     height, width = fit(*scene.shape)
-    pictures: list[Any] = [*map_pictures(scene, maps, config.query), *point_pictures(scene, config.regions.labels)]
+    pictures: list[Any] = [
+        *map_pictures(scene, maps, config.query),
+        *point_pictures(scene, config.regions.labels),
+    ]
     return Exhibit(image_id, height, width, photo(scene.image, (height, width)), tuple(pictures))

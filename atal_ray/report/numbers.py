@@ -6,12 +6,22 @@ from typing import Any
 
 import pyarrow as pa
 
-from atal_ray.campaign_folder import ERRORS, MANIFEST, MEMBERS, METRICS, POINTS, QUERIES, START, TRAINING, CampaignFolder
+from atal_ray.campaign.campaign_folder import (
+    ERRORS,
+    MANIFEST,
+    MEMBERS,
+    METRICS,
+    POINTS,
+    QUERIES,
+    START,
+    TRAINING,
+    CampaignFolder,
+)
 from atal_ray.config import Config
-from atal_ray.files import Folder
+from atal_ray.labels.points import POINT_SCHEMA, concat
 from atal_ray.metrics.accumulator import Metrics
-from atal_ray.points import POINT_SCHEMA, concat
-from atal_ray.stages.throughput import THROUGHPUT, Throughput
+from atal_ray.runtime.throughput import THROUGHPUT, Throughput
+from atal_ray.store.folder import Folder
 
 
 @dataclass(frozen=True)
@@ -63,7 +73,9 @@ class Numbers:
 
     def clicks(self, number: int) -> float:
         """Mean labelled points of an image up to a round."""
-        return float(sum(found.points.num_rows for found in self.rounds[: number + 1]) / self.manifest.num_rows)
+        return float(
+            sum(found.points.num_rows for found in self.rounds[: number + 1]) / self.manifest.num_rows
+        )
 
     def all_failures(self) -> list[Failure]:
         """Failures of the preparation and of every round, in order."""
@@ -99,7 +111,10 @@ def _read_round(campaign: CampaignFolder, number: int) -> Round:
         folder.read_table(POINTS) if folder.exists(POINTS) else POINT_SCHEMA.empty_table(),
         _regions(campaign.round(number - 1)) if number else Counter(),
         folder.read_json(TRAINING)["epochs"],
-        {name: {member: Metrics.from_json(of_set[member]) for member in MEMBERS} for name, of_set in metrics.items()},
+        {
+            name: {member: Metrics.from_json(of_set[member]) for member in MEMBERS}
+            for name, of_set in metrics.items()
+        },
         (*_failures(folder, when), *failed),
     )
 
@@ -109,10 +124,15 @@ def _throughput(folder: Folder) -> Throughput | None:
 
 
 def _regions(asking: Folder) -> Counter[str]:
-    return Counter(region for region in asking.read_table(QUERIES)["region"].to_pylist() if region != "random")
+    return Counter(
+        region for region in asking.read_table(QUERIES)["region"].to_pylist() if region != "random"
+    )
 
 
 def _failures(folder: Folder, when: str) -> list[Failure]:
     if not folder.exists(ERRORS):
         return []
-    return [Failure(when, row["stage"], row["image_id"], row["reason"]) for row in folder.read_table(ERRORS).to_pylist()]
+    return [
+        Failure(when, row["stage"], row["image_id"], row["reason"])
+        for row in folder.read_table(ERRORS).to_pylist()
+    ]

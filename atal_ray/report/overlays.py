@@ -11,9 +11,9 @@ from matplotlib.colors import to_hex, to_rgba
 from numpy.typing import NDArray
 from PIL import Image
 
-from atal_ray.points import BACKGROUND, SALIENT, UNSURE
+from atal_ray.acquisition.uncertainty import REGION_NAMES
+from atal_ray.labels.points import BACKGROUND, SALIENT, UNSURE
 from atal_ray.report.figure import data_uri
-from atal_ray.uncertainty.margin import REGION_NAMES
 
 LABEL_COLOURS = {SALIENT: "#e69f00", BACKGROUND: "#0072b2", UNSURE: "#8c8c8c"}
 LABEL_NAMES = {SALIENT: "salient", BACKGROUND: "background", UNSURE: "unsure"}
@@ -72,7 +72,10 @@ def boundaries(superpixels: NDArray[np.int32], shape: Shape) -> Layer:
 def labels(values: NDArray[np.uint8], shape: Shape) -> Layer:
     """Region labels as translucent colours, clear where nothing is known."""
     known = (BACKGROUND, SALIENT)
-    return _indexed(np.minimum(_nearest(values, shape), len(known)), [*(_rgba(LABEL_COLOURS[label], 0.6) for label in known), _CLEAR])
+    return _indexed(
+        np.minimum(_nearest(values, shape), len(known)),
+        [*(_rgba(LABEL_COLOURS[label], 0.6) for label in known), _CLEAR],
+    )
 
 
 def gradient(colour_map: str) -> str:
@@ -90,7 +93,9 @@ def _rgba(colour: str, alpha: float = 1) -> tuple[int, ...]:
 
 
 def _nearest(values: NDArray[Any], shape: Shape) -> NDArray[Any]:
-    rows, columns = ((2 * np.arange(new) + 1) * old // (2 * new) for new, old in zip(shape, values.shape, strict=True))
+    rows, columns = (
+        (2 * np.arange(new) + 1) * old // (2 * new) for new, old in zip(shape, values.shape, strict=True)
+    )
     return values[np.ix_(rows, columns)]
 
 

@@ -3,11 +3,10 @@
 from functools import cache
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined, Template
 
-from atal_ray import config_file
-from atal_ray.campaign_folder import CampaignFolder
-from atal_ray.config import Config
+from atal_ray.campaign.campaign_folder import CampaignFolder
+from atal_ray.config import Config, config_file
 from atal_ray.report import curves, overlays, tables
 from atal_ray.report.facts import facts, notices
 from atal_ray.report.gallery import make_gallery
@@ -19,7 +18,8 @@ REPORT = "report.html"
 
 
 def write_report(campaign: CampaignFolder, config: Config) -> None:
-    """Write report.html in the folder of a campaign, from its committed rounds; images that cannot be read are named in it.
+    """Write report.html in the folder of a campaign, from its committed rounds; images that cannot be read
+    are named in it.
 
     Raises:
         CampaignError: the manifest is not there yet, or a file of a committed round was changed or lost.
@@ -38,8 +38,10 @@ def write_report(campaign: CampaignFolder, config: Config) -> None:
 @cache
 def template(name: str) -> Template:
     """A page of the folder of this file."""
-    loader = PackageLoader("atal_ray", "report")
-    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True).get_template(name)
+    loader = ChoiceLoader([PackageLoader("atal_ray", folder) for folder in ("report", "studies/sweep")])
+    return Environment(
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    ).get_template(name)
 
 
 def _numbers_of(config: Config, numbers: Numbers) -> dict[str, Any]:
@@ -53,7 +55,9 @@ def _numbers_of(config: Config, numbers: Numbers) -> dict[str, Any]:
         "pr_curves": curves.pr_curves(numbers) if tested else "",
         "training_curves": curves.training_curves(numbers, config.train) if done else "",
         "positions_chart": curves.positions_chart(numbers) if asked else "",
-        "spread_chart": spread_chart(numbers) if config.query.scope == "dataset" and len(numbers.rounds) > 1 else "",
+        "spread_chart": spread_chart(numbers)
+        if config.query.scope == "dataset" and len(numbers.rounds) > 1
+        else "",
         "throughput": tables.throughput_table(numbers),
         "failures": tables.failures_table(failures),
         "more_failures": max(0, len(failures) - tables.MOST_FAILURES),
@@ -65,7 +69,9 @@ def _pictures_of(campaign: CampaignFolder, config: Config, numbers: Numbers) -> 
     """The gallery and the keys to its colours."""
     return {
         "gallery": make_gallery(campaign, config, numbers),
-        "label_key": {overlays.LABEL_NAMES[label]: colour for label, colour in overlays.LABEL_COLOURS.items()},
+        "label_key": {
+            overlays.LABEL_NAMES[label]: colour for label, colour in overlays.LABEL_COLOURS.items()
+        },
         "region_key": overlays.REGION_COLOURS,
         "prediction_key": overlays.gradient(overlays.SALIENCY_MAP),
         "uncertainty_key": overlays.gradient(overlays.UNCERTAINTY_MAP),

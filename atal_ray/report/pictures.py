@@ -6,12 +6,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from atal_ray.acquisition.uncertainty import REGION_NAMES, difference, region_kind
 from atal_ray.config import QueryConfig
-from atal_ray.points import UNSURE
-from atal_ray.regions.labels import Mode, region_labels
+from atal_ray.labels.points import UNSURE
+from atal_ray.labels.regions import Mode, region_labels
 from atal_ray.report import overlays
 from atal_ray.report.overlays import LABEL_COLOURS, LABEL_NAMES, SALIENCY_MAP, UNCERTAINTY_MAP, fit
-from atal_ray.uncertainty.margin import REGION_NAMES, difference, region_kind
 
 
 class Maps(NamedTuple):
@@ -83,30 +83,41 @@ def map_pictures(scene: Scene, maps: Maps | None, config: QueryConfig) -> list[P
     if maps is None:
         return pictures
     kinds = region_kind(*maps, config.near_boundary)
-    shares = ", ".join(f"{name} {100 * np.mean(kinds == kind):.1f} %" for kind, name in enumerate(REGION_NAMES))
+    shares = ", ".join(
+        f"{name} {100 * np.mean(kinds == kind):.1f} %" for kind, name in enumerate(REGION_NAMES)
+    )
     clean, score = difference(*maps, "margin"), difference(*maps, config.score)
     return [
         *pictures,
         Picture("Ensemble prediction", overlays.heat(maps.clean, shape, 1, SALIENCY_MAP)),
         Picture("Clean uncertainty, 1 - BvSB", overlays.heat(clean, shape, 1, UNCERTAINTY_MAP)),
-        Picture(f"Score of the query ({config.score})", overlays.heat(score, shape, top_score(config), UNCERTAINTY_MAP)),
+        Picture(
+            f"Score of the query ({config.score})",
+            overlays.heat(score, shape, top_score(config), UNCERTAINTY_MAP),
+        ),
         Picture(f"Regions: {shares}", overlays.regions(kinds, shape)),
     ]
 
 
 def point_pictures(scene: Scene, mode: Mode) -> list[Picture]:
-    """The superpixels, the pixels that the points label, and the points themselves, as far as the mode has them."""
+    """The superpixels, the pixels that the points label, and the points themselves, as far as the mode has
+    them.
+    """
     shape = fit(*scene.shape)
     pictures = []
     if scene.superpixels is not None:
         count = len(np.unique(scene.superpixels))
-        pictures.append(Picture(f"{count} superpixels", overlays.boundaries(scene.superpixels, shape), on_photo=True))
+        pictures.append(
+            Picture(f"{count} superpixels", overlays.boundaries(scene.superpixels, shape), on_photo=True)
+        )
     if mode != "none":  # single pixels would be lost in the picture: the points show them
         mask = scene.mask if mode in ("oracle_mask", "dense") else None
         values = region_labels(scene.superpixels, scene.xy, scene.labels, scene.shape, mode, mask)
         pictures.append(Picture(_coverage(scene, values), overlays.labels(values, shape), on_photo=True))
     if scene.points:
-        pictures.append(Picture(f"{len(scene.points)} points, each with its round", on_photo=True, dots=_dots(scene)))
+        pictures.append(
+            Picture(f"{len(scene.points)} points, each with its round", on_photo=True, dots=_dots(scene))
+        )
     return pictures
 
 

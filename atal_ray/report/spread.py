@@ -34,7 +34,9 @@ def spread_chart(numbers: Numbers) -> str:
             images = np.bincount(counts)
             panels[0].plot(np.arange(len(images)), images, marker="o", color=color, label=f"round {number}")
         panels[1].bar(np.arange(len(together)), together, color=PALETTE[0])
-        for axes, title in zip(panels, ("points of an image in a round", "points of an image, all rounds"), strict=True):
+        for axes, title in zip(
+            panels, ("points of an image in a round", "points of an image, all rounds"), strict=True
+        ):
             axes.set(title=title, xlabel="points", ylabel="images", ylim=(0, None))
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         panels[0].legend(ncols=-(-len(asked) // 5))

@@ -6,13 +6,13 @@ from operator import attrgetter
 
 import pyarrow.compute as pc
 
-from atal_ray.campaign_folder import MEMBERS
+from atal_ray.acquisition.uncertainty import REGION_NAMES
+from atal_ray.campaign.campaign_folder import MEMBERS
+from atal_ray.labels.points import BACKGROUND, SALIENT, UNSURE
 from atal_ray.metrics.accumulator import Metrics
-from atal_ray.points import BACKGROUND, SALIENT, UNSURE
 from atal_ray.report.numbers import Failure, Numbers, Round
 from atal_ray.report.spread import points_of_images
-from atal_ray.stages.throughput import Throughput
-from atal_ray.uncertainty.margin import REGION_NAMES
+from atal_ray.runtime.throughput import Throughput
 
 NOTHING = "–"
 MOST_FAILURES = 50
@@ -54,11 +54,22 @@ class Table:
 
 
 def answers_table(numbers: Numbers) -> Table:
-    """Per round: points an image, the fewest and most that one got, shares of the answers, shares of the regions asked in, and errors."""
+    """Per round: points an image, the fewest and most that one got, shares of the answers, shares of the
+    regions asked in, and errors.
+    """
     return Table(
         "Points and answers",
         (("", 3), ("answers of the round", 3), ("where it asked", len(REGION_NAMES)), ("", 1)),
-        ("round", "points an image", "new an image", "salient", "background", "unsure", *REGION_NAMES, "errors"),
+        (
+            "round",
+            "points an image",
+            "new an image",
+            "salient",
+            "background",
+            "unsure",
+            *REGION_NAMES,
+            "errors",
+        ),
         tuple(_answers(numbers, found) for found in numbers.rounds),
     )
 
@@ -68,7 +79,14 @@ def _answers(numbers: Numbers, found: Round) -> tuple[Cell, ...]:
     counts = [pc.sum(pc.equal(labels, value)).as_py() or 0 for value in (SALIENT, BACKGROUND, UNSURE)]
     regions = [found.regions[name] for name in REGION_NAMES]
     clicks = f"{numbers.clicks(found.number):.4g}" if numbers.points.num_rows else NOTHING
-    texts = [str(found.number), clicks, _span(numbers, found), *_shares(counts), *_shares(regions), str(len(found.failures))]
+    texts = [
+        str(found.number),
+        clicks,
+        _span(numbers, found),
+        *_shares(counts),
+        *_shares(regions),
+        str(len(found.failures)),
+    ]
     return tuple(Cell(text) for text in texts)
 
 
@@ -87,39 +105,69 @@ def _shares(counts: list[int]) -> list[str]:
 
 
 def metrics_table(numbers: Numbers, test_set: str) -> Table:
-    """Per round: every measure of the ensemble and of the last snapshot on a test set; the best of a column is marked."""
+    """Per round: every measure of the ensemble and of the last snapshot on a test set; the best of a column
+    is marked.
+    """
     series = [
-        (measure, [measure.of(found.metrics[test_set][member]) for found in numbers.rounds]) for measure in MEASURES for member in MEMBERS
+        (measure, [measure.of(found.metrics[test_set][member]) for found in numbers.rounds])
+        for measure in MEASURES
+        for member in MEMBERS
     ]
-    best = [(max if measure.higher_is_better else min)(values) if len(values) > 1 else None for measure, values in series]
+    best = [
+        (max if measure.higher_is_better else min)(values) if len(values) > 1 else None
+        for measure, values in series
+    ]
     images = numbers.rounds[-1].metrics[test_set]["ensemble"].images
     return Table(
         f"{test_set} ({images:,} images)",
         (("", 1), *((measure.name, len(MEMBERS)) for measure in MEASURES)),
         ("round", *(MEMBERS * len(MEASURES))),
         tuple(
-            (Cell(str(row)), *(Cell(f"{values[row]:.4f}", values[row] == top) for (_, values), top in zip(series, best, strict=True)))
+            (
+                Cell(str(row)),
+                *(
+                    Cell(f"{values[row]:.4f}", values[row] == top)
+                    for (_, values), top in zip(series, best, strict=True)
+                ),
+            )
             for row in range(len(numbers.rounds))
         ),
     )
 
 
 def throughput_table(numbers: Numbers) -> Table:
-    """Per query: images, images a second in all, actors and how busy they were; and of every stage its speed and its share."""
+    """Per query: images, images a second in all, actors and how busy they were; and of every stage its speed
+    and its share.
+    """
     stages = list(dict.fromkeys(stage for _, found in numbers.throughput for stage in found.seconds))
     return Table(
         "",
         (("", 5), *((stage, 2) for stage in stages)),
-        ("query of", "images", "images/s", "actors", "busy", *(("images/s a worker", "share of time") * len(stages))),
+        (
+            "query of",
+            "images",
+            "images/s",
+            "actors",
+            "busy",
+            *(("images/s a worker", "share of time") * len(stages)),
+        ),
         tuple(_throughput(when, found, stages) for when, found in numbers.throughput),
     )
 
 
 def _throughput(when: str, found: Throughput, stages: list[str]) -> tuple[Cell, ...]:
-    texts = [when, f"{found.images:,}", f"{found.images / max(found.elapsed, 1e-9):.3g}", str(found.actors), f"{100 * found.busy:.0f} %"]
+    texts = [
+        when,
+        f"{found.images:,}",
+        f"{found.images / max(found.elapsed, 1e-9):.3g}",
+        str(found.actors),
+        f"{100 * found.busy:.0f} %",
+    ]
     for stage in stages:
         known = stage in found.seconds
-        texts += [f"{found.rate(stage):.3g}", f"{100 * found.share(stage):.1f} %"] if known else [NOTHING, NOTHING]
+        texts += (
+            [f"{found.rate(stage):.3g}", f"{100 * found.share(stage):.1f} %"] if known else [NOTHING, NOTHING]
+        )
     return tuple(Cell(text) for text in texts)
 
 

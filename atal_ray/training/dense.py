@@ -5,7 +5,7 @@ import numpy.typing as npt
 from PIL import Image, ImageEnhance
 
 from atal_ray.config.training import Augment
-from atal_ray.training.geometry import Geometry
+from atal_ray.labels.geometry import Geometry
 
 Pair = tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]
 
@@ -14,7 +14,13 @@ JITTER = 0.1  # and largest relative change of a colour
 ENHANCERS = (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color)
 
 
-def dense_sample(image: npt.NDArray[np.uint8], mask: npt.NDArray[np.uint8], augment: Augment, size: int, rng: np.random.Generator) -> Pair:
+def dense_sample(
+    image: npt.NDArray[np.uint8],
+    mask: npt.NDArray[np.uint8],
+    augment: Augment,
+    size: int,
+    rng: np.random.Generator,
+) -> Pair:
     """The augmented image uint8 [size, size, 3] and its target float32 [size, size] in [0, 1].
 
     Args:
@@ -27,19 +33,27 @@ def dense_sample(image: npt.NDArray[np.uint8], mask: npt.NDArray[np.uint8], augm
     return cropped(image, mask, size, rng) if augment == "crop" else rotated(image, mask, size, rng)
 
 
-def cropped(image: npt.NDArray[np.uint8], mask: npt.NDArray[np.uint8], size: int, rng: np.random.Generator) -> Pair:
-    """F3Net's and PFSNet's augmentation: crop, flip, then image and mask resized bilinearly; the target is mask / 255.
+def cropped(
+    image: npt.NDArray[np.uint8], mask: npt.NDArray[np.uint8], size: int, rng: np.random.Generator
+) -> Pair:
+    """F3Net's and PFSNet's augmentation: crop, flip, then image and mask resized bilinearly; the target is
+    mask / 255.
 
-    The target is resized in float as published; the image is rounded to whole levels, where F3Net's stays float.
+    The target is resized in float as published; the image is rounded to whole levels, where F3Net's stays
+    float.
     """
     geometry = Geometry.random(mask.shape[0], mask.shape[1], size, rng)
     return geometry.image(image), geometry.image(mask.astype(np.float32) / np.float32(255))
 
 
-def rotated(image: npt.NDArray[np.uint8], mask: npt.NDArray[np.uint8], size: int, rng: np.random.Generator) -> Pair:
-    """MINet's augmentation: resize, flip with p = 1/2, rotate by up to 10 degrees, jitter colours; the target is binary at 0.5.
+def rotated(
+    image: npt.NDArray[np.uint8], mask: npt.NDArray[np.uint8], size: int, rng: np.random.Generator
+) -> Pair:
+    """MINet's augmentation: resize, flip with p = 1/2, rotate by up to 10 degrees, jitter colours; the target
+    is binary at 0.5.
 
-    The image is resized and rotated bilinearly, the mask by nearest pixel; corners that the rotation uncovers are black.
+    The image is resized and rotated bilinearly, the mask by nearest pixel; corners that the rotation uncovers
+    are black.
     """
     picture = Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR)
     truth = Image.fromarray(mask).resize((size, size), Image.Resampling.NEAREST)
@@ -52,7 +66,9 @@ def rotated(image: npt.NDArray[np.uint8], mask: npt.NDArray[np.uint8], size: int
 
 
 def jittered(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """Brightness, contrast and saturation, each by a factor uniform in [0.9, 1.1], in random order (as torchvision's ColorJitter)."""
+    """Brightness, contrast and saturation, each by a factor uniform in [0.9, 1.1], in random order (as
+    torchvision's ColorJitter).
+    """
     factors = rng.uniform(1 - JITTER, 1 + JITTER, len(ENHANCERS))
     for index in rng.permutation(len(ENHANCERS)):
         picture = ENHANCERS[index](picture).enhance(float(factors[index]))

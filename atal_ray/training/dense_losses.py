@@ -1,4 +1,6 @@
-"""Losses on full masks, as each network publishes them: g is the target in [0, 1], p the sigmoid of the logits."""
+"""Losses on full masks, as each network publishes them: g is the target in [0, 1], p the sigmoid of the
+logits.
+"""
 
 from collections.abc import Sequence
 
@@ -16,7 +18,8 @@ CEL_EPSILON = 1e-6
 
 
 def mean_bce(logits: Tensor, targets: Tensor) -> Tensor:
-    """Binary cross-entropy -g log p - (1 - g) log(1 - p), averaged over all pixels of the batch (all three networks).
+    """Binary cross-entropy -g log p - (1 - g) log(1 - p), averaged over all pixels of the batch (all three
+    networks).
 
     Args:
         logits: [B, 1, H, W].
@@ -32,16 +35,20 @@ def mean_bce(logits: Tensor, targets: Tensor) -> Tensor:
 def edge_weight(targets: Tensor) -> Tensor:
     """Weight of each pixel, [B, H, W] in [1, 6]: w = 1 + 5 |mean of g over 31x31 pixels - g| (F3Net's code).
 
-    Outside the image g counts as 0, also in the number of pixels, so a salient pixel at the border weighs more.
+    Outside the image g counts as 0, also in the number of pixels, so a salient pixel at the border weighs
+    more.
     """
     reach = WINDOW // 2
-    rows = avg_pool2d(targets[:, None], (WINDOW, 1), stride=1, padding=(reach, 0))  # one side after the other: much less work
+    rows = avg_pool2d(
+        targets[:, None], (WINDOW, 1), stride=1, padding=(reach, 0)
+    )  # one side after the other: much less work
     means = avg_pool2d(rows, (1, WINDOW), stride=1, padding=(0, reach))
     return 1 + EMPHASIS * (means[:, 0] - targets).abs()
 
 
 def weighted_bce(logits: Tensor, targets: Tensor, weight: Tensor) -> Tensor:
-    """Binary cross-entropy with sum(w bce) / sum(w) for each image, averaged over the images (what F3Net's paper describes).
+    """Binary cross-entropy with sum(w bce) / sum(w) for each image, averaged over the images (what F3Net's
+    paper describes).
 
     Args:
         logits: [B, 1, H, W].
@@ -59,8 +66,8 @@ def weighted_bce(logits: Tensor, targets: Tensor, weight: Tensor) -> Tensor:
 def iou_loss(logits: Tensor, targets: Tensor, weight: Tensor | None = None) -> Tensor:
     """1 - (sum(w p g) + 1) / (sum(w (p + g)) - sum(w p g) + 1) for each image, averaged over the images.
 
-    With `edge_weight` it is F3Net's weighted IoU (its code). Without a weight, w = 1, it is the plain IoU that PFSNet
-    names; that PFSNet adds the same 1 and averages over images too is inferred.
+    With `edge_weight` it is F3Net's weighted IoU (its code). Without a weight, w = 1, it is the plain IoU
+    that PFSNet names; that PFSNet adds the same 1 and averages over images too is inferred.
 
     Args:
         logits: [B, 1, H, W].
@@ -78,7 +85,8 @@ def iou_loss(logits: Tensor, targets: Tensor, weight: Tensor | None = None) -> T
 
 
 def cel(logits: Tensor, targets: Tensor) -> Tensor:
-    """Consistency-enhanced loss (sum(p - p g) + sum(g - p g)) / (sum(p) + sum(g) + 1e-6) over the whole batch (MINet's code).
+    """Consistency-enhanced loss (sum(p - p g) + sum(g - p g)) / (sum(p) + sum(g) + 1e-6) over the whole batch
+    (MINet's code).
 
     Of several data-parallel workers each takes its own share of the batch as the whole.
 
@@ -98,8 +106,8 @@ def cel(logits: Tensor, targets: Tensor) -> Tensor:
 def dense_loss(logits: Sequence[Tensor], targets: Tensor, weights: Sequence[float], kind: Loss) -> Tensor:
     """Weighted sum over the heads of a network of the loss that its recipe names.
 
-    "bce+wiou" is F3Net as published: its code asks for a BCE of each pixel by an argument that PyTorch reads as the mean,
-    and sum(w * mean) / sum(w) is the mean again. "wbce+wiou" weights the BCE as was meant.
+    "bce+wiou" is F3Net as published: its code asks for a BCE of each pixel by an argument that PyTorch reads
+    as the mean, and sum(w * mean) / sum(w) is the mean again. "wbce+wiou" weights the BCE as was meant.
 
     Args:
         logits: one [B, 1, H, W] for each head.
@@ -114,7 +122,11 @@ def dense_loss(logits: Sequence[Tensor], targets: Tensor, weights: Sequence[floa
     weight = edge_weight(targets) if "wiou" in kind else None  # once for all heads
 
     def of_head(head: Tensor) -> Tensor:
-        bce = mean_bce(head, targets) if weight is None or kind == "bce+wiou" else weighted_bce(head, targets, weight)
+        bce = (
+            mean_bce(head, targets)
+            if weight is None or kind == "bce+wiou"
+            else weighted_bce(head, targets, weight)
+        )
         if kind == "bce":
             return bce
         return bce + (cel(head, targets) if kind == "bce+cel" else iou_loss(head, targets, weight))

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from atal_ray.acquisition.ensemble import homogenisation
 from atal_ray.config import Config
 from atal_ray.data.images import read_image, resize
 from atal_ray.networks.inputs import to_batch
@@ -16,7 +17,6 @@ from atal_ray.networks.protocol import SaliencyNetwork
 from atal_ray.training.samples import Samples, batches
 from atal_ray.training.schedule import learning_rate, snapshot_epochs
 from atal_ray.training.step import build_optimizer, set_learning_rate, train_step
-from atal_ray.uncertainty.ensemble import homogenisation
 
 PROBE_IMAGES = 8
 
@@ -88,28 +88,51 @@ def train_round(
 
 
 def train_epoch(
-    model: nn.Module, network: SaliencyNetwork, optimizer: torch.optim.Optimizer, samples: Samples, config: Config, epoch: int, seat: Seat
+    model: nn.Module,
+    network: SaliencyNetwork,
+    optimizer: torch.optim.Optimizer,
+    samples: Samples,
+    config: Config,
+    epoch: int,
+    seat: Seat,
 ) -> dict[str, float]:
-    """One pass over the images; returns the log entry: epoch, mean loss (of this worker), first and last learning rate."""
+    """One pass over the images; returns the log entry: epoch, mean loss (of this worker), first and last
+    learning rate.
+    """
     plan = config.train
     draws = list(batches(len(samples), config, samples.round_number, epoch, seat.rank, seat.world))
     loader: DataLoader[tuple[Tensor, Tensor]] = DataLoader(
-        samples, batch_sampler=draws, num_workers=config.resources.loader_workers, pin_memory=seat.device.type == "cuda"
+        samples,
+        batch_sampler=draws,
+        num_workers=config.resources.loader_workers,
+        pin_memory=seat.device.type == "cuda",
     )
     model.train()
     rates, losses = [], []
     for number, (images, targets) in enumerate(loader):
         iteration = epoch * len(draws) + number + 1
-        rates.append(learning_rate(plan.schedule, iteration, len(draws), plan.epochs, plan.cycles, plan.lr_max, plan.lr_min))
+        rates.append(
+            learning_rate(
+                plan.schedule, iteration, len(draws), plan.epochs, plan.cycles, plan.lr_max, plan.lr_min
+            )
+        )
         set_learning_rate(optimizer, rates[-1])
-        images, targets = images.to(seat.device, non_blocking=True), targets.to(seat.device, non_blocking=True)
+        images, targets = (
+            images.to(seat.device, non_blocking=True),
+            targets.to(seat.device, non_blocking=True),
+        )
         losses.append(train_step(model, network, optimizer, images, targets, plan))
     return {"epoch": epoch, "loss": sum(losses) / len(losses), "lr_first": rates[0], "lr_last": rates[-1]}
 
 
 @torch.no_grad()
 def probe_maps(network: SaliencyNetwork, samples: Samples, size: int, device: torch.device) -> Tensor:
-    """Saliency maps [P, 1, S, S] of the first images, whole and without augmentation; the mode is left in eval."""
+    """Saliency maps [P, 1, S, S] of the first images, whole and without augmentation; the mode is left in
+    eval.
+    """
     network.eval()
-    images = [resize(read_image(samples.record(index).image), size) for index in range(min(PROBE_IMAGES, len(samples)))]
+    images = [
+        resize(read_image(samples.record(index).image), size)
+        for index in range(min(PROBE_IMAGES, len(samples)))
+    ]
     return network.saliency(to_batch(np.stack(images), device))[0].cpu()

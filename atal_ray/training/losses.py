@@ -15,7 +15,8 @@ IGNORED = 255
 def masked_bce(logits: Tensor, labels: Tensor) -> Tensor:
     """Binary cross-entropy averaged over the labelled pixels of the batch.
 
-    Without any labelled pixel it is a zero that still depends on the logits: every data-parallel worker needs a backward pass.
+    Without any labelled pixel it is a zero that still depends on the logits: every data-parallel worker needs
+    a backward pass.
 
     Args:
         logits: [B, 1, H, W].
@@ -27,8 +28,11 @@ def masked_bce(logits: Tensor, labels: Tensor) -> Tensor:
     check_shapes(logits, labels)
     labelled = labels != IGNORED
     target = torch.where(labelled, labels, 0).to(logits.dtype)
-    # Weighted sum rather than indexing: it needs no synchronisation with the device, and its backward pass is deterministic there.
-    total = binary_cross_entropy_with_logits(logits[:, 0], target, weight=labelled.to(logits.dtype), reduction="sum")
+    # Weighted sum rather than indexing: it needs no synchronisation with the device, and its backward pass is
+    # deterministic there.
+    total = binary_cross_entropy_with_logits(
+        logits[:, 0], target, weight=labelled.to(logits.dtype), reduction="sum"
+    )
     return total / labelled.sum().clamp(min=1)
 
 
@@ -47,14 +51,22 @@ def point_loss(logits: Sequence[Tensor], labels: Tensor, weights: Sequence[float
     return over_heads(lambda head: masked_bce(head, labels), logits, weights)
 
 
-def over_heads(loss: Callable[[Tensor], Tensor], logits: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
-    """Weighted sum of a loss over the heads of a network; ConfigError where there is not one weight for each head."""
+def over_heads(
+    loss: Callable[[Tensor], Tensor], logits: Sequence[Tensor], weights: Sequence[float]
+) -> Tensor:
+    """Weighted sum of a loss over the heads of a network; ConfigError where there is not one weight for each
+    head.
+    """
     if len(logits) != len(weights) or not weights:
-        raise ConfigError(f"loss: {len(logits)} heads and {len(weights)} weights; the network must name one weight for each head")
+        raise ConfigError(
+            f"loss: {len(logits)} heads and {len(weights)} weights; the network must name one weight for each head"
+        )
     return torch.stack([weight * loss(head) for head, weight in zip(logits, weights, strict=True)]).sum()
 
 
 def check_shapes(logits: Tensor, targets: Tensor) -> None:
     """Raise DataError unless logits are [B, 1, H, W] and targets [B, H, W]."""
     if logits.ndim != 4 or logits.shape[1] != 1 or targets.shape != logits[:, 0].shape:
-        raise DataError(f"loss: logits {tuple(logits.shape)} and labels {tuple(targets.shape)} do not match as [B, 1, H, W] and [B, H, W]")
+        raise DataError(
+            f"loss: logits {tuple(logits.shape)} and labels {tuple(targets.shape)} do not match as [B, 1, H, W] and [B, H, W]"
+        )

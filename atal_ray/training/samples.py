@@ -14,13 +14,13 @@ from atal_ray import seeding
 from atal_ray.config import Config
 from atal_ray.data.images import read_image, read_mask, read_soft_mask
 from atal_ray.data.manifest import Record, slice_rows
-from atal_ray.points import PointIndex
-from atal_ray.regions.cache import SuperpixelCache
-from atal_ray.regions.labels import region_labels
+from atal_ray.labels.geometry import Geometry
+from atal_ray.labels.points import PointIndex
+from atal_ray.labels.regions import region_labels
+from atal_ray.labels.superpixel_cache import SuperpixelCache
+from atal_ray.labels.target import draw_target
 from atal_ray.training.dense import dense_sample
-from atal_ray.training.geometry import Geometry
 from atal_ray.training.schedule import batches_per_epoch
-from atal_ray.training.target import draw_target
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,14 @@ class Draw:
 class Samples(Dataset[tuple[Tensor, Tensor]]):
     """Images with the targets that their points or full masks give; indexed by `Draw`."""
 
-    def __init__(self, manifest: pa.Table, points: PointIndex, superpixels: SuperpixelCache, config: Config, round_number: int) -> None:
+    def __init__(
+        self,
+        manifest: pa.Table,
+        points: PointIndex,
+        superpixels: SuperpixelCache,
+        config: Config,
+        round_number: int,
+    ) -> None:
         self.manifest, self.points, self.superpixels = manifest, points, superpixels
         self.config, self.round_number = config, round_number
 
@@ -47,7 +54,8 @@ class Samples(Dataset[tuple[Tensor, Tensor]]):
         return slice_rows(self.manifest, index, index + 1)[0]
 
     def __getitem__(self, draw: Draw) -> tuple[Tensor, Tensor]:
-        """The augmented image uint8 [3, S, S] and its target [S, S]: labels in uint8, or a mask in [0, 1] in float32.
+        """The augmented image uint8 [3, S, S] and its target [S, S]: labels in uint8, or a mask in [0, 1] in
+        float32.
 
         The mask comes with the losses and the augmentation of full supervision.
         """
@@ -55,7 +63,9 @@ class Samples(Dataset[tuple[Tensor, Tensor]]):
         image = read_image(record.image)
         random = seeding.rng(self.config.seed, "augment", self.round_number, draw.epoch, record.image_id)
         if recipe.needs_masks:
-            square, mask = dense_sample(image, read_soft_mask(str(record.mask)), recipe.augment, draw.size, random)
+            square, mask = dense_sample(
+                image, read_soft_mask(str(record.mask)), recipe.augment, draw.size, random
+            )
             return _channels_first(square), torch.from_numpy(mask)
         geometry = Geometry.random(record.height, record.width, draw.size, random)
         xy, labels = self.points.of(record.image_id)
@@ -63,19 +73,28 @@ class Samples(Dataset[tuple[Tensor, Tensor]]):
         return _channels_first(geometry.image(image)), torch.from_numpy(target)
 
     def _regions(
-        self, record: Record, image: npt.NDArray[np.uint8], xy: npt.NDArray[np.int32], labels: npt.NDArray[np.uint8]
+        self,
+        record: Record,
+        image: npt.NDArray[np.uint8],
+        xy: npt.NDArray[np.int32],
+        labels: npt.NDArray[np.uint8],
     ) -> npt.NDArray[np.uint8]:
         mode = self.config.regions.labels
         superpixels = self.superpixels.get(record, image) if self.config.regions.uses_superpixels else None
-        mask = read_mask(record.mask).astype(bool) if mode in ("oracle_mask", "dense") and record.mask else None
+        mask = (
+            read_mask(record.mask).astype(bool) if mode in ("oracle_mask", "dense") and record.mask else None
+        )
         return region_labels(superpixels, xy, labels, (record.height, record.width), mode, mask)
 
 
-def batches(images: int, config: Config, round_number: int, epoch: int, rank: int = 0, world: int = 1) -> Iterator[list[Draw]]:
+def batches(
+    images: int, config: Config, round_number: int, epoch: int, rank: int = 0, world: int = 1
+) -> Iterator[list[Draw]]:
     """The batches of one epoch for one of `world` workers: a seeded order, one side for each batch.
 
-    Every worker gets the same number of batches, of nearly equal length. The last batch may be short, but holds at least
-    one image for each worker; with `train.drop_last` a short one is left out, unless it is the epoch's only batch.
+    Every worker gets the same number of batches, of nearly equal length. The last batch may be short, but
+    holds at least one image for each worker; with `train.drop_last` a short one is left out, unless it is the
+    epoch's only batch.
     """
     length = config.train.batch_size
     order = seeding.rng(config.seed, "order", round_number, epoch).permutation(images)

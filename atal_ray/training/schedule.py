@@ -23,7 +23,9 @@ def cyclic_cosine(i: int, total: int, cycles: int, lr_max: float, lr_min: float)
     """
     period = total // cycles
     if period < 1:
-        raise ConfigError(f"{total} training iterations cannot hold {cycles} cycles: raise train.epochs or lower train.batch-size")
+        raise ConfigError(
+            f"{total} training iterations cannot hold {cycles} cycles: raise train.epochs or lower train.batch-size"
+        )
     return lr_min + 0.5 * (lr_max - lr_min) * (1 + cos(pi * ((i - 1) % period) / period))
 
 
@@ -33,7 +35,9 @@ def triangular(epoch: int, epochs: int, lr_max: float) -> float:
 
 
 def poly(epoch: int, epochs: int, lr_max: float) -> float:
-    """MINet's rate of an epoch (from 0): lr_max (1 - epoch / epochs)^0.9, a fall that the last epoch does not bring to 0."""
+    """MINet's rate of an epoch (from 0): lr_max (1 - epoch / epochs)^0.9, a fall that the last epoch does not
+    bring to 0.
+    """
     return float(lr_max * (1 - epoch / epochs) ** POLY_POWER)
 
 
@@ -46,7 +50,8 @@ def learning_rate(
     lr_max: float,
     lr_min: float,
 ) -> float:
-    """The rate of an iteration (from 1): Eq. 8 in every iteration, or a triangle or poly, constant within an epoch.
+    """The rate of an iteration (from 1): Eq. 8 in every iteration, or a triangle or poly, constant within an
+    epoch.
 
     Args:
         schedule: "cyclic", "triangular" or "poly"; only "cyclic" has cycles and lr_min.
@@ -69,7 +74,9 @@ def learning_rate(
 
 
 def batches_per_epoch(images: int, batch_size: int, drop_last: bool) -> int:
-    """Batches in one pass over the images; a short last one is left out with `drop_last`, unless it is the only one."""
+    """Batches in one pass over the images; a short last one is left out with `drop_last`, unless it is the
+    only one.
+    """
     return max(1, images // batch_size) if drop_last else -(-images // batch_size)
 
 

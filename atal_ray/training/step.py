@@ -14,7 +14,9 @@ from atal_ray.training.losses import IGNORED, point_loss
 def build_optimizer(network: SaliencyNetwork, config: TrainConfig) -> torch.optim.SGD:
     """SGD on the groups that the recipe makes of the network's parameters."""
     nesterov = config.nesterov and config.momentum > 0
-    return torch.optim.SGD(network.parameter_groups(config), lr=config.lr_max, momentum=config.momentum, nesterov=nesterov)
+    return torch.optim.SGD(
+        network.parameter_groups(config), lr=config.lr_max, momentum=config.momentum, nesterov=nesterov
+    )
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
@@ -25,13 +27,17 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
 
 def autocast(device: torch.device, half: bool) -> contextlib.AbstractContextManager[None]:
     """Half precision (bfloat16) on a GPU where it is wanted, full precision otherwise and on a CPU."""
-    return torch.autocast("cuda", torch.bfloat16) if half and device.type == "cuda" else contextlib.nullcontext()
+    return (
+        torch.autocast("cuda", torch.bfloat16) if half and device.type == "cuda" else contextlib.nullcontext()
+    )
 
 
 def labelled_share(targets: Tensor) -> Tensor:
-    """The factor that makes the mean of the workers' losses the mean over the labelled pixels of the whole batch.
+    """The factor that makes the mean of the workers' losses the mean over the labelled pixels of the whole
+    batch.
 
-    world * own / all labelled pixels, and of a full mask every pixel is labelled; 1 for one worker. Every worker must call it.
+    world * own / all labelled pixels, and of a full mask every pixel is labelled; 1 for one worker. Every
+    worker must call it.
     """
     own = (targets != IGNORED).sum().float()
     if not distributed.is_initialized() or distributed.get_world_size() == 1:
@@ -42,7 +48,12 @@ def labelled_share(targets: Tensor) -> Tensor:
 
 
 def train_step(
-    model: nn.Module, network: SaliencyNetwork, optimizer: torch.optim.Optimizer, images: Tensor, targets: Tensor, recipe: TrainConfig
+    model: nn.Module,
+    network: SaliencyNetwork,
+    optimizer: torch.optim.Optimizer,
+    images: Tensor,
+    targets: Tensor,
+    recipe: TrainConfig,
 ) -> float:
     """One step on a batch; returns this worker's part of its loss.
 
@@ -51,7 +62,8 @@ def train_step(
         network: the network itself.
         optimizer: from `build_optimizer`.
         images: uint8 [B, 3, S, S].
-        targets: [B, S, S]; labels in uint8, 255 where unknown, or full masks in float, which the recipe's loss takes.
+        targets: [B, S, S]; labels in uint8, 255 where unknown, or full masks in float, which the recipe's
+            loss takes.
         recipe: its loss and precision.
     """
     with autocast(images.device, recipe.half):

@@ -54,7 +54,9 @@ def test_hadolint_has_nothing_to_say():
     hadolint = shutil.which("hadolint", path=str(Path(sys.executable).parent)) or shutil.which("hadolint")
     if hadolint is None:
         pytest.skip("needs hadolint, which the extra dev brings")
-    done = subprocess.run([hadolint, "--no-color", str(DOCKERFILE)], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [hadolint, "--no-color", str(DOCKERFILE)], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout
 
 
@@ -108,5 +110,7 @@ def test_nobody_is_root_and_nothing_is_fetched_from_an_address(target):
 def test_only_the_cpu_target_takes_another_index_and_only_if_told():
     assert ("ARG", 'TORCH_INDEX=""') in stages()["cpu"]
     (first,) = [rest for word, rest in stages()["cpu"] if "TORCH_INDEX" in rest and word == "RUN"]
-    assert first.startswith('pip install --no-cache-dir ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} -c constraints.txt torch && ')
+    assert first.startswith(
+        'pip install --no-cache-dir ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} -c constraints.txt torch && '
+    )
     assert "index" not in " ".join(rest for _, rest in stages()["gpu"])

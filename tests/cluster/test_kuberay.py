@@ -1,4 +1,6 @@
-"""The KubeRay manifests: no field that the operator does not know, and groups that fit the campaign that is run on them."""
+"""The KubeRay manifests: no field that the operator does not know, and groups that fit the campaign that is
+run on them.
+"""
 
 import copy
 from pathlib import Path
@@ -10,7 +12,7 @@ from command_lines import parse
 from jsonschema import Draft202012Validator, ValidationError
 
 from atal_ray.config import Config
-from atal_ray.stages.room import Node, demands, require_room
+from atal_ray.runtime.capacity import Node, demands, require_room
 
 FOLDER = Path(__file__).resolve().parents[2] / "cluster" / "kuberay"
 TEXT, COUNT, TRUTH = {"type": "string"}, {"type": "integer", "minimum": 0}, {"type": "boolean"}
@@ -19,14 +21,20 @@ TEXTS = {"type": "object", "additionalProperties": TEXT}
 
 def known(required: tuple[str, ...] = (), **properties: Any) -> dict[str, Any]:
     """An object that has these fields and no others."""
-    return {"type": "object", "properties": properties, "required": list(required), "additionalProperties": False}
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(required),
+        "additionalProperties": False,
+    }
 
 
 def several(item: dict[str, Any]) -> dict[str, Any]:
     return {"type": "array", "items": item, "minItems": 1}
 
 
-# The fields of ray.io/v1 that a manifest here may have: of the operator's own types all that matter, of Kubernetes' what is used.
+# The fields of ray.io/v1 that a manifest here may have: of the operator's own types all that matter, of
+# Kubernetes' what is used.
 CONTAINER = known(
     ("name", "image", "resources"),
     name=TEXT,
@@ -41,10 +49,21 @@ CONTAINER = known(
 POD = known(
     ("containers",),
     containers=several(CONTAINER),
-    volumes=several(known(("name", "emptyDir"), name=TEXT, emptyDir=known(medium={"const": "Memory"}, sizeLimit=TEXT))),
+    volumes=several(
+        known(("name", "emptyDir"), name=TEXT, emptyDir=known(medium={"const": "Memory"}, sizeLimit=TEXT))
+    ),
     terminationGracePeriodSeconds=COUNT,
-    securityContext=known(runAsNonRoot=TRUTH, runAsUser=COUNT, fsGroup=COUNT, seccompProfile=known(type=TEXT)),
-    tolerations=several(known(key=TEXT, operator={"enum": ["Exists", "Equal"]}, value=TEXT, effect={"enum": ["NoSchedule", "NoExecute"]})),
+    securityContext=known(
+        runAsNonRoot=TRUTH, runAsUser=COUNT, fsGroup=COUNT, seccompProfile=known(type=TEXT)
+    ),
+    tolerations=several(
+        known(
+            key=TEXT,
+            operator={"enum": ["Exists", "Equal"]},
+            value=TEXT,
+            effect={"enum": ["NoSchedule", "NoExecute"]},
+        )
+    ),
 )
 GROUP = {"rayStartParams": TEXTS, "labels": TEXTS, "template": known(("spec",), spec=POD)}
 WORKERS = known(
@@ -61,7 +80,9 @@ CLUSTER = known(
     rayVersion=TEXT,
     authOptions=known(mode={"enum": ["token", "disabled"]}, secretName=TEXT),
     enableInTreeAutoscaling=TRUTH,
-    autoscalerOptions=known(idleTimeoutSeconds=COUNT, upscalingMode={"enum": ["Default", "Aggressive", "Conservative"]}),
+    autoscalerOptions=known(
+        idleTimeoutSeconds=COUNT, upscalingMode={"enum": ["Default", "Aggressive", "Conservative"]}
+    ),
     headGroupSpec=known(("rayStartParams", "template"), **GROUP),
     workerGroupSpecs=several(WORKERS),
 )
@@ -80,7 +101,11 @@ JOB = known(
 
 
 def manifest(kind: str, spec: dict[str, Any]) -> dict[str, Any]:
-    head = {"apiVersion": {"const": "ray.io/v1"}, "kind": {"const": kind}, "metadata": known(("name",), name=TEXT, namespace=TEXT)}
+    head = {
+        "apiVersion": {"const": "ray.io/v1"},
+        "kind": {"const": kind},
+        "metadata": known(("name",), name=TEXT, namespace=TEXT),
+    }
     return known((*head, "spec"), **head, spec=spec)
 
 
@@ -138,7 +163,11 @@ def test_a_slip_is_refused(where, slip):
 
 @pytest.mark.parametrize("name", SCHEMAS)
 def test_the_operator_names_the_ray_that_is_pinned(name):
-    pinned = [line for line in (FOLDER.parents[1] / "constraints.txt").read_text().splitlines() if line.startswith("ray==")]
+    pinned = [
+        line
+        for line in (FOLDER.parents[1] / "constraints.txt").read_text().splitlines()
+        if line.startswith("ray==")
+    ]
     assert pinned == [f"ray=={cluster(name)['rayVersion']}"]
     assert cluster(name)["authOptions"] == {"mode": "token"}
 
@@ -151,7 +180,9 @@ def test_pods_get_what_they_ask_for_and_shared_memory_for_the_object_store(name)
         assert resources["requests"] == resources["limits"]
         (mount,) = [mount["name"] for mount in container["volumeMounts"] if mount["mountPath"] == "/dev/shm"]
         (limit,) = [volume["emptyDir"]["sizeLimit"] for volume in pod["volumes"] if volume["name"] == mount]
-        assert 0.3 * gib(resources["limits"]["memory"]) <= gib(limit) < 0.5 * gib(resources["limits"]["memory"])  # Ray's share is 30 %
+        assert (
+            0.3 * gib(resources["limits"]["memory"]) <= gib(limit) < 0.5 * gib(resources["limits"]["memory"])
+        )  # Ray's share is 30 %
         assert pod["securityContext"]["runAsNonRoot"]
         assert not container["securityContext"]["allowPrivilegeEscalation"]
         assert container["lifecycle"]["preStop"]["exec"]["command"][-1] == "ray stop"
@@ -160,7 +191,10 @@ def test_pods_get_what_they_ask_for_and_shared_memory_for_the_object_store(name)
 @pytest.mark.parametrize("name", SCHEMAS)
 def test_groups_are_what_their_labels_say(name):
     assert cluster(name)["headGroupSpec"]["rayStartParams"]["num-cpus"] == "0"
-    assert {group: spec["labels"] for group, spec in groups(name).items()} == {"cpu": {"role": "cpu"}, "gpu": {"role": "accelerator"}}
+    assert {group: spec["labels"] for group, spec in groups(name).items()} == {
+        "cpu": {"role": "cpu"},
+        "gpu": {"role": "accelerator"},
+    }
     for label, spec in groups(name).items():
         (container,) = spec["template"]["spec"]["containers"]
         assert container["image"].endswith(f"atal-ray:{label}")
@@ -178,7 +212,9 @@ def test_a_spot_machine_is_left_in_time(name):
 
 def test_a_cluster_that_stays_grows_from_nothing():
     assert cluster("raycluster.yaml")["enableInTreeAutoscaling"]
-    assert all(group["minReplicas"] == 0 < group["maxReplicas"] for group in groups("raycluster.yaml").values())
+    assert all(
+        group["minReplicas"] == 0 < group["maxReplicas"] for group in groups("raycluster.yaml").values()
+    )
 
 
 def test_the_job_is_a_command_that_fits_its_cluster():
@@ -191,9 +227,15 @@ def test_the_job_is_a_command_that_fits_its_cluster():
         assert group["replicas"] == group["minReplicas"] == group["maxReplicas"]
         limits = group["template"]["spec"]["containers"][0]["resources"]["limits"]
         resources = {"CPU": float(limits["cpu"]), "GPU": float(limits.get("nvidia.com/gpu", 0))}
-        machines += [Node(resources, {"role": "accelerator" if label == "gpu" else "cpu"})] * group["replicas"]
+        machines += [Node(resources, {"role": "accelerator" if label == "gpu" else "cpu"})] * group[
+            "replicas"
+        ]
     require_room(config, machines)
-    assert [demand.there for demand in demands(config, machines) if demand.what == "GPUs" and demand.there == demand.wanted]
+    assert [
+        demand.there
+        for demand in demands(config, machines)
+        if demand.what == "GPUs" and demand.there == demand.wanted
+    ]
     gpu = groups("rayjob.yaml")["gpu"]["template"]["spec"]["containers"][0]["resources"]["limits"]
     assert max(config.train.threads, config.query.threads) <= int(gpu["cpu"])
     assert spec["shutdownAfterJobFinishes"]
@@ -202,5 +244,10 @@ def test_the_job_is_a_command_that_fits_its_cluster():
 
 def test_the_job_places_its_stages_by_the_labels_of_its_groups():
     words = load("rayjob.yaml")["spec"]["entrypoint"].split()
-    pairs = [(words[at], words[at + 1], words[at + 2]) for at, word in enumerate(words) if word.endswith("-nodes")]
-    assert pairs == [("--resources.scoring-nodes", "role", "accelerator"), ("--resources.loading-nodes", "role", "cpu")]
+    pairs = [
+        (words[at], words[at + 1], words[at + 2]) for at, word in enumerate(words) if word.endswith("-nodes")
+    ]
+    assert pairs == [
+        ("--resources.scoring-nodes", "role", "accelerator"),
+        ("--resources.loading-nodes", "role", "cpu"),
+    ]

@@ -6,15 +6,19 @@ from types import SimpleNamespace
 
 import pytest
 
+from atal_ray.campaign.query.dataset_actor import NUMBERS, VECTOR, memory_needed
+from atal_ray.campaign.query.load import loaded_bytes
 from atal_ray.config import Config, QueryConfig, ResourceConfig, TrainConfig
-from atal_ray.stages.query_load import loaded_bytes
-from atal_ray.stages.rds_actor import NUMBERS, VECTOR, memory_needed
-from atal_ray.stages.room import Node, cpus_wanted, demands
-from atal_ray.stages.shards import LIMIT_PER_ACTOR, LOADERS_PER_ACTOR
+from atal_ray.runtime.capacity import Node, cpus_wanted, demands
+from atal_ray.runtime.shards import LIMIT_PER_ACTOR, LOADERS_PER_ACTOR
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = " ".join((ROOT / "cluster" / "README.md").read_text().split())
-WORKED = Config(train=TrainConfig(workers=4, threads=4), query=QueryConfig(threads=4), resources=ResourceConfig(query_actors=4))
+WORKED = Config(
+    train=TrainConfig(workers=4, threads=4),
+    query=QueryConfig(threads=4),
+    resources=ResourceConfig(query_actors=4),
+)
 IMAGES = 10_553  # DUTS-TR
 
 
@@ -51,8 +55,14 @@ def test_kills_are_those_of_the_result_file() -> None:
     assert f"{sum(row['equal'] for row in rows)} times the points were those of an undisturbed run" in PAGE
     assert sum(row["lost"] + row["doubled"] for row in rows) == found["came_too_late"] == 0
     assert found["three_nodes_equal_one"]
-    first = {row["campaign"]: number for number, row in reversed(list(enumerate(rows)))}.values()  # whose first command counts too
-    alive = [row for number, row in enumerate(rows) if not row["victim"].startswith("driver") and number not in first]
+    first = {
+        row["campaign"]: number for number, row in reversed(list(enumerate(rows)))
+    }.values()  # whose first command counts too
+    alive = [
+        row
+        for number, row in enumerate(rows)
+        if not row["victim"].startswith("driver") and number not in first
+    ]
     assert len(alive) > 12
     assert not any(row["started_again"] for row in alive)
     seconds = max(row["exit_seconds"] for row in rows if row["exit_seconds"] is not None)

@@ -54,7 +54,12 @@ def test_nodes_start_with_a_token_and_a_closed_dashboard(name):
     for command in (head[-1], worker[-1]):
         assert "RAY_AUTH_MODE=token" in command
         assert "\n" not in command
-    for option in ("--head", "--port=6379", "--autoscaling-config=~/ray_bootstrap_config.yaml", "--dashboard-host=127.0.0.1"):
+    for option in (
+        "--head",
+        "--port=6379",
+        "--autoscaling-config=~/ray_bootstrap_config.yaml",
+        "--dashboard-host=127.0.0.1",
+    ):
         assert option in head[-1].split()
     assert "--address=$RAY_HEAD_IP:6379" in worker[-1].split()
     assert config["file_mounts"]["~/.ray"] == "~/.ray"
@@ -63,14 +68,22 @@ def test_nodes_start_with_a_token_and_a_closed_dashboard(name):
 @pytest.mark.parametrize("name", FILES)
 def test_every_machine_installs_this_project_once_as_pinned(name):
     config = prepared(written(name))
-    workers = [kind for kind in config["available_node_types"].values() if "CPU" not in kind["resources"] or kind["resources"]["CPU"] > 0]
+    workers = [
+        kind
+        for kind in config["available_node_types"].values()
+        if "CPU" not in kind["resources"] or kind["resources"]["CPU"] > 0
+    ]
     assert workers
     for commands in [
         config["head_setup_commands"],
         *(kind.get("worker_setup_commands", config["worker_setup_commands"]) for kind in workers),
     ]:
-        (install,) = [command for command in commands if "pip install" in command]  # one: no other Ray, which is what defaults would bring
-        assert re.search(r'pip install -q -c ~/atal_ray/constraints\.txt -e "\$HOME/atal_ray\[(cpu|gpu),jobs\]"', install), install
+        (install,) = [
+            command for command in commands if "pip install" in command
+        ]  # one: no other Ray, which is what defaults would bring
+        assert re.search(
+            r'pip install -q -c ~/atal_ray/constraints\.txt -e "\$HOME/atal_ray\[(cpu|gpu),jobs\]"', install
+        ), install
     assert config["file_mounts"]["~/atal_ray"] == "."
     assert config["rsync_filter"] == [".gitignore"]
 
@@ -85,7 +98,9 @@ def test_clouds_have_an_idle_head_and_workers_from_zero(name):
     assert all(kind["min_workers"] == 0 < kind["max_workers"] for kind in types.values())
     assert sum(kind["max_workers"] for kind in types.values()) == config["max_workers"]
     assert {name: kind["resources"].get("GPU", 0) for name, kind in types.items()} == {"cpu": 0, "gpu": 1}
-    assert "RAY_enable_autoscaler_v2=1" in config["head_start_ray_commands"][-1]  # the first does not know labels
+    assert (
+        "RAY_enable_autoscaler_v2=1" in config["head_start_ray_commands"][-1]
+    )  # the first does not know labels
     assert re.search(r"spot", str(types["gpu"]["node_config"]), re.IGNORECASE)
     assert not re.search(r"spot", str(types["cpu"]["node_config"]), re.IGNORECASE)
 

@@ -23,7 +23,9 @@ def test_a_clean_folder(dataset: Writer) -> None:
     assert "No defects found" in report.render()
 
 
-def test_every_defect_is_found_by_name(dataset: Writer, put: Writer, cut_short: Callable[[Path], None]) -> None:
+def test_every_defect_is_found_by_name(
+    dataset: Writer, put: Writer, cut_short: Callable[[Path], None]
+) -> None:
     root = dataset(stems=STEMS)
     (root / "masks" / "s0.png").unlink()
     (root / "images" / "s1.jpg").unlink()
@@ -69,7 +71,10 @@ def test_a_photograph_among_the_masks_is_a_warning(dataset: Writer, put: Writer)
 
 
 def test_render_names_twenty_of_a_kind_unless_full() -> None:
-    findings = tuple(Finding("empty mask", "warning", f"masks/{index:02d}.png", "marks no pixel as salient") for index in range(25))
+    findings = tuple(
+        Finding("empty mask", "warning", f"masks/{index:02d}.png", "marks no pixel as salient")
+        for index in range(25)
+    )
     report = CheckReport(Path("set"), "images + masks", 25, 25, findings)
     short, full = report.render(), report.render(full=True)
     assert "masks/19.png" in short

@@ -57,7 +57,9 @@ def test_exif_orientation_is_not_applied(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png"])
-def test_truncated_file_is_an_error_but_keeps_its_header(tmp_path: Path, cut_short: Callable[[Path], None], suffix: str) -> None:
+def test_truncated_file_is_an_error_but_keeps_its_header(
+    tmp_path: Path, cut_short: Callable[[Path], None], suffix: str
+) -> None:
     path = tmp_path / f"cut.{suffix}"
     Image.fromarray(np.random.default_rng(1).integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(path)
     cut_short(path)
@@ -135,9 +137,15 @@ def test_three_channel_mask_takes_its_brightest_channel(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("colours", "expected"),
-    [([[0, 0, 0], [128, 0, 0]], [[0, 1]]), ([[255, 255, 255], [0, 0, 0]], [[1, 0]]), ([[0, 0, 0], [255, 255, 255]], [[0, 1]])],
+    [
+        ([[0, 0, 0], [128, 0, 0]], [[0, 1]]),
+        ([[255, 255, 255], [0, 0, 0]], [[1, 0]]),
+        ([[0, 0, 0], [255, 255, 255]], [[0, 1]]),
+    ],
 )
-def test_palette_masks_of_classes_and_of_greys(tmp_path: Path, colours: list[list[int]], expected: list[list[int]]) -> None:
+def test_palette_masks_of_classes_and_of_greys(
+    tmp_path: Path, colours: list[list[int]], expected: list[list[int]]
+) -> None:
     image = Image.fromarray(np.array([[0, 1]], np.uint8), mode="P")
     image.putpalette(np.array(colours, np.uint8).tobytes())
     image.save(tmp_path / "p.png")

@@ -13,7 +13,9 @@ Writer = Callable[..., Path]
 @pytest.mark.parametrize(("name", "image", "mask"), LAYOUTS)
 @pytest.mark.parametrize("depth", ["", "outer/"])
 @pytest.mark.parametrize("case", [str, str.lower, str.upper])
-def test_known_layouts(dataset: Writer, name: str, image: str, mask: str, depth: str, case: Callable[[str], str]) -> None:
+def test_known_layouts(
+    dataset: Writer, name: str, image: str, mask: str, depth: str, case: Callable[[str], str]
+) -> None:
     listing = find_pairs(dataset(depth + case(image), depth + case(mask)))
     assert (listing.layout, listing.labelled, listing.problems) == (name, True, ())
     assert sorted(listing.images) == sorted(listing.masks) == ["a", "b", "c"]
@@ -29,7 +31,9 @@ def test_jpeg_images_mixed_with_their_png_masks(dataset: Writer, folder: str) ->
     assert sorted(listing.masks) == ["a", "b", "c"]
 
 
-@pytest.mark.parametrize(("image", "mask"), [("photos", "pixel_gt"), ("background", "GroundTruth"), ("one", "two"), ("two", "one")])
+@pytest.mark.parametrize(
+    ("image", "mask"), [("photos", "pixel_gt"), ("background", "GroundTruth"), ("one", "two"), ("two", "one")]
+)
 def test_two_folders_of_equal_stems(dataset: Writer, image: str, mask: str) -> None:
     listing = find_pairs(dataset(image, mask, suffix=".png"))
     assert listing.layout == f"{image} + {mask}"
@@ -39,7 +43,12 @@ def test_two_folders_of_equal_stems(dataset: Writer, image: str, mask: str) -> N
 @pytest.mark.parametrize("folder", ["", "images", "holiday"])
 def test_unlabelled_images(dataset: Writer, folder: str) -> None:
     listing = find_pairs(dataset(folder, None))
-    assert (listing.layout, listing.labelled, listing.masks, listing.problems) == ("images alone", False, {}, ())
+    assert (listing.layout, listing.labelled, listing.masks, listing.problems) == (
+        "images alone",
+        False,
+        {},
+        (),
+    )
     assert sorted(listing.images) == ["a", "b", "c"]
 
 
@@ -58,7 +67,10 @@ def test_missing_partners_are_problems(dataset: Writer) -> None:
     (root / "masks" / "a.png").unlink()
     (root / "images" / "b.jpg").unlink()
     problems = {(item.kind, item.image_id, item.file) for item in find_pairs(root).problems}
-    assert problems == {("image without mask", "a", "images/a.jpg"), ("mask without image", "b", "masks/b.png")}
+    assert problems == {
+        ("image without mask", "a", "images/a.jpg"),
+        ("mask without image", "b", "masks/b.png"),
+    }
 
 
 def test_an_empty_folder_of_masks_leaves_every_image_without(dataset: Writer) -> None:
@@ -93,7 +105,9 @@ def test_links_may_stay_inside_but_not_leave(dataset: Writer, tmp_path: Path) ->
     for folder in (root, tmp_path / "door"):
         listing = find_pairs(folder)
         assert sorted(listing.images) == ["a", "b", "c", "inside"]
-        assert [(item.kind, item.file) for item in listing.problems] == [("link outside", "images/outside.jpg")]
+        assert [(item.kind, item.file) for item in listing.problems] == [
+            ("link outside", "images/outside.jpg")
+        ]
 
 
 def test_a_linked_subfolder_is_refused(dataset: Writer, tmp_path: Path) -> None:
@@ -144,7 +158,9 @@ def test_folders_that_cannot_be_read(dataset: Writer, tmp_path: Path) -> None:
         ([("", None), ("things", None)], "beside folders of images"),
     ],
 )
-def test_ambiguous_folders(dataset: Writer, tmp_path: Path, pairs: list[tuple[str, str | None]], sentence: str) -> None:
+def test_ambiguous_folders(
+    dataset: Writer, tmp_path: Path, pairs: list[tuple[str, str | None]], sentence: str
+) -> None:
     for image, mask in pairs:
         dataset(image, mask)
     with pytest.raises(DataError, match=sentence):

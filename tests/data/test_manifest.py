@@ -7,8 +7,8 @@ import pytest
 
 from atal_ray.data.manifest import MANIFEST_SCHEMA, Record, build_manifest, records, slice_rows
 from atal_ray.errors import DataError
-from atal_ray.files import Folder
 from atal_ray.seeding import derive
+from atal_ray.store.folder import Folder
 
 Writer = Callable[..., Path]
 Cutter = Callable[[Path], None]
@@ -25,7 +25,9 @@ def test_rows_are_sorted_absolute_and_sized(dataset: Writer, verify: bool) -> No
     manifest = build_manifest(root, verify=verify)
     assert manifest.table.schema.equals(MANIFEST_SCHEMA)
     assert (manifest.bad, manifest.layout) == ([], "images + masks")
-    assert records(manifest.table) == [Record(stem, f"{root}/images/{stem}.jpg", f"{root}/masks/{stem}.png", 24, 32) for stem in "ab"]
+    assert records(manifest.table) == [
+        Record(stem, f"{root}/images/{stem}.jpg", f"{root}/masks/{stem}.png", 24, 32) for stem in "ab"
+    ]
 
 
 def test_unlabelled_rows_have_no_mask(dataset: Writer) -> None:
@@ -59,7 +61,12 @@ def test_subset_then_limit(dataset: Writer, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "sentence"),
-    [("s01\nghost\n", "1 of its 2 image ids are not in .*ghost"), ("\n", "is empty"), (None, "cannot be read"), ("s01.jpg", "s01.jpg")],
+    [
+        ("s01\nghost\n", "1 of its 2 image ids are not in .*ghost"),
+        ("\n", "is empty"),
+        (None, "cannot be read"),
+        ("s01.jpg", "s01.jpg"),
+    ],
 )
 def test_bad_subsets(dataset: Writer, tmp_path: Path, text: str | None, sentence: str) -> None:
     root = dataset("set/images", "set/masks", STEMS) / "set"
@@ -140,7 +147,9 @@ def test_round_trip_and_slices(dataset: Writer, tmp_path: Path) -> None:
     assert back.equals(table)
     assert [record.image_id for record in slice_rows(back, 18, 25)] == ["s18", "s19"]
     assert slice_rows(back, 5, 5) == []
-    assert [record for start in range(0, 20, 6) for record in slice_rows(back, start, start + 6)] == records(back)
+    assert [record for start in range(0, 20, 6) for record in slice_rows(back, start, start + 6)] == records(
+        back
+    )
 
 
 def test_progress_bar(dataset: Writer, capsys: pytest.CaptureFixture[str]) -> None:

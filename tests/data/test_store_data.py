@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 from stores import Store
 
-from atal_ray import stores
 from atal_ray.data.check import check_folder
 from atal_ray.data.images import read_image, read_mask, read_size
 from atal_ray.data.layout import find_pairs
 from atal_ray.data.manifest import build_manifest, records
-from atal_ray.data.place import StorePath, as_place, relative
 from atal_ray.errors import DataError, StoreError
-from atal_ray.files import Folder
+from atal_ray.store import uri as stores
+from atal_ray.store.folder import Folder
+from atal_ray.store.path import StorePath, as_place, relative
 
 
 @pytest.fixture(scope="module")
@@ -36,8 +36,12 @@ def test_the_manifest_is_that_of_the_folder_but_for_the_places(uri: str, synth_f
         assert read_size(far.image) == (near.height, near.width)
 
 
-@pytest.mark.parametrize("layout", [("DUTS-TR-Image", "DUTS-TR-Mask"), ("deep/imgs", "deep/gt"), ("all", "all"), ("images", None)])
-def test_layouts_are_found_in_a_bucket(s3: Store, dataset: Callable[..., Path], layout: tuple[str, str | None]) -> None:
+@pytest.mark.parametrize(
+    "layout", [("DUTS-TR-Image", "DUTS-TR-Mask"), ("deep/imgs", "deep/gt"), ("all", "all"), ("images", None)]
+)
+def test_layouts_are_found_in_a_bucket(
+    s3: Store, dataset: Callable[..., Path], layout: tuple[str, str | None]
+) -> None:
     local = find_pairs(dataset(*layout))
     remote = find_pairs(as_place(s3.upload(local.root, "set")))
     assert (remote.layout, remote.labelled, remote.problems) == (local.layout, local.labelled, local.problems)
@@ -47,12 +51,19 @@ def test_layouts_are_found_in_a_bucket(s3: Store, dataset: Callable[..., Path], 
         }
 
 
-def test_defects_are_named_below_the_folder(s3: Store, dataset: Callable[..., Path], cut_short: Callable[[Path], None]) -> None:
+def test_defects_are_named_below_the_folder(
+    s3: Store, dataset: Callable[..., Path], cut_short: Callable[[Path], None]
+) -> None:
     folder = dataset()
     cut_short(folder / "images" / "a.jpg")
     (folder / "masks" / "b.png").unlink()
-    remote, local = check_folder(s3.upload(folder, "set"), progress=False), check_folder(folder, progress=False)
-    assert [(item.kind, item.file) for item in remote.findings] == [(item.kind, item.file) for item in local.findings]
+    remote, local = (
+        check_folder(s3.upload(folder, "set"), progress=False),
+        check_folder(folder, progress=False),
+    )
+    assert [(item.kind, item.file) for item in remote.findings] == [
+        (item.kind, item.file) for item in local.findings
+    ]
     assert "images/a.jpg cannot be decoded" in remote.render()
     with pytest.raises(DataError, match=r"2 bad files:\n  images/a\.jpg cannot be decoded"):
         build_manifest(remote.folder)
@@ -61,13 +72,18 @@ def test_defects_are_named_below_the_folder(s3: Store, dataset: Callable[..., Pa
 def test_a_subset_may_lie_in_a_bucket(s3: Store, uri: str) -> None:
     lists = s3.folder()
     lists.write_bytes("some.txt", b"scene-0003\nscene-0001\n")
-    assert build_manifest(uri, subset=lists.where("some.txt")).table["image_id"].to_pylist() == ["scene-0001", "scene-0003"]
+    assert build_manifest(uri, subset=lists.where("some.txt")).table["image_id"].to_pylist() == [
+        "scene-0001",
+        "scene-0003",
+    ]
     with pytest.raises(DataError, match=r"none\.txt.* cannot be read as a list of image ids"):
         build_manifest(uri, subset=lists.where("none.txt"))
 
 
 def test_what_is_not_there_is_named(s3: Store, uri: str) -> None:
-    with pytest.raises(DataError, match=r"scenes%20two\?.* does not exist: give the folder that holds the images"):
+    with pytest.raises(
+        DataError, match=r"scenes%20two\?.* does not exist: give the folder that holds the images"
+    ):
         build_manifest(uri.replace("scenes one", "scenes%20two"))
     image = str(next(iter(find_pairs(as_place(uri)).images.values())))
     with pytest.raises(DataError, match="is a file: give the folder"):

@@ -44,13 +44,20 @@ def test_summary_is_the_mean_over_images() -> None:
     assert summary.mae == pytest.approx(exact_mean([mae(*pair) for pair in pairs]), abs=1e-16)
     assert summary.s_measure == pytest.approx(exact_mean([s_measure(*pair) for pair in pairs]), abs=1e-16)
     for threshold in range(256):
-        assert summary.precision[threshold] == pytest.approx(exact_mean([float(p[threshold]) for p, _ in curves]), abs=1e-16)
-        assert summary.recall[threshold] == pytest.approx(exact_mean([float(r[threshold]) for _, r in curves]), abs=1e-16)
+        assert summary.precision[threshold] == pytest.approx(
+            exact_mean([float(p[threshold]) for p, _ in curves]), abs=1e-16
+        )
+        assert summary.recall[threshold] == pytest.approx(
+            exact_mean([float(r[threshold]) for _, r in curves]), abs=1e-16
+        )
 
 
 def test_max_f_is_that_of_the_mean_curves_not_the_mean_of_f() -> None:
     half = (np.array([[255, 255]], np.uint8), np.array([[True, False]]))  # P 1/2, R 1
-    missed = (np.array([[0, 255]], np.uint8), np.array([[True, False]]))  # P and R 0, but 1/2 and 1 at threshold 0
+    missed = (
+        np.array([[0, 255]], np.uint8),
+        np.array([[True, False]]),
+    )  # P and R 0, but 1/2 and 1 at threshold 0
     summary = accumulate([half, missed]).summary()
     assert (summary.precision[255], summary.recall[255]) == (0.25, 0.5)
     assert (summary.precision[0], summary.recall[0]) == (0.5, 1.0)
@@ -62,7 +69,9 @@ def test_max_f_of_means_by_hand() -> None:
     first = (np.array([[0, 100, 200, 255]], np.uint8), np.array([[False, False, True, True]]))
     second = (np.array([[0, 100, 200, 255]], np.uint8), np.array([[False, False, False, True]]))
     # thresholds 101-200: P (1 + 1/2) / 2, R 1; thresholds 201-255: P 1, R (1/2 + 1) / 2
-    assert accumulate([first, second]).summary().max_f == pytest.approx(max(1.3 * 0.75 / (0.225 + 1), 1.3 * 0.75 / (0.3 + 0.75)))
+    assert accumulate([first, second]).summary().max_f == pytest.approx(
+        max(1.3 * 0.75 / (0.225 + 1), 1.3 * 0.75 / (0.3 + 0.75))
+    )
 
 
 @pytest.mark.parametrize("shards", [1, 7, 64])
@@ -90,7 +99,10 @@ def test_merge_leaves_the_other_shard_as_it_is() -> None:
 
 def test_state_travels_through_arrow_and_does_not_grow() -> None:
     perfect = (np.array([[0, 255]], np.uint8), np.array([[False, True]]))
-    one, many = accumulate([perfect]).state(), accumulate([perfect] * 50).state()  # 50 x 2^60 is beyond 64 bits
+    one, many = (
+        accumulate([perfect]).state(),
+        accumulate([perfect] * 50).state(),
+    )  # 50 x 2^60 is beyond 64 bits
     assert pa.array([many]).to_pylist() == [many]
     assert np.shape(many["precision"]) == np.shape(one["precision"]) == (256, 2)
     assert Accumulator.from_state(many).summary().recall[255] == 1
@@ -130,7 +142,10 @@ def test_damaged_states_and_metrics_are_refused() -> None:
 def test_values_that_no_score_has_are_refused_not_summed(monkeypatch: pytest.MonkeyPatch) -> None:
     accumulator = accumulate(make_pairs(1))
     before = accumulator.state()
-    monkeypatch.setattr("atal_ray.metrics.accumulator.score", lambda *_: {"mae": np.array([0.5]), "s_measure": np.array([4.5e15])})
+    monkeypatch.setattr(
+        "atal_ray.metrics.accumulator.score",
+        lambda *_: {"mae": np.array([0.5]), "s_measure": np.array([4.5e15])},
+    )
     with pytest.raises(DataError, match="cannot be summed"):
         accumulator.add(*make_pairs(1)[0])
     assert accumulator.state() == before

@@ -41,9 +41,13 @@ def test_adaptive_and_soft_binarise_otherwise(seed: int, kind: str) -> None:
 
 def test_by_hand() -> None:
     mask = np.array([[True, False]])
-    assert e_curve(np.array([[255, 0]], np.uint8), mask)[1:].tolist() == pytest.approx([2.0] * 255)  # N / (N - 1)
+    assert e_curve(np.array([[255, 0]], np.uint8), mask)[1:].tolist() == pytest.approx(
+        [2.0] * 255
+    )  # N / (N - 1)
     assert e_curve(np.array([[0, 255]], np.uint8), mask)[1:].tolist() == pytest.approx([0.0] * 255)
-    assert e_adaptive(np.zeros((2, 2), np.uint8), np.zeros((2, 2), bool)) == 0  # threshold 0 takes everything in
+    assert (
+        e_adaptive(np.zeros((2, 2), np.uint8), np.zeros((2, 2), bool)) == 0
+    )  # threshold 0 takes everything in
     assert e_curve(np.zeros((2, 2), np.uint8), np.zeros((2, 2), bool))[1] == pytest.approx(4 / 3)
 
 

@@ -40,7 +40,9 @@ def test_levels_of_a_full_range_map_are_its_thresholds() -> None:
 
 
 def test_curve_by_hand() -> None:
-    precision, recall = pr_curve(np.array([[10, 30], [20, 10]], np.uint8), np.array([[False, True], [True, True]]))
+    precision, recall = pr_curve(
+        np.array([[10, 30], [20, 10]], np.uint8), np.array([[False, True], [True, True]])
+    )
     # stretched and floored: 0, 255, 127, 0
     assert (precision[0], recall[0]) == (3 / 4, 1)
     assert set(zip(precision[1:128], recall[1:128], strict=True)) == {(1, 2 / 3)}

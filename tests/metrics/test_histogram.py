@@ -34,7 +34,9 @@ def test_binary_maps_are_those_of_the_thresholds(seed: int, kind: str) -> None:
 
 
 def test_adaptive_threshold_is_exact_for_integer_maps() -> None:
-    """Maps of 0, `level` and 255 whose mean is half of `level`: that level reaches the threshold, whatever floats make of it."""
+    """Maps of 0, `level` and 255 whose mean is half of `level`: that level reaches the threshold, whatever
+    floats make of it.
+    """
     misled = 0
     for level in range(1, 255):
         # p pixels of the level, w white and z black ones: 2 (p level + 255 w) = level (p + w + z)
@@ -64,7 +66,8 @@ def test_quadrants_split_after_the_centroid_and_cover_the_image() -> None:
 
 
 @pytest.mark.parametrize(
-    ("levels", "expected"), [([10, 30, 20], (-10, 20)), ([0, 255, 9], (0, 255)), ([77, 77, 77], (0, 255)), ([0, 0, 0], (0, 255))]
+    ("levels", "expected"),
+    [([10, 30, 20], (-10, 20)), ([0, 255, 9], (0, 255)), ([77, 77, 77], (0, 255)), ([0, 0, 0], (0, 255))],
 )
 def test_maps_are_stretched_unless_constant(levels: list[int], expected: tuple[int, int]) -> None:
     found = tally(np.array([levels], np.uint8), np.array([[True, False, False]]))
@@ -83,6 +86,8 @@ def test_maps_are_stretched_unless_constant(levels: list[int], expected: tuple[i
         (np.full((2, 3), np.nan), np.zeros((2, 3), bool), r"NaN or outside \[0, 1\]"),
     ],
 )
-def test_pairs_that_cannot_be_compared_are_refused(saliency: np.ndarray, mask: np.ndarray, sentence: str) -> None:
+def test_pairs_that_cannot_be_compared_are_refused(
+    saliency: np.ndarray, mask: np.ndarray, sentence: str
+) -> None:
     with pytest.raises(DataError, match=sentence):
         tally(saliency, mask)

@@ -1,4 +1,6 @@
-"""Every shared metric against PySODMetrics 1.6.2, on real and on adversarial pairs; where the two differ, a test shows why it is right."""
+"""Every shared metric against PySODMetrics 1.6.2, on real and on adversarial pairs; where the two differ, a
+test shows why it is right.
+"""
 
 from fractions import Fraction
 from pathlib import Path
@@ -9,12 +11,14 @@ import pytest
 from pairs import normalised, random_pair
 
 from atal_ray.data.images import read_mask
-from atal_ray.data.mask_folder import find_masks
+from atal_ray.evaluation.mask_folder import find_masks
 from atal_ray.metrics.accumulator import Accumulator
 from atal_ray.metrics.scores import Scores, score
 
 reference = pytest.importorskip("py_sod_metrics", reason="needs pysodmetrics: make .venv/compared")
-pytestmark = pytest.mark.filterwarnings("ignore:This class will be removed", "ignore:Mean of empty slice", "ignore:invalid value")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:This class will be removed", "ignore:Mean of empty slice", "ignore:invalid value"
+)
 
 TOLERANCE = 1e-9
 MAPS = ("blurred", "noisy", "displaced and faint", "centre prior")
@@ -28,12 +32,16 @@ class Reference:
         self.f, self.weighted = reference.Fmeasure(), reference.WeightedFmeasure()
 
     def add(self, saliency: np.ndarray, mask: np.ndarray) -> Scores:
-        """What it makes of an image, by our names; a 16-bit map goes in as normalised floats, as it only stretches 8 bits."""
+        """What it makes of an image, by our names; a 16-bit map goes in as normalised floats, as it only
+        stretches 8 bits.
+        """
         for metric in (self.mae, self.s, self.e, self.f, self.weighted):
             if saliency.dtype == np.uint8:
                 metric.step(saliency, mask.astype(np.uint8) * 255)
             else:
-                metric.step(normalised(saliency) if saliency.dtype == np.uint16 else saliency, mask, normalize=False)
+                metric.step(
+                    normalised(saliency) if saliency.dtype == np.uint16 else saliency, mask, normalize=False
+                )
         values = {
             "mae": self.mae.maes[-1],
             "s_measure": self.s.sms[-1],
@@ -63,7 +71,11 @@ def real_map(kind: str, mask: np.ndarray, seed: int) -> np.ndarray:
     soft = cv2.GaussianBlur(mask.astype(np.float64), (0, 0), 6)
     if kind == "noisy":
         clouds = cv2.GaussianBlur(rng.random(mask.shape), (0, 0), 12)
-        soft = 0.5 * soft + 0.5 * (clouds - clouds.min()) / np.ptp(clouds) + 0.05 * rng.standard_normal(mask.shape)
+        soft = (
+            0.5 * soft
+            + 0.5 * (clouds - clouds.min()) / np.ptp(clouds)
+            + 0.05 * rng.standard_normal(mask.shape)
+        )
     elif kind == "displaced and faint":
         soft = np.round(5 * np.roll(soft, (height // 8, width // 6), axis=(0, 1))) * 7 / 255
     elif kind == "centre prior":
@@ -84,8 +96,21 @@ def test_300_real_pairs_and_their_means_are_equal(shared: Path) -> None:
     e, weighted = theirs.e.get_results()["em"], theirs.weighted.get_results()["wfm"]
     found = [means.mae, means.s_measure, means.weighted_f, means.e_adaptive, means.e_mean, means.e_max]
     found += [means.f_adaptive, means.f_mean, means.f_max, *means.precision, *means.recall]
-    expected = [theirs.mae.get_results()["mae"], theirs.s.get_results()["sm"], weighted, e["adp"], e["curve"].mean(), e["curve"].max()]
-    expected += [f["fm"]["adp"], f["fm"]["curve"].mean(), f["fm"]["curve"].max(), *f["pr"]["p"][::-1], *f["pr"]["r"][::-1]]
+    expected = [
+        theirs.mae.get_results()["mae"],
+        theirs.s.get_results()["sm"],
+        weighted,
+        e["adp"],
+        e["curve"].mean(),
+        e["curve"].max(),
+    ]
+    expected += [
+        f["fm"]["adp"],
+        f["fm"]["curve"].mean(),
+        f["fm"]["curve"].max(),
+        *f["pr"]["p"][::-1],
+        *f["pr"]["r"][::-1],
+    ]
     np.testing.assert_allclose(found, expected, rtol=0, atol=TOLERANCE)
 
 
@@ -160,12 +185,18 @@ def test_adversarial_pairs_are_equal(name: str) -> None:
 def test_levels_whose_floor_is_a_matter_of_rounding_are_equal(span: int) -> None:
     levels = np.arange(span + 1, dtype=np.uint8)
     for lowest in {0, 1, 255 - span}:
-        assert differing(np.tile(levels + np.uint8(lowest), (3, 1)), np.tile(levels % 3 == 0, (3, 1))) == set()
+        assert (
+            differing(np.tile(levels + np.uint8(lowest), (3, 1)), np.tile(levels % 3 == 0, (3, 1))) == set()
+        )
 
 
 def splits_off_nothing(mask: np.ndarray) -> bool:
     """Whether the centroid lies in the last row or column, so that the quadrants beyond it have no pixel."""
-    return bool(mask.any()) and not mask.all() and any(round(c.mean()) + 1 == n for c, n in zip(np.nonzero(mask), mask.shape, strict=True))
+    return (
+        bool(mask.any())
+        and not mask.all()
+        and any(round(c.mean()) + 1 == n for c, n in zip(np.nonzero(mask), mask.shape, strict=True))
+    )
 
 
 @pytest.mark.parametrize("shape", [(1, 2), (1, 7), (7, 1), (2, 2), (3, 2)])
@@ -179,11 +210,17 @@ def test_tiny_images_differ_only_where_a_quadrant_is_empty(shape: tuple[int, int
 
 @pytest.mark.parametrize("kind", ["uint8", "uint16", "float64"])
 @pytest.mark.parametrize("seed", range(40))
-def test_random_pairs_differ_only_where_a_quadrant_is_empty_or_a_level_meets_the_threshold(seed: int, kind: str) -> None:
+def test_random_pairs_differ_only_where_a_quadrant_is_empty_or_a_level_meets_the_threshold(
+    seed: int, kind: str
+) -> None:
     saliency, mask = random_pair(5 * seed + 1, kind, largest=20)
     levels = saliency.astype(np.int64) - saliency.min() if kind != "float64" else saliency
-    left_to_rounding = {"f_adaptive", "e_adaptive"} if (levels * levels.size == 2 * levels.sum()).any() else set()
-    assert differing(saliency, mask) - left_to_rounding == ({"s_measure"} if splits_off_nothing(mask) else set())
+    left_to_rounding = (
+        {"f_adaptive", "e_adaptive"} if (levels * levels.size == 2 * levels.sum()).any() else set()
+    )
+    assert differing(saliency, mask) - left_to_rounding == (
+        {"s_measure"} if splits_off_nothing(mask) else set()
+    )
 
 
 def test_an_empty_quadrant_makes_the_reference_nan() -> None:
@@ -196,12 +233,16 @@ def test_an_empty_quadrant_makes_the_reference_nan() -> None:
 
 @pytest.mark.parametrize(("level", "lost"), [(50, False), (51, True), (52, True), (53, False)])
 def test_rounding_costs_the_reference_constant_quadrants(level: int, lost: bool) -> None:
-    mask = np.array([[1, 1, 1, 1, 1, 1], [0, 0, 0, 0, 0, 0]], bool)  # four quadrants of three pixels: map and mask constant on each
+    mask = np.array(
+        [[1, 1, 1, 1, 1, 1], [0, 0, 0, 0, 0, 0]], bool
+    )  # four quadrants of three pixels: map and mask constant on each
     saliency = np.full(mask.shape, level, np.uint8)
     x = level / 255
     objects = (2 * x / (x**2 + 1) + 2 * (1 - x) / ((1 - x) ** 2 + 1)) / 2
     assert score(saliency, mask)["s_measure"][0] == pytest.approx(0.5 * objects + 0.5, abs=TOLERANCE)
-    assert Reference().add(saliency, mask)["s_measure"][0] == pytest.approx(0.5 * objects + (0 if lost else 0.5), abs=TOLERANCE)
+    assert Reference().add(saliency, mask)["s_measure"][0] == pytest.approx(
+        0.5 * objects + (0 if lost else 0.5), abs=TOLERANCE
+    )
 
 
 def test_the_order_of_pixels_decides_the_adaptive_f_of_the_reference() -> None:
@@ -215,7 +256,9 @@ def test_the_order_of_pixels_decides_the_adaptive_f_of_the_reference() -> None:
 
 
 def test_rounding_hides_an_object_on_half_of_the_image_from_the_adaptive_f_of_the_reference() -> None:
-    saliency = np.array([[0.1, 0.1, 0.0], [0.0, 0.0, 0.1]])  # three times 0.1 is more than 0.3 in floating point
+    saliency = np.array(
+        [[0.1, 0.1, 0.0], [0.0, 0.0, 0.1]]
+    )  # three times 0.1 is more than 0.3 in floating point
     assert differing(saliency, saliency > 0) == {"f_adaptive", "e_adaptive"}
     assert score(saliency, saliency > 0)["f_adaptive"][0] == pytest.approx(1, abs=TOLERANCE)
     assert Reference().add(saliency, saliency > 0)["f_adaptive"][0] == 0
@@ -227,12 +270,20 @@ def test_the_reference_computes_single_precision_in_single_precision() -> None:
     assert {"mae", "s_measure"} <= differing(narrow, DISC)
     assert differing(wide, DISC) == set()
     assert not apart(score(narrow, DISC), score(wide, DISC))
-    exact = sum(abs(Fraction(x) - int(g)) for x, g in zip(wide.ravel().tolist(), DISC.ravel().tolist(), strict=True)) / DISC.size
+    exact = (
+        sum(
+            abs(Fraction(x) - int(g))
+            for x, g in zip(wide.ravel().tolist(), DISC.ravel().tolist(), strict=True)
+        )
+        / DISC.size
+    )
     assert score(narrow, DISC)["mae"][0] == pytest.approx(float(exact), abs=1e-15)
 
 
 def test_the_reference_divides_by_nearly_0_on_one_pixel() -> None:
     saliency, mask = np.array([[255]], np.uint8), np.array([[True]])
     assert differing(saliency, mask) == {"e_curve", "e_adaptive"}
-    assert Reference().add(saliency, mask)["e_curve"][0] == pytest.approx(1 / np.spacing(1))  # 1 / (N - 1 + eps)
+    assert Reference().add(saliency, mask)["e_curve"][0] == pytest.approx(
+        1 / np.spacing(1)
+    )  # 1 / (N - 1 + eps)
     assert score(saliency, mask)["e_curve"][0] == pytest.approx(1, abs=TOLERANCE)

@@ -15,7 +15,9 @@ from atal_ray.metrics.weighted import weighted_f
 def test_one_look_gives_what_every_metric_gives_alone(seed: int, kind: str) -> None:
     pair = random_pair(seed, kind)
     found = score(*pair)
-    assert {name: values.shape for name, values in found.items()} == {name: (length,) for name, length in LENGTHS.items()}
+    assert {name: values.shape for name, values in found.items()} == {
+        name: (length,) for name, length in LENGTHS.items()
+    }
     alone = {
         "mae": mae,
         "s_measure": s_measure,

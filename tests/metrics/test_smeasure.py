@@ -55,7 +55,9 @@ def naive_s_measure(saliency: np.ndarray, mask: np.ndarray) -> float:
     regions = Fraction(0)
     for below in (False, True):
         for right in (False, True):
-            part = [pixel for (r, c), pixel in pixels.items() if (r >= row) == below and (c >= column) == right]
+            part = [
+                pixel for (r, c), pixel in pixels.items() if (r >= row) == below and (c >= column) == right
+            ]
             if part:
                 regions += naive_similarity(part) * Fraction(len(part), mask.size)
     return max(0.0, 0.5 * objects + 0.5 * float(regions))
@@ -88,9 +90,18 @@ def test_s_measure_of_other_maps_equals_the_pixel_by_pixel_form(seed: int, kind:
         ([[51, 51]], [[1, 1]], 0.2),
         ([[0, 0]], [[0, 0]], 1.0),
         ([[255, 0], [0, 255]], [[1, 0], [0, 1]], 1.0),
-        ([[0, 255], [255, 0]], [[1, 0], [0, 1]], 0.5),  # the object term is 0; four quadrants of one pixel score 1 each
+        (
+            [[0, 255], [255, 0]],
+            [[1, 0], [0, 1]],
+            0.5,
+        ),  # the object term is 0; four quadrants of one pixel score 1 each
         ([[255, 255, 0]], [[0, 0, 1]], 0.0),  # one quadrant, negative covariance: floored
-        ([[0, 51, 255]], [[0, 0, 1]], 0.5 * (1 / 3 + 2 / 3 * 1.8 / (1.81 + sqrt(0.02))) + 0.5 * 0.16 / ((0.16 + 1 / 9) * (0.28 + 1 / 3))),
+        (
+            [[0, 51, 255]],
+            [[0, 0, 1]],
+            0.5 * (1 / 3 + 2 / 3 * 1.8 / (1.81 + sqrt(0.02)))
+            + 0.5 * 0.16 / ((0.16 + 1 / 9) * (0.28 + 1 / 3)),
+        ),
     ],
 )
 def test_s_measure_by_hand(saliency: list[list[int]], mask: list[list[int]], expected: float) -> None:

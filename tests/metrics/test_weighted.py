@@ -11,7 +11,10 @@ from atal_ray.metrics.weighted import squared_distances, weighted_f
 def naive_weighted_f(saliency: np.ndarray, mask: np.ndarray) -> float:
     """The definition, pixel by pixel: nearest object pixel by search, window by loops."""
     x, (height, width) = normalised(saliency), mask.shape
-    objects = sorted(((r, c) for r in range(height) for c in range(width) if mask[r, c]), key=lambda place: (place[1], place[0]))
+    objects = sorted(
+        ((r, c) for r in range(height) for c in range(width) if mask[r, c]),
+        key=lambda place: (place[1], place[0]),
+    )
     if not objects:
         return 0.0
     window = np.array([[exp(-(r * r + c * c) / 50) for c in range(-3, 4)] for r in range(-3, 4)])
@@ -19,7 +22,9 @@ def naive_weighted_f(saliency: np.ndarray, mask: np.ndarray) -> float:
     spread_from, distance = np.empty(mask.shape), np.zeros(mask.shape)
     for r in range(height):
         for c in range(width):
-            near = min(objects, key=lambda place: (place[0] - r) ** 2 + (place[1] - c) ** 2)  # the first of several
+            near = min(
+                objects, key=lambda place: (place[0] - r) ** 2 + (place[1] - c) ** 2
+            )  # the first of several
             spread_from[r, c] = 1 - x[near]
             distance[r, c] = ((near[0] - r) ** 2 + (near[1] - c) ** 2) ** 0.5
     padded = np.pad(spread_from, 3)
@@ -69,4 +74,6 @@ def test_squared_distances_are_whole_and_exact() -> None:
     ],
 )
 def test_by_hand(saliency: list[list[int]], mask: list[list[int]], expected: float) -> None:
-    assert weighted_f(np.array(saliency, np.uint8), np.array(mask, bool)) == pytest.approx(expected, abs=1e-12)
+    assert weighted_f(np.array(saliency, np.uint8), np.array(mask, bool)) == pytest.approx(
+        expected, abs=1e-12
+    )

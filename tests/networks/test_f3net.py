@@ -60,7 +60,10 @@ def test_every_parameter_gets_a_gradient():
 def test_groups_leave_out_the_stem():
     with torch.device("meta"):
         network = F3Net()
-    groups = {group["name"]: sum(p.numel() for p in group["params"]) for group in network.parameter_groups(TrainConfig())}
+    groups = {
+        group["name"]: sum(p.numel() for p in group["params"])
+        for group in network.parameter_groups(TrainConfig())
+    }
     assert groups == {"head": 25_536_710 - 23_508_032, "backbone": 23_508_032 - 9_408 - 128}
     frozen = [name for name, parameter in network.named_parameters() if not parameter.requires_grad]
     assert frozen == ["bkbone.conv1.weight", "bkbone.bn1.weight", "bkbone.bn1.bias"]

@@ -10,7 +10,9 @@ def discs(count: int, side: int) -> tuple[Tensor, Tensor]:
     """Coloured discs on noise, and their masks."""
     axis = torch.arange(side).float()
     centres = side * (0.3 + 0.4 * torch.rand(count, 2))
-    distance = (axis[None, :, None] - centres[:, 0, None, None]) ** 2 + (axis[None, None, :] - centres[:, 1, None, None]) ** 2
+    distance = (axis[None, :, None] - centres[:, 0, None, None]) ** 2 + (
+        axis[None, None, :] - centres[:, 1, None, None]
+    ) ** 2
     masks = (distance < (side / 5) ** 2).float()[:, None]
     return 0.6 * torch.rand(count, 3, side, side) + masks * torch.tensor([0.4, 0.1, 0.0]).view(3, 1, 1), masks
 

@@ -16,7 +16,9 @@ def test_resize_samples_between_pixels(align_corners):
     for i in range(6):
         position = i * 2 / 5 if align_corners else min(max((i + 0.5) / 2 - 0.5, 0), 2)
         low = min(int(position), 1)
-        expected.append(x[0, 0, 0, low].item() * (low + 1 - position) + x[0, 0, 0, low + 1].item() * (position - low))
+        expected.append(
+            x[0, 0, 0, low].item() * (low + 1 - position) + x[0, 0, 0, low + 1].item() * (position - low)
+        )
     assert resize_as(x, target, align_corners=align_corners)[0, 0, 0].tolist() == pytest.approx(expected)
 
 
@@ -25,7 +27,9 @@ def test_resize_to_the_same_size_returns_the_maps():
     assert resize_as(x, torch.empty(1, 5, 3, 4)) is x
 
 
-@pytest.mark.parametrize(("kernel", "stride", "dilation", "size"), [(1, 1, 1, 8), (3, 1, 1, 8), (3, 2, 1, 4), (3, 1, 2, 8)])
+@pytest.mark.parametrize(
+    ("kernel", "stride", "dilation", "size"), [(1, 1, 1, 8), (3, 1, 1, 8), (3, 2, 1, 4), (3, 1, 2, 8)]
+)
 def test_block_pads_to_keep_the_size(kernel, stride, dilation, size):
     y = conv_bn_relu(3, 5, kernel=kernel, stride=stride, dilation=dilation)(torch.randn(2, 3, 8, 8))
     assert y.shape == (2, 5, size, size)

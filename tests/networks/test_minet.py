@@ -113,8 +113,14 @@ def test_decoder_adds_what_comes_from_the_coarser_level(network):
     p = dict(network.named_children())
     images = torch.randn(1, 3, 64, 96)
     decoded = None
-    for stride, aggregate in zip((32, 16, 8, 4, 2), reversed(network.trans(network.bkbone(images))), strict=True):
-        enlarged = 0 if decoded is None else F.interpolate(decoded, scale_factor=2, mode="bilinear", align_corners=False)
+    for stride, aggregate in zip(
+        (32, 16, 8, 4, 2), reversed(network.trans(network.bkbone(images))), strict=True
+    ):
+        enlarged = (
+            0
+            if decoded is None
+            else F.interpolate(decoded, scale_factor=2, mode="bilinear", align_corners=False)
+        )
         decoded = p[f"upconv{stride}"](p[f"sim{stride}"](aggregate + enlarged))
     features = network.upconv1(F.interpolate(decoded, scale_factor=2, mode="bilinear", align_corners=False))
     output = network(images)
@@ -132,7 +138,11 @@ def test_logits_and_features_have_the_size_of_the_input(network, size):
 
 
 @pytest.mark.parametrize(
-    ("size", "complaint"), [((64, 100), "100x64 px: MINet needs multiples of 32"), ((64, 32), "32x64 px: MINet needs sides of at least 64")]
+    ("size", "complaint"),
+    [
+        ((64, 100), "100x64 px: MINet needs multiples of 32"),
+        ((64, 32), "32x64 px: MINet needs sides of at least 64"),
+    ],
 )
 def test_sides_that_cannot_be_halved_are_refused(network, size, complaint):
     with pytest.raises(DataError, match=complaint):
@@ -145,7 +155,11 @@ def test_every_parameter_gets_a_gradient(network):
 
 
 def test_convolutions_start_as_pytorch_initialises_them(network):
-    decoder = [module for name, module in network.named_modules() if isinstance(module, nn.Conv2d) and not name.startswith("bkbone.")]
+    decoder = [
+        module
+        for name, module in network.named_modules()
+        if isinstance(module, nn.Conv2d) and not name.startswith("bkbone.")
+    ]
     for conv in decoder:
         bound = 1 / math.sqrt(conv.in_channels * math.prod(conv.kernel_size))
         assert conv.weight.abs().max() <= bound
@@ -171,13 +185,25 @@ def test_published_recipe_spares_what_bears_its_kind_in_its_name(full_size):
         "backbone": (0.05, 5e-4),
         "backbone without decay": (0.05, 0.0),
     }
-    spared = [names[id(parameter)] for group in groups if not group["weight_decay"] for parameter in group["params"]]
-    decayed = [names[id(parameter)] for group in groups if group["weight_decay"] for parameter in group["params"]]
+    spared = [
+        names[id(parameter)] for group in groups if not group["weight_decay"] for parameter in group["params"]
+    ]
+    decayed = [
+        names[id(parameter)] for group in groups if group["weight_decay"] for parameter in group["params"]
+    ]
     assert sorted(spared + decayed) == sorted(names.values())
-    # Batch norms inside a sequence have a number for a name, so that their weights decay as a convolution's do.
-    numbered = {f"div_{stride}.0.downsample.1.weight" for stride in (8, 16, 32)} | {"div_2.1.weight", "div_4.1.0.downsample.1.weight"}
+    # Batch norms inside a sequence have a number for a name, so that their weights decay as a convolution's
+    # do.
+    numbered = {f"div_{stride}.0.downsample.1.weight" for stride in (8, 16, 32)} | {
+        "div_2.1.weight",
+        "div_4.1.0.downsample.1.weight",
+    }
     numbered |= {f"upconv{stride}.basicconv.1.weight" for stride in (32, 16, 8, 4, 2, 1)}
-    norms = {full_size.published_key(f"{name}.weight") for name, module in full_size.named_modules() if isinstance(module, nn.BatchNorm2d)}
+    norms = {
+        full_size.published_key(f"{name}.weight")
+        for name, module in full_size.named_modules()
+        if isinstance(module, nn.BatchNorm2d)
+    }
     biases = {name for name in names.values() if name.endswith(".bias")}
     assert numbered < norms
     assert set(spared) == biases | (norms - numbered)
@@ -185,5 +211,8 @@ def test_published_recipe_spares_what_bears_its_kind_in_its_name(full_size):
 
 
 def test_common_recipe_leaves_out_the_stem(full_size):
-    groups = {group["name"]: sum(p.numel() for p in group["params"]) for group in full_size.parameter_groups(TrainConfig())}
+    groups = {
+        group["name"]: sum(p.numel() for p in group["params"])
+        for group in full_size.parameter_groups(TrainConfig())
+    }
     assert groups == {"head": 162_378_305 - 23_508_032, "backbone": 23_508_032 - 9_408 - 128}

@@ -37,7 +37,9 @@ def test_enrichment_squeezes_a_level_beside_its_context(with_context):
     module = ScaleAwareEnrichment(5, width=3).double()
     x, context = torch.randn(2, 2, 5, 6, 8, dtype=torch.float64)
     dilated, plain = module.squeeze1, module.squeeze2
-    z = F.conv2d(x + context if with_context else x, dilated[0].weight, dilated[0].bias, padding=2, dilation=2)
+    z = F.conv2d(
+        x + context if with_context else x, dilated[0].weight, dilated[0].bias, padding=2, dilation=2
+    )
     z = dilated[1](z).relu()
     squeezed = plain[1](F.conv2d(x, plain[0].weight, plain[0].bias, padding=1)).relu()
     out, passed_on = module(x, context) if with_context else module(x)
@@ -70,7 +72,9 @@ def test_pyramid_shrinks_five_levels_to_one(network):
     (features,) = row
     output = network(images)
     torch.testing.assert_close(output.features, features)
-    torch.testing.assert_close(output.logits[network.prediction], enlarged(network.linearp1(features), (64, 96)))
+    torch.testing.assert_close(
+        output.logits[network.prediction], enlarged(network.linearp1(features), (64, 96))
+    )
 
 
 @pytest.mark.parametrize("size", [(64, 64), (96, 96), (64, 128)])
@@ -101,5 +105,8 @@ def test_convolutions_start_as_in_f3net(network):
 def test_groups_leave_out_the_stem():
     with torch.device("meta"):
         network = PFSNet()
-    groups = {group["name"]: sum(p.numel() for p in group["params"]) for group in network.parameter_groups(TrainConfig())}
+    groups = {
+        group["name"]: sum(p.numel() for p in group["params"])
+        for group in network.parameter_groups(TrainConfig())
+    }
     assert groups == {"head": 31_180_161 - 23_508_032, "backbone": 23_508_032 - 9_408 - 128}

@@ -44,7 +44,9 @@ def test_normalise_is_the_channelwise_shift_and_scale(network, dtype):
     assert normal.dtype == dtype
     for channel in range(3):
         expected = (images[:, channel].double() - network.mean[channel]) / network.std[channel]
-        torch.testing.assert_close(normal[:, channel].double(), expected, rtol=1e-2 if dtype == torch.bfloat16 else 1e-5, atol=1e-2)
+        torch.testing.assert_close(
+            normal[:, channel].double(), expected, rtol=1e-2 if dtype == torch.bfloat16 else 1e-5, atol=1e-2
+        )
 
 
 def test_normalise_has_the_gradient_of_the_scale(network):
@@ -67,7 +69,9 @@ def test_saliency_is_the_sigmoid_of_the_prediction(network):
     torch.testing.assert_close(features, output.features)
 
 
-@pytest.mark.parametrize("shape", [(1, 3, 33, 32), (1, 3, 32, 48), (1, 3, 0, 32), (3, 32, 32), (1, 1, 32, 32)])
+@pytest.mark.parametrize(
+    "shape", [(1, 3, 33, 32), (1, 3, 32, 48), (1, 3, 0, 32), (3, 32, 32), (1, 1, 32, 32)]
+)
 def test_images_of_another_shape_are_refused(network, shape):
     with pytest.raises(DataError, match="TwoConvolutions needs"):
         network(torch.zeros(shape))
@@ -81,7 +85,9 @@ def test_groups_hold_every_trained_parameter_once(network):
     }
     assert all(group["weight_decay"] == 5e-4 for group in groups.values())
     names = {id(parameter): name for name, parameter in network.named_parameters()}
-    grouped = {name: [names[id(parameter)] for parameter in group["params"]] for name, group in groups.items()}
+    grouped = {
+        name: [names[id(parameter)] for parameter in group["params"]] for name, group in groups.items()
+    }
     assert grouped == {"head": ["head.weight", "head.bias"], "backbone": ["trunk.2.weight", "trunk.2.bias"]}
     frozen = [name for name, parameter in network.named_parameters() if not parameter.requires_grad]
     assert frozen == ["trunk.0.weight", "trunk.0.bias", "trunk.1.weight", "trunk.1.bias"]
@@ -102,7 +108,11 @@ def test_decay_may_spare_what_is_published_as_bias_or_bn(network):
     recipe = TrainConfig(freeze_stem=False, decay_on="no-bias-no-bn")
     names = {id(parameter): name for name, parameter in network.named_parameters()}
     groups = {
-        group["name"]: (group["weight_decay"], group["scale"], [names[id(parameter)] for parameter in group["params"]])
+        group["name"]: (
+            group["weight_decay"],
+            group["scale"],
+            [names[id(parameter)] for parameter in group["params"]],
+        )
         for group in network.parameter_groups(recipe)
     }
     assert groups == {
@@ -110,7 +120,11 @@ def test_decay_may_spare_what_is_published_as_bias_or_bn(network):
         "head without decay": (0.0, 1.0, ["head.bias"]),
         "backbone": (5e-4, 0.1, ["trunk.0.weight", "trunk.2.weight"]),
         # trunk.1.weight has no "bn" in its name here, but in the published one.
-        "backbone without decay": (0.0, 0.1, ["trunk.0.bias", "trunk.1.weight", "trunk.1.bias", "trunk.2.bias"]),
+        "backbone without decay": (
+            0.0,
+            0.1,
+            ["trunk.0.bias", "trunk.1.weight", "trunk.1.bias", "trunk.2.bias"],
+        ),
     }
 
 
@@ -129,7 +143,9 @@ def test_own_and_published_keys_are_inverse(network):
 
 
 def test_frozen_stem_keeps_its_weights_and_updates_its_statistics(network):
-    optimiser = torch.optim.SGD(network.parameter_groups(TrainConfig(lr_max=0.1, weight_decay=0.1)), momentum=0.9, nesterov=True)
+    optimiser = torch.optim.SGD(
+        network.parameter_groups(TrainConfig(lr_max=0.1, weight_decay=0.1)), momentum=0.9, nesterov=True
+    )
     before = {key: value.clone() for key, value in network.state_dict().items()}
     network.train()
     network(torch.rand(2, 3, 32, 32)).logits[0].mean().backward()

@@ -86,7 +86,10 @@ def outputs(name, network, numbers) -> dict[str, tuple[Tensor, ...]]:
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = 1.0
     with torch.no_grad():
-        return {case: filled.train(case.startswith("train"))(images(*shape)).logits for case, shape in CASES.items()}
+        return {
+            case: filled.train(case.startswith("train"))(images(*shape)).logits
+            for case, shape in CASES.items()
+        }
 
 
 def test_keys_and_shapes_are_the_published_ones(network, facts):
@@ -127,7 +130,9 @@ def test_fill_is_that_of_the_reference(numbers, facts):
 def test_logits_equal_the_published_network(name, network, outputs, case):
     assert len(outputs[case]) == len(network.loss_weights)
     with np.load(REFERENCE / f"{name}_ref.npz") as expected:
-        assert {key for key in expected if key.startswith(case)} == {f"{case}__out{i}" for i in range(len(outputs[case]))}
+        assert {key for key in expected if key.startswith(case)} == {
+            f"{case}__out{i}" for i in range(len(outputs[case]))
+        }
         for index, logits in enumerate(outputs[case]):
             reference = expected[f"{case}__out{index}"]
             assert logits.shape == reference.shape

@@ -114,7 +114,10 @@ def test_a_users_own_class_is_found_by_its_module():
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
-        ("absent_module:Toy", r"'absent_module:Toy', but it cannot be imported \(ModuleNotFoundError.*start from the folder"),
+        (
+            "absent_module:Toy",
+            r"'absent_module:Toy', but it cannot be imported \(ModuleNotFoundError.*start from the folder",
+        ),
         ("toy_network:Other", r"cannot be imported \(AttributeError"),
         ("toy_network:", r"cannot be imported"),
         (":Toy", r"cannot be imported"),
@@ -130,6 +133,9 @@ def test_what_is_no_network_is_refused(name, sentence):
 def test_a_state_dict_has_the_name_of_its_network():
     small = F3NetSmall().state_dict()
     assert registry.name_of(small) == "f3net-small"
-    assert registry.name_of({key: value for key, value in small.items() if "num_batches" not in key}) == "f3net-small"
+    assert (
+        registry.name_of({key: value for key, value in small.items() if "num_batches" not in key})
+        == "f3net-small"
+    )
     assert registry.name_of({**small, "more": small["linearp1.bias"]}) is None
     assert registry.name_of({**small, "linearp1.bias": torch.zeros(2)}) is None

@@ -31,7 +31,11 @@ def test_levels_halve_the_size_each_time(backbones):
 @pytest.mark.parametrize(("stride_on", "strided"), [("3x3", "conv2"), ("1x1", "conv1")])
 def test_stride_sits_on_one_convolution_of_each_first_block(backbones, stride_on, strided):
     backbone = backbones[stride_on]
-    strides = {name: module.stride for name, module in backbone.named_modules() if getattr(module, "stride", 1) == (2, 2)}
+    strides = {
+        name: module.stride
+        for name, module in backbone.named_modules()
+        if getattr(module, "stride", 1) == (2, 2)
+    }
     expected = {f"layer{stage}.0.{name}" for stage in (2, 3, 4) for name in (strided, "downsample.0")}
     assert set(strides) == expected | {"conv1"}
 

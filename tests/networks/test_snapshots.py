@@ -44,13 +44,18 @@ def test_round_trip(small, tmp_path, prefix: str, as_bytes: bool):
 
 @pytest.mark.parametrize("prefix", ["", "module."])
 def test_published_keys_are_mapped_by_the_rule_of_the_network(small, prefix: str):
-    published = {prefix + key.replace("linearr5.", "classifier."): value for key, value in small.state_dict().items()}
+    published = {
+        prefix + key.replace("linearr5.", "classifier."): value for key, value in small.state_dict().items()
+    }
     assert f"{prefix}classifier.bias" in published
     torch.manual_seed(9)
     renamed = Renamed()
     load_snapshot(renamed, saved(published))
     assert all(torch.equal(value, renamed.state_dict()[key]) for key, value in small.state_dict().items())
-    with pytest.raises(CheckpointError, match=r"2 keys are missing, first linearr5\.weight.*2 keys are unknown, first classifier\."):
+    with pytest.raises(
+        CheckpointError,
+        match=r"2 keys are missing, first linearr5\.weight.*2 keys are unknown, first classifier\.",
+    ):
         load_snapshot(small, saved({key.removeprefix(prefix): value for key, value in published.items()}))
 
 
@@ -68,8 +73,16 @@ def test_another_known_network_is_refused_by_name(small, name: str, tmp_path):
     with torch.device("meta"):
         stranger = registry.find(name).from_config(NetworkConfig())
     path = tmp_path / "theirs.pth"
-    torch.save({stranger.published_key(key): torch.zeros(()).expand(value.shape) for key, value in stranger.state_dict().items()}, path)
+    torch.save(
+        {
+            stranger.published_key(key): torch.zeros(()).expand(value.shape)
+            for key, value in stranger.state_dict().items()
+        },
+        path,
+    )
     before = {key: value.clone() for key, value in small.state_dict().items()}
-    with pytest.raises(CheckpointError, match=rf"theirs\.pth holds weights of the network {name}, not of F3NetSmall"):
+    with pytest.raises(
+        CheckpointError, match=rf"theirs\.pth holds weights of the network {name}, not of F3NetSmall"
+    ):
         load_snapshot(small, path)
     assert all(torch.equal(value, before[key]) for key, value in small.state_dict().items())

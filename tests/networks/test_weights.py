@@ -26,7 +26,9 @@ def resnet_state(f3net) -> State:
     """What PyTorch publishes: the classifier is there, the counters of batch norms are not."""
     generator = torch.Generator().manual_seed(1)
     state = {
-        key: torch.randn(value.shape, generator=generator) for key, value in f3net.bkbone.state_dict().items() if "num_batches" not in key
+        key: torch.randn(value.shape, generator=generator)
+        for key, value in f3net.bkbone.state_dict().items()
+        if "num_batches" not in key
     }
     return state | {"fc.weight": torch.zeros(1000, 2048), "fc.bias": torch.zeros(1000)}
 
@@ -43,7 +45,9 @@ def test_backbone_takes_every_weight_but_the_classifier(f3net, resnet_state, tmp
     head = f3net.linearp1.weight.clone()
     load_backbone(f3net, path)
     loaded = f3net.bkbone.state_dict()
-    assert all(torch.equal(loaded[key], value) for key, value in resnet_state.items() if not key.startswith("fc."))
+    assert all(
+        torch.equal(loaded[key], value) for key, value in resnet_state.items() if not key.startswith("fc.")
+    )
     assert torch.equal(f3net.linearp1.weight, head)
 
 
@@ -55,12 +59,20 @@ class Pretrained(F3NetSmall):
     ("change", "complaint"),
     [
         ({"stem.1.bias": None}, r"1 key is missing, first stem\.1\.bias"),
-        ({"stem.1.bias": None, "stem.0.weight": None}, r"2 keys are missing, first stem\.0\.weight, stem\.1\.bias"),
+        (
+            {"stem.1.bias": None, "stem.0.weight": None},
+            r"2 keys are missing, first stem\.0\.weight, stem\.1\.bias",
+        ),
         ({"layer5.weight": torch.zeros(1)}, r"1 key is unknown, first layer5\.weight"),
-        ({"stem.0.weight": torch.zeros(16, 1, 3, 3)}, r"stem\.0\.weight is \[16, 1, 3, 3\], expected \[16, 3, 3, 3\]"),
+        (
+            {"stem.0.weight": torch.zeros(16, 1, 3, 3)},
+            r"stem\.0\.weight is \[16, 1, 3, 3\], expected \[16, 3, 3, 3\]",
+        ),
     ],
 )
-def test_another_backbone_is_refused_and_nothing_is_loaded(tmp_path, change: dict[str, Tensor | None], complaint: str):
+def test_another_backbone_is_refused_and_nothing_is_loaded(
+    tmp_path, change: dict[str, Tensor | None], complaint: str
+):
     network = Pretrained()
     before = {key: value.clone() for key, value in network.state_dict().items()}
     changed = {key: value + 1 for key, value in network.bkbone.state_dict().items()} | change

@@ -11,14 +11,32 @@ import pytest
 import torch
 
 from atal_ray import networks
-from atal_ray.campaign_folder import ERRORS, MANIFEST, METRICS, POINTS, QUERIES, START, TRAINING, CampaignFolder
-from atal_ray.config import AttackConfig, BudgetConfig, Config, DataConfig, NetworkConfig, QueryConfig, RegionConfig, TrainConfig
+from atal_ray.campaign.campaign_folder import (
+    ERRORS,
+    MANIFEST,
+    METRICS,
+    POINTS,
+    QUERIES,
+    START,
+    TRAINING,
+    CampaignFolder,
+)
+from atal_ray.config import (
+    AttackConfig,
+    BudgetConfig,
+    Config,
+    DataConfig,
+    NetworkConfig,
+    QueryConfig,
+    RegionConfig,
+    TrainConfig,
+)
 from atal_ray.data.manifest import build_manifest
-from atal_ray.data.synth import write_dataset
-from atal_ray.files import Folder
+from atal_ray.data.synthetic.dataset import write_dataset
+from atal_ray.labels.points import POINT_SCHEMA, QUERY_SCHEMA
 from atal_ray.metrics.accumulator import Accumulator
-from atal_ray.points import POINT_SCHEMA, QUERY_SCHEMA
 from atal_ray.report import curves, overlays
+from atal_ray.store.folder import Folder
 from atal_ray.training.schedule import learning_rate, snapshot_epochs
 
 ERROR_SCHEMA = pa.schema([(name, pa.string()) for name in ("stage", "image_id", "reason")])
@@ -67,7 +85,11 @@ def make(tmp_path: Path, scenes: Path, weights: list[bytes]) -> Make:
     """Write a campaign of four images as its stages would have left it."""
 
     def write(
-        rounds: int = 2, tests: tuple[str, ...] = ("easy",), labels: str = "propagate", rename: str = "", config: Config = CONFIG
+        rounds: int = 2,
+        tests: tuple[str, ...] = ("easy",),
+        labels: str = "propagate",
+        rename: str = "",
+        config: Config = CONFIG,
     ) -> tuple[CampaignFolder, Config]:
         config = replace(config, regions=replace(config.regions, labels=labels))
         images = Path(shutil.copytree(scenes, tmp_path / "images"))
@@ -86,7 +108,9 @@ def make(tmp_path: Path, scenes: Path, weights: list[bytes]) -> Make:
     return write
 
 
-def write_round(campaign: CampaignFolder, config: Config, number: int, tests: tuple[str, ...], weights: list[bytes]) -> None:
+def write_round(
+    campaign: CampaignFolder, config: Config, number: int, tests: tuple[str, ...], weights: list[bytes]
+) -> None:
     folder, table = campaign.round(number), campaign.root.read_table(MANIFEST)
     if config.regions.labels != "dense":
         folder.write_table(POINTS, answers(table, number))
@@ -133,7 +157,8 @@ def log(plan: TrainConfig, number: int) -> list[dict[str, float]]:
     entries: list[dict[str, float]] = []
     for epoch in range(plan.epochs):
         first, last = (
-            learning_rate(plan.schedule, i, 2, plan.epochs, plan.cycles, plan.lr_max, plan.lr_min) for i in (2 * epoch + 1, 2 * epoch + 2)
+            learning_rate(plan.schedule, i, 2, plan.epochs, plan.cycles, plan.lr_max, plan.lr_min)
+            for i in (2 * epoch + 1, 2 * epoch + 2)
         )
         entries.append({"epoch": epoch, "loss": 1 / (epoch + number + 1), "lr_first": first, "lr_last": last})
         if epoch in snapshot_epochs(plan.epochs, plan.cycles)[1:]:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from atal_ray.campaign_folder import CampaignFolder
+from atal_ray.campaign.campaign_folder import CampaignFolder
 from atal_ray.config import Config
 from atal_ray.report import curves
 from atal_ray.report.numbers import read_numbers
@@ -34,7 +34,10 @@ def test_relative_positions_equal_the_loop(make: Make) -> None:
     numbers = read_numbers(*make())
     sizes = {row["image_id"]: row for row in numbers.manifest.to_pylist()}
     expected = [
-        ((row["x"] + 0.5) / sizes[row["image_id"]]["width"], (row["y"] + 0.5) / sizes[row["image_id"]]["height"])
+        (
+            (row["x"] + 0.5) / sizes[row["image_id"]]["width"],
+            (row["y"] + 0.5) / sizes[row["image_id"]]["height"],
+        )
         for row in numbers.rounds[0].points.to_pylist()
     ]
     np.testing.assert_allclose(curves.relative_positions(numbers, numbers.rounds[0]), expected)
@@ -63,7 +66,9 @@ def test_charts_have_their_panels(make: Make) -> None:
     before = dict(matplotlib.rcParams)
     assert groups(curves.metric_curves(numbers), "axes_") == 3
     assert groups(curves.pr_curves(numbers), "axes_") == 2
-    assert groups(curves.training_curves(numbers, config.train), "axes_") == 4  # three and the key to the rounds
+    assert (
+        groups(curves.training_curves(numbers, config.train), "axes_") == 4
+    )  # three and the key to the rounds
     assert groups(curves.positions_chart(numbers), "axes_") == 3  # two and the scale
     assert dict(matplotlib.rcParams) == before
 
@@ -92,7 +97,9 @@ def test_every_curve_is_drawn_and_named(make: Make, drawn: Figure) -> None:
         for line, name in zip(axes.get_lines(), names, strict=True):
             test_set, member = name.split(", ")
             assert list(line.get_xdata()) == [2, 3]
-            assert list(line.get_ydata()) == [getattr(found.metrics[test_set][member], field) for found in numbers.rounds]
+            assert list(line.get_ydata()) == [
+                getattr(found.metrics[test_set][member], field) for found in numbers.rounds
+            ]
             assert line.get_linestyle() == ("-" if member == "ensemble" else "--")
 
 
@@ -105,5 +112,9 @@ def test_the_schedule_meets_the_logged_rates(make: Make, drawn: Figure) -> None:
     assert schedule[:, 0].tolist() == [1, 2, 3, 4, 5, 6, 7, 8]
     np.testing.assert_allclose(schedule[::2], first)
     np.testing.assert_allclose(schedule[1::2], last)
-    assert [list(line.get_ydata()) for line in loss.get_lines()] == [[entry["loss"] for entry in found.epochs] for found in numbers.rounds]
-    assert [line.get_xydata().tolist() for line in delta.get_lines()] == [[[2, 0.1 / 4]]] * 2  # the first has none before it
+    assert [list(line.get_ydata()) for line in loss.get_lines()] == [
+        [entry["loss"] for entry in found.epochs] for found in numbers.rounds
+    ]
+    assert [line.get_xydata().tolist() for line in delta.get_lines()] == [
+        [[2, 0.1 / 4]]
+    ] * 2  # the first has none before it

@@ -4,7 +4,7 @@ from importlib.metadata import version
 
 import pytest
 
-from atal_ray.campaign_folder import CampaignFolder
+from atal_ray.campaign.campaign_folder import CampaignFolder
 from atal_ray.config import BudgetConfig, Config, DataConfig, NetworkConfig, QueryConfig
 from atal_ray.report.facts import facts, notices
 from atal_ray.report.numbers import read_numbers
@@ -25,7 +25,9 @@ def test_facts_name_what_was_run(make: Make) -> None:
 
 def test_a_plain_campaign_says_only_its_errors(make: Make) -> None:
     campaign, config = make()
-    assert [notice.text for notice in notices(config, read_numbers(campaign, config))] == ["2 errors on the way, listed under Errors."]
+    assert [notice.text for notice in notices(config, read_numbers(campaign, config))] == [
+        "2 errors on the way, listed under Errors."
+    ]
 
 
 @pytest.mark.parametrize(
@@ -34,7 +36,11 @@ def test_a_plain_campaign_says_only_its_errors(make: Make) -> None:
         ({"data": DataConfig()}, "note", "Drawn images"),
         ({"data": DataConfig(train="x", test_limit=3)}, "note", "A part of the data"),
         ({"query": QueryConfig(strategy="random", top_percent=10)}, "note", "baseline strategy 'random'"),
-        ({"budget": BudgetConfig(start=2, per_round=1, total=3, annotator="answers")}, "note", "tables of answers"),
+        (
+            {"budget": BudgetConfig(start=2, per_round=1, total=3, annotator="answers")},
+            "note",
+            "tables of answers",
+        ),
         ({"network": NetworkConfig(weights="random")}, "note", "random weights"),
         ({"budget": BudgetConfig(start=2, per_round=1, total=9)}, "warning", "Unfinished: 2 of 8 rounds"),
     ],
@@ -46,7 +52,9 @@ def test_notices_name_what_differs(make: Make, change: dict[str, object], level:
     assert [notice.level for notice in found if words in notice.text] == [level]
 
 
-@pytest.mark.parametrize(("labels", "level"), [("oracle_mask", "warning"), ("dense", "warning"), ("none", "note")])
+@pytest.mark.parametrize(
+    ("labels", "level"), [("oracle_mask", "warning"), ("dense", "warning"), ("none", "note")]
+)
 def test_notices_name_the_label_mode(make: Make, labels: str, level: str) -> None:
     campaign, config = make(rounds=1, labels=labels)
     assert notices(config, read_numbers(campaign, config))[0].level == level

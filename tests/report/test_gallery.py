@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from atal_ray.campaign_folder import MANIFEST, CampaignFolder
+from atal_ray.campaign.campaign_folder import MANIFEST, CampaignFolder
 from atal_ray.config import Config
 from atal_ray.data.images import read_image, resize
 from atal_ray.data.manifest import MANIFEST_SCHEMA, records
@@ -23,7 +23,9 @@ Make = Callable[..., tuple[CampaignFolder, Config]]
 
 
 def manifest(names: list[str]) -> pa.Table:
-    return pa.Table.from_pylist([{"image_id": name, "image": "", "height": 9, "width": 9} for name in names], MANIFEST_SCHEMA)
+    return pa.Table.from_pylist(
+        [{"image_id": name, "image": "", "height": 9, "width": 9} for name in names], MANIFEST_SCHEMA
+    )
 
 
 def test_the_images_with_the_smallest_hashes_are_shown_whatever_else_there_is() -> None:
@@ -59,8 +61,15 @@ def test_the_attack_may_follow_the_points(make: Make) -> None:
     numbers = read_numbers(campaign, config)
 
     def scores(labels: str) -> list[str]:
-        gallery = make_gallery(campaign, replace(config, attack=replace(config.attack, labels=labels, steps=3)), numbers)
-        return [picture.layer for shown in gallery.exhibits for picture in shown.pictures if picture.caption.startswith("Score")]
+        gallery = make_gallery(
+            campaign, replace(config, attack=replace(config.attack, labels=labels, steps=3)), numbers
+        )
+        return [
+            picture.layer
+            for shown in gallery.exhibits
+            for picture in shown.pictures
+            if picture.caption.startswith("Score")
+        ]
 
     by_points, by_prediction = scores("points"), scores("prediction")
     assert len(by_points) == len(by_prediction) == 4
@@ -72,6 +81,9 @@ def test_points_beyond_a_changed_image_do_not_stop_the_others(make: Make) -> Non
     campaign, config = make()
     path = records(campaign.root.read_table(MANIFEST))[0].image
     Image.new("RGB", (3, 3)).save(path)
-    exhibits = {shown.image_id: shown for shown in make_gallery(campaign, config, read_numbers(campaign, config)).exhibits}
+    exhibits = {
+        shown.image_id: shown
+        for shown in make_gallery(campaign, config, read_numbers(campaign, config)).exhibits
+    }
     assert "is 3x3 px now" in exhibits["scene-0000"].problem
     assert all(not exhibits[name].problem for name in exhibits if name != "scene-0000")

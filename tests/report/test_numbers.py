@@ -3,7 +3,7 @@ from collections.abc import Callable
 
 import pyarrow as pa
 
-from atal_ray.campaign_folder import ERRORS, POINTS, START, CampaignFolder
+from atal_ray.campaign.campaign_folder import ERRORS, POINTS, START, CampaignFolder
 from atal_ray.config import Config
 from atal_ray.report.numbers import read_numbers
 
@@ -26,7 +26,10 @@ def test_reads_what_the_rounds_left(make: Make) -> None:
 def test_collects_failures_of_every_stage(make: Make) -> None:
     campaign, config = make()
     for folder, stage in ((campaign.root, "prepare"), (campaign.round(START), "query")):
-        folder.write_table(ERRORS, pa.table({"stage": [stage], "image_id": ["torn"], "reason": ["torn.jpg cannot be decoded"]}))
+        folder.write_table(
+            ERRORS,
+            pa.table({"stage": [stage], "image_id": ["torn"], "reason": ["torn.jpg cannot be decoded"]}),
+        )
     failures = read_numbers(campaign, config).all_failures()
     assert [(failure.when, failure.stage, failure.image_id) for failure in failures] == [
         ("preparation", "prepare", "torn"),

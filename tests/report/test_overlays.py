@@ -20,7 +20,9 @@ def bytes_of(colour: str) -> list[int]:
     return [round(255 * part) for part in to_rgb(colour)]
 
 
-@pytest.mark.parametrize(("size", "expected"), [((300, 400), (360, 480)), ((60, 30), (480, 240)), ((1, 4000), (1, 480))])
+@pytest.mark.parametrize(
+    ("size", "expected"), [((300, 400), (360, 480)), ((60, 30), (480, 240)), ((1, 4000), (1, 480))]
+)
 def test_fit_keeps_the_shape(size: tuple[int, int], expected: tuple[int, int]) -> None:
     assert overlays.fit(*size) == expected
 

@@ -9,14 +9,24 @@ from xml.etree import ElementTree
 import pytest
 from PIL import Image
 
-from atal_ray.campaign_folder import COMMITTED, METRICS, CampaignFolder
+from atal_ray.campaign.campaign_folder import COMMITTED, METRICS, CampaignFolder
 from atal_ray.config import Config, DataConfig
 from atal_ray.errors import CampaignError
 from atal_ray.report.page import write_report
-from atal_ray.stages.throughput import THROUGHPUT, Throughput
+from atal_ray.runtime.throughput import THROUGHPUT, Throughput
 
 Make = Callable[..., tuple[CampaignFolder, Config]]
-SECTIONS = ["summary", "curves", "precision-recall", "training", "positions", "images", "throughput", "errors", "configuration"]
+SECTIONS = [
+    "summary",
+    "curves",
+    "precision-recall",
+    "training",
+    "positions",
+    "images",
+    "throughput",
+    "errors",
+    "configuration",
+]
 VOID = {"meta", "img", "br", "link", "circle", "image", "use"}
 
 
@@ -86,7 +96,11 @@ def check_that_it_needs_nothing_else(page: Page) -> None:
     assert {tag for tag, _ in page.tags}.isdisjoint({"script", "link", "iframe", "object", "embed"})
     anchors = set(page.values("id"))
     assert {address[1:] for address in addresses if address.startswith("#")} <= anchors
-    pictures = [address.removeprefix("data:").split(";base64,") for address in addresses if address.startswith("data:")]
+    pictures = [
+        address.removeprefix("data:").split(";base64,")
+        for address in addresses
+        if address.startswith("data:")
+    ]
     for kind, data in pictures:
         if kind == "image/png":
             Image.open(io.BytesIO(b64decode(data))).verify()
@@ -192,4 +206,8 @@ def test_an_oracle_leak_is_the_first_thing_said(make: Make) -> None:
     page = report(campaign, replace(config, data=DataConfig(train="images", limit=4)))
     warnings = [of for tag, of in page.tags if tag == "p" and of.get("class") == "notice warning"]
     assert len(warnings) == 1
-    assert page.text.index("Labels leak from the true mask") < page.text.index("A part of the data") < page.text.index("Summary")
+    assert (
+        page.text.index("Labels leak from the true mask")
+        < page.text.index("A part of the data")
+        < page.text.index("Summary")
+    )

@@ -28,13 +28,17 @@ def test_region_labels_are_measured_against_the_mask(scene: Scene) -> None:
     # three of four superpixels are labelled; of the second one, half is wrong
     text = "Region labels: 75.0 % of the pixels, 83.3 % of them as in the mask"
     assert captions(scene, "propagate") == ["4 superpixels", text, "4 points, each with its round"]
-    assert captions(scene, "oracle_mask")[1].endswith("75.0 % of the pixels, 95.8 % of them as in the mask")  # one click is wrong
+    assert captions(scene, "oracle_mask")[1].endswith(
+        "75.0 % of the pixels, 95.8 % of them as in the mask"
+    )  # one click is wrong
 
 
 def test_without_a_mask_or_regions(scene: Scene) -> None:
     bare = Scene("a", scene.image, None, scene.superpixels, scene.points)
     assert captions(bare, "propagate")[1] == "Region labels: 75.0 % of the pixels"
-    assert captions(Scene("a", scene.image, scene.mask, None, scene.points), "none") == ["4 points, each with its round"]
+    assert captions(Scene("a", scene.image, scene.mask, None, scene.points), "none") == [
+        "4 points, each with its round"
+    ]
     assert captions(Scene("a", scene.image, scene.mask, scene.superpixels, []), "propagate") == [
         "4 superpixels",
         "Region labels: 0.0 % of the pixels",
@@ -43,7 +47,12 @@ def test_without_a_mask_or_regions(scene: Scene) -> None:
 
 def test_dots_lie_on_the_centres_of_their_pixels(scene: Scene) -> None:
     dots = point_pictures(scene, "propagate")[-1].dots
-    assert [(dot.x, dot.y) for dot in dots] == [(30, 90), (210, 210), (450, 30), (270, 150)]  # 60 pixels for one
+    assert [(dot.x, dot.y) for dot in dots] == [
+        (30, 90),
+        (210, 210),
+        (450, 30),
+        (270, 150),
+    ]  # 60 pixels for one
     assert [dot.colour for dot in dots] == [LABEL_COLOURS[label] for label in (1, 1, 0, 255)]
     assert [dot.text for dot in dots] == ["0", "0", "1", "1"]
     assert dots[2].title == "round 1: background at x 7, y 0, score 0.5"
@@ -64,6 +73,8 @@ def test_regions_are_counted(scene: Scene) -> None:
     assert len(map_pictures(scene, None, QueryConfig())) == 2
 
 
-@pytest.mark.parametrize(("score", "top"), [("flip-margin", 2), ("margin-change", 1), ("entropy", 1), ("margin", 1)])
+@pytest.mark.parametrize(
+    ("score", "top"), [("flip-margin", 2), ("margin-change", 1), ("entropy", 1), ("margin", 1)]
+)
 def test_top_score(score: str, top: int) -> None:
     assert top_score(QueryConfig(score=score)) == top

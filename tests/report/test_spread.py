@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 from matplotlib.figure import Figure
 
-from atal_ray.campaign_folder import CampaignFolder
+from atal_ray.campaign.campaign_folder import CampaignFolder
 from atal_ray.config import Config, QueryConfig
 from atal_ray.report import spread
 from atal_ray.report.numbers import Numbers, read_numbers
@@ -20,8 +20,19 @@ def uneven(make: Make) -> Numbers:
     numbers = read_numbers(*make())
     points = numbers.rounds[1].points
     rows = points.to_pylist()
-    moved = [{**rows[1], "order": 0}, {**rows[1], "order": 1, "x": 20}, {**rows[1], "order": 2, "x": 22}, rows[3]]
-    return replace(numbers, rounds=(numbers.rounds[0], replace(numbers.rounds[1], points=pa.Table.from_pylist(moved, points.schema))))
+    moved = [
+        {**rows[1], "order": 0},
+        {**rows[1], "order": 1, "x": 20},
+        {**rows[1], "order": 2, "x": 22},
+        rows[3],
+    ]
+    return replace(
+        numbers,
+        rounds=(
+            numbers.rounds[0],
+            replace(numbers.rounds[1], points=pa.Table.from_pylist(moved, points.schema)),
+        ),
+    )
 
 
 def test_points_of_images_count_those_without_too(make: Make) -> None:
@@ -49,4 +60,6 @@ def test_chart_shows_images_over_points(make: Make, monkeypatch: pytest.MonkeyPa
 def test_page_shows_it_for_one_budget_alone(make: Make, scope: str) -> None:
     campaign, config = make()
     write_report(campaign, replace(config, query=QueryConfig(top_percent=10, scope=scope)))
-    assert ("images over the points that each has" in campaign.root.read_bytes("report.html").decode()) == (scope == "dataset")
+    assert ("images over the points that each has" in campaign.root.read_bytes("report.html").decode()) == (
+        scope == "dataset"
+    )

@@ -1,10 +1,17 @@
 from collections.abc import Callable
 
-from atal_ray.campaign_folder import START, CampaignFolder
+from atal_ray.campaign.campaign_folder import START, CampaignFolder
 from atal_ray.config import Config
 from atal_ray.report.numbers import Failure, read_numbers
-from atal_ray.report.tables import MOST_FAILURES, Table, answers_table, failures_table, metrics_table, throughput_table
-from atal_ray.stages.throughput import THROUGHPUT, Throughput
+from atal_ray.report.tables import (
+    MOST_FAILURES,
+    Table,
+    answers_table,
+    failures_table,
+    metrics_table,
+    throughput_table,
+)
+from atal_ray.runtime.throughput import THROUGHPUT, Throughput
 
 Make = Callable[..., tuple[CampaignFolder, Config]]
 
@@ -14,7 +21,9 @@ def texts(table: Table) -> list[list[str]]:
 
 
 def widths_agree(table: Table) -> bool:
-    return all(len(row) == len(table.columns) for row in table.rows) and sum(span for _, span in table.groups) == len(table.columns)
+    return all(len(row) == len(table.columns) for row in table.rows) and sum(
+        span for _, span in table.groups
+    ) == len(table.columns)
 
 
 def test_answers(make: Make) -> None:
@@ -53,7 +62,12 @@ def test_throughput_of_each_query(make: Make) -> None:
     assert throughput_table(read_numbers(campaign, config)).rows == ()
     start = Throughput(actors=1, images=4, elapsed=0.5, seconds={"loading": 0.4, "scoring": 0.1})
     campaign.round(START).write_json(THROUGHPUT, start.to_json())
-    asked = Throughput(actors=2, images=4000, elapsed=100, seconds={"loading": 40.0, "attack and ensemble": 150.0, "rest": 10.0})
+    asked = Throughput(
+        actors=2,
+        images=4000,
+        elapsed=100,
+        seconds={"loading": 40.0, "attack and ensemble": 150.0, "rest": 10.0},
+    )
     campaign.round(0).write_json(THROUGHPUT, asked.to_json())
     table = throughput_table(read_numbers(campaign, config))
     assert widths_agree(table)

@@ -7,9 +7,9 @@ import pytest
 from atal_ray.config import Config
 from atal_ray.data.images import read_mask
 from atal_ray.data.manifest import build_manifest
-from atal_ray.files import Folder
-from atal_ray.points import POINT_SCHEMA, PointIndex
-from atal_ray.regions.cache import SuperpixelCache
+from atal_ray.labels.points import POINT_SCHEMA, PointIndex
+from atal_ray.labels.superpixel_cache import SuperpixelCache
+from atal_ray.store.folder import Folder
 from atal_ray.training.samples import Samples
 
 MakeSamples = Callable[..., Samples]
@@ -26,7 +26,9 @@ def points(manifest: pa.Table) -> pa.Table:
     rows = []
     for record in manifest.to_pylist():
         mask = read_mask(record["mask"])
-        for order, (x, y) in enumerate([(5, 7), (record["width"] // 2, record["height"] // 2), (record["width"] - 9, 20)]):
+        for order, (x, y) in enumerate(
+            [(5, 7), (record["width"] // 2, record["height"] // 2), (record["width"] - 9, 20)]
+        ):
             origin = {"round": 0, "order": order, "score": 0.0, "superpixel": 0, "source": "seed"}
             rows.append({"image_id": record["image_id"], "x": x, "y": y, "label": int(mask[y, x]), **origin})
     return pa.Table.from_pylist(rows, POINT_SCHEMA)

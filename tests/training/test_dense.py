@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from atal_ray.labels.geometry import Geometry
 from atal_ray.training.dense import dense_sample, jittered
-from atal_ray.training.geometry import Geometry
 
 AUGMENTS = ["crop", "rotate"]
 
@@ -73,7 +73,9 @@ def test_rotate_binarises_at_a_half() -> None:
 def test_rotate_takes_the_nearest_pixel_of_the_mask() -> None:
     stripes = np.zeros((160, 160), np.uint8)
     stripes[:, ::3] = 255  # their mean is below a half: blended, they would vanish
-    target = dense_sample(np.zeros((160, 160, 3), np.uint8), stripes, "rotate", 80, np.random.default_rng(0))[1]
+    target = dense_sample(np.zeros((160, 160, 3), np.uint8), stripes, "rotate", 80, np.random.default_rng(0))[
+        1
+    ]
     assert 0.25 < target[20:60, 20:60].mean() < 0.42
     dots = np.zeros((80, 80), np.uint8)
     dots[::3, ::3] = 255  # blended by the rotation, four in ten would vanish
@@ -91,7 +93,9 @@ def test_rotations_reach_ten_degrees_to_either_side_and_fill_black() -> None:
         left, right = (int(np.argmax(target[:, column])) for column in (20, 80))
         slopes.append(np.degrees(np.arctan2(right - left, 60)))
         assert abs(slopes[-1]) <= 10.5
-        assert abs(slopes[-1]) < 4 or square[[0, 0, -1, -1], [0, -1, 0, -1]].max() < 40  # the contrast moves black
+        assert (
+            abs(slopes[-1]) < 4 or square[[0, 0, -1, -1], [0, -1, 0, -1]].max() < 40
+        )  # the contrast moves black
     assert min(slopes) < -9
     assert max(slopes) > 9
     assert abs(np.mean(slopes)) < 1.5
@@ -101,7 +105,11 @@ def naive_jitter(pixels: np.ndarray, factors: np.ndarray, order: np.ndarray) -> 
     values = pixels.astype(float)
     for index in order:
         grey = values @ np.array([0.299, 0.587, 0.114])
-        anchor = [np.zeros_like(values), np.full_like(values, grey.mean()), np.repeat(grey[..., None], 3, axis=2)][index]
+        anchor = [
+            np.zeros_like(values),
+            np.full_like(values, grey.mean()),
+            np.repeat(grey[..., None], 3, axis=2),
+        ][index]
         values = np.clip(anchor + factors[index] * (values - anchor), 0, 255)
     return values
 
@@ -114,5 +122,7 @@ def test_jitter_equals_the_formula_in_every_order() -> None:
         factors, order = copy.uniform(0.9, 1.1, 3), copy.permutation(3)
         orders.add(tuple(order.tolist()))
         found = np.asarray(jittered(Image.fromarray(pixels), np.random.default_rng(seed)))
-        assert np.abs(found - naive_jitter(pixels, factors, order)).max() < 3.5  # three operations cut or round to levels
+        assert (
+            np.abs(found - naive_jitter(pixels, factors, order)).max() < 3.5
+        )  # three operations cut or round to levels
     assert orders == set(permutations(range(3)))

@@ -81,7 +81,9 @@ def naive(logits: torch.Tensor, targets: torch.Tensor, kind: str) -> float:
 
 
 @pytest.mark.parametrize("kind", get_args(Loss))
-def test_each_loss_equals_its_loop_summed_over_the_heads(logits: torch.Tensor, targets: torch.Tensor, kind: Any) -> None:
+def test_each_loss_equals_its_loop_summed_over_the_heads(
+    logits: torch.Tensor, targets: torch.Tensor, kind: Any
+) -> None:
     heads, weights = [logits, 2 * logits, -logits], [1.0, 0.5, 0.125]
     expected = sum(weight * naive(head, targets, kind) for head, weight in zip(heads, weights, strict=True))
     assert dense_loss(heads, targets, weights, kind).item() == pytest.approx(expected, abs=1e-12)
@@ -91,7 +93,9 @@ def test_each_loss_equals_its_loop_summed_over_the_heads(logits: torch.Tensor, t
 @pytest.mark.parametrize("side", [9, 40])
 def test_edge_weight_equals_the_loop_with_zeros_outside(side: int) -> None:
     targets = np.random.default_rng(1).random((1, side, side - 2))
-    np.testing.assert_allclose(edge_weight(torch.from_numpy(targets)).numpy(), naive_weight(targets), atol=1e-12)
+    np.testing.assert_allclose(
+        edge_weight(torch.from_numpy(targets)).numpy(), naive_weight(targets), atol=1e-12
+    )
 
 
 def test_weight_is_one_inside_and_grows_at_edges_and_borders() -> None:
@@ -107,8 +111,12 @@ def test_weight_is_one_inside_and_grows_at_edges_and_borders() -> None:
 def test_a_weighted_scalar_bce_is_the_plain_mean(logits: torch.Tensor, targets: torch.Tensor) -> None:
     """F3Net's trap: a BCE that is already a mean loses its weight."""
     weight, scalar = edge_weight(targets), mean_bce(logits, targets)
-    published = ((weight * scalar).sum((1, 2)) / weight.sum((1, 2))).mean() + iou_loss(logits, targets, weight)
-    assert dense_loss([logits], targets, [1.0], "bce+wiou").item() == pytest.approx(published.item(), abs=1e-12)
+    published = ((weight * scalar).sum((1, 2)) / weight.sum((1, 2))).mean() + iou_loss(
+        logits, targets, weight
+    )
+    assert dense_loss([logits], targets, [1.0], "bce+wiou").item() == pytest.approx(
+        published.item(), abs=1e-12
+    )
     meant = dense_loss([logits], targets, [1.0], "wbce+wiou").item()
     assert abs(meant - published.item()) > 1e-3
     same = torch.full_like(weight, 3.0)

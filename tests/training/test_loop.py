@@ -36,11 +36,15 @@ def saved(state: TrainState) -> TrainState:
     return TrainState(**torch.load(file, weights_only=True))
 
 
-def run(samples: Samples, config: Config = CONFIG, **options: Any) -> tuple[dict[int, TrainState], list[dict[str, float]]]:
+def run(
+    samples: Samples, config: Config = CONFIG, **options: Any
+) -> tuple[dict[int, TrainState], list[dict[str, float]]]:
     states: dict[int, TrainState] = {}
     entries: list[dict[str, float]] = []
     options.setdefault("on_snapshot", lambda number, state: states.update({number: saved(state)}))
-    train_round(first_network(), samples, config, on_epoch=lambda entry: entries.append(dict(entry)), **options)
+    train_round(
+        first_network(), samples, config, on_epoch=lambda entry: entries.append(dict(entry)), **options
+    )
     return states, entries
 
 
@@ -56,7 +60,12 @@ def test_a_round_leaves_snapshots_and_a_log_and_goes_on_bit_for_bit(samples: Sam
     assert entries == states[2].log
     assert entries[:2] == states[1].log
     assert [entry["epoch"] for entry in entries] == [0, 1, 2, 3]
-    assert [set(entry) - {"epoch", "loss", "lr_first", "lr_last"} for entry in entries] == [set(), set(), set(), {"delta"}]
+    assert [set(entry) - {"epoch", "loss", "lr_first", "lr_last"} for entry in entries] == [
+        set(),
+        set(),
+        set(),
+        {"delta"},
+    ]
     assert entries[3]["loss"] < entries[0]["loss"]
 
     again, later = run(samples, resume=states[1])
@@ -72,13 +81,18 @@ def test_a_round_leaves_snapshots_and_a_log_and_goes_on_bit_for_bit(samples: Sam
 def test_rates_follow_eq_8_and_delta_eq_7(samples: Samples, manifest: pa.Table) -> None:
     states, entries = run(samples)
     rates = [learning_rate("cyclic", i, 2, 4, 2, 0.02, 0.0) for i in range(1, 9)]  # 6 images make 2 batches
-    assert [(entry["lr_first"], entry["lr_last"]) for entry in entries] == [tuple(rates[2 * e : 2 * e + 2]) for e in range(4)]
+    assert [(entry["lr_first"], entry["lr_last"]) for entry in entries] == [
+        tuple(rates[2 * e : 2 * e + 2]) for e in range(4)
+    ]
     maps = []
     for number in (1, 2):
         network = networks.build(CONFIG.network)
         network.load_state_dict(states[number].network)
         network.eval()
-        images = [torch.from_numpy(resize(read_image(path), 64)).permute(2, 0, 1) / 255 for path in manifest["image"].to_pylist()[:IMAGES]]
+        images = [
+            torch.from_numpy(resize(read_image(path), 64)).permute(2, 0, 1) / 255
+            for path in manifest["image"].to_pylist()[:IMAGES]
+        ]
         with torch.no_grad():
             maps.append(torch.cat([network.saliency(image[None])[0] for image in images]))
     change = [abs(float(a) - float(b)) for a, b in zip(maps[0].flatten(), maps[1].flatten(), strict=True)]
@@ -90,7 +104,12 @@ def test_the_round_and_the_seed_change_the_training(make_samples: MakeSamples) -
     short = dataclasses.replace(CONFIG, train=dataclasses.replace(CONFIG.train, epochs=1, cycles=1))
     losses = [
         run(make_samples(config, round_number, IMAGES), config)[1][0]["loss"]
-        for config, round_number in ((short, 0), (short, 0), (short, 1), (dataclasses.replace(short, seed=1), 0))
+        for config, round_number in (
+            (short, 0),
+            (short, 0),
+            (short, 1),
+            (dataclasses.replace(short, seed=1), 0),
+        )
     ]
     assert losses[0] == losses[1]
     assert len(set(losses)) == 3
@@ -98,7 +117,9 @@ def test_the_round_and_the_seed_change_the_training(make_samples: MakeSamples) -
 
 @pytest.mark.parametrize("labels", ["dense", "none", "oracle_mask"])
 def test_every_label_mode_trains(make_samples: MakeSamples, labels: Any) -> None:
-    config = dataclasses.replace(CONFIG, regions=RegionConfig(labels=labels), train=dataclasses.replace(CONFIG.train, scales=(64,)))
+    config = dataclasses.replace(
+        CONFIG, regions=RegionConfig(labels=labels), train=dataclasses.replace(CONFIG.train, scales=(64,))
+    )
     states, entries = run(make_samples(config, images=IMAGES), config)
     assert list(states) == [1, 2]
     assert entries[3]["loss"] < entries[0]["loss"]
@@ -108,7 +129,13 @@ def test_every_label_mode_trains(make_samples: MakeSamples, labels: Any) -> None
     "recipe",
     [
         {"loss": "bce+wiou", "schedule": "triangular", "lr_max": 0.05},
-        {"loss": "bce+cel", "augment": "rotate", "schedule": "poly", "nesterov": False, "decay_on": "no-bias-no-bn"},
+        {
+            "loss": "bce+cel",
+            "augment": "rotate",
+            "schedule": "poly",
+            "nesterov": False,
+            "decay_on": "no-bias-no-bn",
+        },
         {"loss": "bce+iou", "schedule": "triangular", "lr_max": 0.05},
     ],
 )
@@ -125,10 +152,16 @@ def test_each_recipe_of_full_supervision_trains(make_samples: MakeSamples, recip
 
 
 def test_triangular_schedule_rises_and_falls_once(samples: Samples) -> None:
-    config = dataclasses.replace(CONFIG, train=dataclasses.replace(CONFIG.train, schedule="triangular", epochs=3, cycles=1))
+    config = dataclasses.replace(
+        CONFIG, train=dataclasses.replace(CONFIG.train, schedule="triangular", epochs=3, cycles=1)
+    )
     states, entries = run(samples, config)
     assert list(states) == [1]
-    assert [entry["lr_first"] for entry in entries] == [entry["lr_last"] for entry in entries] == pytest.approx([0.01, 0.02, 0.01])
+    assert (
+        [entry["lr_first"] for entry in entries]
+        == [entry["lr_last"] for entry in entries]
+        == pytest.approx([0.01, 0.02, 0.01])
+    )
 
 
 def test_a_worker_trains_its_share_through_the_wrapper(samples: Samples) -> None:

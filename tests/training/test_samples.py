@@ -10,11 +10,11 @@ import torch
 from atal_ray import seeding
 from atal_ray.config import Config, RegionConfig, TrainConfig
 from atal_ray.data.images import read_image, read_mask, read_soft_mask, resize
-from atal_ray.files import Folder
-from atal_ray.points import POINT_SCHEMA, UNSURE, PointIndex
-from atal_ray.regions.cache import SuperpixelCache
+from atal_ray.labels.geometry import Geometry
+from atal_ray.labels.points import POINT_SCHEMA, UNSURE, PointIndex
+from atal_ray.labels.superpixel_cache import SuperpixelCache
+from atal_ray.store.folder import Folder
 from atal_ray.training.dense import dense_sample
-from atal_ray.training.geometry import Geometry
 from atal_ray.training.samples import Draw, Samples, batches
 
 MakeSamples = Callable[..., Samples]
@@ -28,7 +28,9 @@ def config() -> Config:
 @pytest.fixture
 def whole(monkeypatch: pytest.MonkeyPatch) -> None:
     """No crop and no flip."""
-    monkeypatch.setattr(Geometry, "random", lambda height, width, size, rng: Geometry.whole(height, width, size))
+    monkeypatch.setattr(
+        Geometry, "random", lambda height, width, size, rng: Geometry.whole(height, width, size)
+    )
 
 
 def test_an_image_is_what_its_key_says_in_any_order(make_samples: MakeSamples, config: Config) -> None:
@@ -49,13 +51,21 @@ def test_seed_round_and_epoch_each_change_the_augmentation(make_samples: MakeSam
     other_round, base = make_samples(config, round_number=1), make_samples(config)
     for index in range(3):
         image = base[Draw(index, 0, 64)][0]
-        for other in (other_seed[Draw(index, 0, 64)], other_round[Draw(index, 0, 64)], base[Draw(index, 1, 64)]):
+        for other in (
+            other_seed[Draw(index, 0, 64)],
+            other_round[Draw(index, 0, 64)],
+            base[Draw(index, 1, 64)],
+        ):
             assert not torch.equal(image, other[0])
 
 
-def test_size_changes_the_scale_and_not_the_crop(make_samples: MakeSamples, config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_size_changes_the_scale_and_not_the_crop(
+    make_samples: MakeSamples, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
     crops, draw_crop = [], Geometry.random
-    monkeypatch.setattr(Geometry, "random", lambda *arguments: crops.append(draw_crop(*arguments)) or crops[-1])
+    monkeypatch.setattr(
+        Geometry, "random", lambda *arguments: crops.append(draw_crop(*arguments)) or crops[-1]
+    )
     samples = make_samples(config)
     assert samples[Draw(2, 1, 64)][0].shape == (3, 64, 64)
     assert samples[Draw(2, 1, 128)][0].shape == (3, 128, 128)
@@ -63,7 +73,9 @@ def test_size_changes_the_scale_and_not_the_crop(make_samples: MakeSamples, conf
 
 
 @pytest.mark.usefixtures("whole")
-def test_image_and_points_come_from_their_files(make_samples: MakeSamples, manifest: pa.Table, config: Config) -> None:
+def test_image_and_points_come_from_their_files(
+    make_samples: MakeSamples, manifest: pa.Table, config: Config
+) -> None:
     alone = make_samples(dataclasses.replace(config, regions=RegionConfig(labels="none")))
     spread = make_samples(config)
     for index, record in enumerate(manifest.to_pylist()):
@@ -72,7 +84,9 @@ def test_image_and_points_come_from_their_files(make_samples: MakeSamples, manif
         xy, labels = alone.points.of(record["image_id"])
         expected = torch.full((96, 96), UNSURE, dtype=torch.uint8)
         for (x, y), label in zip(xy.tolist(), labels.tolist(), strict=True):
-            expected[(2 * y + 1) * 96 // (2 * record["height"]), (2 * x + 1) * 96 // (2 * record["width"])] = label
+            expected[
+                (2 * y + 1) * 96 // (2 * record["height"]), (2 * x + 1) * 96 // (2 * record["width"])
+            ] = label
         assert torch.equal(target, expected)
         regions = spread[Draw(index, 0, 96)][1]
         assert (regions != UNSURE).sum() > 20 * (target != UNSURE).sum()
@@ -80,19 +94,43 @@ def test_image_and_points_come_from_their_files(make_samples: MakeSamples, manif
 
 
 @pytest.mark.usefixtures("whole")
-def test_dense_targets_are_the_masks_and_need_no_superpixels(manifest: pa.Table, config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(SuperpixelCache, "get", lambda *_: pytest.fail("superpixels were made for full masks"))
+def test_dense_targets_are_the_masks_and_need_no_superpixels(
+    manifest: pa.Table, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        SuperpixelCache, "get", lambda *_: pytest.fail("superpixels were made for full masks")
+    )
     dense = dataclasses.replace(config, regions=RegionConfig(labels="dense"))
-    samples = Samples(manifest, PointIndex(POINT_SCHEMA.empty_table()), SuperpixelCache(Folder("unused"), dense.regions), dense, 0)
+    samples = Samples(
+        manifest,
+        PointIndex(POINT_SCHEMA.empty_table()),
+        SuperpixelCache(Folder("unused"), dense.regions),
+        dense,
+        0,
+    )
     for index, record in enumerate(manifest.to_pylist()):
         rows, columns = Geometry.whole(record["height"], record["width"], 64).source()
-        assert np.array_equal(samples[Draw(index, 0, 64)][1], read_mask(record["mask"])[np.ix_(rows, columns)])
+        assert np.array_equal(
+            samples[Draw(index, 0, 64)][1], read_mask(record["mask"])[np.ix_(rows, columns)]
+        )
 
 
-@pytest.mark.parametrize("recipe", [{"loss": "bce+iou"}, {"loss": "bce+cel", "augment": "rotate"}, {"augment": "rotate"}])
-def test_full_supervision_draws_soft_masks_by_the_same_keys(manifest: pa.Table, config: Config, recipe: dict[str, Any]) -> None:
-    full = dataclasses.replace(config, regions=RegionConfig(labels="dense"), train=dataclasses.replace(config.train, **recipe))
-    samples = Samples(manifest, PointIndex(POINT_SCHEMA.empty_table()), SuperpixelCache(Folder("unused"), full.regions), full, 2)
+@pytest.mark.parametrize(
+    "recipe", [{"loss": "bce+iou"}, {"loss": "bce+cel", "augment": "rotate"}, {"augment": "rotate"}]
+)
+def test_full_supervision_draws_soft_masks_by_the_same_keys(
+    manifest: pa.Table, config: Config, recipe: dict[str, Any]
+) -> None:
+    full = dataclasses.replace(
+        config, regions=RegionConfig(labels="dense"), train=dataclasses.replace(config.train, **recipe)
+    )
+    samples = Samples(
+        manifest,
+        PointIndex(POINT_SCHEMA.empty_table()),
+        SuperpixelCache(Folder("unused"), full.regions),
+        full,
+        2,
+    )
     for index, record in enumerate(manifest.to_pylist()):
         image, target = samples[Draw(index, 1, 64)]
         random = seeding.rng(full.seed, "augment", 2, 1, record["image_id"])
@@ -104,14 +142,20 @@ def test_full_supervision_draws_soft_masks_by_the_same_keys(manifest: pa.Table, 
 
 
 def test_the_crop_of_full_supervision_is_that_of_points(make_samples: MakeSamples, config: Config) -> None:
-    full = dataclasses.replace(config, regions=RegionConfig(labels="dense"), train=dataclasses.replace(config.train, loss="bce+wiou"))
+    full = dataclasses.replace(
+        config, regions=RegionConfig(labels="dense"), train=dataclasses.replace(config.train, loss="bce+wiou")
+    )
     for index in range(8):
-        assert torch.equal(make_samples(full)[Draw(index, 3, 96)][0], make_samples(config)[Draw(index, 3, 96)][0])
+        assert torch.equal(
+            make_samples(full)[Draw(index, 3, 96)][0], make_samples(config)[Draw(index, 3, 96)][0]
+        )
 
 
 @pytest.mark.parametrize("world", [1, 2, 3])
 @pytest.mark.parametrize(("images", "left"), [(3, 3), (6, 6), (8, 6), (23, 18), (24, 24)])
-def test_drop_last_leaves_out_a_short_batch_but_never_the_only_one(config: Config, images: int, left: int, world: int) -> None:
+def test_drop_last_leaves_out_a_short_batch_but_never_the_only_one(
+    config: Config, images: int, left: int, world: int
+) -> None:
     full = dataclasses.replace(config, train=dataclasses.replace(config.train, drop_last=True))
     for rank in range(world):
         kept, all_of_them = (list(batches(images, c, 0, 0, rank, world)) for c in (full, config))
@@ -160,7 +204,9 @@ def test_order_and_sides_are_seeded_and_differ_between_epochs_and_rounds(config:
     assert 0.3 < sides.count(64) / len(sides) < 0.7
 
 
-def test_records_are_rows_of_the_manifest(make_samples: MakeSamples, manifest: pa.Table, config: Config) -> None:
+def test_records_are_rows_of_the_manifest(
+    make_samples: MakeSamples, manifest: pa.Table, config: Config
+) -> None:
     samples = make_samples(config)
     assert len(samples) == 8
     assert [vars(samples.record(index)) for index in range(8)] == manifest.to_pylist()

@@ -4,7 +4,14 @@ from math import cos, pi
 import pytest
 
 from atal_ray.errors import ConfigError
-from atal_ray.training.schedule import batches_per_epoch, cyclic_cosine, learning_rate, poly, snapshot_epochs, triangular
+from atal_ray.training.schedule import (
+    batches_per_epoch,
+    cyclic_cosine,
+    learning_rate,
+    poly,
+    snapshot_epochs,
+    triangular,
+)
 
 
 @pytest.mark.parametrize(("total", "cycles"), [(40, 5), (43, 5), (7, 7), (9, 1)])
@@ -36,7 +43,9 @@ def test_triangle_rises_and_falls_symmetrically() -> None:
 
 
 def test_poly_starts_at_the_top_and_falls_with_power_0_9() -> None:
-    assert [poly(epoch, 4, 0.001) for epoch in range(4)] == pytest.approx([0.001, 0.001 * 0.75**0.9, 0.001 * 0.5**0.9, 0.001 * 0.25**0.9])
+    assert [poly(epoch, 4, 0.001) for epoch in range(4)] == pytest.approx(
+        [0.001, 0.001 * 0.75**0.9, 0.001 * 0.5**0.9, 0.001 * 0.25**0.9]
+    )
 
 
 def test_learning_rate_is_the_named_schedule() -> None:
@@ -49,8 +58,12 @@ def test_learning_rate_is_the_named_schedule() -> None:
         assert cosine == cyclic_cosine(iteration, 21, 7, 0.05, 0.01)
 
 
-@pytest.mark.parametrize(("images", "kept", "dropped"), [(24, 4, 4), (25, 5, 4), (29, 5, 4), (6, 1, 1), (5, 1, 1), (1, 1, 1)])
-def test_a_short_batch_counts_unless_dropped_and_an_epoch_has_one(images: int, kept: int, dropped: int) -> None:
+@pytest.mark.parametrize(
+    ("images", "kept", "dropped"), [(24, 4, 4), (25, 5, 4), (29, 5, 4), (6, 1, 1), (5, 1, 1), (1, 1, 1)]
+)
+def test_a_short_batch_counts_unless_dropped_and_an_epoch_has_one(
+    images: int, kept: int, dropped: int
+) -> None:
     assert batches_per_epoch(images, 6, drop_last=False) == kept
     assert batches_per_epoch(images, 6, drop_last=True) == dropped
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from atal_ray import networks
 from atal_ray.config import NetworkConfig, TrainConfig
 from atal_ray.config.training import Loss
-from atal_ray.points import UNSURE
+from atal_ray.labels.points import UNSURE
 from atal_ray.training.dense_losses import dense_loss
 from atal_ray.training.losses import point_loss
 from atal_ray.training.step import autocast, build_optimizer, set_learning_rate, train_step
@@ -35,7 +35,9 @@ def batch() -> tuple[Tensor, Tensor]:
     return images, torch.where(torch.rand(masks.shape, generator=draw) < 0.1, masks, UNSURE)
 
 
-def test_steps_lower_the_loss_on_a_fixed_batch(small: networks.SaliencyNetwork, batch: tuple[Tensor, Tensor]) -> None:
+def test_steps_lower_the_loss_on_a_fixed_batch(
+    small: networks.SaliencyNetwork, batch: tuple[Tensor, Tensor]
+) -> None:
     optimizer = build_optimizer(small, PLAN)
     small.train()
     losses = [train_step(small, small, optimizer, *batch, PLAN) for _ in range(15)]
@@ -46,21 +48,31 @@ def test_steps_lower_the_loss_on_a_fixed_batch(small: networks.SaliencyNetwork, 
     assert ((logits > 0) == batch[1])[labelled].float().mean() > 0.9
 
 
-def test_the_loss_is_that_of_all_heads_before_the_step(small: networks.SaliencyNetwork, batch: tuple[Tensor, Tensor]) -> None:
+def test_the_loss_is_that_of_all_heads_before_the_step(
+    small: networks.SaliencyNetwork, batch: tuple[Tensor, Tensor]
+) -> None:
     small.eval()
     with torch.no_grad():
-        expected = point_loss(small(small.normalise(batch[0].float() / 255)).logits, batch[1], small.loss_weights)
-    assert train_step(small, small, build_optimizer(small, PLAN), *batch, PLAN) == pytest.approx(float(expected), rel=1e-6)
+        expected = point_loss(
+            small(small.normalise(batch[0].float() / 255)).logits, batch[1], small.loss_weights
+        )
+    assert train_step(small, small, build_optimizer(small, PLAN), *batch, PLAN) == pytest.approx(
+        float(expected), rel=1e-6
+    )
 
 
-def test_unlabelled_pixels_teach_nothing(small: networks.SaliencyNetwork, batch: tuple[Tensor, Tensor]) -> None:
+def test_unlabelled_pixels_teach_nothing(
+    small: networks.SaliencyNetwork, batch: tuple[Tensor, Tensor]
+) -> None:
     optimizer = build_optimizer(small, TrainConfig(weight_decay=0.0))
     before = [parameter.detach().clone() for parameter in small.parameters()]
     assert train_step(small, small, optimizer, batch[0], torch.full_like(batch[1], UNSURE), PLAN) == 0.0
     assert all(torch.equal(*pair) for pair in zip(before, small.parameters(), strict=True))
 
 
-def test_a_step_goes_through_the_wrapper_it_is_given(small: networks.SaliencyNetwork, batch: tuple[Tensor, Tensor]) -> None:
+def test_a_step_goes_through_the_wrapper_it_is_given(
+    small: networks.SaliencyNetwork, batch: tuple[Tensor, Tensor]
+) -> None:
     seen: list[torch.Size] = []
 
     class Wrapper(torch.nn.Module):
@@ -81,8 +93,12 @@ def test_full_masks_are_trained_with_the_loss_of_the_recipe(
     recipe, optimizer = TrainConfig(loss=kind), build_optimizer(small, PLAN)
     small.eval()
     with torch.no_grad():
-        expected = dense_loss(small(small.normalise(images.float() / 255)).logits, masks, small.loss_weights, kind)
-    assert train_step(small, small, optimizer, images, masks, recipe) == pytest.approx(float(expected), rel=1e-6)
+        expected = dense_loss(
+            small(small.normalise(images.float() / 255)).logits, masks, small.loss_weights, kind
+        )
+    assert train_step(small, small, optimizer, images, masks, recipe) == pytest.approx(
+        float(expected), rel=1e-6
+    )
     small.train()
     losses = [train_step(small, small, optimizer, images, masks, recipe) for _ in range(10)]
     assert losses[-1] < 0.7 * losses[0]
@@ -94,8 +110,13 @@ def test_f3net_trains_the_head_ten_times_as_fast_and_never_the_stem() -> None:
     optimizer = build_optimizer(network, TrainConfig(lr_max=0.05, momentum=0.9, weight_decay=5e-4))
     names = {id(parameter): name for name, parameter in network.named_parameters()}
     groups = {group["name"]: group for group in optimizer.param_groups}
-    assert {name: group["lr"] for name, group in groups.items()} == {"head": 0.05, "backbone": pytest.approx(0.005)}
-    assert {(group["momentum"], group["nesterov"], group["weight_decay"]) for group in groups.values()} == {(0.9, True, 5e-4)}
+    assert {name: group["lr"] for name, group in groups.items()} == {
+        "head": 0.05,
+        "backbone": pytest.approx(0.005),
+    }
+    assert {(group["momentum"], group["nesterov"], group["weight_decay"]) for group in groups.values()} == {
+        (0.9, True, 5e-4)
+    }
     members = {group: {names[id(parameter)] for parameter in groups[group]["params"]} for group in groups}
     frozen = {name for name, parameter in network.named_parameters() if not parameter.requires_grad}
     assert frozen == {"bkbone.conv1.weight", "bkbone.bn1.weight", "bkbone.bn1.bias"}

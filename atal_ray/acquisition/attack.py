@@ -1,0 +1,125 @@
+"""The adversarial attack that triggers uncertainty (AATU)."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn.functional import adaptive_max_pool2d, binary_cross_entropy_with_logits, interpolate
+
+from atal_ray.errors import DataError
+
+
+def _check(images: Tensor, labels: Tensor | None, weight: Tensor | None) -> None:
+    batch, _, height, width = images.shape
+    for name, values in (("labels", labels), ("weight", weight)):
+        if values is not None and values.shape != (batch, 1, height, width):
+            raise DataError(
+                f"attack: {name} have shape {tuple(values.shape)}, expected {(batch, 1, height, width)} as the images"
+            )
+    low, high = (float(bound) for bound in torch.aminmax(images))
+    if not (low >= 0 and high <= 1):
+        raise DataError(
+            f"attack: image values span [{low:g}, {high:g}]: pass them in [0, 1] and normalise inside logits_of"
+        )
+
+
+def pgd(
+    images: Tensor,
+    logits_of: Callable[[Tensor], Tensor],
+    labels: Tensor | None = None,
+    *,
+    epsilon: float,
+    alpha: float,
+    steps: int,
+    weight: Tensor | None = None,
+) -> Tensor:
+    """Projected gradient ascent on the loss, from the clean image (Eq. 1).
+
+    The loss is summed, not averaged, over the batch, so the gradient of an image does not depend on its
+    neighbours as long as `logits_of` treats images apart (batch norms in evaluation mode). Only the input is
+    differentiated: parameters keep the `.grad` they had. A channel value whose gradient is exactly zero stays
+    where it is; that happens where every logit it reaches is so confident that its sigmoid rounds to the
+    label. The first pass is of the clean images. A step that moves no image is the last, for all later ones
+    would repeat it; an image alone does not leave the batch, whose size the last bits of convolutions depend
+    on.
+
+    Args:
+        images: [B, 3, H, W] in [0, 1], before normalisation.
+        logits_of: maps images to logits [B, 1, H, W].
+        labels: [B, 1, H, W] of 0 or 1, y in Eq. 1; what `logits_of` itself predicts on the clean images when
+            absent.
+        epsilon: largest change of a channel value.
+        alpha: change of a channel value in one step.
+        steps: number of steps.
+        weight: [B, 1, H, W], the pixels that count (1) or not (0); all of them when absent.
+
+    Returns:
+        Adversarial images [B, 3, H, W] within epsilon of the clean ones and in [0, 1].
+
+    Raises:
+        DataError: shapes differ, or the images leave [0, 1].
+    """
+    _check(images, labels, weight)
+    clean = images.detach()
+    target = None if labels is None else labels.to(clean.dtype)
+    counts = None if weight is None else weight.to(clean.dtype)
+    lowest, highest = (clean - epsilon).clamp(min=0), (clean + epsilon).clamp(max=1)
+    adversarial = clean
+    for _ in range(steps):
+        adversarial = adversarial.detach().requires_grad_()
+        with torch.enable_grad():  # the caller scores under no_grad
+            logits = logits_of(adversarial)
+            if target is None:
+                target = (logits > 0).to(clean.dtype)
+            loss = binary_cross_entropy_with_logits(logits, target, weight=counts, reduction="sum")
+        (gradient,) = torch.autograd.grad(loss, adversarial)
+        before = adversarial.detach()
+        adversarial = torch.clamp(before + alpha * gradient.sign(), lowest, highest)
+        if torch.equal(adversarial, before):
+            break
+    return adversarial.detach()
+
+
+def pgd_resized(
+    images: Tensor,
+    logits_of: Callable[[Tensor], Tensor],
+    labels: Tensor | None = None,
+    *,
+    side: int,
+    epsilon: float,
+    alpha: float,
+    steps: int,
+    weight: Tensor | None = None,
+) -> Tensor:
+    """`pgd` of the images at another side (bilinear, smoothed); what it adds is resized (bilinear) and added
+    to the images.
+
+    A pixel of the smaller image counts where one of those it covers does; its label is 1 where one of those
+    is.
+
+    Args:
+        images: [B, 3, H, W] in [0, 1], before normalisation.
+        logits_of: maps images [B, 3, side, side] to logits [B, 1, side, side].
+        labels: as for `pgd`, [B, 1, H, W].
+        side: height and width of the images that are attacked.
+        epsilon: largest change of a channel value.
+        alpha: change of a channel value in one step.
+        steps: number of steps.
+        weight: as for `pgd`, [B, 1, H, W].
+
+    Returns:
+        Adversarial images [B, 3, H, W] within epsilon of the clean ones and in [0, 1].
+
+    Raises:
+        DataError: shapes differ, or the images leave [0, 1].
+    """
+    _check(images, labels, weight)
+    clean, shape = images.detach(), images.shape[-2:]
+    small = interpolate(clean, (side, side), mode="bilinear", antialias=True).clamp(0, 1)
+    counts = None if weight is None else adaptive_max_pool2d(weight.to(clean.dtype), side)
+    target = None
+    if labels is not None:
+        target = adaptive_max_pool2d(labels.to(clean.dtype) * (1 if weight is None else weight), side)
+    attacked = pgd(small, logits_of, target, epsilon=epsilon, alpha=alpha, steps=steps, weight=counts)
+    change = interpolate(attacked - small, shape, mode="bilinear").clamp(-epsilon, epsilon)
+    return (clean + change).clamp(0, 1)

@@ -1,0 +1,64 @@
+"""The candidate set: the most uncertain K % of an image's pixels."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from atal_ray.errors import DataError
+
+
+def _largest(values: NDArray[np.floating[Any]], n: int) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
+    """Indices above the n-th largest value, indices equal to it, and how many of the equal ones belong to the
+    n.
+    """
+    threshold = np.partition(values, len(values) - n)[len(values) - n]
+    above = np.flatnonzero(values > threshold)
+    return above, np.flatnonzero(values == threshold), n - len(above)
+
+
+def candidate_set(
+    score: NDArray[np.floating[Any]],
+    free: NDArray[np.bool_],
+    top_percent: float,
+    tie: NDArray[np.floating[Any]],
+) -> NDArray[np.int64]:
+    """The K % most uncertain pixels that may still be asked for, most uncertain first.
+
+    Pixels of equal score are ordered by `tie`, smallest first, and never by position: a flat score must not
+    fill the set from one corner. The set holds K % of all pixels of the map, at least one, fewer only when
+    fewer are free.
+
+    Args:
+        score: [H', W'] uncertainty, larger is more uncertain.
+        free: [H', W'], False for labelled pixels.
+        top_percent: K, in (0, 100].
+        tie: [H', W'] seeded random numbers.
+
+    Returns:
+        Flat indices into [H', W'].
+
+    Raises:
+        DataError: the maps differ in shape, or a score is not finite.
+    """
+    if not (score.shape == free.shape == tie.shape):
+        raise DataError(
+            f"candidate set: score {score.shape}, free {free.shape} and tie {tie.shape} must have one shape"
+        )
+    if not np.isfinite(score).all():
+        raise DataError(
+            "candidate set: a score is not finite; the network predicts NaN, so lower train.lr-max and train again"
+        )
+    pixels = np.flatnonzero(free)
+    scores, ties = score.ravel()[pixels], tie.ravel()[pixels]
+    n = min(max(1, int(score.size * top_percent / 100)), len(pixels))
+    if n == 0:
+        return pixels
+    above, equal, wanted = _largest(scores, n)
+    first, last, _ = _largest(
+        -ties[equal], wanted
+    )  # sort only what can be kept: a flat map has every pixel in `equal`
+    kept = np.concatenate([above, equal[first], equal[last]])
+    order = np.lexsort((kept, ties[kept], -scores[kept]))[:n]
+    chosen: NDArray[np.int64] = pixels[kept[order]]
+    return chosen

@@ -1,0 +1,49 @@
+"""Products of many candidates with one vector, by faiss or by NumPy: what the passes over millions of
+candidates are made of.
+"""
+
+from collections.abc import Callable
+from types import ModuleType
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from atal_ray.errors import ConfigError
+
+Backend = Literal["faiss", "numpy"]
+Matrix = NDArray[np.float32]
+
+
+def row_products(backend: Backend) -> Callable[[Matrix, Matrix], Matrix]:
+    """What gives x . v for each row x of a contiguous block [N, C] and a vector v [C].
+
+    Raises:
+        ConfigError: faiss is not installed.
+    """
+    if backend == "numpy":
+        return np.vecdot
+    faiss = load_faiss()
+
+    def by_faiss(block: Matrix, vector: Matrix) -> Matrix:
+        found = np.empty(len(block), np.float32)
+        faiss.fvec_inner_products_ny(*map(faiss.swig_ptr, (found, vector, block)), len(vector), len(block))
+        return found
+
+    return by_faiss
+
+
+def load_faiss() -> ModuleType:
+    """The module faiss.
+
+    Raises:
+        ConfigError: it is not installed.
+    """
+    try:
+        import faiss
+    except ImportError as error:
+        raise ConfigError(
+            "resources.index is faiss, which is not installed: install atal-ray[cpu] or atal-ray[gpu], or set resources.index to numpy"
+        ) from error
+    module: ModuleType = faiss
+    return module

@@ -1,0 +1,66 @@
+"""Decoder features of single pixels."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from atal_ray.errors import DataError
+
+_Indices = NDArray[np.int64]
+
+
+def _neighbours(
+    position: NDArray[np.float64], size: int, length: int
+) -> tuple[_Indices, _Indices, NDArray[np.float32]]:
+    scaled = np.clip((position + 0.5) * length / size - 0.5, 0, length - 1)
+    before = np.floor(scaled).astype(np.int64)
+    after = np.minimum(before + 1, length - 1)
+    return before, after, (scaled - before).astype(np.float32)
+
+
+def _gather(features: NDArray[np.generic] | Tensor, rows: _Indices, columns: _Indices) -> NDArray[np.float32]:
+    if isinstance(features, Tensor):
+        cells = torch.from_numpy(rows * features.shape[2] + columns).to(features.device)
+        # On the CPU index_select is many times faster than indexing with two tensors.
+        picked: NDArray[np.float32] = (
+            features.detach().flatten(1).index_select(1, cells).float().cpu().numpy()
+        )
+        return picked
+    return features[:, rows, columns].astype(np.float32)
+
+
+def sample_bilinear(
+    features: NDArray[np.generic] | Tensor, xy: NDArray[np.floating[Any]], size: int
+) -> NDArray[np.float32]:
+    """Bilinear samples of a feature map at positions of the query grid (half-pixel centres, borders clamped).
+
+    Only the four neighbours of each position leave the device; they are blended on the CPU, so that devices
+    agree.
+
+    Args:
+        features: [C, h, w] over the same square as the grid, at any resolution.
+        xy: [N, 2] column and row in grid coordinates; an integer is the centre of a cell.
+        size: side of the grid in cells.
+
+    Returns:
+        [N, C] float32.
+
+    Raises:
+        DataError: `features` or `xy` has another number of axes.
+    """
+    if features.ndim != 3 or xy.ndim != 2 or xy.shape[1] != 2:
+        raise DataError(
+            f"features {tuple(features.shape)} and positions {xy.shape}: expected [C, h, w] and [N, 2]"
+        )
+    channels, height, width = features.shape
+    positions = xy.astype(np.float64)
+    left, right, across = _neighbours(positions[:, 0], size, width)
+    top, bottom, down = _neighbours(positions[:, 1], size, height)
+    rows, columns = np.concatenate([top, top, bottom, bottom]), np.concatenate([left, right, left, right])
+    corners = _gather(features, rows, columns).reshape(channels, 4, len(positions))
+    upper = corners[:, 0] * (1 - across) + corners[:, 1] * across
+    lower = corners[:, 2] * (1 - across) + corners[:, 3] * across
+    return np.ascontiguousarray((upper * (1 - down) + lower * down).T)

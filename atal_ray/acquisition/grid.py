@@ -1,0 +1,90 @@
+"""The query grid: where the cells of the resized square lie in the original image, and back."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from atal_ray.labels.points import UNSURE
+
+Indices = NDArray[np.int64]
+
+
+class GridPixels(NamedTuple):
+    """One cell for each original pixel that the grid can ask for; rows and columns are independent."""
+
+    cell_rows: Indices
+    """Rows of the grid that are kept, increasing."""
+    cell_columns: Indices
+    """Columns of the grid that are kept, increasing."""
+    rows: Indices
+    """Original row under each kept grid row."""
+    columns: Indices
+    """Original column under each kept grid column."""
+
+
+def _axis(size: int, length: int) -> tuple[Indices, Indices]:
+    cells = np.arange(size, dtype=np.int64)
+    pixels = (2 * cells + 1) * length // (2 * size)  # floor((cell + 0.5) * length / size) without rounding
+    if size <= length:
+        return cells, pixels
+    distance = np.abs(
+        (2 * cells + 1) * length - (2 * pixels + 1) * size
+    )  # between centres, in 1 / (2 size) pixels
+    order = np.lexsort((cells, distance, pixels))
+    covered, first = np.unique(pixels[order], return_index=True)
+    return order[first], covered
+
+
+def original_pixels(size: int, height: int, width: int) -> GridPixels:
+    """The original pixel under each cell of the query grid, floor((cell + 0.5) * side / size), each pixel
+    once.
+
+    Where the grid is finer than the image several cells share a pixel: the cell whose centre is nearest to
+    the pixel's stays, the first one if two are equally near. No cell leaves the image, whatever its shape.
+
+    Args:
+        size: side of the square grid in cells.
+        height: of the original image in pixels.
+        width: of the original image in pixels.
+    """
+    cell_rows, rows = _axis(size, height)
+    cell_columns, columns = _axis(size, width)
+    return GridPixels(cell_rows, cell_columns, rows, columns)
+
+
+def grid_position(xy: NDArray[np.generic], size: int, height: int, width: int) -> NDArray[np.floating[Any]]:
+    """Continuous grid coordinates of original pixels, (x + 0.5) * size / width - 0.5 and so for y.
+
+    Args:
+        xy: [N, 2] column and row in the original image.
+        size: side of the square grid in cells.
+        height: of the original image in pixels.
+        width: of the original image in pixels.
+
+    Returns:
+        [N, 2] float64; an integer is the centre of a cell.
+    """
+    sides = np.array([width, height], dtype=np.float64)
+    return (xy.astype(np.float64) + 0.5) * size / sides - 0.5
+
+
+def labels_on_grid(
+    xy: NDArray[np.generic], labels: NDArray[np.uint8], size: int, height: int, width: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The points of one image on the grid, without the unsure ones: y, and where it is known, both [size,
+    size] of 0 and 1.
+
+    Args:
+        xy: [N, 2] column and row in the original image.
+        labels: [N] of 0, 1 or 255.
+        size: side of the square grid in cells.
+        height: of the original image in pixels.
+        width: of the original image in pixels.
+    """
+    y, known = (np.zeros((size, size), np.float32) for _ in range(2))
+    sure = labels != UNSURE
+    cells = np.rint(grid_position(xy[sure], size, height, width)).astype(np.int64).clip(0, size - 1)
+    y[cells[:, 1], cells[:, 0]] = labels[sure]
+    known[cells[:, 1], cells[:, 0]] = 1
+    return y, known

@@ -1,0 +1,80 @@
+"""Uncertainty of a pixel from its clean and its adversarial probability: BvSB, Diff (Eq. 3) and the three
+regions.
+"""
+
+from typing import Any, Literal, assert_never
+
+import numpy as np
+from numpy.typing import NDArray
+
+Probability = NDArray[np.floating[Any]]
+Form = Literal["flip-margin", "margin-change", "entropy", "margin"]
+
+REGION_NAMES = ("SR", "PIR", "PSR")
+"""Names of the values of `region_kind`: safety, perturbation-insensitive and perturbation-sensitive region.
+"""
+
+_LEAST = 1e-7  # keeps log2 finite, and 1 - _LEAST is still below 1 in float32
+
+
+def _flipped(p: Probability, p_adv: Probability) -> NDArray[np.bool_]:
+    return np.not_equal(p > 0.5, p_adv > 0.5)
+
+
+def bvsb(p: Probability) -> Probability:
+    """Best-versus-second-best margin |p - (1 - p)| of the two classes: 0 on the decision boundary, 1 when
+    certain.
+    """
+    return np.abs(2 * p - 1)
+
+
+def _entropy(p: Probability) -> Probability:
+    inside = np.clip(p, _LEAST, 1 - _LEAST)
+    return -inside * np.log2(inside) - (1 - inside) * np.log2(1 - inside)
+
+
+def difference(p: Probability, p_adv: Probability, form: Form) -> Probability:
+    """Uncertainty score u (Diff of Eq. 3): the larger, the more uncertain.
+
+    * flip-margin: [flipped] + 1 - min(BvSB(p), BvSB(p_adv)): flipped pixels first, the smallest margin first
+      among them.
+    * margin-change: |BvSB(p) - BvSB(p_adv)| as printed; it does not see a confident flip such as 0.9 to 0.1.
+    * entropy: binary entropy of p in bits, clean image only.
+    * margin: 1 - BvSB(p), clean image only.
+
+    Args:
+        p: salient probability of the clean image, any shape.
+        p_adv: the same of the adversarial image.
+        form: one of the above.
+
+    Returns:
+        Scores of the shape and type of `p`, in [0, 2] for flip-margin and [0, 1] otherwise.
+    """
+    match form:
+        case "flip-margin":
+            uncertain: Probability = 1 - np.minimum(bvsb(p), bvsb(p_adv))
+            return uncertain + _flipped(p, p_adv)
+        case "margin-change":
+            return np.abs(bvsb(p) - bvsb(p_adv))
+        case "entropy":
+            return _entropy(p)
+        case "margin":
+            return 1 - bvsb(p)
+        case _:
+            assert_never(form)
+
+
+def region_kind(p: Probability, p_adv: Probability, near_boundary: float) -> NDArray[np.uint8]:
+    """Which region a pixel belongs to (section "Adversarial Attack Triggering Uncertainty").
+
+    Args:
+        p: salient probability of the clean image, any shape; a pixel is salient above 0.5.
+        p_adv: the same of the adversarial image.
+        near_boundary: a clean margin up to this is near the decision boundary.
+
+    Returns:
+        0 where the class is unchanged (SR), 1 where it flips from a larger clean margin (PIR), 2 where it
+        flips from near the boundary (PSR); see REGION_NAMES.
+    """
+    flipped = _flipped(p, p_adv)
+    return np.where(flipped, np.where(bvsb(p) <= near_boundary, 2, 1), 0).astype(np.uint8)

@@ -1,0 +1,111 @@
+"""Stage: snapshots and test sets -> metrics of the ensemble and of the last snapshot (Ray Data)."""
+
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as functional
+from torch import Tensor
+
+from atal_ray.campaign.campaign_folder import MEMBERS, METRICS, CampaignFolder
+from atal_ray.campaign.snapshot_actor import SnapshotActor
+from atal_ray.config import Config
+from atal_ray.data.images import read_image, read_mask, resize
+from atal_ray.data.manifest import Record, records
+from atal_ray.errors import DataError
+from atal_ray.metrics.accumulator import Accumulator
+from atal_ray.metrics.saliency_map import to_uint8
+from atal_ray.networks.inputs import to_batch
+from atal_ray.networks.protocol import SaliencyNetwork
+from atal_ray.runtime.shards import Pool, run_shards, shard_rows
+from atal_ray.store.folder import Folder
+
+Row = dict[str, Any]
+
+
+def evaluate(campaign: CampaignFolder, config: Config, round_number: int) -> None:
+    """Score the round's snapshots on every test set; writes metrics.json: set -> ensemble, last -> metrics."""
+    result: dict[str, Any] = {}
+    for name in campaign.test_sets():
+        sums: dict[str, Accumulator] = {who: Accumulator() for who in MEMBERS}
+        errors: list[list[str]] = []
+        images = (campaign.root / "tests").count_rows(f"{name}.parquet")
+        for row in run_shards(
+            shard_rows(images, config.query.shard_size),
+            Pool.of_query(config, network=True),
+            load=None,
+            actor=EvaluateShard,
+            arguments={
+                "campaign": campaign,
+                "config": config,
+                "round_number": round_number,
+                "test_set": name,
+            },
+            title=f"round {round_number}: evaluation on {name}",
+            total=images,
+        ):
+            for who in MEMBERS:
+                sums[who].merge(Accumulator.from_state(row[who]))
+            errors.extend(list(error) for error in row["errors"])
+        result[name] = {**{who: sums[who].summary().to_json() for who in MEMBERS}, "errors": sorted(errors)}
+    campaign.round(round_number).write_json(METRICS, result)
+
+
+class EvaluateShard(SnapshotActor):
+    """An actor that predicts the images of a shard and sums their metrics."""
+
+    def __init__(self, campaign: CampaignFolder, config: Config, round_number: int, test_set: str) -> None:
+        super().__init__(campaign, config, round_number)
+        self.manifest: tuple[Folder, str] = (campaign.root / "tests", f"{test_set}.parquet")
+
+    def __call__(self, row: Row) -> Row:
+        """Sums of the ensemble's and the last snapshot's metrics, and the images that could not be read."""
+        folder, name = self.manifest
+        sums: dict[str, Accumulator] = {who: Accumulator() for who in MEMBERS}
+        errors: list[list[str]] = []
+        rows = records(folder.read_rows(name, row["start"], row["stop"]))
+        for start in range(0, len(rows), self.config.query.batch_size):
+            images, masks, batch = [], [], []
+            for record in rows[start : start + self.config.query.batch_size]:
+                try:
+                    image, mask = read_image(record.image), read_mask(str(record.mask)).astype(bool)
+                except DataError as error:
+                    errors.append([record.image_id, str(error)])
+                    continue
+                images.append(resize(image, self.config.train.size))
+                masks.append(mask)
+                batch.append(record)
+            self._add(sums, images, masks, batch)
+        return {
+            **row,
+            "images": row["stop"] - row["start"],
+            "errors": errors,
+            **{who: sums[who].state() for who in MEMBERS},
+        }
+
+    def _add(
+        self, sums: dict[str, Accumulator], images: list[Any], masks: list[Any], batch: list[Record]
+    ) -> None:
+        if not images:
+            return
+        logits = predict(self.snapshots, to_batch(np.stack(images), self.device))
+        for index, (record, mask) in enumerate(zip(batch, masks, strict=True)):
+            maps = saliency_maps(logits[:, index], mask.shape)
+            sums["ensemble"].add(to_uint8(maps.mean(0).numpy()), mask, record.image_id)
+            sums["last"].add(to_uint8(maps[-1].numpy()), mask, record.image_id)
+
+
+@torch.no_grad()
+def predict(snapshots: list[SaliencyNetwork], images: Tensor) -> Tensor:
+    """Logits [L, B, 1, S, S] of every snapshot for images [B, 3, S, S] in [0, 1]."""
+    return torch.stack(
+        [network(network.normalise(images)).logits[network.prediction] for network in snapshots]
+    )
+
+
+def saliency_maps(logits: Tensor, shape: tuple[int, int]) -> Tensor:
+    """Saliency maps [L, H, W] at the original size: logits [L, 1, S, S] are resized (bilinear) before the
+    sigmoid.
+    """
+    resized = functional.interpolate(logits.float(), shape, mode="bilinear", align_corners=False)
+    return torch.sigmoid(resized)[:, 0].cpu()

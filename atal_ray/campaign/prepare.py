@@ -1,0 +1,100 @@
+"""The first step of a campaign: check the data and the network, and write the manifests of training and test
+images.
+"""
+
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pyarrow as pa
+
+from atal_ray import networks
+from atal_ray.campaign.campaign_folder import ERROR_SCHEMA, ERRORS, MANIFEST, CampaignFolder
+from atal_ray.config import Config
+from atal_ray.data.layout import BadFile
+from atal_ray.data.manifest import build_manifest
+from atal_ray.data.synthetic.dataset import write_dataset
+from atal_ray.errors import DataError
+from atal_ray.networks.conformance import check_network
+from atal_ray.store.path import Place, as_place, set_name
+
+DEMO_TRAIN, DEMO_TEST = 48, 24
+
+
+def prepare(campaign: CampaignFolder, config: Config) -> None:
+    """Write tests/NAME.parquet and, last, manifest.parquet; without `data.train`, embedded images are made
+    first.
+
+    Raises:
+        DataError: see `build_manifest`; two test sets of one name; a test image without a mask.
+        ConfigError, CheckpointError: the network, or the backbone's weights, cannot be used.
+    """
+    if campaign.root.exists(MANIFEST):
+        return
+    check_network(
+        networks.build(config.network), config.train
+    )  # what is wrong is found now, not after the data has been read
+    (campaign.root / "tests").delete()  # an earlier attempt, perhaps with other test sets
+    train, tests = _folders(campaign, config)
+    bad: list[BadFile] = []
+    for name, folder in _named(tests).items():
+        found = build_manifest(
+            folder, limit=config.data.test_limit, on_bad_file=config.data.on_bad_file, progress=True
+        )
+        unlabelled = [row for row in found.table.to_pylist() if row["mask"] is None]
+        if unlabelled:
+            raise DataError(
+                f"{folder}: test image {unlabelled[0]['image_id']} has no mask, and {len(unlabelled) - 1} others: it cannot judge"
+            )
+        (campaign.root / "tests").write_table(f"{name}.parquet", found.table)
+        bad.extend(found.bad)
+    manifest = build_manifest(
+        train,
+        subset=config.data.subset,
+        limit=config.data.limit,
+        on_bad_file=config.data.on_bad_file,
+        progress=True,
+    )
+    _require_masks(train, manifest.table, config)
+    bad.extend(manifest.bad)
+    if bad:
+        rows: list[dict[str, Any]] = [
+            {"stage": "prepare", "image_id": f.image_id, "reason": f"{f.file} {f.reason}"} for f in bad
+        ]
+        campaign.root.write_table(ERRORS, pa.Table.from_pylist(rows, ERROR_SCHEMA))
+        print(f"left out {len(bad)} bad files, listed in {campaign.root.where(ERRORS)}")
+    campaign.root.write_table(MANIFEST, manifest.table)
+
+
+def _folders(campaign: CampaignFolder, config: Config) -> tuple[Place, list[Place]]:
+    """The training folder and the test folders; the embedded data where none is named."""
+    tests = [as_place(folder) for folder in config.data.tests]
+    if config.data.train:
+        return as_place(config.data.train), tests
+    made = campaign.root / "data"
+    for name, count, seed in (("train", DEMO_TRAIN, 0), ("test", DEMO_TEST, 1)):
+        (made / name).delete()  # an earlier attempt that was cut short
+        with TemporaryDirectory() as drawn:
+            (made / name).copy_tree(write_dataset(drawn, count=count, seed=seed))
+    return as_place((made / "train").uri), tests or [as_place((made / "test").uri)]
+
+
+def _named(folders: list[Place]) -> dict[str, Place]:
+    names = {set_name(folder): folder for folder in folders}
+    if len(names) < len(folders):
+        raise DataError(
+            f"data.tests names two folders of one name: {', '.join(map(str, folders))}; rename one"
+        )
+    return names
+
+
+def _require_masks(folder: Place, table: pa.Table, config: Config) -> None:
+    """Refuse what needs masks where there are none."""
+    needs_mask = (config.asks and config.budget.annotator == "oracle") or config.regions.labels in (
+        "dense",
+        "oracle_mask",
+    )
+    if needs_mask and table["mask"].null_count:
+        raise DataError(
+            f"{folder}: {table['mask'].null_count} images have no mask, which the oracle and the label modes dense and oracle_mask read: "
+            "add masks, or use budget.annotator answers"
+        )

@@ -1,0 +1,1 @@
+"""The query: snapshots -> questions, shard by shard."""

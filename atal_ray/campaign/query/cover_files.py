@@ -1,0 +1,109 @@
+"""The files that `CoverShard` leaves of each shard, as the candidates of one allocation; vectors are read
+when they are asked for.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from atal_ray.acquisition.dataset_budget.allocation import Covers
+from atal_ray.campaign.query.covers import FEATURES, matrix
+from atal_ray.labels.points import QUERY_SCHEMA
+from atal_ray.runtime.shards import part_name
+from atal_ray.store.folder import Folder
+
+Matrix = NDArray[np.float32]
+Indices = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class CoverFiles:
+    """The covers of all shards in one folder; their candidates are numbered through, shard after shard."""
+
+    parts: Folder
+    shards: int
+
+    @cached_property
+    def starts(self) -> Indices:
+        """The number of each shard's first candidate, and last of all their count."""
+        return np.cumsum(
+            [0, *(self.parts.count_rows(part_name(shard, "covers")) for shard in range(self.shards))],
+            dtype=np.int64,
+        )
+
+    @property
+    def candidates(self) -> int:
+        """How many there are."""
+        return int(self.starts[-1])
+
+    @cached_property
+    def labelled_points(self) -> int:
+        """How many labelled points there are."""
+        return sum(self.parts.count_rows(part_name(shard, "labelled")) for shard in range(self.shards))
+
+    @cached_property
+    def channels(self) -> int:
+        """Length of a vector."""
+        return int(self._vectors(0, "covers").shape[1])
+
+    def labelled_features(self) -> Iterator[Matrix]:
+        """Unit feature vectors of the labelled points of each shard."""
+        return (self._vectors(shard, "labelled") for shard in range(self.shards))
+
+    def covers(self) -> Covers:
+        """All candidates, without the names of the images, which would be most of the memory."""
+        total, images = self.candidates, 0
+        image, score, superpixel = (
+            np.empty(total, np.int32),
+            np.empty(total, np.float32),
+            np.empty(total, np.int32),
+        )
+        for shard, (first, last) in enumerate(pairwise(self.starts)):
+            table = self.parts.read_table(part_name(shard, "covers"), ["image_id", "score", "superpixel"])
+            names = (
+                table["image_id"].combine_chunks().dictionary_encode()
+            )  # numbered by appearance: ascending; none is in two shards
+            image[first:last] = names.indices.to_numpy() + images
+            score[first:last], superpixel[first:last] = (
+                table["score"].to_numpy(),
+                table["superpixel"].to_numpy(),
+            )
+            images += len(names.dictionary)
+        return Covers(image, score, superpixel, self.features)
+
+    def features(self, rows: Indices) -> Matrix:
+        """Unit feature vectors of candidates, in their order; reads the shards that these are of."""
+        found = np.empty((len(rows), self.channels), np.float32)
+        by_shard = np.argsort(rows, kind="stable")
+        bounds = np.searchsorted(rows[by_shard], self.starts)
+        for shard, (first, last) in enumerate(pairwise(bounds)):
+            if first < last:
+                mine = by_shard[first:last]
+                found[mine] = self._vectors(shard, "covers")[rows[mine] - self.starts[shard]]
+        return found
+
+    def write_picks(self, chosen: Indices, orders: Indices) -> Iterator[int]:
+        """Write the chosen candidates, ascending by image, as the picks of their shards in this order; yields
+        how many are written.
+        """
+        field = QUERY_SCHEMA.field("order")
+        shard_of = np.searchsorted(self.starts[1:], chosen, side="right")  # ascending, as the images are
+        bounds = np.searchsorted(shard_of, np.arange(self.shards + 1))
+        for shard, (first, last) in enumerate(pairwise(bounds)):
+            covers = self.parts.read_table(part_name(shard, "covers"), QUERY_SCHEMA.names)
+            picks = covers.take(chosen[first:last] - self.starts[shard])
+            picks = picks.set_column(
+                picks.schema.get_field_index("order"), field, pa.array(orders[first:last], field.type)
+            )
+            self.parts.write_table(
+                part_name(shard, "picks"), picks.select(QUERY_SCHEMA.names).cast(QUERY_SCHEMA)
+            )
+            yield shard + 1
+
+    def _vectors(self, shard: int, kind: str) -> Matrix:
+        return matrix(self.parts.read_table(part_name(shard, kind), [FEATURES])[FEATURES])

@@ -1,0 +1,1 @@
+"""The embedded data: drawn scenes with exact masks."""

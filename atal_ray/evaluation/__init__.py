@@ -1,0 +1,1 @@
+"""`atal evaluate`: saliency maps of any method against masks."""

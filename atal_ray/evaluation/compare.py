@@ -1,0 +1,198 @@
+"""An evaluation: maps of many methods against the masks of many test sets, each pair of them scored once."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import ray
+
+from atal_ray.config import config_file
+from atal_ray.config.evaluation import EvaluationConfig
+from atal_ray.data.layout import find_pairs
+from atal_ray.errors import ConfigError, DataError
+from atal_ray.evaluation.evaluation_folder import (
+    FORMAT,
+    LISTED,
+    METRICS,
+    NOTE_SCHEMA,
+    PAIR_SCHEMA,
+    PAIRS,
+    SHARD,
+)
+from atal_ray.evaluation.map_folder import match_maps
+from atal_ray.evaluation.mask_folder import MaskListing, find_masks
+from atal_ray.evaluation.predict import predict_maps
+from atal_ray.evaluation.score_maps import Rules, score_maps
+from atal_ray.evaluation.score_report import write_score_report
+from atal_ray.runtime.capacity import gpus_per_actor
+from atal_ray.runtime.session import local_or_given_ray
+from atal_ray.store.folder import Folder
+from atal_ray.store.lock import locked
+
+SETTINGS = "evaluation.yaml"
+_NAME = re.compile(r"[^./\x00-\x1f\x7f][^/\x00-\x1f\x7f]{0,99}")  # of a folder, and of a column in a table
+Named = dict[str, Path]
+
+
+def evaluate(config: EvaluationConfig, folder: Path) -> list[str]:
+    """Score every method on every test set, or what is new or changed since the last call, and write tables
+    and curves.
+
+    Args:
+        config: may name more methods and sets than before; what is scored in another way is scored again.
+        folder: a local folder, or one on a mount that every machine sees.
+
+    Returns:
+        A sentence for each method and set where maps or masks are missing, unreadable or left over.
+
+    Raises:
+        ConfigError, DataError, CheckpointError: what is wrong with the names, a folder, or a checkpoint.
+    """
+    sets, methods = named(config.masks, "masks"), named(config.maps, "maps")
+    checkpoints = named(config.checkpoint, "checkpoint")
+    _check_names(sets, methods, checkpoints, config)
+    folder = folder.expanduser().resolve()
+    root, masks = Folder(str(folder)), {name: find_masks(path) for name, path in sets.items()}
+    with locked(folder):
+        root.write_bytes(SETTINGS, config_file.to_yaml(config).encode())
+        with local_or_given_ray(config.actors + 1, config.object_store_mib):
+            unpredicted: dict[tuple[str, str], dict[str, str]] = {}
+            for method, checkpoint in checkpoints.items():
+                for name, path in sets.items():
+                    images, out = _images(name, path, masks[name]), root / "maps" / method / name
+                    unpredicted[name, method] = predict_maps(
+                        checkpoint, images, out, config, _actors(config, gpus=True)
+                    )
+                methods[method] = folder / "maps" / method
+            places = {(name, method): root / "scores" / name / method for name in sets for method in methods}
+            for (name, method), place in places.items():
+                maps = _maps_of(methods[method], name, len(sets))
+                _list_pairs(place, masks[name], maps, unpredicted.get((name, method), {}), config)
+            score_maps(
+                list(places.values()),
+                Rules(config.interpolation, config.mask_threshold),
+                _actors(config, gpus=False),
+            )
+        return write_score_report(root, places, config)
+
+
+def _check_names(sets: Named, methods: Named, checkpoints: Named, config: EvaluationConfig) -> None:
+    if not sets or not (methods or checkpoints):
+        raise ConfigError(
+            "nothing to evaluate: give test sets with --masks, and methods with --maps or --checkpoint"
+        )
+    twice = methods.keys() & checkpoints.keys()
+    if twice:
+        raise ConfigError(f"two methods are called {min(twice)}: give one another name, as NAME=PATH")
+    known = methods.keys() | checkpoints.keys()
+    for field, wanted in (
+        ("relative-to", [config.relative_to] if config.relative_to else []),
+        ("compare", config.compare),
+    ):
+        unknown = [name for name in wanted if name not in known]
+        if unknown:
+            raise ConfigError(f"{field} names {unknown[0]}, but the methods are {', '.join(sorted(known))}")
+
+
+def _actors(config: EvaluationConfig, *, gpus: bool) -> int:
+    """As many actors as are wanted and the cluster has CPUs (or, to predict, GPUs) for."""
+    resources = ray.cluster_resources()
+    cpus = max(1, int(resources.get("CPU", 1)))
+    wanted = min(config.actors or cpus, cpus)
+    return min(wanted, int(resources["GPU"])) if gpus and gpus_per_actor(config.gpus) else wanted
+
+
+def named(entries: tuple[str, ...], field: str) -> Named:
+    """Paths by their names: NAME=PATH, or the last part of the path, without the suffix of a file."""
+    found: Named = {}
+    for entry in entries:
+        try:
+            name, equals, path = entry.partition("=")
+            if not equals or Path(entry).exists():
+                name, path = "", entry
+            place = Path(path).expanduser().resolve()
+            name = name or (place.stem if place.is_file() else place.name)
+        except (OSError, RuntimeError, ValueError) as error:
+            raise ConfigError(f"{field}: {entry!r} is no path: {error}") from error
+        if not _NAME.fullmatch(name):
+            raise ConfigError(
+                f"{field}: {name!r} cannot name a folder of the result; give another name, as NAME=PATH"
+            )
+        if name in found:
+            raise ConfigError(
+                f"{field} names two of {name}: {found[name]} and {place}; give one another name, as NAME=PATH"
+            )
+        found[name] = place
+    return found
+
+
+def _maps_of(method: Path, test_set: str, sets: int) -> Path:
+    """The folder of a method's maps of one set: the subfolder of its name, or the folder itself where there
+    is one set.
+    """
+    if (method / test_set).is_dir():
+        return method / test_set
+    if sets == 1:
+        return method
+    raise DataError(
+        f"{method} has no folder {test_set}: with several test sets, a method has a folder of maps for each, by its name"
+    )
+
+
+def _images(name: str, path: Path, masks: MaskListing) -> Named:
+    """The images of a test set that have a mask."""
+    pairs = find_pairs(path)
+    if not pairs.labelled:
+        raise DataError(
+            f"{path} holds no images to predict {name} from: give the dataset, not its masks alone"
+        )
+    return {image_id: image for image_id, image in pairs.images.items() if image_id in masks.masks}
+
+
+def _list_pairs(
+    place: Folder, masks: MaskListing, maps: Path, unpredicted: Mapping[str, str], config: EvaluationConfig
+) -> None:
+    """Write which map belongs to which mask; scores of other pairs, other files or other rules are dropped."""
+    listing = match_maps(masks.masks, maps)
+    notes = [
+        *(
+            _note(image_id, "missing", unpredicted.get(image_id, f"{maps} has no map of {image_id}"))
+            for image_id in listing.missing
+        ),
+        *(_note(Path(name).stem, "extra", f"{maps}/{name} belongs to no mask") for name in listing.extra),
+        *(
+            _note(bad.image_id, "unreadable", f"{bad.file} {bad.reason}")
+            for bad in (*listing.problems, *masks.problems)
+        ),
+    ]
+    rows = []
+    for image_id, path in listing.maps.items():
+        try:
+            rows.append({"image_id": image_id, **_file("map", path), **_file("mask", masks.masks[image_id])})
+        except OSError as error:
+            notes.append(_note(image_id, "unreadable", f"{error.filename} cannot be read: {error.strerror}"))
+    rules = {
+        "interpolation": config.interpolation,
+        "mask_threshold": config.mask_threshold,
+        "shard": SHARD,
+        "format": FORMAT,
+    }
+    metadata = {key.encode(): str(value).encode() for key, value in rules.items()}
+    pairs = pa.Table.from_pylist(rows, PAIR_SCHEMA).replace_schema_metadata(metadata)
+    if not (place.exists(PAIRS) and place.read_table(PAIRS).equals(pairs, check_metadata=True)):
+        for name in (METRICS, PAIRS):  # first what says that the rest is whole
+            place.remove(name)
+        place.delete()
+        place.write_table(PAIRS, pairs)
+    place.write_table(LISTED, pa.Table.from_pylist(notes, NOTE_SCHEMA))
+
+
+def _file(kind: str, path: Path) -> dict[str, Any]:
+    status = path.stat()
+    return {kind: str(path), f"{kind}_bytes": status.st_size, f"{kind}_changed": status.st_ctime_ns}
+
+
+def _note(image_id: str, kind: str, note: str) -> dict[str, str]:
+    return {"image_id": image_id, "kind": kind, "note": note}

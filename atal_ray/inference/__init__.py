@@ -1,0 +1,1 @@
+"""A frozen network made fast: the operations of its answer alone."""

@@ -1,0 +1,1 @@
+"""What is known of an image: points, superpixels, regions, and the target drawn from them."""

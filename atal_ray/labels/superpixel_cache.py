@@ -1,0 +1,45 @@
+"""Superpixels that are computed once and kept beside the campaign: slow to make, and wanted again every
+epoch.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from atal_ray.config import RegionConfig
+from atal_ray.data.images import read_image
+from atal_ray.data.manifest import Record
+from atal_ray.errors import CampaignError
+from atal_ray.labels.superpixels import superpixels
+from atal_ray.store.folder import Folder
+
+LARGEST_ID = 65_535
+
+
+@dataclass(frozen=True)
+class SuperpixelCache:
+    """Superpixel maps as 16-bit PNG files, made by whoever needs one first (two that meet write equal bytes)."""
+
+    folder: Folder
+    config: RegionConfig
+
+    def get(self, record: Record, image: npt.NDArray[np.uint8] | None = None) -> npt.NDArray[np.int32]:
+        """The superpixel id of every pixel of an image, int32 [H, W].
+
+        Args:
+            record: the image.
+            image: its pixels where the caller has them already; read from the file otherwise.
+        """
+        name = f"{record.image_id}.png"
+        if self.folder.exists(name):
+            data = np.frombuffer(self.folder.read_bytes(name), np.uint8)
+            stored = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if len(data) else None
+            if stored is None or stored.dtype != np.uint16 or stored.shape != (record.height, record.width):
+                raise CampaignError(f"{self.folder.where(name)} is damaged: delete it and start again")
+            return np.asarray(stored, np.int32)
+        made = superpixels(read_image(record.image) if image is None else image, self.config)
+        if int(made.max()) <= LARGEST_ID:  # a larger map is rare and simply made again
+            self.folder.write_bytes(name, cv2.imencode(".png", made.astype(np.uint16))[1].tobytes())
+        return made

@@ -1,1 +1,0 @@
-"""Regions: SEEDS superpixels, and what a clicked label covers."""

@@ -1,0 +1,79 @@
+"""A cluster that grows: its autoscaler is told what the widest stages take, and the campaign waits for it."""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ray.autoscaler.sdk import request_resources
+
+from atal_ray.config import Config
+from atal_ray.runtime.capacity import campaigns_at_once, nodes, require_room
+
+LOOK_SECONDS = 1.0
+
+
+@contextmanager
+def grown(config: Config, campaigns: int = 1, *, ask: bool = True) -> Iterator[None]:
+    """Wait at most `resources.wait_minutes` until the cluster has room, which then stays while the block
+    runs.
+
+    Args:
+        config: the configuration.
+        campaigns: so many are to run at once.
+        ask: tell the autoscaler; not in a campaign of a sweep, which has told it for all: the last word
+            counts.
+
+    Raises:
+        CampaignError: there is no room for one of them; see `require_room`.
+    """
+    if config.resources.wait_minutes == 0:
+        require_room(config, nodes())
+        yield
+        return
+    deadline = time.monotonic() + 60 * config.resources.wait_minutes
+    if not ask:
+        _wait(config, campaigns, deadline)
+        yield
+        return
+    pieces, labels = pieces_wanted(config), config.resources
+    selectors = [*[labels.scoring_nodes] * (len(pieces) - 1), labels.loading_nodes]
+    request_resources(
+        bundles=pieces * campaigns, bundle_label_selectors=selectors * campaigns
+    )  # demand alone comes too late
+    try:
+        _wait(config, campaigns, deadline)
+        yield
+    finally:
+        request_resources(bundles=[])  # idle nodes may go again
+
+
+def pieces_wanted(config: Config) -> list[dict[str, float]]:
+    """What the widest stages take, in pieces that each lie on one machine: Train workers or actors and, last,
+    a task that feeds them.
+    """
+    train, query, actors = config.train, config.query, config.resources.query_actors
+    gpu = {"GPU": 1.0} if config.resources.gpus == "require" else {}
+    count = max(train.workers, actors)
+    threads = [
+        max(train.threads * (piece < train.workers), query.threads * (piece < actors))
+        for piece in range(count)
+    ]
+    return [*({"CPU": float(cpus), **gpu} for cpus in threads), {"CPU": 1.0}]
+
+
+def _wait(config: Config, campaigns: int, deadline: float) -> None:
+    """Until there is room for so many campaigns; at the end of the time room for one must do."""
+    told = False
+    while campaigns_at_once(config, machines := nodes()) < campaigns:
+        if time.monotonic() >= deadline:
+            return require_room(config, machines)
+        if not told:
+            minutes, there = f"{config.resources.wait_minutes:g} minutes", campaigns_at_once(config, machines)
+            print(
+                f"waiting up to {minutes} for the cluster to grow: room for {there} of {campaigns} campaigns",
+                file=sys.stderr,
+                flush=True,
+            )
+            told = True
+        time.sleep(LOOK_SECONDS)

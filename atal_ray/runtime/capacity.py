@@ -1,0 +1,133 @@
+"""Room: what the stages take at once, what the machines of a cluster have, and a sentence where that is too
+little.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+import ray
+
+from atal_ray.config import Config
+from atal_ray.errors import CampaignError
+
+
+@dataclass(frozen=True)
+class Node:
+    """A machine of the cluster: what it has in all, and its labels."""
+
+    resources: Mapping[str, float]
+    labels: Mapping[str, str]
+
+    def fits(self, labels: Mapping[str, str]) -> bool:
+        """Whether it has all of these labels."""
+        return labels.items() <= self.labels.items()
+
+
+def nodes() -> list[Node]:
+    """The machines that are alive."""
+    return [Node(node["Resources"], node["Labels"]) for node in ray.nodes() if node["Alive"]]
+
+
+def cpus_wanted(config: Config) -> int:
+    """Logical CPUs that the widest stage takes at once: its actors (or Train workers) and one task that feeds
+    them.
+    """
+    actors = config.resources.query_actors * config.query.threads
+    return max(actors, config.train.workers * config.train.threads) + 1
+
+
+@dataclass(frozen=True)
+class Demand:
+    """Something that one stage takes at once, and how much of it the fitting machines have in all."""
+
+    what: str
+    there: float
+    wanted: int
+    advice: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+def demands(config: Config, machines: Iterable[Node]) -> Iterator[Demand]:
+    """What the widest stage takes of all machines, of those that score, and of those that load.
+
+    A worker or an actor lies on one machine: two with 2 CPUs each have no place for one of 4.
+    """
+    machines, where, cpus = list(machines), config.resources, cpus_wanted(config)
+    scoring = [node for node in machines if node.fits(where.scoring_nodes)]
+    loading = [node for node in machines if node.fits(where.loading_nodes)]
+    either = [node for node in machines if node.fits(where.scoring_nodes) or node.fits(where.loading_nodes)]
+    lower = "lower resources.query-actors, query.threads, train.workers or train.threads"
+    yield Demand("CPUs", _total("CPU", either), cpus, lower)
+    gpus = where.gpus == "require" or (where.gpus == "auto" and _total("GPU", scoring) >= 1)
+    if gpus:
+        most = max(config.train.workers, where.query_actors)
+        yield Demand(
+            "GPUs",
+            _total("GPU", scoring),
+            most,
+            "lower resources.query-actors or train.workers",
+            where.scoring_nodes,
+        )
+    for what, count, threads in (
+        ("Train workers", config.train.workers, config.train.threads),
+        ("query actors", where.query_actors, config.query.threads),
+    ):
+        places = sum(_places(node, threads, gpus=gpus) for node in scoring)
+        each = f"{threads} CPUs{' and a GPU' if gpus else ''} each"
+        yield Demand(
+            f"places for {what} of {each}",
+            places,
+            count,
+            f"{lower}, or mend resources.scoring-nodes",
+            where.scoring_nodes,
+        )
+    yield Demand("CPUs", _total("CPU", loading), 1, "mend resources.loading-nodes", where.loading_nodes)
+
+
+def _places(node: Node, threads: int, *, gpus: bool) -> int:
+    places = float(node.resources.get("CPU", 0)) // threads
+    return int(min(places, node.resources.get("GPU", 0)) if gpus else places)
+
+
+def require_room(config: Config, machines: Iterable[Node]) -> None:
+    """Refuse a cluster that cannot hold one stage: Ray would wait for ever.
+
+    Raises:
+        CampaignError: with what is there, what is wanted, and the fields to lower.
+    """
+    for demand in demands(config, machines):
+        if demand.there < demand.wanted:
+            labels = ", ".join(f"{key} {value}" for key, value in demand.labels.items())
+            raise CampaignError(
+                f"the Ray cluster has {demand.there:g} {demand.what}{f' on nodes with {labels}' if labels else ''}, "
+                f"but this configuration takes {demand.wanted} at once: {demand.advice}"
+            )
+
+
+def campaigns_at_once(config: Config, machines: Iterable[Node]) -> int:
+    """How many campaigns of this configuration the machines have room for; more could wait for each other for
+    ever.
+    """
+    return int(min(demand.there // demand.wanted for demand in demands(config, machines)))
+
+
+def _total(kind: str, machines: Iterable[Node]) -> float:
+    return sum(float(node.resources.get(kind, 0)) for node in machines)
+
+
+def gpus_per_actor(gpus: str, labels: Mapping[str, str] | None = None) -> int:
+    """1 where `gpus` is require, or auto and a node with these labels has one; else 0."""
+    return int(
+        gpus == "require"
+        or (gpus == "auto" and _total("GPU", (node for node in nodes() if node.fits(labels or {}))) >= 1)
+    )
+
+
+def largest_node(gpus: int, labels: Mapping[str, str]) -> Mapping[str, float]:
+    """What the machine with the most CPUs has in all, of those with so many GPUs and these labels: an actor
+    cannot spread over several.
+    """
+    fitting = [
+        node.resources for node in nodes() if node.fits(labels) and node.resources.get("GPU", 0) >= gpus
+    ]
+    return max(fitting, key=lambda resources: float(resources.get("CPU", 0)), default={})

@@ -1,0 +1,48 @@
+"""The sentence behind a failure on another machine: Ray wraps what a worker raised."""
+
+import re
+from collections.abc import Iterator
+
+from atal_ray import errors
+from atal_ray.errors import AtalError, CampaignError
+
+_OWN = re.compile(
+    r"^\s*atal_ray\.errors\.(\w+): (.+)", re.MULTILINE
+)  # Ray Data hands on the text alone of what a stage raised
+
+
+def plain_error(error: BaseException, work: str) -> AtalError:
+    """The worker's own error where one in the chain is written for people, else one sentence with the
+    innermost cause.
+
+    Args:
+        error: what Ray raised.
+        work: what was being done.
+    """
+    chain = list(_chain(error))
+    for cause in reversed(chain):
+        if isinstance(cause, AtalError):
+            return type(cause)(str(cause))
+    told = [found for cause in chain for found in _OWN.findall(str(cause))]
+    if told:
+        name, sentence = told[-1]
+        return getattr(errors, name, CampaignError)(sentence)
+    lines = str(chain[-1]).strip().splitlines() or ["no message"]
+    return CampaignError(f"{work} failed: {type(chain[-1]).__name__}: {lines[-1]}")
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """The error and all that it wraps, each once, outermost first."""
+    waiting, seen = [error], set()
+    while waiting:
+        current = waiting.pop(0)
+        if id(current) in seen:
+            continue
+        seen.add(id(current))
+        yield current
+        inner = [
+            *getattr(current, "worker_failures", {}).values(),
+            getattr(current, "cause", None),
+            current.__cause__,
+        ]
+        waiting += [cause for cause in inner if isinstance(cause, BaseException)]

@@ -1,0 +1,295 @@
+"""A folder on any file system of pyarrow.fs: whole files only, so that nothing half-written is ever taken for
+whole.
+"""
+
+import json
+import os
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from mmap import ACCESS_READ, mmap
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO, Any
+from uuid import uuid4
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from pyarrow import fs
+
+from atal_ray.errors import CampaignError, StoreError
+from atal_ray.store import uri as stores
+
+UNFINISHED = ".unfinished-"
+ROWS_PER_GROUP = 8192  # a shard reads only the row groups that hold its images
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder, named by a local path (made absolute) or a URI; it need not exist before the first write."""
+
+    uri: str
+
+    def __post_init__(self) -> None:
+        if stores.is_uri(self.uri):
+            stores.check_uri(self.uri)
+        else:  # a Ray worker runs in a folder of its own
+            object.__setattr__(self, "uri", str(Path(self.uri).expanduser().absolute()))
+
+    @classmethod
+    def at(cls, where: "Folder | Path | str") -> "Folder":
+        """The folder that a path or a URI names; a folder is itself.
+
+        Raises:
+            CampaignError: a URI was made a path, which swallows one of its slashes.
+        """
+        if isinstance(where, Folder):
+            return where
+        if ":/" in str(where) and not stores.is_uri(str(where)):
+            raise CampaignError(
+                f"{where} is no local path: give one, or (not to `atal evaluate`) a URI as text, as in s3://bucket/folder"
+            )
+        return cls(str(where))
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is named by a path, so that the operating system can lock and rename in it."""
+        return not stores.is_uri(self.uri)
+
+    def __truediv__(self, name: str) -> "Folder":
+        return Folder(self.where(name))
+
+    def where(self, name: str) -> str:
+        """The path or URI of a file in the folder, for people and for configurations."""
+        return stores.join(self.uri, name)
+
+    def open(self) -> tuple[fs.FileSystem, str]:
+        """The file system, and this folder's path in it."""
+        return (fs.LocalFileSystem(), self.uri) if self.is_local else stores.open_uri(self.uri)
+
+    def _reason(self, error: BaseException) -> str:
+        return str(error) if self.is_local else stores.reason(error)
+
+    def info(self, name: str) -> fs.FileInfo:
+        """What is known of a file or folder without reading it: its type, size and time of change."""
+        system, path = self.open()
+        with self._naming("looked at"):
+            return system.get_file_info(f"{path}/{name}")
+
+    @contextmanager
+    def _naming(self, verb: str) -> Iterator[None]:
+        """Name the folder where its file system fails as a whole."""
+        try:
+            yield
+        except OSError as error:
+            raise StoreError(f"{self.uri} cannot be {verb}: {self._reason(error)}") from error
+
+    def make(self) -> None:
+        """Make the folder where its file system has any: on an object store that is the bucket, if the URI
+        allows it.
+        """
+        system, path = self.open()
+        try:
+            if not isinstance(system, fs.S3FileSystem):
+                system.create_dir(path, recursive=True)
+            elif stores.makes_bucket(self.uri):
+                system.create_dir(path.partition("/")[0])
+        except OSError as error:
+            raise CampaignError(f"{self.uri} cannot be written: {self._reason(error)}") from error
+
+    def exists(self, name: str) -> bool:
+        """Whether the folder holds a file or folder of that name."""
+        return bool(self.info(name).type != fs.FileType.NotFound)
+
+    def names(self) -> list[str]:
+        """The names in the folder, sorted, without unfinished files; empty where there is no folder."""
+        system, path = self.open()
+        with self._naming("listed"):
+            infos = system.get_file_info(fs.FileSelector(path, allow_not_found=True))
+        return sorted(info.base_name for info in infos if not info.base_name.startswith(UNFINISHED))
+
+    @contextmanager
+    def _whole_file(self, name: str) -> Iterator[IO[bytes]]:
+        """A file to write to; it appears under its name when the block ends well, by rename or by one upload."""
+        system, path = self.open()
+        try:
+            if not isinstance(system, fs.S3FileSystem):  # which has no folders, and no need of them
+                system.create_dir(path, recursive=True)
+            if isinstance(system, fs.LocalFileSystem):
+                unfinished = Path(path, f"{UNFINISHED}{uuid4().hex}-{name}")
+                with unfinished.open("wb") as file:
+                    yield file
+                    file.flush()
+                    os.fsync(file.fileno())  # or a power cut could leave an empty file under the name
+                unfinished.replace(Path(path, name))
+            else:
+                with TemporaryFile() as file:
+                    yield file
+                    file.flush()
+                    with ThreadPoolExecutor(1) as thread:
+                        thread.submit(_upload, file, system, f"{path}/{name}").result()
+        except OSError as error:
+            raise CampaignError(f"{self.where(name)} cannot be written: {self._reason(error)}") from error
+
+    def write_bytes(self, name: str, data: bytes) -> None:
+        """Write a file that appears whole or not at all."""
+        with self._whole_file(name) as file:
+            file.write(data)
+
+    def write_lines(self, name: str, lines: Iterable[str]) -> None:
+        """Write a text file line by line, so that it need not fit into memory; it appears whole or not at
+        all.
+        """
+        with self._whole_file(name) as file:
+            for line in lines:
+                file.write(f"{line}\n".encode())
+
+    def read_bytes(self, name: str) -> bytes:
+        """The whole file; CampaignError where it is not there, StoreError where its store is out of reach."""
+        system, path = self.open()
+        try:
+            with system.open_input_stream(f"{path}/{name}") as stream:
+                return bytes(stream.read())
+        except OSError as error:
+            kind = CampaignError if self.is_local or isinstance(error, FileNotFoundError) else StoreError
+            raise kind(f"{self.where(name)} cannot be read: {self._reason(error)}") from error
+
+    def copy_from(self, other: "Folder", name: str) -> None:
+        """Copy a file of another folder, where it exists; by a link where that can be: a file is replaced,
+        never changed.
+        """
+        if other.exists(name) and not self._link(other, name):
+            self.write_bytes(name, other.read_bytes(name))
+
+    def _link(self, other: "Folder", name: str) -> bool:
+        if not (self.is_local and other.is_local):
+            return False
+        link = Path(self.uri, f"{UNFINISHED}{uuid4().hex}-{name}")
+        try:
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.hardlink_to(Path(other.uri, name))
+            link.replace(Path(self.uri, name))
+        except OSError:  # another disk, or one that knows no links
+            return False
+        finally:
+            link.unlink(missing_ok=True)  # renaming a link onto another of the same file leaves it
+        return True
+
+    def copy_tree(self, local: Path) -> None:
+        """Copy all files of a local folder and of its subfolders."""
+        for file in sorted(path for path in local.rglob("*") if path.is_file()):
+            *folders, name = file.relative_to(local).parts
+            place = self / "/".join(folders) if folders else self
+            place.write_bytes(name, file.read_bytes())
+
+    def write_tables(self, name: str, tables: Iterable[pa.Table], schema: pa.Schema) -> None:
+        """Write tables, one after another, as one Parquet file; equal rows give equal bytes, however they are
+        cut into tables.
+        """
+        # Dictionaries take megabytes of the writer's memory for each column, and save nothing behind zstd.
+        with (
+            self._whole_file(name) as file,
+            pq.ParquetWriter(file, schema, use_dictionary=False, compression="zstd") as writer,
+        ):
+            for group in _groups(tables, schema):
+                writer.write_table(group, row_group_size=ROWS_PER_GROUP)
+
+    def write_table(self, name: str, table: pa.Table) -> None:
+        """Write an Arrow table as one Parquet file."""
+        self.write_tables(name, [table], table.schema)
+
+    def read_table(self, name: str, columns: list[str] | None = None) -> pa.Table:
+        """Read a Parquet file, whole or some of its columns."""
+        with self._parquet(name) as file:
+            return file.read(columns)
+
+    def read_rows(self, name: str, start: int, stop: int) -> pa.Table:
+        """Rows start to stop of a Parquet file that this class wrote; reads the row groups that hold them."""
+        with self._parquet(name) as file:
+            first, last = start // ROWS_PER_GROUP, max(start, stop - 1) // ROWS_PER_GROUP
+            groups = file.read_row_groups(list(range(first, last + 1)))
+            return groups.slice(start - first * ROWS_PER_GROUP, stop - start)
+
+    def read_between(self, name: str, column: str, first: str, last: str) -> pa.Table:
+        """The rows of a Parquet file whose value in a column is first to last; reads the row groups that can
+        hold one.
+        """
+        with self._parquet(name) as file:
+            index = file.schema_arrow.get_field_index(column)
+            bounds = [
+                file.metadata.row_group(group).column(index).statistics
+                for group in range(file.metadata.num_row_groups)
+            ]
+            apart = [
+                bound is not None and bound.has_min_max and (bound.max < first or bound.min > last)
+                for bound in bounds
+            ]
+            rows = file.read_row_groups([group for group, elsewhere in enumerate(apart) if not elsewhere])
+        return rows.filter(pc.and_(pc.greater_equal(rows[column], first), pc.less_equal(rows[column], last)))
+
+    def count_rows(self, name: str) -> int:
+        """Rows of a Parquet file."""
+        with self._parquet(name) as file:
+            return int(file.metadata.num_rows)
+
+    @contextmanager
+    def _parquet(self, name: str) -> Iterator[pq.ParquetFile]:
+        system, path = self.open()
+        try:
+            with system.open_input_file(f"{path}/{name}") as stream:
+                yield pq.ParquetFile(stream)
+        except (OSError, pa.ArrowInvalid) as error:
+            raise CampaignError(
+                f"{self.where(name)} cannot be read as a Parquet table: {self._reason(error)}"
+            ) from error
+
+    def write_json(self, name: str, value: Any) -> None:
+        """Write a JSON file, indented for people."""
+        self.write_bytes(name, (json.dumps(value, indent=1) + "\n").encode())
+
+    def read_json(self, name: str) -> Any:
+        """Read a JSON file."""
+        try:
+            return json.loads(self.read_bytes(name))
+        except ValueError as error:
+            raise CampaignError(f"{self.where(name)} is not valid JSON: {error}") from error
+
+    def remove(self, name: str) -> None:
+        """Remove a file, where it exists."""
+        system, path = self.open()
+        if self.info(name).type == fs.FileType.File:
+            with self._naming("written"):
+                system.delete_file(f"{path}/{name}")
+
+    def delete(self) -> None:
+        """Remove the folder and all in it, where it exists."""
+        system, path = self.open()
+        with self._naming("deleted"):
+            if system.get_file_info(path).type == fs.FileType.Directory:
+                system.delete_dir(path)
+
+
+def _upload(file: IO[bytes], system: fs.FileSystem, path: str) -> None:
+    """Store a whole local file under a name.
+
+    Whatever ends the life of a stream also completes its upload, with as much as was written. So all is
+    written in one call, and by a thread, into which no signal can throw an exception before that call. A
+    process that dies completes nothing.
+    """
+    data = mmap(file.fileno(), 0, access=ACCESS_READ) if os.fstat(file.fileno()).st_size else b""
+    with system.open_output_stream(path) as stream:
+        stream.write(data)
+
+
+def _groups(tables: Iterable[pa.Table], schema: pa.Schema) -> Iterator[pa.Table]:
+    """The rows of the tables as tables of ROWS_PER_GROUP, the last one shorter: `read_rows` counts on it."""
+    waiting = schema.empty_table()
+    for table in tables:
+        waiting = pa.concat_tables([waiting, table])
+        while waiting.num_rows >= ROWS_PER_GROUP:
+            yield waiting.slice(0, ROWS_PER_GROUP).combine_chunks()
+            waiting = waiting.slice(ROWS_PER_GROUP)
+    if waiting.num_rows:
+        yield waiting.combine_chunks()

@@ -1,0 +1,1 @@
+"""Many campaigns that answer one question: cross validation and sweeps."""

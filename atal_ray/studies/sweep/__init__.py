@@ -1,0 +1,1 @@
+"""A campaign for each combination of fields."""

@@ -1,0 +1,152 @@
+"""A sweep: one campaign for each combination of fields, many at once, each thing that campaigns share made
+only once.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from atal_ray import networks
+from atal_ray.campaign.campaign_folder import MANIFEST, QUERIES, START, CampaignFolder
+from atal_ray.campaign.prepare import prepare
+from atal_ray.campaign.query.ask import query
+from atal_ray.campaign.run import missing
+from atal_ray.config import Config, config_file
+from atal_ray.errors import CampaignError
+from atal_ray.networks.conformance import check_network
+from atal_ray.runtime.trials import Job, run_trials, trials_session
+from atal_ray.store.folder import Folder
+from atal_ray.store.lock import locked
+from atal_ray.studies.sweep.plan import Sweep, Trial
+from atal_ray.studies.sweep.result import count_work, read_outcome
+from atal_ray.studies.sweep.sharing import share_start, start_key, until_first_query
+from atal_ray.studies.sweep.sweep_page import write_sweep_report
+
+PLAN, TRIALS, SHARED, LOGS = "sweep.yaml", "trials", "shared", "tune"
+
+
+@dataclass(frozen=True)
+class Jobs:
+    """The campaigns of a sweep."""
+
+    shared: list[Job]
+    """Campaigns of one round, whose training and evaluation several trials go on from."""
+    trials: list[Job]
+
+    def __iter__(self) -> Iterator[Job]:
+        return iter([*self.shared, *self.trials])
+
+
+def jobs(plan: Sweep, root: Folder) -> Jobs:
+    """The trials, and for all that agree until the first query one campaign up to there.
+
+    Trials that differ in K alone share a training; those that differ in L do not, but start from the same
+    points.
+    """
+    superpixels = plan.campaign.resources.superpixels or (root / "superpixels").uri
+    shared: list[Job] = []
+    made: list[Job] = []
+    first: dict[str, Job] = {}
+    trials = plan.trials()
+    keys = [config_file.to_yaml(until_first_query(trial.config)) for trial in trials]
+    for trial, key in zip(trials, keys, strict=True):
+        config = replace(trial.config, resources=replace(trial.config.resources, superpixels=superpixels))
+        if keys.count(key) > 1 and key not in first:
+            name = f"{len(shared):02d}"
+            first[key] = Job(
+                name,
+                until_first_query(config),
+                CampaignFolder(root / SHARED / name),
+                {"first_of": trial.name},
+            )
+            shared.append(first[key])
+        source = first[key].campaign if key in first else None
+        made.append(Job(trial.name, config, CampaignFolder(root / TRIALS / trial.name), trial.fields, source))
+    return Jobs(shared, made)
+
+
+def sweep(plan: Sweep, folder: Path | str) -> Folder:
+    """Run every trial that is not finished, and write sweep.html, sweep.json and best.yaml; go on with a
+    sweep that was interrupted.
+
+    Args:
+        plan: must be the one that the folder was started with, but for `resources`.
+        folder: a local folder, one that every machine sees, or the URI of one on an object store.
+
+    Raises:
+        ConfigError, DataError, CheckpointError: what is wrong with the plan, the images or the weights.
+        CampaignError: the folder was started with another plan, the cluster is too small for one trial, or
+            trials failed (named; the others are finished, and in the report).
+    """
+    plan = replace(plan, campaign=config_file.absolute(plan.campaign))
+    plan.check()
+    root = Folder.at(folder)
+    todo = jobs(plan, root)
+    with locked(root) as lock:
+        config_file.keep(root, PLAN, plan, final=any(job.campaign.root.exists(MANIFEST) for job in todo))
+        with trials_session([job.config for job in todo.trials], plan.trials_at_once) as at_once:
+            _start(todo)
+            print(
+                f"trials: {len(todo.trials)}, {at_once} at once; shared first rounds: {len(todo.shared)}",
+                flush=True,
+            )
+            failures = run_trials(
+                todo.shared, replace(plan, stop_early=False), root / LOGS, at_once, "shared first rounds"
+            )
+            lock.check()
+            failures = _of_trials(todo, failures)
+            able = [job for job in todo.trials if job.name not in failures]
+            failures |= run_trials(able, plan, root / LOGS, at_once, "trials")
+            lock.check()
+        _report(root, plan, todo, failures)
+    if failures:
+        told = "\n  ".join(f"{name}: {sentence}" for name, sentence in failures.items())
+        raise CampaignError(
+            f"{len(failures)} of {len(todo.trials)} trials failed; the same command tries them again:\n  {told}"
+        )
+    return root
+
+
+def _start(todo: Jobs) -> None:
+    """Check every network, and make manifests and random starts: each once, then copied."""
+    if all(job.campaign.root.exists(MANIFEST) and job.campaign.round(START).exists(QUERIES) for job in todo):
+        return
+    checked: list[Config] = []
+    for job in todo:
+        if not any(
+            (job.config.network, job.config.train) == (config.network, config.train) for config in checked
+        ):
+            check_network(networks.build(job.config.network), job.config.train)
+            checked.append(job.config)
+    leaders: dict[str, Job] = {}
+    for job in todo:
+        leader = leaders.setdefault(repr(start_key(job.config)), job)
+        if leader is job:
+            prepare(job.campaign, job.config)
+            missing(job.campaign.round(START), QUERIES, partial(query, job.campaign, job.config, START))
+        share_start(leader.campaign, job.campaign, job.config)
+
+
+def _of_trials(todo: Jobs, failures: Mapping[str, str]) -> dict[str, str]:
+    """Why trials cannot start: the training that they share has failed."""
+    failed = {job.campaign: failures[job.name] for job in todo.shared if job.name in failures}
+    return {
+        job.name: failed[job.source] for job in todo.trials if job.source in failed and not job.is_finished
+    }
+
+
+def _report(root: Folder, plan: Sweep, todo: Jobs, failures: Mapping[str, str]) -> None:
+    trials = [
+        read_outcome(
+            plan,
+            trial,
+            job.campaign,
+            stopped=job.is_stopped,
+            given=int(job.source is not None),
+            reason=failures.get(trial.name, ""),
+        )
+        for trial, job in zip(plan.trials(), todo.trials, strict=True)
+    ]
+    shared = [read_outcome(plan, Trial(job.name, {}, job.config), job.campaign) for job in todo.shared]
+    write_sweep_report(root, plan, trials, count_work(plan, trials, shared))

@@ -1,1 +1,0 @@
-"""Attack, trajectory ensemble and uncertainty scores (AATU and TEUE)."""

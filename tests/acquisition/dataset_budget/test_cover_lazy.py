@@ -1,0 +1,121 @@
+import numpy as np
+import pytest
+from covers import KINDS, positions_of
+
+from atal_ray.acquisition.dataset_budget import cover_lazy
+from atal_ray.acquisition.dataset_budget.cover_lazy import cover_kcenter_lazy
+from atal_ray.acquisition.dataset_budget.distances import rounding
+from atal_ray.acquisition.rds import cover_kcenter
+from atal_ray.errors import DataError
+
+
+def flat(positions: np.ndarray, m: int, start: list[int]) -> list[int]:
+    """Every candidate at every pick, in exact integers or float64."""
+    nearest = np.full(len(positions), np.inf)
+    chosen: list[int] = []
+    while len(chosen) < min(m, len(positions)):
+        pick = start[len(chosen)] if len(chosen) < len(start) else int(nearest.argmax())
+        chosen.append(pick)
+        squared = np.zeros(len(positions))
+        for column in positions.astype(np.float64).T:
+            squared += (column - column[pick]) ** 2
+        nearest = np.minimum(nearest, squared)
+        nearest[chosen] = -1
+    return chosen
+
+
+@pytest.fixture(autouse=True)
+def _many_floors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small blocks and bands, so that a thousand candidates go through what millions do."""
+    for name, value in {"FEWEST": 8, "ROWS": 32, "PICKS": 5, "PRODUCT": 60}.items():
+        monkeypatch.setattr(cover_lazy, name, value)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("seed", range(3))
+def test_the_picks_are_those_of_the_flat_pass(kind: str, seed: int) -> None:
+    positions = positions_of(kind, seed)
+    expected = flat(positions, 120, [seed])
+    assert cover_kcenter_lazy(positions, 120, [seed]).tolist() == expected
+    assert cover_kcenter(positions, 120, seed).tolist() == expected
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_start_set_comes_first_and_counts(kind: str) -> None:
+    positions, start = positions_of(kind, 4), [17, 3, 880, 18]
+    assert cover_kcenter_lazy(positions, 60, start).tolist() == flat(positions, 60, start)
+    assert cover_kcenter_lazy(positions, 2, start).tolist() == [17, 3]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_m_beyond_n_gives_every_candidate_in_the_flat_order(kind: str) -> None:
+    positions = positions_of(kind, 5)[:70]
+    assert cover_kcenter_lazy(positions, 1000).tolist() == flat(positions, 1000, [0])
+
+
+def test_rounding_bounds_the_error_of_products() -> None:
+    for dimensions in (1, 2, 64):
+        x = np.random.default_rng(dimensions).uniform(-1, 1, (400, dimensions)).astype(np.float32)
+        squares = np.einsum("ij,ij->i", x, x)
+        product = squares[:, None] + squares - 2 * (x @ x.T)
+        wide = x.astype(np.float64)
+        exact = ((wide[:, None] - wide) ** 2).sum(axis=2)
+        assert 0 < np.abs(product - exact).max() < rounding(float(squares.max()), dimensions) < 1e-3
+
+
+def test_equal_and_few_candidates() -> None:
+    assert cover_kcenter_lazy(np.ones((50, 3), np.float32), 5).tolist() == [0, 1, 2, 3, 4]
+    assert cover_kcenter_lazy(np.ones((1, 3), np.float32), 5).tolist() == [0]
+    assert cover_kcenter_lazy(np.empty((0, 3), np.float32), 5).tolist() == []
+    assert cover_kcenter_lazy(np.ones((4, 3), np.float32), 0).tolist() == []
+
+
+def test_most_candidates_miss_most_picks(monkeypatch: pytest.MonkeyPatch) -> None:
+    measured = 0
+    closeness = cover_lazy.Picks.closeness
+
+    def counted(picks: cover_lazy.Picks, points: np.ndarray, since: int) -> np.ndarray:
+        nonlocal measured
+        measured += len(points) * (picks.count - since)
+        return closeness(picks, points, since)
+
+    monkeypatch.setattr(cover_lazy.Picks, "closeness", counted)
+    cover_kcenter_lazy(positions_of("clustered", 6), 100)
+    assert measured < 0.5 * 900 * 100
+
+
+def test_what_only_repeats_the_cover_is_measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    measured = 0
+    exact = cover_lazy.Picks.exact
+
+    def counted(picks: cover_lazy.Picks, rows: np.ndarray, *rest: object) -> np.ndarray:
+        nonlocal measured
+        measured += len(rows)
+        return exact(picks, rows, *rest)
+
+    monkeypatch.setattr(cover_lazy.Picks, "exact", counted)
+    positions = np.eye(16, dtype=np.float32)[np.arange(900) % 16]
+    assert cover_kcenter_lazy(positions, 800).tolist() == flat(positions, 800, [0])
+    assert measured < 10 * 900
+
+
+def test_it_tells_how_far_it_is() -> None:
+    told: list[int] = []
+    cover_kcenter_lazy(positions_of("clustered", 6), 100, told=told.append)
+    assert told == sorted(told)
+    assert len(set(told)) > 3
+    assert told[-1] == 100
+
+
+def test_bad_input_is_named() -> None:
+    good = np.ones((4, 2), np.float32)
+    with pytest.raises(DataError, match="floating-point"):
+        cover_kcenter_lazy(good.astype(np.int64), 2)
+    for start in ([], [1, 1], [4], [-1]):
+        with pytest.raises(DataError, match="different candidates from 0 to 3"):
+            cover_kcenter_lazy(good, 3, start)
+    for value in (np.nan, np.inf, 3e30):
+        bad = good.copy()
+        bad[2, 1] = value
+        with pytest.raises(DataError, match="not finite"):
+            cover_kcenter_lazy(bad, 2)

@@ -1,0 +1,85 @@
+from typing import get_args
+
+import numpy as np
+import pytest
+from covers import KINDS, positions_of
+
+from atal_ray.acquisition.dataset_budget import blocks, cover_scan
+from atal_ray.acquisition.dataset_budget.cover_scan import cover_maxsum_scan
+from atal_ray.acquisition.dataset_budget.products import Backend
+from atal_ray.acquisition.rds import cover_maxsum
+from atal_ray.errors import DataError
+
+
+def flat(positions: np.ndarray, m: int, start: list[int]) -> list[int]:
+    """Every candidate at every pick, summed in float64."""
+    total = np.zeros(len(positions))
+    chosen: list[int] = []
+    while len(chosen) < min(m, len(positions)):
+        pick = start[len(chosen)] if len(chosen) < len(start) else int(total.argmax())
+        chosen.append(pick)
+        squared = np.zeros(len(positions))
+        for column in positions.astype(np.float64).T:
+            squared += (column - column[pick]) ** 2
+        total += np.sqrt(squared)
+        total[chosen] = -np.inf
+    return chosen
+
+
+@pytest.fixture(autouse=True)
+def _many_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small blocks, so that a thousand candidates go through what millions do."""
+    monkeypatch.setattr(cover_scan, "ROWS", 32)
+    monkeypatch.setattr(cover_scan, "PAIRS", 70)
+    monkeypatch.setattr(blocks, "TASK", 3)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("threads", [1, 3])
+def test_the_picks_are_those_of_float64_sums(kind: str, threads: int) -> None:
+    positions = positions_of(kind, threads)
+    expected = flat(positions, 60, [threads])
+    for backend in get_args(Backend):
+        assert cover_maxsum_scan(positions, 60, [threads], threads, backend).tolist() == expected
+    assert cover_maxsum(positions, 60, threads).tolist() == expected
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_start_set_comes_first_and_counts(kind: str) -> None:
+    positions, start = positions_of(kind, 4), [17, 3, 880, 18]
+    assert cover_maxsum_scan(positions, 40, start).tolist() == flat(positions, 40, start)
+    assert cover_maxsum_scan(positions, 2, start).tolist() == [17, 3]
+
+
+def test_m_beyond_n_gives_every_candidate_in_the_flat_order() -> None:
+    positions = positions_of("duplicated", 5)[:70]
+    assert cover_maxsum_scan(positions, 1000).tolist() == flat(positions, 1000, [0])
+
+
+def test_few_candidates_are_measured_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    measured = 0
+    exact = cover_scan.Sums._measure
+
+    def counted(sums: cover_scan.Sums, rows: np.ndarray) -> np.ndarray:
+        nonlocal measured
+        measured += len(rows)
+        return exact(sums, rows)
+
+    monkeypatch.setattr(cover_scan.Sums, "_measure", counted)
+    cover_maxsum_scan(positions_of("random", 6), 100)
+    assert measured < 3 * 100
+
+
+def test_it_tells_how_far_it_is() -> None:
+    told: list[int] = []
+    cover_maxsum_scan(positions_of("random", 6), 20, told=told.append)
+    assert told == list(range(2, 21))
+
+
+def test_few_candidates_and_bad_input() -> None:
+    assert cover_maxsum_scan(np.ones((50, 3), np.float32), 5).tolist() == [0, 1, 2, 3, 4]
+    assert cover_maxsum_scan(np.empty((0, 3), np.float32), 5).tolist() == []
+    with pytest.raises(DataError, match="different candidates from 0 to 3"):
+        cover_maxsum_scan(np.ones((4, 2), np.float32), 3, [4])
+    with pytest.raises(DataError, match="not finite"):
+        cover_maxsum_scan(np.full((4, 2), np.nan, np.float32), 3)

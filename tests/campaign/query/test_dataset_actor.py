@@ -1,0 +1,198 @@
+"""One budget for all images: what the actor asks for, on a real campaign."""
+
+import collections
+import dataclasses
+import shutil
+import sys
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+from campaigns import assert_finished, open_campaign, torn
+from cover_parts import cover_files
+
+from atal_ray.acquisition.dataset_budget.similarity import Labelled
+from atal_ray.campaign.campaign_folder import QUERIES
+from atal_ray.campaign.query import dataset_actor as rds_actor
+from atal_ray.campaign.query.ask import query
+from atal_ray.campaign.query.dataset_actor import VECTOR, RDSActor, check_index, memory_needed
+from atal_ray.campaign.run import run_campaign
+from atal_ray.config import Config, QueryConfig
+from atal_ray.errors import CampaignError, ConfigError
+from atal_ray.labels.points import QUERY_SCHEMA
+from atal_ray.runtime.throughput import THROUGHPUT
+from atal_ray.store.folder import Folder
+
+
+def by_need(config, **changes):
+    changed = dataclasses.replace(config.query, scope="dataset", **{"floor": 1, "ceiling": 4, **changes})
+    return dataclasses.replace(config, query=changed)
+
+
+def ask(finished, tmp_path, **changes):
+    config, folder = finished
+    campaign, out = open_campaign(folder), open_campaign(tmp_path).root
+    query(campaign, by_need(config, **changes), 0, out)
+    return out.read_table(QUERIES), out
+
+
+def test_budget_is_met_within_floor_and_ceiling(finished, tmp_path):
+    asked, out = ask(finished, tmp_path)
+    assert asked.schema.equals(QUERY_SCHEMA)
+    assert asked.num_rows == 2 * 7
+    counts = collections.Counter(asked["image_id"].to_pylist())
+    assert len(counts) == 7
+    assert set(counts.values()) <= {1, 2, 3, 4}
+    assert len(set(counts.values())) > 1, "need differs between these images"
+    ids = asked["image_id"].to_pylist()
+    assert ids == sorted(ids)
+    assert asked["order"].to_pylist() == [order for image in sorted(counts) for order in range(counts[image])]
+    assert out.names() == [QUERIES, THROUGHPUT]
+
+
+def test_floor_and_ceiling_of_k_ask_what_each_image_alone_would(finished, tmp_path):
+    _, folder = finished
+    asked, _ = ask(finished, tmp_path, floor=2, ceiling=2)
+    assert asked.equals(open_campaign(folder).round(0).read_table(QUERIES))
+
+
+@pytest.mark.parametrize("changes", [{"cover": "maxsum"}, {"cover_space": "both", "floor": 0}])
+def test_every_option_meets_the_budget(finished, tmp_path, changes):
+    asked, _ = ask(finished, tmp_path, **changes)
+    assert asked.num_rows == 14
+
+
+def test_points_depend_neither_on_actors_nor_on_what_searches(finished, tmp_path):
+    config, folder = finished
+    expected, _ = ask(finished, tmp_path / "one", similarity="nearest")
+    for name, changes in {"two": {"query_actors": 2}, "numpy": {"index": "numpy"}}.items():
+        out = open_campaign(tmp_path / name).root
+        spread = dataclasses.replace(config, resources=dataclasses.replace(config.resources, **changes))
+        query(open_campaign(folder), by_need(spread, similarity="nearest"), 0, out)
+        assert out.read_table(QUERIES).equals(expected)
+
+
+def test_faiss_is_missed_before_anything_is_scored(finished, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    for changes in ({"similarity": "nearest"}, {"cover": "maxsum"}):
+        with pytest.raises(ConfigError, match=r"set resources\.index to numpy"):
+            ask(finished, tmp_path, **changes)
+    assert open_campaign(tmp_path).root.names() == []
+    check_index(by_need(finished[0]))  # the default asks faiss for nothing
+
+
+def test_a_restart_at_any_point_asks_the_same(finished, tmp_path, monkeypatch):
+    """Killed among the shards, and among the picks."""
+    config, folder = finished
+    campaign, out = open_campaign(folder), open_campaign(tmp_path / "kept").root
+    parts = out / f"{QUERIES}.parts"
+    with monkeypatch.context() as patch:
+        patch.setattr(Folder, "delete", lambda _: None)  # the parts stay
+        query(campaign, by_need(config), 0, out)
+    expected, kept = out.read_table(QUERIES), parts.names()
+    for lost in (("covers", "picks"), ("picks",)):
+        again = open_campaign(tmp_path / "-".join(("lost", *lost))).root
+        shutil.copytree(parts.uri, f"{again.uri}/{QUERIES}.parts")
+        for name in kept[::2]:
+            if any(kind in name for kind in lost):
+                (Path(again.uri) / f"{QUERIES}.parts" / name).unlink()
+        query(campaign, by_need(config), 0, again)
+        assert again.read_table(QUERIES).equals(expected)
+        assert f"{QUERIES}.parts" not in again.names()
+
+
+def test_memory_that_no_machine_has_is_said_before_it_is_taken(finished, tmp_path, monkeypatch):
+    monkeypatch.setattr(rds_actor, "memory_needed", lambda *_: 2**50)
+    with pytest.raises(
+        CampaignError,
+        match=r"takes 1048576\.0 GiB in one process, and the largest machine gives Ray [\d.]+: start Ray",
+    ):
+        ask(finished, tmp_path)
+
+
+def test_nothing_readable_is_no_point_and_an_error_for_each_image(finished, tmp_path):
+    config, folder = finished
+    out, images = open_campaign(tmp_path).root, folder.parent / "train" / "images"
+    moved = images.rename(tmp_path / "moved")
+    try:
+        query(open_campaign(folder), by_need(config), 0, out)
+    finally:
+        moved.rename(images)
+    assert out.count_rows(QUERIES) == 0
+    errors = out.read_table("errors.parquet")["image_id"].to_pylist()
+    assert len(errors) == 8
+    assert errors[-1] == "(all)"
+
+
+def test_what_the_ceiling_forbids_is_an_error_row(finished, tmp_path):
+    config, folder = finished
+    out = open_campaign(tmp_path).root
+    with torn(folder) as image:
+        query(open_campaign(folder), by_need(config, ceiling=2), 0, out)
+    unread, short = out.read_table("errors.parquet").to_pylist()
+    assert unread["image_id"] == image.stem
+    assert "only 12 of 14 points asked" in short["reason"]
+    assert out.count_rows(QUERIES) == 12
+
+
+def test_points_of_an_unreadable_image_go_to_the_others(finished, tmp_path):
+    config, folder = finished
+    out = open_campaign(tmp_path).root
+    with torn(folder) as image:
+        query(open_campaign(folder), by_need(config), 0, out)
+    assert out.count_rows(QUERIES) == 14
+    assert image.stem not in out.read_table(QUERIES)["image_id"].to_pylist()
+
+
+def test_covering_in_parts_meets_the_budget_and_changes_the_points(finished, tmp_path):
+    whole, _ = ask(finished, tmp_path / "whole")
+    parts, _ = ask(finished, tmp_path / "parts", cover_images=2)
+    assert parts.num_rows == whole.num_rows == 14
+    assert not parts.equals(whole)
+    again, _ = ask(finished, tmp_path / "again", cover_images=7)
+    assert again.equals(whole)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"similarity": "nearest"}, {"cover": "maxsum", "shortlist_percent": 100.0}, {"cover_images": 2}],
+)
+def test_the_memory_that_is_asked_for_is_enough(tmp_path, changes):
+    files = cover_files(
+        tmp_path,
+        [[f"{shard:02d}-{image:02d}" for image in range(20) for _ in range(100)] for shard in range(12)],
+    )
+    config = Config(query=QueryConfig(scope="dataset", ceiling=10, **changes))
+    needed = memory_needed(files, config, 240)
+    tracemalloc.start()
+    RDSActor(config, 0, 1, gpu=False).choose(files, 4 * 240)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < needed < 4 * peak
+    assert sum(files.parts.count_rows(f"{shard:06d}.picks.parquet") for shard in range(12)) == 4 * 240
+
+
+def test_the_labelled_points_that_are_searched_take_no_more_than_is_asked_for(tmp_path):
+    channels = 64
+    points = np.random.default_rng(0).standard_normal((40_000, channels), np.float32)
+    tracemalloc.start()
+    labelled = Labelled("nearest", "numpy")
+    for first in range(0, len(points), 1000):
+        labelled.add(points[first : first + 1000].copy())
+    labelled.similarity(points[:1])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < VECTOR * channels * len(points)
+
+
+@pytest.mark.slow
+def test_campaign_with_one_budget_runs_to_its_end(finished, tmp_path):
+    config, folder = finished
+    changed = dataclasses.replace(
+        by_need(config), data=dataclasses.replace(config.data, train=str(folder.parent / "train"))
+    )
+    campaign = run_campaign(changed, tmp_path / "run")
+    assert_finished(campaign, 2)
+    assert campaign.points(1).num_rows == 4 * 7
+    assert "images over the points that each has" in campaign.root.read_bytes("report.html").decode()

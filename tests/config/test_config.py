@@ -1,0 +1,295 @@
+import re
+from dataclasses import fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from atal_ray.config import (
+    AttackConfig,
+    BudgetConfig,
+    Config,
+    DataConfig,
+    NetworkConfig,
+    QueryConfig,
+    RegionConfig,
+    ResourceConfig,
+    TrainConfig,
+    config_file,
+)
+from atal_ray.errors import ConfigError
+
+NAN = float("nan")
+REFUSED: list[tuple[type, dict[str, Any], str]] = [
+    (DataConfig, {"limit": 0}, "data.limit is 0: use at least 1 image"),
+    (DataConfig, {"test_limit": -1}, "data.test-limit is -1: use at least 1 image"),
+    (TrainConfig, {"cycles": 0}, "train.cycles (L) is 0: at least one snapshot is needed"),
+    (TrainConfig, {"epochs": 4}, "train.epochs is 4: each of the 5 cycles needs at least one"),
+    (TrainConfig, {"epochs": 12}, "train.epochs 12 cannot be split into 5 equal cycles: choose 10 or 15"),
+    (TrainConfig, {"workers": 0}, "train.workers is 0"),
+    (TrainConfig, {"threads": 0}, "train.threads is 0"),
+    (TrainConfig, {"workers": 3}, "train.batch-size 32 cannot be shared equally by 3 workers"),
+    (
+        TrainConfig,
+        {"workers": 2, "batch_size": 1},
+        "train.batch-size 1 cannot be shared equally by 2 workers",
+    ),
+    (TrainConfig, {"size": 63}, "a side of 63 px in train.size or train.scales: use at least 64"),
+    (TrainConfig, {"size": 0}, "a side of 0 px"),
+    (TrainConfig, {"scales": (96, 17)}, "a side of 17 px"),
+    (TrainConfig, {"scales": ()}, "train.scales is empty"),
+    (TrainConfig, {"lr_min": -0.1}, "train.lr-min -0.1 must be at least 0"),
+    (TrainConfig, {"lr_min": 0.05}, "below train.lr-max 0.05"),
+    (TrainConfig, {"lr_max": NAN}, "below train.lr-max nan"),
+    (TrainConfig, {"momentum": 1.0}, "train.momentum is 1.0"),
+    (TrainConfig, {"momentum": -0.1}, "train.momentum is -0.1"),
+    (TrainConfig, {"weight_decay": -1e-4}, "train.weight-decay is -0.0001"),
+    (TrainConfig, {"backbone_ratio": 0.0}, "train.backbone-ratio is 0.0"),
+    (AttackConfig, {"epsilon": 0.0}, "attack.epsilon is 0.0"),
+    (AttackConfig, {"epsilon": 8.0}, "attack.epsilon is 8.0: use a value in (0, 1]"),
+    (AttackConfig, {"alpha": 0.0}, "attack.alpha is 0.0"),
+    (AttackConfig, {"steps": 0}, "attack.steps is 0"),
+    (AttackConfig, {"scale": 0.0}, "attack.scale is 0.0"),
+    (AttackConfig, {"scale": 1.5}, "attack.scale is 1.5: use a value in (0, 1]"),
+    (QueryConfig, {"top_percent": 0.0}, "query.top-percent (K) is 0.0"),
+    (QueryConfig, {"top_percent": 100.5}, "query.top-percent (K) is 100.5"),
+    (QueryConfig, {"top_percent": NAN}, "query.top-percent (K) is nan"),
+    (QueryConfig, {"cover_factor": 0}, "query.cover-factor is 0"),
+    (QueryConfig, {"cover_images": 0}, "query.cover-images is 0"),
+    (QueryConfig, {"cover_weight": -0.5}, "query.cover-weight is -0.5"),
+    (QueryConfig, {"floor": -1}, "query.floor is -1"),
+    (QueryConfig, {"ceiling": 0, "floor": 0}, "query.ceiling is 0: use at least 1"),
+    (
+        QueryConfig,
+        {"floor": 3, "ceiling": 2},
+        "query.ceiling is 2: use at least 1, and no less than query.floor",
+    ),
+    (QueryConfig, {"shortlist_percent": 0.0}, "query.shortlist-percent is 0.0"),
+    (QueryConfig, {"near_boundary": 1.5}, "query.near-boundary is 1.5"),
+    (QueryConfig, {"shard_size": 0}, "query.shard-size is 0"),
+    (QueryConfig, {"batch_size": 0}, "query.batch-size is 0"),
+    (RegionConfig, {"superpixels": 0}, "regions.superpixels is 0"),
+    (RegionConfig, {"levels": 0}, "regions.levels is 0"),
+    (RegionConfig, {"prior": 6}, "regions.prior is 6: use 0 to 5"),
+    (RegionConfig, {"bins": 0}, "regions.bins is 0"),
+    (RegionConfig, {"iterations": 0}, "regions.iterations is 0"),
+    (BudgetConfig, {"start": 0}, "budget.start is 0"),
+    (BudgetConfig, {"per_round": 0}, "budget.per-round (k) is 0"),
+    (BudgetConfig, {"total": 1}, "budget.total 1 is below budget.start 2"),
+    (BudgetConfig, {"per_round": 4}, "budget.total 20 is not reached from 2 in steps of 4"),
+    (ResourceConfig, {"query_actors": 0}, "resources.query-actors is 0"),
+    (QueryConfig, {"threads": 0}, "query.threads is 0"),
+    (ResourceConfig, {"loader_workers": -1}, "resources.loader-workers is -1"),
+    (ResourceConfig, {"wait_minutes": -1}, "resources.wait-minutes is -1"),
+    (ResourceConfig, {"object_store_mib": 79}, "resources.object-store-mib is 79"),
+]
+SECTIONS: dict[type, str] = {
+    DataConfig: "data",
+    TrainConfig: "train",
+    AttackConfig: "attack",
+    QueryConfig: "query",
+    RegionConfig: "regions",
+    BudgetConfig: "budget",
+    ResourceConfig: "resources",
+}
+UNLIKE_DEFAULTS = Config(
+    seed=7,
+    data=DataConfig(train="a b", tests=("x", "y: z"), subset="ids.txt", limit=3, test_limit=4, on_bad_file="skip"),
+    network=NetworkConfig(name="f3net-small", weights="random", stride_on="1x1"),
+    train=TrainConfig(
+        size=64, scales=(64, 96), epochs=6, cycles=2, schedule="poly", loss="bce+cel", augment="rotate", batch_size=4, drop_last=True,
+        lr_max=1 / 3, lr_min=1e-7, backbone_ratio=1.0, freeze_stem=False, momentum=0.5, nesterov=False, weight_decay=1e-5,
+        decay_on="no-bias-no-bn", half=False, warm_start=True, workers=2, threads=3,
+    ),
+    attack=AttackConfig(epsilon=0.1, alpha=1 / 255, steps=2, model="ensemble", labels="points", scale=0.5),
+    query=QueryConfig(
+        strategy="uncertainty", top_percent=2.5, score="entropy", cover="maxsum", cover_space="features", cover_weight=0.1,
+        cover_factor=3, similarity="nearest", floor=0, ceiling=9, shortlist_percent=80, cover_images=50, near_boundary=0.25,
+        shard_size=5, batch_size=2, precision="bfloat16", threads=2,
+    ),
+    regions=RegionConfig(labels="dense", superpixels=50, levels=2, prior=0, bins=3, double_step=False, iterations=1),
+    budget=BudgetConfig(start=1, per_round=3, total=7, annotator="answers"),
+    resources=ResourceConfig(
+        query_actors=2, gpus="none", loader_workers=1, object_store_mib=100, wait_minutes=5, index="numpy", superpixels="maps",
+        scoring_nodes={"role": "accelerator"}, loading_nodes={"role": "cpu"},
+    ),
+)  # fmt: skip
+FROM_POINTS = Config(
+    data=DataConfig(points="points.parquet"), query=QueryConfig(scope="dataset")
+)  # what full masks, or no RDS, exclude
+
+
+def leaves(tree: Any, prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for field in fields(tree):
+        value = getattr(tree, field.name)
+        found |= (
+            leaves(value, f"{prefix}{field.name}.")
+            if is_dataclass(value)
+            else {f"{prefix}{field.name}": value}
+        )
+    return found
+
+
+@pytest.mark.parametrize(("section", "values", "sentence"), REFUSED)
+def test_impossible_values_are_refused_by_name(section: type, values: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ConfigError) as refusal:
+        section(**values)
+    assert sentence in str(refusal.value)
+
+
+@pytest.mark.parametrize(("section", "values", "sentence"), REFUSED)
+def test_yaml_refuses_the_same_with_the_same_sentence(
+    section: type, values: dict[str, Any], sentence: str
+) -> None:
+    text = yaml.safe_dump(
+        {SECTIONS[section]: {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}}
+    )
+    with pytest.raises(ConfigError) as refusal:
+        config_file.from_yaml(text)
+    assert sentence in str(refusal.value)
+
+
+def test_k_may_not_exceed_the_candidate_set() -> None:
+    train, budget = TrainConfig(size=64, scales=(64,)), BudgetConfig(start=2, per_round=41, total=43)
+    Config(train=train, budget=budget, query=QueryConfig(top_percent=1.01))
+    with pytest.raises(
+        ConfigError, match=r"\(k\) 41 is larger than the candidate set: 1 % of 64x64 pixels is 40"
+    ):
+        Config(train=train, budget=budget, query=QueryConfig(top_percent=1.0))
+
+
+@pytest.mark.parametrize("side", [64, 100, 353])
+def test_any_side_from_64_is_taken_here_and_judged_by_the_network(side: int) -> None:
+    assert TrainConfig(size=side, scales=(side,)).size == side
+
+
+@pytest.mark.parametrize(
+    ("recipe", "named"),
+    [
+        ({"loss": "bce+wiou"}, "train.loss bce+wiou with train.augment crop"),
+        ({"augment": "rotate"}, "train.loss bce with train.augment rotate"),
+    ],
+)
+@pytest.mark.parametrize("labels", ["propagate", "none", "oracle_mask"])
+def test_full_supervision_needs_full_masks(recipe: dict[str, Any], named: str, labels: Any) -> None:
+    Config(train=TrainConfig(**recipe), regions=RegionConfig(labels="dense"))
+    with pytest.raises(
+        ConfigError, match=rf"{re.escape(named)} needs full masks: .* set regions\.labels to \"dense\""
+    ):
+        Config(train=TrainConfig(**recipe), regions=RegionConfig(labels=labels))
+
+
+def test_points_and_full_masks_exclude_each_other() -> None:
+    assert (FROM_POINTS.asks, FROM_POINTS.rounds) == (False, 1)
+    with pytest.raises(
+        ConfigError, match=r"data\.points gives labelled points, but regions\.labels dense reads full masks"
+    ):
+        replace(FROM_POINTS, regions=RegionConfig(labels="dense"))
+
+
+def test_one_budget_for_all_images_keeps_floor_and_ceiling_around_the_mean() -> None:
+    Config(query=QueryConfig(scope="dataset", floor=2, ceiling=2))
+    Config(query=QueryConfig(floor=3, ceiling=5))  # of no account image by image
+    for floor, ceiling in ((3, 5), (0, 1)):
+        with pytest.raises(
+            ConfigError,
+            match=rf"query\.floor <= budget\.per-round <= query\.ceiling, not {floor} <= 2 <= {ceiling}",
+        ):
+            Config(query=QueryConfig(scope="dataset", floor=floor, ceiling=ceiling))
+    with pytest.raises(ConfigError, match=r"needs query\.strategy atal, not random"):
+        Config(query=QueryConfig(scope="dataset", strategy="random"))
+
+
+def test_rounds_follow_from_the_budget() -> None:
+    assert BudgetConfig(start=2, per_round=2, total=20).rounds == 10
+    assert BudgetConfig(start=3, per_round=2, total=3).rounds == 1
+    assert BudgetConfig(start=1, per_round=4, total=9).rounds == 3
+    assert Config(budget=BudgetConfig(total=8)).rounds == 4
+    assert Config(budget=BudgetConfig(total=8), regions=RegionConfig(labels="dense")).rounds == 1
+
+
+def test_yaml_round_trip_of_every_field() -> None:
+    default, changed, other = leaves(Config()), leaves(UNLIKE_DEFAULTS), leaves(FROM_POINTS)
+    assert not [path for path in default if default[path] == changed[path] == other[path]], (
+        "one example must differ in every field"
+    )
+    for config in (Config(), UNLIKE_DEFAULTS, FROM_POINTS):
+        assert config_file.from_yaml(config_file.to_yaml(config)) == config
+
+
+def test_yaml_holds_the_complete_tree() -> None:
+    assert list(leaves(Config())) == [
+        f"{name}.{key}" if isinstance(value, dict) else name
+        for name, value in yaml.safe_load(config_file.to_yaml(Config())).items()
+        for key in (value if isinstance(value, dict) else [None])
+    ]
+
+
+def test_fields_left_out_keep_their_defaults() -> None:
+    assert config_file.from_yaml("seed: 3\ntrain: {cycles: 7}\n") == Config(
+        seed=3, train=TrainConfig(cycles=7)
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("seed: 1\nsede: 2\n", "sede"),
+        ("train: {cycle: 2}\n", "train.cycle"),
+        ("train: {cycles: many}\n", "train.cycles"),
+        ("query: {strategy: best}\n", "query.strategy"),
+        ("train:\n", "train"),
+        ("- 1\n", "does not hold a mapping"),
+        ("", "does not hold a mapping"),
+        ("seed: [1\n", "is not valid YAML"),
+    ],
+)
+def test_bad_yaml_is_refused_by_file_and_field(text: str, sentence: str) -> None:
+    with pytest.raises(ConfigError, match=r"^my\.yaml") as refusal:
+        config_file.from_yaml(text, "my.yaml")
+    assert sentence in str(refusal.value)
+
+
+def test_load_names_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"none\.yaml cannot be read"):
+        config_file.load(tmp_path / "none.yaml")
+    (tmp_path / "image.yaml").write_bytes(b"\xff\xd8\xff")
+    with pytest.raises(ConfigError, match=r"image\.yaml cannot be read"):
+        config_file.load(tmp_path / "image.yaml")
+
+
+def test_differences_name_every_field_but_resources() -> None:
+    assert (
+        config_file.differences(Config(), Config(resources=ResourceConfig(query_actors=5, gpus="none"))) == []
+    )
+    found = config_file.differences(FROM_POINTS, UNLIKE_DEFAULTS)
+    assert [line.partition(":")[0] for line in found] == [
+        path for path in leaves(Config()) if not path.startswith("resources.")
+    ]
+    changed = replace(Config(), seed=2, train=TrainConfig(scales=(352,)))
+    assert config_file.differences(Config(), changed) == [
+        "seed: 0 -> 2",
+        "train.scales: (224, 256, 288, 320, 352) -> (352,)",
+    ]
+
+
+def test_absolute_paths_name_the_same_files_from_anywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = Config(
+        data=DataConfig(train="a", tests=("b", "/c"), subset="d.txt", points="e.parquet"),
+        network=NetworkConfig(weights="w.pth"),
+    )
+    found = config_file.absolute(config)
+    assert found.data == DataConfig(
+        train=f"{tmp_path}/a",
+        tests=(f"{tmp_path}/b", "/c"),
+        subset=f"{tmp_path}/d.txt",
+        points=f"{tmp_path}/e.parquet",
+    )
+    assert found.network.weights == f"{tmp_path}/w.pth"
+    assert config_file.absolute(Config()) == Config()
+    assert config_file.absolute(Config(network=NetworkConfig(weights="random"))).network.weights == "random"

@@ -1,0 +1,83 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from atal_ray.config import RegionConfig
+from atal_ray.data.images import read_image
+from atal_ray.data.manifest import Record, build_manifest, records
+from atal_ray.errors import CampaignError
+from atal_ray.labels import superpixel_cache as cache
+from atal_ray.labels.superpixel_cache import SuperpixelCache
+from atal_ray.labels.superpixels import superpixels
+from atal_ray.store.folder import Folder
+
+
+@pytest.fixture
+def record(synth_folder: Path) -> Record:
+    return records(build_manifest(synth_folder).table)[0]
+
+
+@pytest.fixture
+def cached(tmp_path: Path) -> SuperpixelCache:
+    return SuperpixelCache(Folder(str(tmp_path / "superpixels")), RegionConfig())
+
+
+def test_a_map_is_made_once_and_comes_back_equal(
+    record: Record, cached: SuperpixelCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = superpixels(read_image(record.image), RegionConfig())
+    made = cached.get(record)
+    monkeypatch.setattr(cache, "superpixels", lambda *_: pytest.fail("made a second time"))
+    again = cached.get(record)
+    for found in (made, again):
+        assert np.array_equal(found, expected)
+        assert found.dtype == np.int32
+
+
+def test_pixels_at_hand_are_used_and_not_read_again(
+    record: Record, cached: SuperpixelCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = read_image(record.image)
+    monkeypatch.setattr(cache, "read_image", lambda *_: pytest.fail("read a second time"))
+    assert np.array_equal(cached.get(record, image), superpixels(image, RegionConfig()))
+
+
+def test_two_writers_write_equal_bytes(record: Record, cached: SuperpixelCache, tmp_path: Path) -> None:
+    other = SuperpixelCache(Folder(str(tmp_path / "other")), RegionConfig())
+    cached.get(record)
+    other.get(record)
+    name = f"{record.image_id}.png"
+    assert cached.folder.names() == other.folder.names() == [name]
+    assert cached.folder.read_bytes(name) == other.folder.read_bytes(name)
+
+
+def test_a_map_beyond_16_bits_is_made_again_and_not_kept(
+    record: Record, cached: SuperpixelCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large = (
+        np.arange(record.height * record.width, dtype=np.int32).reshape(record.height, record.width) + 60_000
+    )
+    monkeypatch.setattr(cache, "superpixels", lambda *_: large)
+    assert np.array_equal(cached.get(record), large)
+    assert cached.folder.names() == []
+
+
+@pytest.mark.parametrize("keep", [0.0, 0.01, 0.6, 0.99])
+def test_a_damaged_file_is_named(record: Record, cached: SuperpixelCache, keep: float) -> None:
+    cached.get(record)
+    name = f"{record.image_id}.png"
+    data = cached.folder.read_bytes(name)
+    cached.folder.write_bytes(name, data[: int(keep * len(data))])
+    with pytest.raises(
+        CampaignError, match=rf"superpixels/{record.image_id}\.png is damaged: delete it and start again"
+    ):
+        cached.get(record)
+
+
+def test_a_map_of_another_image_is_named(record: Record, cached: SuperpixelCache) -> None:
+    other = Record("other", record.image, None, record.height, record.width + 1)
+    cached.get(record)
+    cached.folder.write_bytes("other.png", cached.folder.read_bytes(f"{record.image_id}.png"))
+    with pytest.raises(CampaignError, match=r"other\.png is damaged"):
+        cached.get(other)

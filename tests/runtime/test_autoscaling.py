@@ -1,0 +1,100 @@
+"""Waiting for a cluster that grows: what is asked of its autoscaler, how long, and that it is given back."""
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from atal_ray.config import Config, QueryConfig, ResourceConfig, TrainConfig
+from atal_ray.errors import CampaignError
+from atal_ray.runtime import autoscaling as growth
+from atal_ray.runtime.autoscaling import grown, pieces_wanted
+from atal_ray.runtime.capacity import Node
+
+FAST, CHEAP = {"role": "accelerator"}, {"role": "cpu"}
+RESOURCES = ResourceConfig(
+    query_actors=3, wait_minutes=0.01, gpus="require", scoring_nodes=FAST, loading_nodes=CHEAP
+)
+CONFIG = Config(train=TrainConfig(workers=2, threads=3), query=QueryConfig(threads=2), resources=RESOURCES)
+WHOLE = [Node({"CPU": 6.0, "GPU": 3.0}, FAST), Node({"CPU": 1.0}, CHEAP)]
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What the autoscaler was told, in order."""
+    told: list[Any] = []
+    monkeypatch.setattr(growth, "request_resources", lambda **wanted: told.append(wanted))
+    monkeypatch.setattr(growth, "LOOK_SECONDS", 0.01)
+    return told
+
+
+def growing(monkeypatch: pytest.MonkeyPatch, *sizes: list[Node]) -> None:
+    """A cluster of the first size, which is of the next one whenever it is looked at, and stays at the last."""
+    left = list(sizes)
+    monkeypatch.setattr(growth, "nodes", lambda: left.pop(0) if len(left) > 1 else left[0])
+
+
+def test_pieces_hold_a_worker_or_an_actor_whichever_is_wider():
+    assert pieces_wanted(CONFIG) == [
+        {"CPU": 3, "GPU": 1},
+        {"CPU": 3, "GPU": 1},
+        {"CPU": 2, "GPU": 1},
+        {"CPU": 1},
+    ]
+    without = dataclasses.replace(CONFIG, resources=dataclasses.replace(RESOURCES, gpus="auto"))
+    assert pieces_wanted(without) == [{"CPU": 3}, {"CPU": 3}, {"CPU": 2}, {"CPU": 1}]
+
+
+def test_waits_until_it_is_there_and_gives_it_back(asked, monkeypatch, capsys):
+    growing(monkeypatch, [], WHOLE[1:], WHOLE)
+    with grown(CONFIG):
+        assert asked == [
+            {"bundles": pieces_wanted(CONFIG), "bundle_label_selectors": [FAST, FAST, FAST, CHEAP]}
+        ]
+    assert asked[1:] == [{"bundles": []}]
+    told = capsys.readouterr().err
+    assert told.startswith("waiting up to 0.01 minutes for the cluster to grow: room for 0 of 1 campaigns")
+    assert told.count("waiting") == 1
+
+
+def test_campaigns_that_run_at_once_ask_together(asked, monkeypatch):
+    growing(monkeypatch, WHOLE, WHOLE * 2)
+    with grown(CONFIG, 2):
+        assert asked == [
+            {"bundles": pieces_wanted(CONFIG) * 2, "bundle_label_selectors": [FAST, FAST, FAST, CHEAP] * 2}
+        ]
+
+
+def test_what_never_comes_is_refused_and_given_back(asked, monkeypatch):
+    growing(monkeypatch, [Node({"CPU": 9.0}, FAST), Node({"CPU": 1.0}, CHEAP)])
+    with (
+        pytest.raises(
+            CampaignError, match="has 0 GPUs on nodes with role accelerator, but this configuration takes 3"
+        ),
+        grown(CONFIG),
+    ):
+        pytest.fail("there is no room")
+    assert asked[-1] == {"bundles": []}
+
+
+def test_room_for_one_of_two_is_enough_in_the_end(asked, monkeypatch):
+    growing(monkeypatch, WHOLE)
+    with grown(CONFIG, 2):
+        assert len(asked) == 1
+
+
+def test_a_campaign_within_waits_without_asking(asked, monkeypatch):
+    growing(monkeypatch, [], WHOLE)
+    with grown(CONFIG, ask=False):
+        assert growth.nodes() == WHOLE
+    assert asked == []
+
+
+def test_without_waiting_nothing_is_asked(asked, monkeypatch):
+    growing(monkeypatch, [])
+    with (
+        pytest.raises(CampaignError, match="has 0 CPUs"),
+        grown(dataclasses.replace(CONFIG, resources=ResourceConfig())),
+    ):
+        pytest.fail("there is no room")
+    assert asked == []

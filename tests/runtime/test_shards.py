@@ -1,0 +1,162 @@
+"""Shards through Ray Data: every one once, in one piece, few of them loaded at a time, and timed."""
+
+import os
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ray import cloudpickle
+
+from atal_ray.errors import DataError
+from atal_ray.runtime import shards
+from atal_ray.runtime.shards import LIMIT_PER_ACTOR, Pool, run_shards, shard_rows
+from atal_ray.runtime.throughput import Throughput
+
+MIB = 2**20
+
+
+@pytest.fixture(autouse=True)
+def workers_need_not_find_this_file():
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    yield
+    cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
+
+
+def load(row, size=MIB, bad=None):
+    if row["shard"] == bad:
+        raise DataError(f"shard {bad} cannot be read")
+    return {**row, "data": np.full((1, size), row["shard"], np.uint8), "loaded": time.time()}
+
+
+class Slow:
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+
+    def __call__(self, row):
+        time.sleep(self.seconds)
+        sums = int(row["data"].astype(np.int64).sum()) if "data" in row else 0
+        return {
+            "shard": row["shard"],
+            "images": row["stop"] - row["start"],
+            "sum": sums,
+            "loaded": row.get("loaded", 0),
+            "done": time.time(),
+        }
+
+
+def run(images: int, actors: int = 1, seconds: float = 0.0, reader=load, **settings):
+    rows = shard_rows(images, 2)
+    pool, arguments = Pool(actors, 1, 0), {"seconds": seconds}
+    return list(
+        run_shards(
+            rows, pool, load=reader, actor=Slow, arguments=arguments, title="test", total=images, **settings
+        )
+    )
+
+
+def test_ranges_cover_every_image_once():
+    assert shard_rows(5, 2) == [
+        {"shard": 0, "start": 0, "stop": 2},
+        {"shard": 1, "start": 2, "stop": 4},
+        {"shard": 2, "start": 4, "stop": 5},
+    ]
+    assert shard_rows(0, 2) == []
+
+
+@pytest.fixture(params=[shards.BLOCKS, 2])
+def blocks(request, monkeypatch):
+    """A block for each row, as where there are few, and many rows in a block."""
+    monkeypatch.setattr(shards, "BLOCKS", request.param)
+
+
+@pytest.mark.parametrize("actors", [1, 2])
+def test_every_shard_comes_once_and_whole(ray_local, blocks, actors):
+    found = sorted(run(21, actors, loaded_bytes=MIB), key=lambda row: row["shard"])
+    assert [(row["shard"], row["images"], row["sum"]) for row in found] == [
+        (n, 2 - n // 10, n * MIB) for n in range(11)
+    ]
+    assert all("seconds" not in row for row in found)
+
+
+def test_few_loaded_shards_wait_for_a_slow_actor(ray_local, blocks):
+    def most_at_once(**settings) -> int:
+        found = run(80, seconds=0.02, **settings)
+        events = sorted([(row["loaded"], 1) for row in found] + [(row["done"], -1) for row in found])
+        return int(np.cumsum([change for _, change in events]).max())
+
+    assert most_at_once(loaded_bytes=MIB) <= LIMIT_PER_ACTOR
+    assert most_at_once(loaded_bytes=100 * MIB) > LIMIT_PER_ACTOR  # so it is the limit that held them back
+
+
+def test_stages_are_timed(ray_local, capsys):
+    figures = Throughput()
+    run(9, 2, 0.05, throughput=figures)
+    assert (figures.images, figures.actors) == (9, 2)
+    assert list(figures.seconds) == ["loading", "scoring"]
+    assert 5 * 0.05 <= figures.seconds["scoring"] < 5
+    assert figures.elapsed > 0.05
+    assert "an actor" in capsys.readouterr().err
+
+
+def test_an_actor_that_loads_for_itself(ray_local):
+    figures = Throughput()
+    assert len(run(9, reader=None, throughput=figures)) == 5
+    assert list(figures.seconds) == ["scoring"]
+
+
+class DiesOnce(Slow):
+    """Leaves a line for each shard that it has done; its first process ends at shard 3."""
+
+    def __init__(self, seconds: float, folder: str) -> None:
+        super().__init__(seconds)
+        self.folder = Path(folder)
+
+    def __call__(self, row):
+        if row["shard"] == 3 and not (self.folder / "died").exists():
+            (self.folder / "died").touch()
+            time.sleep(1)  # until the driver has the results before
+            os._exit(1)
+        with (self.folder / "done").open("a") as file:
+            print(row["shard"], file=file)
+        return super().__call__(row)
+
+
+@pytest.mark.parametrize("reader", [None, load])
+def test_an_actor_that_dies_takes_no_finished_shard_with_it(ray_local, blocks, tmp_path, reader):
+    rows, arguments = shard_rows(12, 2), {"seconds": 0.0, "folder": str(tmp_path)}
+    found = list(
+        run_shards(
+            rows, Pool(1, 1, 0), load=reader, actor=DiesOnce, arguments=arguments, title="test", total=12
+        )
+    )
+    assert sorted(row["shard"] for row in found) == [0, 1, 2, 3, 4, 5]
+    assert (tmp_path / "died").exists()
+    assert sorted((tmp_path / "done").read_text().split()) == list("012345")
+
+
+def test_nothing_to_do_needs_no_ray():
+    figures = Throughput()
+    assert (
+        list(
+            run_shards(
+                [],
+                Pool(1, 1, 0),
+                load=load,
+                actor=Slow,
+                arguments={},
+                title="test",
+                total=9,
+                throughput=figures,
+            )
+        )
+        == []
+    )
+    assert figures.images == 0
+
+
+def test_what_a_worker_raises_is_one_sentence(ray_local):
+    with pytest.raises(DataError, match=r"^shard 1 cannot be read$"):
+        run(9, reader=partial(load, bad=1))
