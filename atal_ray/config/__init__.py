@@ -47,6 +47,11 @@ class Config(Section):
         )
         if self.query.scope == "dataset":
             self._check_one_budget()
+        require(
+            self.resources.backend != "inline" or self.train.workers == 1,
+            f"resources.backend inline trains in this process, without Ray: it needs train.workers 1, "
+            f"not {self.train.workers}",
+        )
         dense = self.regions.labels == "dense"
         require(
             dense or not self.train.needs_masks,

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from atal_ray.config.resources import Backend
 from atal_ray.config.section import Section, require
 from atal_ray.config.training import NetworkConfig
 
@@ -41,6 +42,10 @@ class EvaluationConfig(Section):
     """Print the paper's numbers (Table 2) beside, known misprints marked."""
     compare: tuple[str, ...] = ()
     """Methods to compare with each other image by image: paired bootstrap confidence intervals."""
+    backend: Backend = "ray"
+    """Spread over a Ray cluster or this machine's own Ray; or inline: everything in this process, without Ray,
+    with the same table: for notebooks, debuggers and tests.
+    """
     actors: int = 0
     """Actors that score, one CPU each; 0: one for each CPU of the cluster."""
     gpus: Literal["auto", "none"] = "auto"

@@ -6,6 +6,7 @@ from typing import Literal
 
 from atal_ray.config.section import Section, require
 
+Backend = Literal["ray", "inline"]
 LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._/-]*[A-Za-z0-9])?")
 
 
@@ -15,6 +16,10 @@ class ResourceConfig(Section):
     changes nothing).
     """
 
+    backend: Backend = "ray"
+    """Spread over a Ray cluster or this machine's own Ray; or inline: everything in this process, without Ray,
+    with the same points: for notebooks, debuggers and tests.
+    """
     query_actors: int = 1
     """Actors that attack and score."""
     gpus: Literal["auto", "none", "require"] = "auto"
