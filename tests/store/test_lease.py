@@ -17,7 +17,7 @@ from atal_ray.store.lock import LOCK, Lease, Times, locked
 QUICK = Times(beat=0.2, stale=3, settle=0.1)
 HOLD = """
 import sys
-from atal_ray.lock import Times, locked
+from atal_ray.store.lock import Times, locked
 
 with locked(sys.argv[1], Times(beat=0.2, stale=3, settle=0.1)):
     print("held", flush=True)

@@ -11,7 +11,7 @@ from atal_ray.store.lock import locked
 HOLD = """
 import sys
 from pathlib import Path
-from atal_ray.lock import locked
+from atal_ray.store.lock import locked
 
 with locked(Path(sys.argv[1])):
     print("held", flush=True)

@@ -101,7 +101,7 @@ def test_a_large_file_comes_back(s3: Store) -> None:
 UPLOAD = """
 import sys, time
 from pyarrow import fs
-from atal_ray.files import Folder
+from atal_ray.store.folder import Folder
 
 class Slow:
     def open_output_stream(self, path):
