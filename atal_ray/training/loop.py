@@ -34,7 +34,7 @@ class TrainState:
 
 
 @dataclass(frozen=True)
-class Seat:
+class WorkerContext:
     """Where one worker sits: its rank among the data-parallel workers, and its device."""
 
     rank: int = 0
@@ -47,7 +47,7 @@ def train_round(
     samples: Samples,
     config: Config,
     *,
-    seat: Seat | None = None,
+    context: WorkerContext | None = None,
     resume: TrainState | None = None,
     wrap: Callable[[nn.Module], nn.Module] = lambda module: module,
     on_snapshot: Callable[[int, TrainState], None],
@@ -56,16 +56,16 @@ def train_round(
     """Train a network on the labelled images of a round.
 
     Args:
-        network: the network, on the seat's device.
+        network: the network, on the context's device.
         samples: the round's images and targets.
         config: the campaign's configuration.
-        seat: this worker's rank and device.
+        context: this worker's rank and device.
         resume: state after an earlier snapshot, to go on from.
         wrap: makes the data-parallel model of the network.
         on_snapshot: called by every worker at the end of each cycle with its number 1..L and the state.
         on_epoch: called with the log entry of each epoch.
     """
-    seat, plan = seat or Seat(), config.train
+    context, plan = context or WorkerContext(), config.train
     optimizer = build_optimizer(network, plan)
     log: list[dict[str, float]] = []
     probe, first = torch.empty(0), 0
@@ -76,9 +76,9 @@ def train_round(
     model = wrap(network)
     ends = snapshot_epochs(plan.epochs, plan.cycles)
     for epoch in range(first, plan.epochs):
-        log.append(train_epoch(model, network, optimizer, samples, config, epoch, seat))
+        log.append(train_epoch(model, network, optimizer, samples, config, epoch, context))
         if epoch in ends:
-            maps = probe_maps(network, samples, plan.size, seat.device)
+            maps = probe_maps(network, samples, plan.size, context.device)
             if len(probe):
                 log[-1]["delta"] = homogenisation(probe, maps)
             probe = maps
@@ -94,18 +94,18 @@ def train_epoch(
     samples: Samples,
     config: Config,
     epoch: int,
-    seat: Seat,
+    context: WorkerContext,
 ) -> dict[str, float]:
     """One pass over the images; returns the log entry: epoch, mean loss (of this worker), first and last
     learning rate.
     """
     plan = config.train
-    draws = list(batches(len(samples), config, samples.round_number, epoch, seat.rank, seat.world))
+    draws = list(batches(len(samples), config, samples.round_number, epoch, context.rank, context.world))
     loader: DataLoader[tuple[Tensor, Tensor]] = DataLoader(
         samples,
         batch_sampler=draws,
         num_workers=config.resources.loader_workers,
-        pin_memory=seat.device.type == "cuda",
+        pin_memory=context.device.type == "cuda",
     )
     model.train()
     rates, losses = [], []
@@ -118,8 +118,8 @@ def train_epoch(
         )
         set_learning_rate(optimizer, rates[-1])
         images, targets = (
-            images.to(seat.device, non_blocking=True),
-            targets.to(seat.device, non_blocking=True),
+            images.to(context.device, non_blocking=True),
+            targets.to(context.device, non_blocking=True),
         )
         losses.append(train_step(model, network, optimizer, images, targets, plan))
     return {"epoch": epoch, "loss": sum(losses) / len(losses), "lr_first": rates[0], "lr_last": rates[-1]}
@@ -127,12 +127,11 @@ def train_epoch(
 
 @torch.no_grad()
 def probe_maps(network: SaliencyNetwork, samples: Samples, size: int, device: torch.device) -> Tensor:
-    """Saliency maps [P, 1, S, S] of the first images, whole and without augmentation; the mode is left in
-    eval.
+    """Saliency maps [P, 1, S, S] of the first images, whole and without augmentation.
+
+    The network is left in evaluation mode.
     """
     network.eval()
-    images = [
-        resize(read_image(samples.record(index).image), size)
-        for index in range(min(PROBE_IMAGES, len(samples)))
-    ]
+    paths = [samples.record(index).image for index in range(min(PROBE_IMAGES, len(samples)))]
+    images = [resize(read_image(path), size) for path in paths]
     return network.saliency(to_batch(np.stack(images), device))[0].cpu()

@@ -11,7 +11,7 @@ from torch import nn
 from atal_ray import networks
 from atal_ray.config import Config, NetworkConfig, RegionConfig, TrainConfig
 from atal_ray.data.images import read_image, resize
-from atal_ray.training.loop import Seat, TrainState, train_round
+from atal_ray.training.loop import WorkerContext, TrainState, train_round
 from atal_ray.training.samples import Samples
 from atal_ray.training.schedule import learning_rate
 
@@ -177,6 +177,6 @@ def test_a_worker_trains_its_share_through_the_wrapper(samples: Samples) -> None
             return self.network(x)
 
     config = dataclasses.replace(CONFIG, train=dataclasses.replace(CONFIG.train, epochs=1, cycles=1))
-    states, _ = run(samples, config, seat=Seat(rank=1, world=2), wrap=Counted)
+    states, _ = run(samples, config, context=WorkerContext(rank=1, world=2), wrap=Counted)
     assert batches == [2, 1]  # of 4 and 2 images
     assert not any(key.startswith("network.") for key in states[1].network)
