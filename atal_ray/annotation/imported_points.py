@@ -1,4 +1,4 @@
-"""Stage: a table of labelled points from elsewhere -> the points of a campaign that asks for none."""
+"""Points from elsewhere, a table or another campaign, for a campaign that asks for none."""
 
 from collections.abc import Iterator
 
@@ -15,7 +15,7 @@ from atal_ray.store.folder import Folder
 NEEDED = ("image_id", "x", "y", "label")
 
 
-def given_points(campaign: CampaignFolder, source: str) -> None:
+def import_points(campaign: CampaignFolder, source: str) -> None:
     """Check the points of another campaign's folder, or of a Parquet table, and write them as those of round
     0.
 

@@ -8,11 +8,11 @@ from typing import Literal
 
 import pyarrow.compute as pc
 
-from atal_ray.annotation.annotate import annotate
+from atal_ray.campaign.annotate import annotate
 from atal_ray.campaign.campaign_folder import MANIFEST, POINTS, QUERIES, CampaignFolder
+from atal_ray.campaign.life import run_in
 from atal_ray.campaign.prepare import prepare
 from atal_ray.campaign.query.ask import query
-from atal_ray.campaign.run import missing
 from atal_ray.config import Config, config_file
 from atal_ray.config.data import BudgetConfig, DataConfig
 from atal_ray.config.query import AttackConfig, QueryConfig
@@ -21,11 +21,10 @@ from atal_ray.config.section import Section, require
 from atal_ray.config.training import TrainConfig
 from atal_ray.errors import CampaignError
 from atal_ray.labels.points import POINT_SCHEMA
-from atal_ray.runtime.session import ray_session
+from atal_ray.runtime.session import campaign_session
 from atal_ray.store.folder import Folder
-from atal_ray.store.lock import locked
 
-PLAN = "generation.yaml"
+GENERATION_PLAN = "generation.yaml"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,14 +104,13 @@ def generate(plan: Generation, folder: Path | str) -> CampaignFolder:
     plan = replace(plan, snapshots=config_file.path(plan.snapshots), images=config_file.path(plan.images))
     campaign, trained = CampaignFolder(Folder.at(folder)), CampaignFolder(Folder(plan.snapshots))
     config = config_file.absolute(plan.config(config_file.of_campaign(trained.root)))
-    with locked(campaign.root):
-        config_file.keep(campaign.root, PLAN, plan, final=campaign.root.exists(MANIFEST))
+    with run_in(campaign.root, plan, GENERATION_PLAN, started=lambda: campaign.root.exists(MANIFEST)) as run:
         prepare(campaign, config)
-        with ray_session(config):
-            missing(campaign.round(0), QUERIES, lambda: _ask(campaign, config, trained))
+        with campaign_session(config):
+            run.step(campaign.round(0), QUERIES, lambda: _ask(campaign, config, trained))
         if campaign.root.read_table(MANIFEST, ["mask"])["mask"].null_count == 0:
             oracle = replace(config, budget=replace(config.budget, annotator="oracle"))
-            missing(campaign.round(1), POINTS, lambda: annotate(campaign, oracle, 1))
+            run.step(campaign.round(1), POINTS, lambda: annotate(campaign, oracle, 1))
     return campaign
 
 

@@ -1,10 +1,10 @@
 """A campaign: the loop that runs every stage whose output is not there yet."""
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
-from atal_ray.annotation.annotate import annotate
-from atal_ray.campaign import prepare
+from atal_ray.campaign.annotate import annotate
 from atal_ray.campaign.campaign_folder import (
     MANIFEST,
     METRICS,
@@ -15,14 +15,17 @@ from atal_ray.campaign.campaign_folder import (
     CampaignFolder,
 )
 from atal_ray.campaign.evaluate import evaluate
+from atal_ray.campaign.life import Run, run_in
+from atal_ray.campaign.prepare import prepare
 from atal_ray.campaign.query.ask import query
 from atal_ray.campaign.train import train
 from atal_ray.config import Config, config_file
 from atal_ray.config.config_file import CONFIG
 from atal_ray.report.page import write_report
-from atal_ray.runtime.session import ray_session
+from atal_ray.runtime.session import campaign_session
 from atal_ray.store.folder import Folder
-from atal_ray.store.lock import locked
+
+logger = logging.getLogger(__name__)
 
 
 def run_campaign(
@@ -44,35 +47,27 @@ def run_campaign(
             weights.
     """
     config, campaign = config_file.absolute(config), CampaignFolder(Folder.at(folder))
-    with locked(campaign.root) as lock:
-        # until the data is prepared it may still change: a mistyped path must not spoil the folder
-        config_file.keep(campaign.root, CONFIG, config, final=campaign.root.exists(MANIFEST))
-        prepare.prepare(campaign, config)
-        with ray_session(config):
+    with run_in(campaign.root, config, CONFIG, started=lambda: campaign.root.exists(MANIFEST)) as run:
+        prepare(campaign, config)
+        with campaign_session(config):
             if config.asks:
-                missing(campaign.round(START), QUERIES, lambda: query(campaign, config, START))
+                run.step(campaign.round(START), QUERIES, lambda: query(campaign, config, START))
             for number in range(config.rounds):
                 if not campaign.is_committed(number):
-                    run_round(campaign, config, number)
-                    lock.check()
+                    run_round(run, campaign, config, number)
                     campaign.commit(number)
                 on_round(campaign, number)
-        print("writing the report", flush=True)
-        write_report(campaign, config)
+        logger.info("writing the report")
+        run.finish(lambda: write_report(campaign, config))
     return campaign
 
 
-def run_round(campaign: CampaignFolder, config: Config, number: int) -> None:
+def run_round(run: Run, campaign: CampaignFolder, config: Config, number: int) -> None:
     """Annotate, train, evaluate, query: each stage only if its file is not there."""
     out = campaign.round(number)
-    missing(out, POINTS, lambda: annotate(campaign, config, number))
-    missing(out, TRAINING, lambda: train(campaign, config, number))
-    missing(out, METRICS, lambda: evaluate(campaign, config, number))
+    run.step(out, POINTS, lambda: annotate(campaign, config, number))
+    run.step(out, TRAINING, lambda: train(campaign, config, number))
+    run.step(out, METRICS, lambda: evaluate(campaign, config, number))
     if number + 1 < config.rounds:
-        missing(out, QUERIES, lambda: query(campaign, config, number))
-
-
-def missing(folder: Folder, name: str, stage: Callable[[], None]) -> None:
-    """Run a stage unless its file is there: files appear whole, and a stage's named file is its last."""
-    if not folder.exists(name):
-        stage()
+        run.step(out, QUERIES, lambda: query(campaign, config, number))
+    run.lock.check()

@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import ray
 
-from atal_ray.config import config_file
+from atal_ray.campaign.life import run_in
 from atal_ray.config.evaluation import EvaluationConfig
 from atal_ray.data.layout import find_pairs
 from atal_ray.errors import ConfigError, DataError
@@ -26,10 +25,10 @@ from atal_ray.evaluation.mask_folder import MaskListing, find_masks
 from atal_ray.evaluation.predict import predict_maps
 from atal_ray.evaluation.score_maps import Rules, score_maps
 from atal_ray.evaluation.score_report import write_score_report
-from atal_ray.runtime.capacity import gpus_per_actor
-from atal_ray.runtime.session import local_or_given_ray
+from atal_ray.runtime.capacity import actors_at_once, gpus_per_actor
+from atal_ray.runtime.session import session
+from atal_ray.runtime.shards import Pool
 from atal_ray.store.folder import Folder
-from atal_ray.store.lock import locked
 
 SETTINGS = "evaluation.yaml"
 _NAME = re.compile(r"[^./\x00-\x1f\x7f][^/\x00-\x1f\x7f]{0,99}")  # of a folder, and of a column in a table
@@ -55,15 +54,14 @@ def evaluate(config: EvaluationConfig, folder: Path) -> list[str]:
     _check_names(sets, methods, checkpoints, config)
     folder = folder.expanduser().resolve()
     root, masks = Folder(str(folder)), {name: find_masks(path) for name, path in sets.items()}
-    with locked(folder):
-        root.write_bytes(SETTINGS, config_file.to_yaml(config).encode())
-        with local_or_given_ray(config.actors + 1, config.object_store_mib):
+    with run_in(root, config, SETTINGS, started=False) as run:  # another call may name more methods
+        with session(config.backend, config.actors + 1, config.object_store_mib):
             unpredicted: dict[tuple[str, str], dict[str, str]] = {}
             for method, checkpoint in checkpoints.items():
                 for name, path in sets.items():
                     images, out = _images(name, path, masks[name]), root / "maps" / method / name
                     unpredicted[name, method] = predict_maps(
-                        checkpoint, images, out, config, _actors(config, gpus=True)
+                        checkpoint, images, out, config, _pool(config, gpus=config.gpus)
                     )
                 methods[method] = folder / "maps" / method
             places = {(name, method): root / "scores" / name / method for name in sets for method in methods}
@@ -73,9 +71,9 @@ def evaluate(config: EvaluationConfig, folder: Path) -> list[str]:
             score_maps(
                 list(places.values()),
                 Rules(config.interpolation, config.mask_threshold),
-                _actors(config, gpus=False),
+                _pool(config),
             )
-        return write_score_report(root, places, config)
+        return run.finish(lambda: write_score_report(root, places, config))
 
 
 def _check_names(sets: Named, methods: Named, checkpoints: Named, config: EvaluationConfig) -> None:
@@ -96,12 +94,11 @@ def _check_names(sets: Named, methods: Named, checkpoints: Named, config: Evalua
             raise ConfigError(f"{field} names {unknown[0]}, but the methods are {', '.join(sorted(known))}")
 
 
-def _actors(config: EvaluationConfig, *, gpus: bool) -> int:
-    """As many actors as are wanted and the cluster has CPUs (or, to predict, GPUs) for."""
-    resources = ray.cluster_resources()
-    cpus = max(1, int(resources.get("CPU", 1)))
-    wanted = min(config.actors or cpus, cpus)
-    return min(wanted, int(resources["GPU"])) if gpus and gpus_per_actor(config.gpus) else wanted
+def _pool(config: EvaluationConfig, gpus: str = "none") -> Pool:
+    """The actors that predict (on GPUs, if there are any) or score."""
+    actors = actors_at_once(config.backend, config.actors, gpus=gpus)
+    inline = config.backend == "inline"
+    return Pool(actors, 1, 0 if inline else gpus_per_actor(gpus), backend=config.backend)
 
 
 def named(entries: tuple[str, ...], field: str) -> Named:

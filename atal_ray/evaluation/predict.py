@@ -19,7 +19,6 @@ from atal_ray.errors import CheckpointError, ConfigError, DataError
 from atal_ray.evaluation.evaluation_folder import SHARD
 from atal_ray.metrics.saliency_map import to_uint8
 from atal_ray.networks.inputs import choose_device, to_batch
-from atal_ray.runtime.capacity import gpus_per_actor
 from atal_ray.runtime.shards import Pool, run_shards, shard_rows
 from atal_ray.store.folder import Folder
 
@@ -29,7 +28,7 @@ Row = dict[str, Any]
 
 
 def predict_maps(
-    checkpoint: Path, images: Mapping[str, Path], out: Folder, config: EvaluationConfig, actors: int
+    checkpoint: Path, images: Mapping[str, Path], out: Folder, config: EvaluationConfig, pool: Pool
 ) -> dict[str, str]:
     """Write ID.png for each image that has none, or has changed since: logits resized (bilinear) to the
     image, sigmoid, rounded.
@@ -41,7 +40,7 @@ def predict_maps(
         images: files by id.
         out: the folder of the maps; empty, or made by this function before.
         config: network, size and batch.
-        actors: how many predict.
+        pool: the actors that predict.
 
     Returns:
         Why an image has no map, by id.
@@ -73,7 +72,7 @@ def predict_maps(
     )
     for row in run_shards(
         shard_rows(len(todo), SHARD),
-        Pool(actors, 1, gpus_per_actor(config.gpus)),
+        pool,
         load=None,
         actor=PredictShard,
         arguments={"checkpoint": str(checkpoint), "out": out, "config": config},

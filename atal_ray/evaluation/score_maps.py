@@ -1,6 +1,6 @@
 """Stage: saliency maps and masks -> every metric of every image, and their sums (Ray Data)."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -22,7 +22,8 @@ from atal_ray.evaluation.evaluation_folder import (
 from atal_ray.evaluation.maps import fit_map, read_map
 from atal_ray.metrics.accumulator import Accumulator
 from atal_ray.metrics.scores import image_row
-from atal_ray.runtime.shards import Pool, part_name, run_shards, shard_rows
+from atal_ray.runtime.shard_files import ShardFiles, part_name
+from atal_ray.runtime.shards import Pool, run_shards, shard_rows
 from atal_ray.store.folder import Folder
 
 PARTS = "parts"
@@ -37,7 +38,7 @@ class Rules:
     mask_threshold: int
 
 
-def score_maps(places: Sequence[Folder], rules: Rules, actors: int) -> None:
+def score_maps(places: Sequence[Folder], rules: Rules, pool: Pool) -> None:
     """Score the pairs.parquet of each place; writes images.parquet, notes.parquet and, last, metrics.json
     there.
 
@@ -49,18 +50,14 @@ def score_maps(places: Sequence[Folder], rules: Rules, actors: int) -> None:
         if place.exists(METRICS):
             (place / PARTS).delete()  # a kill may have come between the last result and its tidying
     shards = {place.uri: shard_rows(place.count_rows(PAIRS), SHARD) for place in todo}
-    finished = {place.uri: set((place / PARTS).names()) for place in todo}
     pending = [
-        {**row, "place": uri}
-        for uri, rows in shards.items()
-        for row in rows
-        if part_name(row["shard"], "sums", "json") not in finished[uri]
+        {**row, "place": place.uri} for place in todo for row in _parts(place).pending(shards[place.uri])
     ]
     arguments = {"rules": rules}
     total = sum(row["stop"] - row["start"] for rows in shards.values() for row in rows)
     for row in run_shards(
         pending,
-        Pool(actors, 1, 0),
+        pool,
         load=None,
         actor=ScoreShard,
         arguments=arguments,
@@ -73,17 +70,17 @@ def score_maps(places: Sequence[Folder], rules: Rules, actors: int) -> None:
 
 
 def _finish(place: Folder, shards: Sequence[int]) -> None:
-    parts, sums = place / PARTS, Accumulator()
-    for shard in shards:
-        sums.merge(Accumulator.from_state(parts.read_json(part_name(shard, "sums", "json"))))
-
-    def rows(kind: str) -> Iterator[pa.Table]:
-        return (parts.read_table(part_name(shard, kind)) for shard in shards)
-
-    place.write_tables(NOTES, rows("notes"), NOTE_SCHEMA)
-    place.write_tables(IMAGES, rows("images"), IMAGE_SCHEMA)
+    parts, sums = _parts(place), Accumulator()
+    for state in parts.values("sums", shards):
+        sums.merge(Accumulator.from_state(state))
+    place.write_tables(NOTES, parts.tables("notes", shards), NOTE_SCHEMA)
+    place.write_tables(IMAGES, parts.tables("images", shards), IMAGE_SCHEMA)
     place.write_json(METRICS, sums.summary().to_json() if sums.images else None)
-    parts.delete()
+    parts.folder.delete()
+
+
+def _parts(place: Folder) -> ShardFiles:
+    return ShardFiles(place / PARTS, last="sums", suffix="json")
 
 
 class ScoreShard:

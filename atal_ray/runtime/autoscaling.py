@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from ray.autoscaler.sdk import request_resources
 
 from atal_ray.config import Config
-from atal_ray.runtime.capacity import campaigns_at_once, nodes, require_room
+from atal_ray.runtime.capacity import campaigns_at_once, nodes, require_capacity
 
 LOOK_SECONDS = 1.0
 
@@ -25,10 +25,10 @@ def grown(config: Config, campaigns: int = 1, *, ask: bool = True) -> Iterator[N
             counts.
 
     Raises:
-        CampaignError: there is no room for one of them; see `require_room`.
+        CampaignError: there is no room for one of them; see `require_capacity`.
     """
     if config.resources.wait_minutes == 0:
-        require_room(config, nodes())
+        require_capacity(config, nodes())
         yield
         return
     deadline = time.monotonic() + 60 * config.resources.wait_minutes
@@ -67,7 +67,7 @@ def _wait(config: Config, campaigns: int, deadline: float) -> None:
     told = False
     while campaigns_at_once(config, machines := nodes()) < campaigns:
         if time.monotonic() >= deadline:
-            return require_room(config, machines)
+            return require_capacity(config, machines)
         if not told:
             minutes, there = f"{config.resources.wait_minutes:g} minutes", campaigns_at_once(config, machines)
             print(

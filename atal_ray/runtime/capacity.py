@@ -1,11 +1,10 @@
-"""Room: what the stages take at once, what the machines of a cluster have, and a sentence where that is too
-little.
+"""Capacity: what the stages take at once, what the machines of a cluster have, and a sentence where that is
+too little.
 """
 
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-
-import ray
 
 from atal_ray.config import Config
 from atal_ray.errors import CampaignError
@@ -24,7 +23,9 @@ class Node:
 
 
 def nodes() -> list[Node]:
-    """The machines that are alive."""
+    """The machines of the Ray cluster that are alive."""
+    import ray  # here, because a campaign without Ray asks for no nodes
+
     return [Node(node["Resources"], node["Labels"]) for node in ray.nodes() if node["Alive"]]
 
 
@@ -89,7 +90,7 @@ def _places(node: Node, threads: int, *, gpus: bool) -> int:
     return int(min(places, node.resources.get("GPU", 0)) if gpus else places)
 
 
-def require_room(config: Config, machines: Iterable[Node]) -> None:
+def require_capacity(config: Config, machines: Iterable[Node]) -> None:
     """Refuse a cluster that cannot hold one stage: Ray would wait for ever.
 
     Raises:
@@ -131,3 +132,28 @@ def largest_node(gpus: int, labels: Mapping[str, str]) -> Mapping[str, float]:
         node.resources for node in nodes() if node.fits(labels) and node.resources.get("GPU", 0) >= gpus
     ]
     return max(fitting, key=lambda resources: float(resources.get("CPU", 0)), default={})
+
+
+def cores() -> int:
+    """CPUs that this process may use, which can be fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def this_machine() -> Mapping[str, float]:
+    """CPUs and bytes of memory of this machine, under the names that Ray gives them."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return {"CPU": cores(), "memory": memory}
+
+
+def actors_at_once(backend: str, wanted: int, *, gpus: str = "none") -> int:
+    """As many actors of one CPU (and one GPU, unless `gpus` is none) as are wanted and there is room for;
+    wanted 0: all.
+
+    Inline it is one: this process.
+    """
+    if backend == "inline":
+        return 1
+    machines = nodes()
+    cpus = max(1, int(_total("CPU", machines)))
+    fitting = min(wanted or cpus, cpus)
+    return min(fitting, int(_total("GPU", machines))) if gpus_per_actor(gpus) else fitting

@@ -1,37 +1,53 @@
-"""One Ray for a campaign: the cluster that is there, or a local one with room for every nested job."""
+"""One Ray for a campaign: the cluster that is there, or a local one with room for every nested job; none
+inline.
+"""
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import ray
-
 from atal_ray.config import Config
-from atal_ray.runtime.autoscaling import grown
-from atal_ray.runtime.capacity import cpus_wanted
+from atal_ray.runtime.capacity import cores, cpus_wanted
 from atal_ray.runtime.stop import raise_on_sigterm
 
 
 @contextmanager
-def ray_session(config: Config) -> Iterator[None]:
-    """The Ray of a campaign, with room for its stages; see `local_or_given_ray`.
+def campaign_session(config: Config) -> Iterator[None]:
+    """The Ray of a campaign, with room for its stages; see `session`. Inline campaigns take none.
 
     Raises:
-        CampaignError: see `require_room`.
+        CampaignError: the cluster is too small; see `require_capacity`.
     """
+    if config.resources.backend == "inline":
+        yield
+        return
+    import ray
+
+    from atal_ray.runtime.autoscaling import grown
+
     outermost = not ray.is_initialized()
     with (
-        local_or_given_ray(cpus_wanted(config), config.resources.object_store_mib),
+        session("ray", cpus_wanted(config), config.resources.object_store_mib),
         grown(config, ask=outermost),
     ):
         yield
 
 
 @contextmanager
-def local_or_given_ray(cpus: int, object_store_mib: int) -> Iterator[None]:
-    """Use the Ray of this process or of RAY_ADDRESS, or start a local one with so many logical CPUs and stop
-    it at the end.
+def session(backend: str, cpus: int, object_store_mib: int) -> Iterator[None]:
+    """Use the Ray of this process or of RAY_ADDRESS, or start a local one for the time of the block; nothing
+    if inline.
+
+    Args:
+        backend: ray or inline.
+        cpus: logical CPUs of a local Ray, at least.
+        object_store_mib: its object store.
     """
+    if backend == "inline":
+        yield
+        return
+    import ray
+
     started = not ray.is_initialized()
     if started and os.environ.get("RAY_ADDRESS"):
         ray.init(logging_level="warning")
@@ -52,8 +68,3 @@ def local_or_given_ray(cpus: int, object_store_mib: int) -> Iterator[None]:
     finally:
         if started:
             ray.shutdown()
-
-
-def cores() -> int:
-    """CPUs that this process may use, which can be fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

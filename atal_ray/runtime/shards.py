@@ -3,11 +3,10 @@
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
-import ray
-from ray.data import ActorPoolStrategy, Dataset, ExecutionResources, TaskPoolStrategy
+import cv2
+import torch
 from tqdm import tqdm
 
 from atal_ray.config import Config
@@ -16,19 +15,8 @@ from atal_ray.runtime.failure import plain_error
 from atal_ray.runtime.progress_bar import progress_bar
 from atal_ray.runtime.throughput import LOADING, SECONDS, Throughput, TimedActor, timed_load
 
-LOADERS_PER_ACTOR = 4
-"""Loading tasks at once, at most: so many CPUs keep an actor busy that has a GPU."""
-SHARDS_AT_ACTOR = 2
-"""Loaded shards that an actor holds: the one it works on, and the next."""
-LIMIT_PER_ACTOR = 8
-"""Ray Data's budget of object store, in loaded shards; it keeps half of it for results, so about four are
-there at once.
-"""
-
-BLOCKS = 256
-"""Objects that the rows lie in: Ray's store holds each of them from start to end."""
-
 Row = dict[str, Any]
+Load = Callable[[Row], Row]
 
 
 def shard_rows(images: int, shard_size: int) -> list[Row]:
@@ -39,15 +27,10 @@ def shard_rows(images: int, shard_size: int) -> list[Row]:
     ]
 
 
-def part_name(shard: int, kind: str, suffix: str = "parquet") -> str:
-    """The file in which a shard leaves what it has of one kind until all shards are done."""
-    return f"{shard:06d}.{kind}.{suffix}"
-
-
 @dataclass(frozen=True)
 class Pool:
-    """The actors of a stage: how many, the CPUs and GPUs of each, and where they and their loading tasks may
-    run.
+    """The actors of a stage: how many, the CPUs and GPUs of each, and on which nodes they and their loading
+    tasks run.
     """
 
     actors: int
@@ -55,20 +38,42 @@ class Pool:
     gpus: int
     labels: Mapping[str, str] = field(default_factory=dict)
     loader_labels: Mapping[str, str] = field(default_factory=dict)
+    backend: str = "ray"
 
     @classmethod
     def of_query(cls, config: Config, *, network: bool) -> "Pool":
         """The actors of the query and of the evaluation; without a network (random points) they take no GPU."""
-        where = config.resources
+        where, threads = config.resources, config.query.threads
+        if where.backend == "inline":
+            return cls(1, threads, 0, backend="inline")
         gpus = gpus_per_actor(where.gpus, where.scoring_nodes) if network else 0
-        return cls(where.query_actors, config.query.threads, gpus, where.scoring_nodes, where.loading_nodes)
+        return cls(where.query_actors, threads, gpus, where.scoring_nodes, where.loading_nodes)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What is done with each shard.
+
+    Args:
+        actor: callable class, row -> row with the field `images`, and in `seconds` parts of its time if it
+            likes.
+        arguments: of its constructor.
+        load: reads a shard's images before it, in a task of its own; None where the actor does it.
+        loaded_bytes: size of a loaded shard, which bounds how many wait for the actors; 0: as Ray's object
+            store does.
+    """
+
+    actor: type
+    arguments: Mapping[str, Any]
+    load: Load | None = None
+    loaded_bytes: int = 0
 
 
 def run_shards(
     rows: list[Row],
     pool: Pool,
     *,
-    load: Callable[[Row], Row] | None,
+    load: Load | None,
     actor: type,
     arguments: dict[str, Any],
     title: str,
@@ -79,31 +84,45 @@ def run_shards(
     """Send shards through loading tasks and a pool of actors; yields the actor's row for each, in any order.
 
     Args:
-        rows: from `shard_rows`; what is made of a row is a block of its own, so Ray can neither split nor
-            join them.
-        pool: the actors.
-        load: reads a shard's images in a task; None where the actor does it.
-        actor: callable class, row -> row with the field `images`, and in `seconds` parts of its time if it
-            likes.
-        arguments: of the actor's constructor.
+        rows: from `shard_rows`; a shard is neither split nor joined with others.
+        pool: the actors; Ray Data runs them, or this process does, one shard after another.
+        load: see `Stage`.
+        actor: see `Stage`.
+        arguments: see `Stage`.
         title: of the progress bar.
         total: images in all shards, the done ones included.
-        loaded_bytes: size of a loaded shard, which bounds how many of them wait for the actors; 0: as Ray's
-            object store does.
+        loaded_bytes: see `Stage`.
         throughput: filled with what the stages took; on resume, for the shards that were left.
     """
+    stage = Stage(actor, arguments, load, loaded_bytes)
     throughput = Throughput() if throughput is None else throughput
     throughput.actors = min(pool.actors, len(rows))
     done = total - sum(row["stop"] - row["start"] for row in rows)
     with progress_bar(total, title, "image", done=done) as bar:
-        if not rows:
-            return
-        try:
-            yield from _counted(
-                _pipeline(rows, pool, load, actor, arguments, loaded_bytes).iter_rows(), throughput, bar
-            )
-        except Exception as error:
-            raise plain_error(error, title) from error
+        if rows:
+            results = _inline(rows, stage) if pool.backend == "inline" else _on_ray(rows, pool, stage, title)
+            yield from _counted(results, throughput, bar)
+
+
+def _on_ray(rows: list[Row], pool: Pool, stage: Stage, title: str) -> Iterator[Row]:
+    from atal_ray.runtime.ray_data import pipeline  # Ray takes seconds to import, and inline needs none
+
+    try:
+        yield from pipeline(rows, pool, stage).iter_rows()
+    except Exception as error:
+        raise plain_error(error, title) from error
+
+
+def _inline(rows: list[Row], stage: Stage) -> Iterator[Row]:
+    """The same stage in this process; afterwards PyTorch and OpenCV have as many threads as before."""
+    threads = torch.get_num_threads(), cv2.getNumThreads()
+    try:
+        actor = TimedActor(stage.actor, stage.arguments)
+        for row in rows:
+            yield actor(row if stage.load is None else timed_load(row, stage.load))
+    finally:
+        torch.set_num_threads(threads[0])
+        cv2.setNumThreads(threads[1])
 
 
 def _counted(rows: Iterable[Row], throughput: Throughput, bar: "tqdm[Any]") -> Iterator[Row]:
@@ -111,59 +130,9 @@ def _counted(rows: Iterable[Row], throughput: Throughput, bar: "tqdm[Any]") -> I
     start = None
     for row in rows:
         seconds, now = row.pop(SECONDS), time.monotonic()
-        start = (
-            now - sum(spent for stage, spent in seconds.items() if stage != LOADING)
-            if start is None
-            else start
-        )
+        if start is None:
+            start = now - sum(spent for stage, spent in seconds.items() if stage != LOADING)
         throughput.add(int(row["images"]), seconds, now - start)
         bar.set_postfix_str(throughput.line(), refresh=False)
         bar.update(int(row["images"]))
         yield row
-
-
-def _pipeline(
-    rows: list[Row],
-    pool: Pool,
-    load: Callable[[Row], Row] | None,
-    actor: type,
-    arguments: dict[str, Any],
-    loaded_bytes: int,
-) -> Dataset:
-    """The stages as Ray Data runs them: loading is a stage of its own, so that it goes on while the actors
-    are busy.
-    """
-    actors = min(pool.actors, len(rows))
-    blocks = min(len(rows), BLOCKS)
-    dataset: Dataset = ray.data.from_items(rows, override_num_blocks=blocks)
-    dataset.context.target_max_block_size = (
-        1  # a row of results is more: each becomes a block. The context is this dataset's own
-    )
-    if blocks < len(
-        rows
-    ):  # a task that kept many rows would keep its CPU, and an actor that dies would take them with it
-        dataset = dataset.map(_same, compute=TaskPoolStrategy(size=1), num_cpus=0)
-    if load is not None:
-        if loaded_bytes:
-            limit = ExecutionResources(object_store_memory=LIMIT_PER_ACTOR * actors * loaded_bytes)
-            dataset.context.execution_options.resource_limits = limit
-        # Without a size Ray may load inside the actors, shard by shard.
-        loaders = TaskPoolStrategy(size=min(LOADERS_PER_ACTOR * actors, len(rows)))
-        dataset = dataset.map(
-            partial(timed_load, load=load),
-            compute=loaders,
-            num_cpus=1,
-            label_selector=dict(pool.loader_labels) or None,
-        )
-    return dataset.map(
-        TimedActor,
-        fn_constructor_kwargs={"actor": actor, "arguments": arguments},
-        compute=ActorPoolStrategy(size=actors, max_tasks_in_flight_per_actor=SHARDS_AT_ACTOR),
-        num_cpus=pool.threads,
-        num_gpus=pool.gpus,
-        label_selector=dict(pool.labels) or None,
-    )
-
-
-def _same(row: Row) -> Row:
-    return row

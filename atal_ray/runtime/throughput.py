@@ -3,7 +3,7 @@ driver.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -76,7 +76,7 @@ class TimedActor:
     Where the inner actor names parts of its own time in that field, these stand for the whole.
     """
 
-    def __init__(self, actor: Callable[..., Callable[[Row], Row]], arguments: dict[str, Any]) -> None:
+    def __init__(self, actor: Callable[..., Callable[[Row], Row]], arguments: Mapping[str, Any]) -> None:
         self.actor = actor(**arguments)
 
     def __call__(self, row: Row) -> Row:

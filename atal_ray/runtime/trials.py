@@ -20,10 +20,10 @@ from atal_ray.config import Config
 from atal_ray.errors import AtalError, CampaignError, CheckpointError, ConfigError, DataError
 from atal_ray.report.page import REPORT
 from atal_ray.runtime.autoscaling import grown
-from atal_ray.runtime.capacity import campaigns_at_once, cpus_wanted, nodes, require_room
+from atal_ray.runtime.capacity import campaigns_at_once, cores, cpus_wanted, nodes, require_capacity
 from atal_ray.runtime.failure import plain_error
 from atal_ray.runtime.progress_bar import progress_bar
-from atal_ray.runtime.session import cores, local_or_given_ray
+from atal_ray.runtime.session import session
 from atal_ray.store.folder import Folder
 from atal_ray.studies.sweep.plan import Sweep
 from atal_ray.studies.sweep.sharing import share_first_round
@@ -74,9 +74,9 @@ def trials_session(configs: Sequence[Config], wanted: int | None) -> Iterator[in
     """
     widest = max(configs, key=cpus_wanted)
     cpus = (wanted or max(1, cores() // cpus_wanted(widest))) * cpus_wanted(widest)
-    with local_or_given_ray(cpus, widest.resources.object_store_mib), grown(widest, wanted or 1):
+    with session("ray", cpus, widest.resources.object_store_mib), grown(widest, wanted or 1):
         for config in configs:
-            require_room(config, nodes())
+            require_capacity(config, nodes())
         fitting = min(campaigns_at_once(config, nodes()) for config in configs)
         if wanted is not None and wanted > fitting:
             raise ConfigError(

@@ -7,8 +7,8 @@ import pyarrow.parquet as pq
 import pytest
 from campaigns import open_campaign, tiny_config
 
-from atal_ray.annotation.annotate import annotate
-from atal_ray.annotation.imported_points import given_points
+from atal_ray.annotation.imported_points import import_points
+from atal_ray.campaign.annotate import annotate
 from atal_ray.campaign.campaign_folder import MANIFEST, POINTS, TRAINING
 from atal_ray.config import DataConfig
 from atal_ray.data.manifest import build_manifest, records
@@ -41,7 +41,7 @@ def write(tmp_path, rows, **types):
 
 
 def test_plain_table_becomes_imported_points(campaign, rows, tmp_path, capsys):
-    given_points(campaign, write(tmp_path, rows))
+    import_points(campaign, write(tmp_path, rows))
     points = campaign.round(0).read_table(POINTS)
     assert points.schema.equals(POINT_SCHEMA)
     taken = points.to_pylist()
@@ -61,7 +61,7 @@ def test_a_column_twice_is_refused(campaign, rows, tmp_path):
     table = pa.Table.from_pylist(rows)
     pq.write_table(table.append_column("x", table["x"]), tmp_path / "twice.parquet")
     with pytest.raises(DataError, match="has the column x more than once"):
-        given_points(campaign, str(tmp_path / "twice.parquet"))
+        import_points(campaign, str(tmp_path / "twice.parquet"))
 
 
 def test_points_of_a_campaign_are_all_those_of_its_committed_rounds(campaign, rows, tmp_path):
@@ -73,17 +73,17 @@ def test_points_of_a_campaign_are_all_those_of_its_committed_rounds(campaign, ro
         other.round(number).write_table(POINTS, pa.Table.from_pylist(part, POINT_SCHEMA))
         other.round(number).write_json(TRAINING, {})
     other.commit(0)
-    given_points(campaign, other.root.uri)
+    import_points(campaign, other.root.uri)
     assert campaign.round(0).count_rows(POINTS) == 8
     other.commit(1)
-    given_points(campaign, other.root.uri)
+    import_points(campaign, other.root.uri)
     taken = campaign.round(0).read_table(POINTS).to_pylist()
     assert sorted(taken, key=str) == sorted([{**row, "round": int(row["x"] == 2)} for row in full], key=str)
 
 
 def test_points_of_other_images_are_left_out_aloud(campaign, rows, tmp_path, capsys):
     source = write(tmp_path, [*rows[:-2], {**rows[0], "image_id": "stranger"}])
-    given_points(campaign, source)
+    import_points(campaign, source)
     assert campaign.round(0).count_rows(POINTS) == 14
     said = f"{source}: 1 of 15 points belong to other images and are left out; 1 of 8 images have no point\n"
     assert capsys.readouterr().out == said
@@ -102,25 +102,25 @@ def test_points_of_other_images_are_left_out_aloud(campaign, rows, tmp_path, cap
 def test_wrong_points_are_refused(campaign, rows, tmp_path, change, sentence):
     rows[1] |= change
     with pytest.raises(DataError, match=rf"mine\.parquet.*{sentence}"):
-        given_points(campaign, write(tmp_path, rows))
+        import_points(campaign, write(tmp_path, rows))
     assert not campaign.round(0).exists(POINTS)
 
 
 def test_tables_that_cannot_serve_are_refused(campaign, rows, tmp_path):
     with pytest.raises(DataError, match="has no column label: points need image_id, x, y, label"):
-        given_points(
+        import_points(
             campaign, write(tmp_path, [{key: row[key] for key in ("image_id", "x", "y")} for row in rows])
         )
     with pytest.raises(DataError, match="none of its 1 points belongs to an image of this campaign"):
-        given_points(campaign, write(tmp_path, [{**rows[0], "image_id": "stranger"}]))
+        import_points(campaign, write(tmp_path, [{**rows[0], "image_id": "stranger"}]))
     (tmp_path / "text.parquet").write_text("no table")
     for name in ("absent", "text.parquet"):
         with pytest.raises(
             DataError, match="neither a campaign with a committed round nor a table of points"
         ):
-            given_points(campaign, str(tmp_path / name))
+            import_points(campaign, str(tmp_path / name))
     with pytest.raises(DataError, match="column x cannot be read as int32"):
-        given_points(campaign, write(tmp_path, [{**row, "x": "left"} for row in rows]))
+        import_points(campaign, write(tmp_path, [{**row, "x": "left"} for row in rows]))
 
 
 def test_annotate_takes_them_in_place_of_answers(campaign, rows, synth_folder, tmp_path):

@@ -10,7 +10,7 @@ from atal_ray.campaign.query.dataset_actor import NUMBERS, VECTOR, memory_needed
 from atal_ray.campaign.query.load import loaded_bytes
 from atal_ray.config import Config, QueryConfig, ResourceConfig, TrainConfig
 from atal_ray.runtime.capacity import Node, cpus_wanted, demands
-from atal_ray.runtime.shards import LIMIT_PER_ACTOR, LOADERS_PER_ACTOR
+from atal_ray.runtime.ray_data import LIMIT_PER_ACTOR, LOADERS_PER_ACTOR
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = " ".join((ROOT / "cluster" / "README.md").read_text().split())

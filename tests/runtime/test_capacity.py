@@ -13,7 +13,7 @@ from atal_ray.runtime.capacity import (
     cpus_wanted,
     gpus_per_actor,
     largest_node,
-    require_room,
+    require_capacity,
 )
 
 CONFIG = Config(
@@ -34,8 +34,8 @@ def test_widest_stage_counts_with_one_task_to_feed_it():
 
 @pytest.mark.parametrize("resources", [{"CPU": 9.0}, {"CPU": 16.0, "GPU": 4.0}])
 def test_room_is_enough(resources):
-    require_room(CONFIG, [Node(resources, {})])
-    require_room(CONFIG, [Node({kind: count / 2 for kind, count in resources.items()}, {})] * 2)
+    require_capacity(CONFIG, [Node(resources, {})])
+    require_capacity(CONFIG, [Node({kind: count / 2 for kind, count in resources.items()}, {})] * 2)
 
 
 @pytest.mark.parametrize(
@@ -47,22 +47,22 @@ def test_room_is_enough(resources):
 )
 def test_too_small_is_refused(resources, sentence):
     with pytest.raises(CampaignError, match=sentence):
-        require_room(CONFIG, [Node(resources, {})])
+        require_capacity(CONFIG, [Node(resources, {})])
 
 
 def test_gpus_do_not_matter_where_they_are_not_used():
     without = dataclasses.replace(CONFIG, resources=ResourceConfig(query_actors=4, gpus="none"))
-    require_room(without, [Node({"CPU": 9.0, "GPU": 1.0}, {})])
+    require_capacity(without, [Node({"CPU": 9.0, "GPU": 1.0}, {})])
 
 
 def test_gpus_that_are_required_must_be_there():
     strict = dataclasses.replace(CONFIG, resources=ResourceConfig(query_actors=4, gpus="require"))
     with pytest.raises(CampaignError, match="has 0 GPUs, but this configuration takes 4"):
-        require_room(strict, [Node({"CPU": 9.0}, {})])
+        require_capacity(strict, [Node({"CPU": 9.0}, {})])
 
 
 def test_nodes_count_by_their_labels():
-    require_room(PLACED, [Node({"CPU": 8.0, "GPU": 4.0}, FAST), Node({"CPU": 1.0}, CHEAP)])
+    require_capacity(PLACED, [Node({"CPU": 8.0, "GPU": 4.0}, FAST), Node({"CPU": 1.0}, CHEAP)])
     for machines, sentence in (
         (
             [Node({"CPU": 9.0}, FAST)],
@@ -75,7 +75,7 @@ def test_nodes_count_by_their_labels():
         ([Node({"CPU": 8.0}, FAST), Node({"CPU": 4.0}, {})], "has 8 CPUs, but this configuration takes 9"),
     ):
         with pytest.raises(CampaignError, match=sentence):
-            require_room(PLACED, machines)
+            require_capacity(PLACED, machines)
 
 
 def test_gpus_of_other_nodes_are_not_used(monkeypatch):
@@ -102,14 +102,14 @@ def test_as_many_campaigns_as_every_kind_of_machine_has_room_for():
 
 
 def test_a_worker_does_not_spread_over_two_nodes():
-    require_room(CONFIG, [Node({"CPU": 4.0}, {})] * 3)
+    require_capacity(CONFIG, [Node({"CPU": 4.0}, {})] * 3)
     with pytest.raises(
         CampaignError, match="has 0 places for Train workers of 3 CPUs each, but this configuration takes 2"
     ):
-        require_room(CONFIG, [Node({"CPU": 2.0}, {})] * 5)
+        require_capacity(CONFIG, [Node({"CPU": 2.0}, {})] * 5)
     with pytest.raises(
         CampaignError,
         match="has 2 places for query actors of 2 CPUs and a GPU each, but this configuration takes 4",
     ):
-        require_room(CONFIG, [Node({"CPU": 8.0, "GPU": 2.0}, {}), Node({"CPU": 1.0, "GPU": 8.0}, {})])
+        require_capacity(CONFIG, [Node({"CPU": 8.0, "GPU": 2.0}, {}), Node({"CPU": 1.0, "GPU": 8.0}, {})])
     assert campaigns_at_once(CONFIG, [Node({"CPU": 8.0}, {})] * 3) == 2

@@ -11,8 +11,9 @@ import pytest
 from ray import cloudpickle
 
 from atal_ray.errors import DataError
-from atal_ray.runtime import shards
-from atal_ray.runtime.shards import LIMIT_PER_ACTOR, Pool, run_shards, shard_rows
+from atal_ray.runtime import ray_data
+from atal_ray.runtime.ray_data import LIMIT_PER_ACTOR
+from atal_ray.runtime.shards import Pool, run_shards, shard_rows
 from atal_ray.runtime.throughput import Throughput
 
 MIB = 2**20
@@ -66,10 +67,10 @@ def test_ranges_cover_every_image_once():
     assert shard_rows(0, 2) == []
 
 
-@pytest.fixture(params=[shards.BLOCKS, 2])
+@pytest.fixture(params=[ray_data.BLOCKS, 2])
 def blocks(request, monkeypatch):
     """A block for each row, as where there are few, and many rows in a block."""
-    monkeypatch.setattr(shards, "BLOCKS", request.param)
+    monkeypatch.setattr(ray_data, "BLOCKS", request.param)
 
 
 @pytest.mark.parametrize("actors", [1, 2])

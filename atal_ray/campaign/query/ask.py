@@ -1,20 +1,18 @@
-"""Stage: snapshots, points and images -> the next questions (Ray Data)."""
+"""Stage: snapshots, points and images -> the next questions."""
 
-from collections.abc import Iterator
 from functools import partial
 from time import perf_counter
 from typing import Any
-
-import pyarrow as pa
 
 from atal_ray.campaign.campaign_folder import ERROR_SCHEMA, ERRORS, MANIFEST, QUERIES, START, CampaignFolder
 from atal_ray.campaign.query.covers import CoverShard
 from atal_ray.campaign.query.dataset_actor import check_index, choose_by_need
 from atal_ray.campaign.query.load import load_shard, loaded_bytes
-from atal_ray.campaign.query.score import ScoreShard
+from atal_ray.campaign.query.score import PickShard
 from atal_ray.config import Config
 from atal_ray.labels.points import QUERY_SCHEMA, concat
-from atal_ray.runtime.shards import Pool, part_name, run_shards, shard_rows
+from atal_ray.runtime.shard_files import ShardFiles
+from atal_ray.runtime.shards import Pool, run_shards, shard_rows
 from atal_ray.runtime.throughput import THROUGHPUT, Throughput
 from atal_ray.store.folder import Folder
 
@@ -39,39 +37,34 @@ def query(campaign: CampaignFolder, config: Config, round_number: int, out: Fold
     if by_need:
         check_index(config)
     images = campaign.root.count_rows(MANIFEST)
-    parts, rows = out / f"{QUERIES}.parts", shard_rows(images, config.query.shard_size)
-    kind, actor = ("covers", CoverShard) if by_need else ("picks", ScoreShard)
-    finished = set(parts.names())
-    pending = [row for row in rows if part_name(row["shard"], kind) not in finished]
+    rows = shard_rows(images, config.query.shard_size)
+    kind, actor = ("covers", CoverShard) if by_need else ("picks", PickShard)
+    parts = ShardFiles(out / f"{QUERIES}.parts", last=kind)
     arguments: dict[str, Any] = {"campaign": campaign, "config": config, "round_number": round_number}
     throughput = Throughput()
     for row in run_shards(
-        pending,
+        parts.pending(rows),
         Pool.of_query(config, network=round_number != START and config.query.strategy != "random"),
         load=partial(load_shard, **arguments),
         actor=actor,
-        arguments={**arguments, "parts": parts},
+        arguments={**arguments, "parts": parts.folder},
         title="random start" if round_number == START else f"round {round_number}: query",
         total=images,
         loaded_bytes=loaded_bytes(config),
         throughput=throughput,
     ):
         del row  # its picks are in a file already
+    shards = list(range(len(rows)))
     if by_need:
         started = perf_counter()
-        choose_by_need(config, round_number, parts, len(rows), images)
+        choose_by_need(config, round_number, parts.folder, len(rows), images)
         spent = perf_counter() - started
         throughput.add(0, {"RDS over all images": spent}, throughput.elapsed + spent)
-    tables = _parts(parts, [*rows, *([{"shard": len(rows)}] if by_need else [])], "errors")
-    errors = concat((table for table in tables if table.num_rows), ERROR_SCHEMA)
+    all_errors = parts.tables("errors", [*shards, len(rows)] if by_need else shards)
+    errors = concat((table for table in all_errors if table.num_rows), ERROR_SCHEMA)
     if errors.num_rows:
         out.write_table(ERRORS, errors)
     if throughput.images:
         out.write_json(THROUGHPUT, throughput.to_json())
-    out.write_tables(QUERIES, _parts(parts, rows, "picks"), QUERY_SCHEMA)
-    parts.delete()
-
-
-def _parts(parts: Folder, rows: list[dict[str, int]], kind: str) -> Iterator[pa.Table]:
-    for row in rows:
-        yield parts.read_table(part_name(row["shard"], kind))
+    out.write_tables(QUERIES, parts.tables("picks", shards), QUERY_SCHEMA)
+    parts.folder.delete()

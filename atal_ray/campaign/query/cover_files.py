@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from atal_ray.acquisition.dataset_budget.allocation import Covers
 from atal_ray.campaign.query.covers import FEATURES, matrix
 from atal_ray.labels.points import QUERY_SCHEMA
-from atal_ray.runtime.shards import part_name
+from atal_ray.runtime.shard_files import part_name
 from atal_ray.store.folder import Folder
 
 Matrix = NDArray[np.float32]

@@ -8,15 +8,15 @@ import pyarrow as pa
 from atal_ray.acquisition.pick import rank_diverse
 from atal_ray.acquisition.rds import unit_vectors
 from atal_ray.campaign.campaign_folder import ERROR_SCHEMA
-from atal_ray.campaign.query.score import Row, Scored, ScoreShard
+from atal_ray.campaign.query.score import PickShard, Row, Scored
 from atal_ray.labels.points import QUERY_SCHEMA
-from atal_ray.runtime.shards import part_name
+from atal_ray.runtime.shard_files import part_name
 
 FEATURES = "features"
 Matrix = np.ndarray[tuple[int, int], np.dtype[np.float32]]
 
 
-class CoverShard(ScoreShard):
+class CoverShard(PickShard):
     """An actor that turns loaded shards into files of covers, a question with its features a row, and of
     labelled features.
     """

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pyarrow as pa
-import ray
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
@@ -17,10 +16,10 @@ from atal_ray.campaign.campaign_folder import ERROR_SCHEMA
 from atal_ray.campaign.query.cover_files import CoverFiles
 from atal_ray.config import Config
 from atal_ray.errors import CampaignError
-from atal_ray.runtime.capacity import gpus_per_actor, largest_node
-from atal_ray.runtime.failure import plain_error
+from atal_ray.runtime.capacity import gpus_per_actor, largest_node, this_machine
 from atal_ray.runtime.progress import PROGRESS, Progress, watch
-from atal_ray.runtime.shards import part_name
+from atal_ray.runtime.shard_files import part_name
+from atal_ray.runtime.single_actor import ActorNeeds, call_on_actor
 from atal_ray.store.folder import Folder
 
 Matrix = NDArray[np.float32]
@@ -51,39 +50,34 @@ def choose_by_need(config: Config, round_number: int, parts: Folder, shards: int
     Raises:
         CampaignError: no machine has the memory for all covers.
     """
-    labels = config.resources.loading_nodes
-    wanted_gpus = (
-        "auto" if searches(config) and config.resources.gpus != "none" else "none"
-    )  # it can do without one
-    gpus = gpus_per_actor(wanted_gpus, labels)
-    node, wanted = largest_node(gpus, labels), config.resources.query_actors * config.query.threads
+    where, backend = config.resources, config.resources.backend
+    labels = where.loading_nodes
+    gpus = 0
+    if backend != "inline" and searches(config) and where.gpus != "none":
+        gpus = gpus_per_actor("auto", labels)  # it can do without one
+    node = this_machine() if backend == "inline" else largest_node(gpus, labels)
+    wanted = where.query_actors * config.query.threads
     threads = max(1, int(min(wanted, node.get("CPU", 1))))  # of what the query's actors have just given back
     files = CoverFiles(parts, shards)
     memory, there = memory_needed(files, config, images), int(node.get("memory", 0))
     if memory > there:
         raise CampaignError(
-            f"RDS over all images takes {memory / 2**30:.1f} GiB in one process, and the largest machine gives Ray {there / 2**30:.1f}: "
-            "start Ray on a machine with more memory (what is scored is kept), or lower query.cover-factor, query.ceiling or "
-            "query.cover-images, or use query.similarity mean"
+            f"RDS over all images takes {memory / 2**30:.1f} GiB in one process, and the largest machine gives "
+            f"Ray {there / 2**30:.1f}: start Ray on a machine with more memory (what is scored is kept), or lower "
+            "query.cover-factor, query.ceiling or query.cover-images, or use query.similarity mean"
         )
-    options = {
-        "num_cpus": threads,
-        "num_gpus": gpus,
-        "memory": memory,
-        "label_selector": dict(labels) or None,
-        "scheduling_strategy": "DEFAULT",  # not in the placement group of a sweep's trial, which has no CPUs
-    }
-    actor = ray.remote(RDSActor).options(**options).remote(config, round_number, threads, gpus > 0)
+    actor = RDSActor(config, round_number, threads, gpus > 0)
     parts.remove(PROGRESS)  # of a run that was killed
-    try:
-        with watch(
-            parts, 3 * shards, f"round {round_number}: RDS over all images", "step"
-        ):  # a shard is read, covered and written
-            ray.get(actor.choose.remote(files, config.budget.per_round * images))
-    except Exception as error:
-        raise plain_error(error, f"RDS of round {round_number}") from error
-    finally:
-        ray.kill(actor)
+    # A shard is read, covered and written: three steps.
+    with watch(parts, 3 * shards, f"round {round_number}: RDS over all images", "step"):
+        call_on_actor(
+            actor.choose,
+            files,
+            config.budget.per_round * images,
+            needs=ActorNeeds(threads, gpus, memory, labels),
+            backend=backend,
+            title=f"RDS of round {round_number}",
+        )
 
 
 def searches(config: Config) -> bool:

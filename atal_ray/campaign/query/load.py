@@ -1,5 +1,7 @@
 """The loading half of the query: a shard's images, superpixels and labelled points at the size of the grid."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from typing import Any
 
 import cv2
@@ -18,14 +20,56 @@ from atal_ray.labels.regions import covered
 Row = dict[str, Any]
 
 
-def load_shard(row: Row, campaign: CampaignFolder, config: Config, round_number: int) -> Row:
-    """Read the images of a shard; one that cannot be read becomes an entry of `errors`.
+@dataclass(frozen=True)
+class LoadedShard:
+    """The n readable images of a shard on the grid of S x S cells, and their M labelled points.
 
-    Returns:
-        The row with, for n images: image_id, height, width [n]; images uint8 [n, S, S, 3]; free bool and
-            superpixels
-        int16 (int32 where they do not fit) [n, S, S] as in `sampling.pick.Pool`; and for all their M points:
-        point_image [M], point_xy [M, 2], point_label [M].
+    It crosses from a loading task to an actor as a row of Ray Data: `to_row`, `from_row`.
+    """
+
+    shard: int
+    """Its number."""
+    start: int
+    stop: int
+    """Its rows of the manifest, the unreadable images included."""
+    image_id: Sequence[str]
+    """[n]"""
+    height: npt.NDArray[np.int64]
+    width: npt.NDArray[np.int64]
+    """Pixels of the original images [n]."""
+    images: npt.NDArray[np.uint8]
+    """[n, S, S, 3]"""
+    free: npt.NDArray[np.bool_]
+    """Cells that may be asked for [n, S, S]; no clicked pixel or region covers them."""
+    superpixels: npt.NDArray[np.int16] | npt.NDArray[np.int32]
+    """Superpixel of each cell [n, S, S], 32 bits where 16 are too few; -1 where there is none."""
+    point_image: npt.NDArray[np.int64]
+    """Which of the n images each labelled point belongs to [M]."""
+    point_xy: npt.NDArray[np.int32]
+    """Its column and row in the original image [M, 2]."""
+    point_label: npt.NDArray[np.uint8]
+    """[M]"""
+    errors: Sequence[Sequence[str]]
+    """Id and reason of each image that cannot be read."""
+
+    def to_row(self) -> Row:
+        """The fields by name."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    @classmethod
+    def from_row(cls, row: Row) -> "LoadedShard":
+        """The shard that a row holds, whatever else it holds."""
+        return cls(**{field.name: row[field.name] for field in fields(cls)})
+
+    def points_of(self, index: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8]]:
+        """Column and row [m, 2], and label [m], of the labelled points of image `index`."""
+        mine = self.point_image == index
+        return self.point_xy[mine], self.point_label[mine]
+
+
+def load_shard(row: Row, campaign: CampaignFolder, config: Config, round_number: int) -> Row:
+    """Read the images of a shard and return it as `LoadedShard.to_row`; what cannot be read becomes one of
+    its errors.
     """
     cv2.setNumThreads(1)  # a loading task has one CPU
     rows = records(campaign.root.read_rows(MANIFEST, row["start"], row["stop"]))
@@ -33,35 +77,33 @@ def load_shard(row: Row, campaign: CampaignFolder, config: Config, round_number:
     found: list[tuple[Record, Any, Any]] = []
     errors: list[list[str]] = []
     shape = (len(rows), config.train.size, config.train.size)
-    images, free, superpixels = (
-        np.zeros((*shape, 3), np.uint8),
-        np.zeros(shape, bool),
-        np.full(shape, -1, np.int32),
-    )
+    images, free = np.zeros((*shape, 3), np.uint8), np.zeros(shape, bool)
+    superpixels = np.full(shape, -1, np.int32)
     for record in rows:
         xy, labels = points.of(record.image_id)
-        position = len(found)
         try:
-            images[position], free[position], superpixels[position] = _load_image(
-                record, xy, campaign, config
-            )
-            found.append((record, xy, labels))
+            loaded = _load_image(record, xy, campaign, config)
         except DataError as error:
             errors.append([record.image_id, str(error)])
+            continue
+        images[len(found)], free[len(found)], superpixels[len(found)] = loaded
+        found.append((record, xy, labels))
     kept = len(found)
-    return {
-        **row,
-        "image_id": [record.image_id for record, _, _ in found],
-        "height": np.array([record.height for record, _, _ in found], np.int64),
-        "width": np.array([record.width for record, _, _ in found], np.int64),
-        "images": images[:kept],
-        "free": free[:kept],
-        "superpixels": _narrow(superpixels[:kept]),
-        "point_image": np.repeat(np.arange(kept), [len(xy) for _, xy, _ in found]),
-        "point_xy": np.concatenate([np.empty((0, 2), np.int32), *(xy for _, xy, _ in found)]),
-        "point_label": np.concatenate([np.empty(0, np.uint8), *(labels for _, _, labels in found)]),
-        "errors": errors,
-    }
+    return LoadedShard(
+        row["shard"],
+        row["start"],
+        row["stop"],
+        image_id=[record.image_id for record, _, _ in found],
+        height=np.array([record.height for record, _, _ in found], np.int64),
+        width=np.array([record.width for record, _, _ in found], np.int64),
+        images=images[:kept],
+        free=free[:kept],
+        superpixels=_narrow(superpixels[:kept]),
+        point_image=np.repeat(np.arange(kept), [len(xy) for _, xy, _ in found]),
+        point_xy=np.concatenate([np.empty((0, 2), np.int32), *(xy for _, xy, _ in found)]),
+        point_label=np.concatenate([np.empty(0, np.uint8), *(labels for _, _, labels in found)]),
+        errors=errors,
+    ).to_row()
 
 
 def loaded_bytes(config: Config) -> int:

@@ -17,11 +17,12 @@ from atal_ray.acquisition.grid import labels_on_grid
 from atal_ray.acquisition.pick import Pick, Pool, pick_diverse, pick_random, pick_uncertain
 from atal_ray.acquisition.uncertainty import REGION_NAMES, difference, region_kind
 from atal_ray.campaign.campaign_folder import ERROR_SCHEMA, START, CampaignFolder
+from atal_ray.campaign.query.load import LoadedShard
 from atal_ray.campaign.snapshot_actor import SnapshotActor
 from atal_ray.config import Config
 from atal_ray.labels.points import QUERY_SCHEMA
 from atal_ray.networks.inputs import to_batch
-from atal_ray.runtime.shards import part_name
+from atal_ray.runtime.shard_files import part_name
 from atal_ray.runtime.throughput import SECONDS
 from atal_ray.store.folder import Folder
 
@@ -51,7 +52,7 @@ class Scored:
     """None where points are chosen at random."""
 
 
-class ScoreShard(SnapshotActor):
+class PickShard(SnapshotActor):
     """An actor that holds the snapshots of a round and turns loaded shards into files of picks."""
 
     def __init__(self, campaign: CampaignFolder, config: Config, round_number: int, parts: Folder) -> None:
@@ -63,18 +64,20 @@ class ScoreShard(SnapshotActor):
         self.scoring = 0.0
 
     def __call__(self, row: Row) -> Row:
-        """Choose the points of a loaded shard; returns the number of its images, and the seconds of the parts
-        of the work.
+        """Choose the points of a loaded shard; returns the number of its images, and the seconds of each
+        part.
         """
+        loaded = LoadedShard.from_row(row)
         if not self.random:
             _ = self.snapshots  # read at the first shard: that is start-up, not scoring
         started, self.scoring = perf_counter(), 0.0
         self.errors = [
-            {"stage": "query", "image_id": image_id, "reason": reason} for image_id, reason in row["errors"]
+            {"stage": "query", "image_id": image_id, "reason": reason} for image_id, reason in loaded.errors
         ]
-        found = [self.choose(image) for image in self._images(row)]
-        self.leave(row["shard"], found)
-        done, spent = {"shard": row["shard"], "images": row["stop"] - row["start"]}, perf_counter() - started
+        found = [self.choose(image) for image in self._images(loaded)]
+        self.leave(loaded.shard, found)
+        done = {"shard": loaded.shard, "images": loaded.stop - loaded.start}
+        spent = perf_counter() - started
         if self.random:
             return {**done, SECONDS: {"random points": spent}}
         return {
@@ -126,43 +129,44 @@ class ScoreShard(SnapshotActor):
             for order, ((x, y), cell) in enumerate(zip(pick.xy, zip(*pick.cells, strict=True), strict=True))
         ]
 
-    def _images(self, row: Row) -> Iterator[Scored]:
-        """The images of a loaded shard, scored in fixed batches: the last bits of a convolution differ with
-        the size of a batch.
+    def _images(self, shard: LoadedShard) -> Iterator[Scored]:
+        """The images of a shard, scored in fixed batches: a convolution's last bits differ with the size of a
+        batch.
         """
-        size, images = self.config.query.batch_size, len(row["image_id"])
+        size, images = self.config.query.batch_size, len(shard.image_id)
         for batch in (range(start, min(start + size, images)) for start in range(0, images, size)):
-            maps = None if self.random else self._estimate(row, batch)
+            maps = None if self.random else self._estimate(shard, batch)
             for position, index in enumerate(batch):
-                image_id, labelled = str(row["image_id"][index]), row["point_xy"][row["point_image"] == index]
+                image_id = str(shard.image_id[index])
                 pool = Pool(
-                    int(row["height"][index]),
-                    int(row["width"][index]),
-                    row["free"][index],
-                    row["superpixels"][index],
-                    labelled,
+                    int(shard.height[index]),
+                    int(shard.width[index]),
+                    shard.free[index],
+                    shard.superpixels[index],
+                    shard.points_of(index)[0],
                 )
                 rng = seeding.rng(self.config.seed, "query", self.round_number, image_id)
                 yield Scored(image_id, pool, rng, None if maps is None else self._maps(maps, position))
 
-    def _estimate(self, row: Row, batch: range) -> Estimate:
+    def _estimate(self, shard: LoadedShard, batch: range) -> Estimate:
         started = perf_counter()
-        images = to_batch(row["images"][batch.start : batch.stop], self.device)
-        labels, known = self._labels(row, batch) if self.config.attack.labels == "points" else (None, None)
+        images = to_batch(shard.images[batch.start : batch.stop], self.device)
+        labels, known = self._labels(shard, batch) if self.config.attack.labels == "points" else (None, None)
         found = estimate(self.snapshots, images, self.config.attack, labels, known)
         self.scoring += perf_counter() - started
         return found
 
-    def _labels(self, row: Row, batch: range) -> tuple[Tensor, Tensor]:
+    def _labels(self, shard: LoadedShard, batch: range) -> tuple[Tensor, Tensor]:
         """The labelled points of a batch on the grid: y and where it is known, both [B, 1, S, S]."""
-        maps = []
-        for index in batch:
-            mine, sides = row["point_image"] == index, (int(row["height"][index]), int(row["width"][index]))
-            maps.append(
-                labels_on_grid(
-                    row["point_xy"][mine], row["point_label"][mine], self.config.train.size, *sides
-                )
+        maps = [
+            labels_on_grid(
+                *shard.points_of(index),
+                self.config.train.size,
+                int(shard.height[index]),
+                int(shard.width[index]),
             )
+            for index in batch
+        ]
         labels, known = torch.from_numpy(np.array(maps)[:, :, None]).to(self.device).unbind(1)
         return labels, known
 

@@ -6,7 +6,8 @@ import pyarrow as pa
 import pytest
 from campaigns import open_campaign, tiny_config
 
-from atal_ray.annotation.annotate import ANSWERS, annotate
+from atal_ray.annotation.answers import ANSWERS
+from atal_ray.campaign.annotate import annotate
 from atal_ray.campaign.campaign_folder import MANIFEST, POINTS, QUERIES, START
 from atal_ray.config import BudgetConfig
 from atal_ray.data.images import read_mask

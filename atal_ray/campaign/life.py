@@ -1,0 +1,55 @@
+"""The life of a run, the same for every command: lock the folder, keep the plan, do what is missing, report
+last.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+from atal_ray.config import config_file
+from atal_ray.config.section import Section
+from atal_ray.store.folder import Folder
+from atal_ray.store.lock import Held, locked
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run whose folder this process holds."""
+
+    root: Folder
+    lock: Held
+
+    def step(self, folder: Folder, name: str, make: Callable[[], None]) -> None:
+        """Make a file unless it is there: files appear whole, and what makes one writes the named file last."""
+        if not folder.exists(name):
+            make()
+            self.lock.check()
+
+    def finish(self, make: Callable[[], Result]) -> Result:
+        """Make what is made anew each time, such as a report, if the folder is still this process's."""
+        self.lock.check()
+        return make()
+
+
+@contextmanager
+def run_in(root: Folder, plan: Section, name: str, *, started: bool | Callable[[], bool]) -> Iterator[Run]:
+    """Hold a folder for the time of the block, with its plan kept in it.
+
+    Args:
+        root: the folder; made if it is not there.
+        plan: what is to be done.
+        name: the file of the plan.
+        started: whether work with the kept plan has begun; until then it may still change, for a mistyped
+            path must not spoil the folder.
+
+    Raises:
+        CampaignError: the folder is in use or cannot be written, or was started with another plan (the
+            difference is named).
+    """
+    with locked(root) as lock:
+        begun = started() if callable(started) else started
+        config_file.keep(root, name, plan, final=begun)
+        yield Run(root, lock)

@@ -1,0 +1,56 @@
+"""Shards through Ray Data: loading tasks, then a pool of actors, with few loaded shards in memory."""
+
+from functools import partial
+
+import ray
+from ray.data import ActorPoolStrategy, Dataset, ExecutionResources, TaskPoolStrategy
+
+from atal_ray.runtime.shards import Pool, Row, Stage
+from atal_ray.runtime.throughput import TimedActor, timed_load
+
+LOADERS_PER_ACTOR = 4
+"""Loading tasks at once, at most: so many CPUs keep an actor busy that has a GPU."""
+SHARDS_AT_ACTOR = 2
+"""Loaded shards that an actor holds: the one it works on, and the next."""
+LIMIT_PER_ACTOR = 8
+"""Ray Data's budget of object store, in loaded shards; it keeps half for results, so about four are there at
+once.
+"""
+BLOCKS = 256
+"""Objects that the rows lie in: Ray's store holds each of them from start to end."""
+
+
+def pipeline(rows: list[Row], pool: Pool, stage: Stage) -> Dataset:
+    """The stage as a dataset; loading is a stage of its own, so that it goes on while the actors are busy."""
+    actors = min(pool.actors, len(rows))
+    blocks = min(len(rows), BLOCKS)
+    dataset: Dataset = ray.data.from_items(rows, override_num_blocks=blocks)
+    # A row of results is larger than this: each becomes a block. The context is this dataset's own.
+    dataset.context.target_max_block_size = 1
+    if blocks < len(rows):
+        # A task that kept many rows would keep its CPU, and an actor that dies would take them along.
+        dataset = dataset.map(_same, compute=TaskPoolStrategy(size=1), num_cpus=0)
+    if stage.load is not None:
+        if stage.loaded_bytes:
+            limit = ExecutionResources(object_store_memory=LIMIT_PER_ACTOR * actors * stage.loaded_bytes)
+            dataset.context.execution_options.resource_limits = limit
+        # Without a size Ray may load inside the actors, shard by shard.
+        loaders = TaskPoolStrategy(size=min(LOADERS_PER_ACTOR * actors, len(rows)))
+        dataset = dataset.map(
+            partial(timed_load, load=stage.load),
+            compute=loaders,
+            num_cpus=1,
+            label_selector=dict(pool.loader_labels) or None,
+        )
+    return dataset.map(
+        TimedActor,
+        fn_constructor_kwargs={"actor": stage.actor, "arguments": dict(stage.arguments)},
+        compute=ActorPoolStrategy(size=actors, max_tasks_in_flight_per_actor=SHARDS_AT_ACTOR),
+        num_cpus=pool.threads,
+        num_gpus=pool.gpus,
+        label_selector=dict(pool.labels) or None,
+    )
+
+
+def _same(row: Row) -> Row:
+    return row
