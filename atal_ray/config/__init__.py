@@ -38,12 +38,13 @@ class Config(Section):
     budget: BudgetConfig = field(default_factory=BudgetConfig)
     resources: ResourceConfig = field(default_factory=ResourceConfig)
 
-    def __post_init__(self) -> None:
+    def check_relations(self) -> None:
+        """Raise ConfigError where sections contradict each other."""
         candidates = int(self.train.size**2 * self.query.top_percent / 100)
         require(
             candidates >= self.budget.per_round,
-            f"budget.per-round (k) {self.budget.per_round} is larger than the candidate set: {self.query.top_percent:g} % "
-            f"of {self.train.size}x{self.train.size} pixels is {candidates}",
+            f"budget.per-round (k) {self.budget.per_round} is larger than the candidate set: "
+            f"{self.query.top_percent:g} % of {self.train.size}x{self.train.size} pixels is {candidates}",
         )
         if self.query.scope == "dataset":
             self._check_one_budget()
@@ -55,8 +56,8 @@ class Config(Section):
         dense = self.regions.labels == "dense"
         require(
             dense or not self.train.needs_masks,
-            f"train.loss {self.train.loss} with train.augment {self.train.augment} needs full masks: points are trained with bce and "
-            'crop, or set regions.labels to "dense"',
+            f"train.loss {self.train.loss} with train.augment {self.train.augment} needs full masks: "
+            'points are trained with bce and crop, or set regions.labels to "dense"',
         )
         require(
             not (dense and self.data.points),
@@ -67,7 +68,8 @@ class Config(Section):
         query, k = self.query, self.budget.per_round
         require(
             query.floor <= k <= query.ceiling,
-            f"query.scope dataset needs query.floor <= budget.per-round <= query.ceiling, not {query.floor} <= {k} <= {query.ceiling}",
+            "query.scope dataset needs query.floor <= budget.per-round <= query.ceiling, "
+            f"not {query.floor} <= {k} <= {query.ceiling}",
         )
         require(
             query.strategy == "atal",

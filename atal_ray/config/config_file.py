@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 import yaml
 from pydantic import TypeAdapter, ValidationError
@@ -48,8 +48,24 @@ def from_tree(kind: type[Tree], data: dict[str, Any], name: str) -> Tree:
     try:
         return TypeAdapter(kind).validate_python(data)
     except ValidationError as error:
-        lines = (f"{'.'.join(map(str, e['loc']))}: {e['msg']} (it is {e['input']!r})" for e in error.errors())
-        raise ConfigError(f"{name}: " + "; ".join(lines)) from error
+        sentences = dict.fromkeys(
+            _refusal(kind, data, list(found["loc"]))
+            or f"{'.'.join(map(str, found['loc']))}: {found['msg']} (it is {found['input']!r})"
+            for found in error.errors()
+        )
+        raise ConfigError(f"{name}: " + "; ".join(sentences)) from error
+
+
+def _refusal(kind: type[Section], data: Any, location: list[Any]) -> str:
+    """The section's own sentence on the field at a location; empty where its value is not out of bounds."""
+    name, *rest = location
+    if not isinstance(data, dict) or name not in kind.field_types or name not in data:
+        return ""
+    hint = kind.field_types[name]
+    inner = get_args(hint)[0] if get_origin(hint) is Annotated else hint
+    if isinstance(inner, type) and issubclass(inner, Section):
+        return _refusal(inner, data[name], rest) if rest else ""
+    return kind.refusal(name, data[name])
 
 
 def load(file: Path) -> Config:

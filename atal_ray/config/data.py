@@ -1,14 +1,20 @@
 """Which images are labelled, how many points they get, and who answers."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
+from atal_ray.config.bounds import Count, Images, Words
 from atal_ray.config.section import Section, require
+
+OnBadFile = Literal["refuse", "skip"]
+Annotator = Literal["oracle", "answers"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class DataConfig(Section):
     """Which images are labelled and which test sets judge the result."""
+
+    path = "data"
 
     train: str = ""
     """Folder of training images: an official layout, images/ + masks/, or images alone."""
@@ -20,39 +26,31 @@ class DataConfig(Section):
     """Labelled points to train on in one round, instead of asking: a campaign's folder, or a table (Parquet)
     of points.
     """
-    limit: int | None = None
+    limit: Images | None = None
     """Use at most this many training images, chosen by a hash of their ids."""
-    test_limit: int | None = None
+    test_limit: Images | None = None
     """Use at most this many images of each test set, chosen by a hash of their ids."""
-    on_bad_file: Literal["refuse", "skip"] = "refuse"
+    on_bad_file: OnBadFile = "refuse"
     """Refuse to start with unreadable files, or leave them out and list them in errors.parquet."""
-
-    def __post_init__(self) -> None:
-        require(self.limit is None or self.limit > 0, f"data.limit is {self.limit}: use at least 1 image")
-        require(
-            self.test_limit is None or self.test_limit > 0,
-            f"data.test-limit is {self.test_limit}: use at least 1 image",
-        )
 
 
 @dataclass(frozen=True, kw_only=True)
 class BudgetConfig(Section):
     """How many points an image gets, and who answers."""
 
-    start: int = 2
+    path = "budget"
+
+    start: Annotated[Count, Words("round 0 needs at least one point an image")] = 2
     """Random points of round 0."""
-    per_round: int = 2
+    per_round: Annotated[Count, Words("ask at least one point a round", symbol="k")] = 2
     """k: points asked in each later round."""
     total: int = 20
     """Points an image has at the end."""
-    annotator: Literal["oracle", "answers"] = "oracle"
+    annotator: Annotator = "oracle"
     """Read the label from the mask, or wait for a table of answers."""
 
-    def __post_init__(self) -> None:
-        require(self.start >= 1, f"budget.start is {self.start}: round 0 needs at least one point an image")
-        require(
-            self.per_round >= 1, f"budget.per-round (k) is {self.per_round}: ask at least one point a round"
-        )
+    def check_relations(self) -> None:
+        """Raise ConfigError for a total that whole rounds do not reach."""
         require(self.total >= self.start, f"budget.total {self.total} is below budget.start {self.start}")
         require(
             (self.total - self.start) % self.per_round == 0,

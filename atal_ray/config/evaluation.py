@@ -1,11 +1,16 @@
 """Which methods are evaluated on which test sets, and how."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
 
+from annotated_types import Interval
+
+from atal_ray.config.bounds import Images, NotNegative, ObjectStoreMib, Side
 from atal_ray.config.resources import Backend
 from atal_ray.config.section import Section, require
 from atal_ray.config.training import NetworkConfig
+
+Interpolation = Literal["bilinear", "nearest"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,13 +31,13 @@ class EvaluationConfig(Section):
     """
     network: NetworkConfig = field(default_factory=NetworkConfig)
     """The network of the checkpoints, whose weights it takes."""
-    size: int = 352
+    size: Side = 352
     """Side of the square that images are resized to for it."""
-    batch_size: int = 16
+    batch_size: Images = 16
     """Images in one of its forward passes."""
-    interpolation: Literal["bilinear", "nearest"] = "bilinear"
+    interpolation: Interpolation = "bilinear"
     """How a map of another size is brought to that of its mask."""
-    mask_threshold: int = 128
+    mask_threshold: Annotated[int, Interval(ge=0, le=254)] = 128
     """Mask levels above it (of 255) are salient; 25 is what tables of the sal_eval_toolbox have on PASCAL-S
     (a mask level of 0.1).
     """
@@ -43,22 +48,16 @@ class EvaluationConfig(Section):
     compare: tuple[str, ...] = ()
     """Methods to compare with each other image by image: paired bootstrap confidence intervals."""
     backend: Backend = "ray"
-    """Spread over a Ray cluster or this machine's own Ray; or inline: everything in this process, without Ray,
-    with the same table: for notebooks, debuggers and tests.
+    """ray: spread over a Ray cluster or this machine's own Ray; inline: everything in this process, without
+    Ray, with the same table: for notebooks, debuggers and tests.
     """
-    actors: int = 0
+    actors: NotNegative = 0
     """Actors that score, one CPU each; 0: one for each CPU of the cluster."""
     gpus: Literal["auto", "none"] = "auto"
     """Predict on the cluster's GPUs where there are any, or on none."""
-    object_store_mib: int = 256
+    object_store_mib: ObjectStoreMib = 256
     """Ray's object store when the evaluation starts its own Ray."""
 
-    def __post_init__(self) -> None:
-        require(0 <= self.mask_threshold < 255, f"mask-threshold is {self.mask_threshold}: use 0 to 254")
-        require(self.size >= 64, f"size is {self.size}: use at least 64")
-        require(self.batch_size >= 1, f"batch-size is {self.batch_size}: use at least 1 image")
-        require(self.actors >= 0, f"actors is {self.actors}: it cannot be negative")
-        require(
-            self.object_store_mib >= 80, f"object-store-mib is {self.object_store_mib}: Ray needs at least 80"
-        )
+    def check_relations(self) -> None:
+        """Raise ConfigError for a comparison of one method with nothing."""
         require(len(self.compare) != 1, "compare names one method: name at least two")

@@ -1,18 +1,46 @@
-"""What every part of the configuration shares."""
+"""What every section of the configuration shares."""
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar, final, get_origin, get_type_hints
 
 from pydantic import ConfigDict
 
+from atal_ray.config.bounds import refusal
 from atal_ray.errors import ConfigError
 
 
 class Section:
-    """Base of every part of the tree: YAML with an unknown field is refused."""
+    """Base of every part of the tree: a value outside its field's bounds is refused, and so is a field of the
+    YAML that the section does not have.
+    """
 
+    path: ClassVar[str] = ""
+    """Name of the section on the command line and in YAML; empty where its fields stand at the top."""
     may_change: ClassVar[tuple[str, ...]] = ()
     """Fields, besides `resources`, that may differ between two calls on one folder."""
+    field_types: ClassVar[Mapping[str, Any]] = {}
+    """The fields with their types, bounds included."""
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+    def __init_subclass__(cls) -> None:
+        hints = get_type_hints(cls, include_extras=True)
+        cls.field_types = {name: hint for name, hint in hints.items() if get_origin(hint) is not ClassVar}
+
+    @final
+    def __post_init__(self) -> None:
+        for name in self.field_types:
+            sentence = self.refusal(name, getattr(self, name))
+            require(not sentence, sentence)
+        self.check_relations()
+
+    def check_relations(self) -> None:
+        """Raise ConfigError where fields contradict each other; their bounds were checked before."""
+
+    @classmethod
+    def refusal(cls, name: str, value: Any) -> str:
+        """Why the field of that name cannot have a value, in a sentence; empty where it can."""
+        option = name.replace("_", "-")
+        return refusal(f"{cls.path}.{option}" if cls.path else option, cls.field_types[name], value)
 
 
 def require(condition: bool, sentence: str) -> None:

@@ -1,24 +1,31 @@
 """The network and its training."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
+from annotated_types import Ge, Gt, Interval, MinLen
+
+from atal_ray.config.bounds import Count, Side, Words
 from atal_ray.config.section import Section, require
 
 Schedule = Literal["cyclic", "triangular", "poly"]
 Loss = Literal["bce", "bce+wiou", "wbce+wiou", "bce+iou", "bce+cel"]
 Augment = Literal["crop", "rotate"]
+StrideOn = Literal["3x3", "1x1"]
+DecayOn = Literal["all", "no-bias-no-bn"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkConfig(Section):
     """The saliency network and the weights it starts from."""
 
+    path = "network"
+
     name: str = "f3net"
     """A registered network (f3net, minet, pfsnet, f3net-small), or your own as module:Class."""
     weights: str | None = None
     """File with ImageNet weights of the backbone; unset: PyTorch's published ResNet-50; "random": none."""
-    stride_on: Literal["3x3", "1x1"] = "3x3"
+    stride_on: StrideOn = "3x3"
     """Which convolution of a ResNet-50 bottleneck strides: 3x3 (torchvision) or 1x1 (ResNet v1)."""
 
 
@@ -26,13 +33,21 @@ class NetworkConfig(Section):
 class TrainConfig(Section):
     """Training of one round (TEUE): one network, L cycles, a snapshot at the end of each."""
 
-    size: int = 352
+    path = "train"
+
+    size: Side = 352
     """Side of the square that images are resized to for query and evaluation."""
-    scales: tuple[int, ...] = (224, 256, 288, 320, 352)
+    scales: Annotated[tuple[Side, ...], MinLen(1), Words("give at least one side")] = (
+        224,
+        256,
+        288,
+        320,
+        352,
+    )
     """Sides of the training batches; each batch draws one."""
-    epochs: int = 35
+    epochs: Count = 35
     """Passes over the images in one round; a multiple of the cycles."""
-    cycles: int = 5
+    cycles: Annotated[Count, Words("at least one snapshot is needed", symbol="L")] = 5
     """L: cycles of the learning rate, and snapshots kept."""
     schedule: Schedule = "cyclic"
     """Cyclic cosine (Eq. 8), F3Net's single triangle (vanilla training), or MINet's fall with power 0.9."""
@@ -42,33 +57,33 @@ class TrainConfig(Section):
     """
     augment: Augment = "crop"
     """Crop and flip (F3Net), or, for full masks, flip, rotation and colour jitter (MINet)."""
-    batch_size: int = 32
+    batch_size: Count = 32
     """Images in a batch, over all workers."""
     drop_last: bool = False
     """Leave out an epoch's last batch where it is short."""
     lr_max: float = 0.05
     """Peak learning rate of the head."""
-    lr_min: float = 0.0
+    lr_min: Annotated[float, Ge(0)] = 0.0
     """Lowest learning rate of the head."""
-    backbone_ratio: float = 0.1
+    backbone_ratio: Annotated[float, Gt(0)] = 0.1
     """Learning rate of the pretrained backbone over that of the head."""
     freeze_stem: bool = True
     """Leave the first convolution of a pretrained backbone, and its batch norm, as they are."""
-    momentum: float = 0.9
+    momentum: Annotated[float, Interval(ge=0, lt=1)] = 0.9
     """Momentum of SGD."""
     nesterov: bool = True
     """Nesterov's form of the momentum, where there is any."""
-    weight_decay: float = 5e-4
+    weight_decay: Annotated[float, Ge(0)] = 5e-4
     """L2 penalty on the trained parameters."""
-    decay_on: Literal["all", "no-bias-no-bn"] = "all"
+    decay_on: DecayOn = "all"
     """Which of them: all, or those whose published name holds neither "bias" nor "bn" (MINet)."""
     half: bool = True
     """On a GPU, compute in bfloat16 where that is safe."""
     warm_start: bool = False
     """Start a round from the last snapshot of the round before, not from the backbone's weights."""
-    workers: int = 1
+    workers: Count = 1
     """Data-parallel workers (one GPU each where GPUs are used)."""
-    threads: int = 1
+    threads: Count = 1
     """CPU threads of a worker: the order of its sums, and so the last bits of the weights, depend on them."""
 
     @property
@@ -76,32 +91,23 @@ class TrainConfig(Section):
         """Whether it is a recipe of full supervision, whose loss or augmentation takes whole masks."""
         return self.loss != "bce" or self.augment != "crop"
 
-    def __post_init__(self) -> None:
-        require(self.cycles >= 1, f"train.cycles (L) is {self.cycles}: at least one snapshot is needed")
+    def check_relations(self) -> None:
+        """Raise ConfigError for epochs, batches or learning rates that do not fit together."""
         require(
             self.epochs >= self.cycles,
             f"train.epochs is {self.epochs}: each of the {self.cycles} cycles needs at least one",
         )
+        below = self.epochs // self.cycles * self.cycles
         require(
-            self.epochs % self.cycles == 0,
+            self.epochs == below,
             f"train.epochs {self.epochs} cannot be split into {self.cycles} equal cycles: "
-            f"choose {self.epochs // self.cycles * self.cycles} or {(self.epochs // self.cycles + 1) * self.cycles}",
+            f"choose {below} or {below + self.cycles}",
         )
-        require(self.workers >= 1, f"train.workers is {self.workers}: at least one is needed")
-        require(self.threads >= 1, f"train.threads is {self.threads}: at least one is needed")
         require(
-            self.batch_size >= self.workers and self.batch_size % self.workers == 0,
+            self.batch_size % self.workers == 0,
             f"train.batch-size {self.batch_size} cannot be shared equally by {self.workers} workers",
         )
-        for side in (self.size, *self.scales):
-            require(side >= 64, f"a side of {side} px in train.size or train.scales: use at least 64")
-        require(len(self.scales) > 0, "train.scales is empty: give at least one side")
         require(
-            0 <= self.lr_min < self.lr_max,
-            f"train.lr-min {self.lr_min} must be at least 0 and below train.lr-max {self.lr_max}",
-        )
-        require(0 <= self.momentum < 1, f"train.momentum is {self.momentum}: use a value in [0, 1)")
-        require(self.weight_decay >= 0, f"train.weight-decay is {self.weight_decay}: it cannot be negative")
-        require(
-            self.backbone_ratio > 0, f"train.backbone-ratio is {self.backbone_ratio}: it must be positive"
+            self.lr_min < self.lr_max,
+            f"train.lr-min {self.lr_min} must be below train.lr-max {self.lr_max}",
         )
