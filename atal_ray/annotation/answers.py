@@ -14,8 +14,10 @@ def from_people(asked: pa.Table, out: Folder, questions: str) -> pa.Table:
     """The points that a table of answers (image_id, x, y, label) makes of the questions; none may be open."""
     if not out.exists(ANSWERS):
         raise CampaignError(
-            f"waiting for answers: {questions} holds {asked.num_rows} questions. Write the table {out.where(ANSWERS)} "
-            "with the columns image_id, x, y, label (1 salient, 0 background, 255 unsure), then run the same command again"
+            f"waiting for answers: {questions} holds {asked.num_rows} questions. Write the table "
+            f"{out.where(ANSWERS)} "
+            "with the columns image_id, x, y, label (1 salient, 0 background, 255 unsure), then run the same "
+            "command again"
         )
     answers = out.read_table(ANSWERS)
     for column in ("image_id", "x", "y", "label"):
@@ -26,7 +28,8 @@ def from_people(asked: pa.Table, out: Folder, questions: str) -> pa.Table:
         pixel = (row["image_id"], row["x"], row["y"])
         if given.setdefault(pixel, row["label"]) != row["label"]:
             raise DataError(
-                f"{out.where(ANSWERS)} has two different answers for image {pixel[0]}, x {pixel[1]}, y {pixel[2]}"
+                f"{out.where(ANSWERS)} has two different answers for image {pixel[0]}, x {pixel[1]}, y "
+                f"{pixel[2]}"
             )
     labels = np.zeros(asked.num_rows, np.uint8)
     for index, row in enumerate(asked.to_pylist()):

@@ -46,7 +46,8 @@ def _read(source: str) -> pa.Table:
         return Folder(folder).read_table(name)
     except CampaignError as error:
         raise DataError(
-            f"data.points {source} is neither a campaign with a committed round nor a table of points: {error}"
+            f"data.points {source} is neither a campaign with a committed round nor a table of points: "
+            f"{error}"
         ) from error
 
 
@@ -116,7 +117,8 @@ def _of_manifest(campaign: CampaignFolder, points: pa.Table, source: str) -> Ite
         )
     if used < points.num_rows or labelled < images:
         print(
-            f"{source}: {points.num_rows - used} of {points.num_rows} points belong to other images and are left out; "
+            f"{source}: {points.num_rows - used} of {points.num_rows} points belong to other images and are "
+            "left out; "
             f"{images - labelled} of {images} images have no point",
             flush=True,
         )

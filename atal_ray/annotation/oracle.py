@@ -41,7 +41,8 @@ def from_masks(
                 if mine.start < mine.stop:
                     if record.mask is None:
                         raise DataError(
-                            f"image {record.image_id} has no mask to read labels from: use budget.annotator answers"
+                            f"image {record.image_id} has no mask to read labels from: use budget.annotator "
+                            "answers"
                         )
                     labels[mine] = read_mask(record.mask)[y[mine], x[mine]]
                 bar.update(1)

@@ -80,7 +80,8 @@ class CampaignFolder:
         for name, digest in folder.read_json(COMMITTED).items():
             if not folder.exists(name) or _digest(folder, name) != digest:
                 raise CampaignError(
-                    f"{folder.where(name)} was changed or lost after the round was committed: restore it from a copy"
+                    f"{folder.where(name)} was changed or lost after the round was committed: restore it "
+                    "from a copy"
                 )
         return True
 

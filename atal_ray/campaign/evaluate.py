@@ -1,4 +1,4 @@
-"""Stage: snapshots and test sets -> metrics of the ensemble and of the last snapshot (Ray Data)."""
+"""Stage: snapshots and test sets -> metrics of the ensemble and of the last snapshot."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ Row = dict[str, Any]
 
 
 def evaluate(campaign: CampaignFolder, config: Config, round_number: int) -> None:
-    """Score the round's snapshots on every test set; writes metrics.json: set -> ensemble, last -> metrics."""
+    """Score the round's snapshots on every test set; writes metrics.json: set -> member -> metrics."""
     result: dict[str, Any] = {}
     for name in campaign.test_sets():
         sums: dict[str, Accumulator] = {who: Accumulator() for who in MEMBERS}

@@ -4,7 +4,7 @@ any.
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Annotated
 
 import pyarrow.compute as pc
 
@@ -14,7 +14,8 @@ from atal_ray.campaign.life import run_in
 from atal_ray.campaign.prepare import prepare
 from atal_ray.campaign.query.ask import query
 from atal_ray.config import Config, config_file
-from atal_ray.config.data import BudgetConfig, DataConfig
+from atal_ray.config.bounds import Count, Words
+from atal_ray.config.data import BudgetConfig, DataConfig, OnBadFile
 from atal_ray.config.query import AttackConfig, QueryConfig
 from atal_ray.config.resources import ResourceConfig
 from atal_ray.config.section import Section, require
@@ -35,18 +36,15 @@ class Generation(Section):
     """Folder of the campaign whose last finished round asks."""
     images: str = ""
     """Folder of images, with masks or without."""
-    points: int = 10
+    points: Annotated[Count, Words("ask at least one an image")] = 10
     """Points for each image; with query.scope dataset, on average."""
-    on_bad_file: Literal["refuse", "skip"] = "refuse"
+    on_bad_file: OnBadFile = "refuse"
     """Refuse to start with unreadable files, or leave them out and list them in errors.parquet."""
     seed: int = 0
     """Seed of the ties."""
     attack: AttackConfig = field(default_factory=AttackConfig)
     query: QueryConfig = field(default_factory=QueryConfig)
     resources: ResourceConfig = field(default_factory=ResourceConfig)
-
-    def __post_init__(self) -> None:
-        require(self.points >= 1, f"points is {self.points}: ask at least one an image")
 
     @classmethod
     def like(cls, snapshots: Path | str) -> "Generation":

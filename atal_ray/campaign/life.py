@@ -23,13 +23,13 @@ class Run:
     lock: Held
 
     def step(self, folder: Folder, name: str, make: Callable[[], None]) -> None:
-        """Make a file unless it is there: files appear whole, and what makes one writes the named file last."""
+        """Make a file unless it is there; files appear whole, and a stage writes its named file last."""
         if not folder.exists(name):
             make()
             self.lock.check()
 
     def finish(self, make: Callable[[], Result]) -> Result:
-        """Make what is made anew each time, such as a report, if the folder is still this process's."""
+        """Make what is made anew each time, such as a report, while the folder is still held."""
         self.lock.check()
         return make()
 

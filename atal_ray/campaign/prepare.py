@@ -43,7 +43,8 @@ def prepare(campaign: CampaignFolder, config: Config) -> None:
         unlabelled = [row for row in found.table.to_pylist() if row["mask"] is None]
         if unlabelled:
             raise DataError(
-                f"{folder}: test image {unlabelled[0]['image_id']} has no mask, and {len(unlabelled) - 1} others: it cannot judge"
+                f"{folder}: test image {unlabelled[0]['image_id']} has no mask, and {len(unlabelled) - 1} "
+                "others: it cannot judge"
             )
         (campaign.root / "tests").write_table(f"{name}.parquet", found.table)
         bad.extend(found.bad)
@@ -95,6 +96,7 @@ def _require_masks(folder: Place, table: pa.Table, config: Config) -> None:
     )
     if needs_mask and table["mask"].null_count:
         raise DataError(
-            f"{folder}: {table['mask'].null_count} images have no mask, which the oracle and the label modes dense and oracle_mask read: "
+            f"{folder}: {table['mask'].null_count} images have no mask, which the oracle and the label modes "
+            "dense and oracle_mask read: "
             "add masks, or use budget.annotator answers"
         )

@@ -1,4 +1,4 @@
-"""The stages of a round, each from committed files to new files. Ray lives here."""
+"""Ray, and nowhere else in the package: Data, Train, Tune, the session, capacity, progress."""
 
 import os
 

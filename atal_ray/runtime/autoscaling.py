@@ -1,4 +1,4 @@
-"""A cluster that grows: its autoscaler is told what the widest stages take, and the campaign waits for it."""
+"""A cluster that grows: ask its autoscaler for what the widest stages take, and wait for it."""
 
 import sys
 import time
@@ -21,8 +21,8 @@ def grown(config: Config, campaigns: int = 1, *, ask: bool = True) -> Iterator[N
     Args:
         config: the configuration.
         campaigns: so many are to run at once.
-        ask: tell the autoscaler; not in a campaign of a sweep, which has told it for all: the last word
-            counts.
+        ask: ask the autoscaler; not in a campaign of a sweep, which has asked for all of them: a second
+            request would overwrite the first.
 
     Raises:
         CampaignError: there is no room for one of them; see `require_capacity`.
@@ -64,16 +64,16 @@ def pieces_wanted(config: Config) -> list[dict[str, float]]:
 
 def _wait(config: Config, campaigns: int, deadline: float) -> None:
     """Until there is room for so many campaigns; at the end of the time room for one must do."""
-    told = False
+    announced = False
     while campaigns_at_once(config, machines := nodes()) < campaigns:
         if time.monotonic() >= deadline:
             return require_capacity(config, machines)
-        if not told:
+        if not announced:
             minutes, there = f"{config.resources.wait_minutes:g} minutes", campaigns_at_once(config, machines)
             print(
                 f"waiting up to {minutes} for the cluster to grow: room for {there} of {campaigns} campaigns",
                 file=sys.stderr,
                 flush=True,
             )
-            told = True
+            announced = True
         time.sleep(LOOK_SECONDS)

@@ -100,7 +100,8 @@ def require_capacity(config: Config, machines: Iterable[Node]) -> None:
         if demand.there < demand.wanted:
             labels = ", ".join(f"{key} {value}" for key, value in demand.labels.items())
             raise CampaignError(
-                f"the Ray cluster has {demand.there:g} {demand.what}{f' on nodes with {labels}' if labels else ''}, "
+                f"the Ray cluster has {demand.there:g} "
+                f"{demand.what}{f' on nodes with {labels}' if labels else ''}, "
                 f"but this configuration takes {demand.wanted} at once: {demand.advice}"
             )
 

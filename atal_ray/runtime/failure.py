@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from atal_ray import errors
 from atal_ray.errors import AtalError, CampaignError
 
-_OWN = re.compile(
-    r"^\s*atal_ray\.errors\.(\w+): (.+)", re.MULTILINE
-)  # Ray Data hands on the text alone of what a stage raised
+# Ray Data hands on only the text of what a stage raised.
+_OWN = re.compile(r"^\s*atal_ray\.errors\.(\w+): (.+)", re.MULTILINE)
 
 
 def plain_error(error: BaseException, work: str) -> AtalError:
@@ -23,9 +22,9 @@ def plain_error(error: BaseException, work: str) -> AtalError:
     for cause in reversed(chain):
         if isinstance(cause, AtalError):
             return type(cause)(str(cause))
-    told = [found for cause in chain for found in _OWN.findall(str(cause))]
-    if told:
-        name, sentence = told[-1]
+    sentences = [found for cause in chain for found in _OWN.findall(str(cause))]
+    if sentences:
+        name, sentence = sentences[-1]
         return getattr(errors, name, CampaignError)(sentence)
     lines = str(chain[-1]).strip().splitlines() or ["no message"]
     return CampaignError(f"{work} failed: {type(chain[-1]).__name__}: {lines[-1]}")

@@ -1,4 +1,4 @@
-"""A progress bar for work on other machines: the worker leaves a small file, the driver looks at it."""
+"""A progress bar for work on other machines: the worker writes a small file, which the driver reads."""
 
 import math
 import time
@@ -17,13 +17,13 @@ LOOK_SECONDS = 1.0
 
 
 class Progress:
-    """Tells whoever looks how many steps are behind us, no more often than it is looked at."""
+    """Writes the number of finished steps, at most once a second."""
 
     def __init__(self, folder: Folder) -> None:
         self._folder, self._left = folder, -math.inf
 
     def leave(self, done: float) -> None:
-        """So many steps are done; a folder that cannot be written for a moment does not end the work."""
+        """Write that so many steps are done; a store out of reach for a moment does not end the work."""
         if time.monotonic() - self._left >= LOOK_SECONDS:
             with suppress(CampaignError):
                 self._folder.write_json(PROGRESS, {"done": int(done)})
@@ -42,7 +42,7 @@ def watch(folder: Folder, total: int, title: str, unit: str) -> Iterator[None]:
         finally:
             over.set()
             thread.join()
-        bar.update(total - bar.n)  # `leave` may have kept the last step to itself
+        bar.update(total - bar.n)  # `leave` may not have written the last step
 
 
 def _follow(folder: Folder, bar: "tqdm[None]", over: Event) -> None:
@@ -53,8 +53,8 @@ def _follow(folder: Folder, bar: "tqdm[None]", over: Event) -> None:
                 done = int(folder.read_json(PROGRESS)["done"])
                 bar.update(done - bar.n)
         except CampaignError:
-            # the folder was just removed: the work is over, or starts again; or its store is out of reach for
-            # a moment
+            # The folder was just removed, as the work is over or starts again, or its store is out of reach
+            # for a moment.
             pass
         if last:
             return

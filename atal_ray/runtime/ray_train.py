@@ -31,7 +31,7 @@ RETRIES = 2
 
 
 def fit(loop: Loop, group: WorkerGroup, run: Folder, title: str) -> None:
-    """Run the loop on the workers of a group; `run` is Ray Train's folder, from which a second call goes on."""
+    """Run the loop on the workers of a group; a second call goes on from Ray Train's folder `run`."""
     _drop_unusable(run)
     above, name = uri.split(run.uri)
     storage = Folder(above)
@@ -103,7 +103,7 @@ class RayTrainWorker:
 
 
 def _drop_unusable(run: Folder) -> None:
-    """Forget a run that Ray Train cannot go on with: cut short by a crash, or left by another version of Ray."""
+    """Delete a run that Ray Train cannot go on with: cut short, or left by another version of Ray."""
     if not run.exists(RAY_BOOKS):
         return
     try:

@@ -1,6 +1,4 @@
-"""SIGTERM, as `ray job stop` and a preempted machine send it, ends a process as Ctrl-C does: by an exception
-that tidies up.
-"""
+"""SIGTERM, as sent by `ray job stop` and to a preempted machine, ends a process as Ctrl-C does."""
 
 import signal
 import threading
@@ -8,7 +6,7 @@ from typing import Any
 
 
 class Terminated(KeyboardInterrupt):
-    """The process was told to end; what is in its folder is whole, and the same command goes on from there."""
+    """The process was asked to end; the same command goes on from what is in its folder."""
 
 
 def raise_on_sigterm() -> None:
@@ -20,7 +18,6 @@ def raise_on_sigterm() -> None:
 
 
 def _terminate(number: int, frame: Any) -> None:
-    signal.signal(
-        signal.SIGTERM, signal.SIG_DFL
-    )  # a second one ends it at once: files appear whole in any case
+    # A second SIGTERM ends the process at once: files appear whole in any case.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     raise Terminated

@@ -62,8 +62,10 @@ def choose_by_need(config: Config, round_number: int, parts: Folder, shards: int
     memory, there = memory_needed(files, config, images), int(node.get("memory", 0))
     if memory > there:
         raise CampaignError(
-            f"RDS over all images takes {memory / 2**30:.1f} GiB in one process, and the largest machine gives "
-            f"Ray {there / 2**30:.1f}: start Ray on a machine with more memory (what is scored is kept), or lower "
+            f"RDS over all images takes {memory / 2**30:.1f} GiB in one process, and the largest machine "
+            "gives "
+            f"Ray {there / 2**30:.1f}: start Ray on a machine with more memory (what is scored is kept), or "
+            "lower "
             "query.cover-factor, query.ceiling or query.cover-images, or use query.similarity mean"
         )
     actor = RDSActor(config, round_number, threads, gpus > 0)
@@ -135,7 +137,10 @@ class RDSActor:
         tie = rng.random(len(covers.image), np.float32)
         with threadpool_limits(1, "blas"):  # of each product: the actor's own threads share out the blocks
             chosen = allocate(covers, budget, query, cover=cover, labelled=labelled, tie=tie, told=covered)
-        short = f"only {len(chosen)} of {budget} points asked: every image has its ceiling or no candidate left; raise query.ceiling"
+        short = (
+            f"only {len(chosen)} of {budget} points asked: every image has its ceiling or no candidate left; "
+            "raise query.ceiling"
+        )
         errors = [{"stage": "query", "image_id": "(all)", "reason": short}] if len(chosen) < budget else []
         files.parts.write_table(part_name(files.shards, "errors"), pa.Table.from_pylist(errors, ERROR_SCHEMA))
         for shard in files.write_picks(chosen, place(covers.image[chosen])):

@@ -1,4 +1,4 @@
-"""The loading half of the query: a shard's images, superpixels and labelled points at the size of the grid."""
+"""The loading half of the query: a shard's images, superpixels and labelled points on the grid."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields

@@ -14,7 +14,7 @@ from torch import Tensor
 from atal_ray import seeding
 from atal_ray.acquisition.estimate import Estimate, estimate
 from atal_ray.acquisition.grid import labels_on_grid
-from atal_ray.acquisition.pick import Pick, Pool, pick_diverse, pick_random, pick_uncertain
+from atal_ray.acquisition.pick import Pick, PixelPool, pick_diverse, pick_random, pick_uncertain
 from atal_ray.acquisition.uncertainty import REGION_NAMES, difference, region_kind
 from atal_ray.campaign.campaign_folder import ERROR_SCHEMA, START, CampaignFolder
 from atal_ray.campaign.query.load import LoadedShard
@@ -46,7 +46,7 @@ class Scored:
     """One image whose points can be chosen."""
 
     image_id: str
-    pool: Pool
+    pool: PixelPool
     rng: np.random.Generator
     maps: Maps | None
     """None where points are chosen at random."""
@@ -138,7 +138,7 @@ class PickShard(SnapshotActor):
             maps = None if self.random else self._estimate(shard, batch)
             for position, index in enumerate(batch):
                 image_id = str(shard.image_id[index])
-                pool = Pool(
+                pool = PixelPool(
                     int(shard.height[index]),
                     int(shard.width[index]),
                     shard.free[index],
