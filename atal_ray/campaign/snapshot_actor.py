@@ -7,7 +7,8 @@ import torch
 from atal_ray.acquisition.estimate import attacked_side
 from atal_ray.campaign.campaign_folder import CampaignFolder
 from atal_ray.config import AttackConfig, Config
-from atal_ray.inference.prepared import Precision, prepare_snapshots
+from atal_ray.config.query import Precision
+from atal_ray.inference.prepared import prepare_snapshots
 from atal_ray.networks.inputs import choose_device
 from atal_ray.networks.protocol import SaliencyNetwork
 from atal_ray.networks.snapshots import read_snapshots

@@ -3,10 +3,11 @@
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import pyarrow as pa
 
+from atal_ray.config.data import OnBadFile
 from atal_ray.data.images import read_image, read_mask, read_size
 from atal_ray.data.layout import BadFile, FolderListing, find_pairs
 from atal_ray.errors import DataError
@@ -54,7 +55,7 @@ def build_manifest(
     subset: str | Place | None = None,
     limit: int | None = None,
     verify: bool = True,
-    on_bad_file: Literal["refuse", "skip"] = "refuse",
+    on_bad_file: OnBadFile = "refuse",
     progress: bool = False,
 ) -> Manifest:
     """The manifest of a dataset folder in any layout of `find_pairs`.

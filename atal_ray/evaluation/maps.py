@@ -3,12 +3,13 @@ size.
 """
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from atal_ray.config.evaluation import Interpolation
 from atal_ray.data.images import deep_values, is_deep, opened
 from atal_ray.errors import DataError
 
@@ -43,7 +44,7 @@ def read_map(path: str | Path) -> SaliencyMap:
 
 
 def fit_map(
-    saliency: SaliencyMap, shape: tuple[int, int], interpolation: Literal["bilinear", "nearest"] = "bilinear"
+    saliency: SaliencyMap, shape: tuple[int, int], interpolation: Interpolation = "bilinear"
 ) -> SaliencyMap:
     """A map brought to the size of its mask, in its own dtype; the same array where the size fits.
 

@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import cv2
 import pyarrow as pa
 from PIL import Image
 
+from atal_ray.config.evaluation import Interpolation
 from atal_ray.data.images import read_soft_mask
 from atal_ray.errors import DataError
 from atal_ray.evaluation.evaluation_folder import (
@@ -34,7 +35,7 @@ Row = dict[str, Any]
 class Rules:
     """How a map and a mask are made comparable."""
 
-    interpolation: Literal["bilinear", "nearest"]
+    interpolation: Interpolation
     mask_threshold: int
 
 

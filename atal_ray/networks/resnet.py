@@ -1,10 +1,9 @@
 """ResNet-50 without its classifier, under torchvision's parameter names (He et al., CVPR 2016)."""
 
-from typing import Literal
-
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from atal_ray.config.training import StrideOn
 from atal_ray.networks.backbone import Backbone, Levels
 
 EXPANSION = 4
@@ -13,7 +12,7 @@ EXPANSION = 4
 class Bottleneck(nn.Module):
     """Convolutions 1x1, 3x3 and 1x1 around a shortcut; `stride_on` says which of the first two strides."""
 
-    def __init__(self, channels_in: int, width: int, stride: int, stride_on: Literal["3x3", "1x1"]) -> None:
+    def __init__(self, channels_in: int, width: int, stride: int, stride_on: StrideOn) -> None:
         super().__init__()
         channels_out = width * EXPANSION
         stride1, stride2 = (stride, 1) if stride_on == "1x1" else (1, stride)
@@ -46,7 +45,7 @@ class ResNet50(Backbone):
 
     channels = (64, 256, 512, 1024, 2048)
 
-    def __init__(self, stride_on: Literal["3x3", "1x1"] = "3x3") -> None:
+    def __init__(self, stride_on: StrideOn = "3x3") -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(3, 64, kernel_size=7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(64)
@@ -65,7 +64,7 @@ class ResNet50(Backbone):
 
 
 def _stage(
-    channels_in: int, width: int, *, blocks: int, stride: int, stride_on: Literal["3x3", "1x1"]
+    channels_in: int, width: int, *, blocks: int, stride: int, stride_on: StrideOn
 ) -> nn.Sequential:
     first = Bottleneck(channels_in, width, stride, stride_on)
     rest = (Bottleneck(width * EXPANSION, width, 1, stride_on) for _ in range(blocks - 1))

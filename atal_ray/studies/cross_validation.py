@@ -14,12 +14,13 @@ from atal_ray.config import Config, RegionConfig, config_file, presets
 from atal_ray.config.section import Section, require
 from atal_ray.networks.conformance import check_network
 from atal_ray.report.page import REPORT
-from atal_ray.runtime.session import ray_session
+from atal_ray.runtime.session import campaign_session
 from atal_ray.store.folder import Folder
 from atal_ray.store.lock import locked
 from atal_ray.studies.cross_table import FULL, Scores, to_json, to_markdown
 from atal_ray.studies.sweep.sharing import share_start
 
+Recipe = Literal["published", "same"]
 PLAN, RESULT = "cross_validation.yaml", "cross_validation"
 
 
@@ -29,14 +30,15 @@ class CrossValidation(Section):
 
     networks: tuple[str, ...] = ("minet", "f3net", "pfsnet")
     """The networks, by name or as module:Class."""
-    full: Literal["published", "same"] = "published"
+    full: Recipe = "published"
     """Full supervision of a network: by its own published recipe (preset NETWORK-full, on one worker), or by
     the campaign's on masks.
     """
     campaign: Annotated[Config, tyro.conf.arg(name="")] = field(default_factory=Config)
     """The campaign that each network selects its points with; `networks` stands for its network.name."""
 
-    def __post_init__(self) -> None:
+    def check_relations(self) -> None:
+        """Raise ConfigError unless each network is named once."""
         require(
             len(set(self.networks)) == len(self.networks) > 0,
             f"networks are {self.networks}: give each of them once",
@@ -119,7 +121,7 @@ def _of_network(shared: Config, name: str) -> Config:
     return replace(shared, network=replace(shared.network, name=name, weights=weights))
 
 
-def _full(base: Config, recipe: Literal["published", "same"]) -> Config:
+def _full(base: Config, recipe: Recipe) -> Config:
     train = base.train
     if recipe == "published":
         train = replace(presets.preset(f"{base.network.name}-full").train, threads=train.threads)
@@ -155,7 +157,7 @@ def cross_validate(plan: CrossValidation, folder: Path | str) -> Folder:
             ]:  # what is wrong with a network or a recipe is found now, not after days
                 check_network(networks.build(one.config.network), one.config.train)
         scores = {(one.points, one.network): _metrics(root, one) for one in todo if _finished(root, one)}
-        with ray_session(plan.campaign):
+        with campaign_session(plan.campaign):
             for number, one in enumerate(todo, start=1):
                 if (one.points, one.network) not in scores:
                     print(f"[{number}/{len(todo)}] {one.title}", flush=True)

@@ -4,18 +4,17 @@ candidates are made of.
 
 from collections.abc import Callable
 from types import ModuleType
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from atal_ray.config.resources import Index
 from atal_ray.errors import ConfigError
 
-Backend = Literal["faiss", "numpy"]
 Matrix = NDArray[np.float32]
 
 
-def row_products(backend: Backend) -> Callable[[Matrix, Matrix], Matrix]:
+def row_products(backend: Index) -> Callable[[Matrix, Matrix], Matrix]:
     """What gives x . v for each row x of a contiguous block [N, C] and a vector v [C].
 
     Raises:

@@ -11,12 +11,16 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import tyro
 import yaml
+from annotated_types import Ge
 
 from atal_ray.config import Config, config_file
+from atal_ray.config.bounds import Count, Words
+from atal_ray.config.query import Predictor
 from atal_ray.config.section import Section, require
 from atal_ray.errors import AtalError, ConfigError
 from atal_ray.store.path import as_place, set_name
 
+Metric = Literal["max_f", "mae", "s_measure"]
 TOTAL = "budget.total"
 ALONE = "campaign"
 """Name of the only trial where nothing but the budget is varied."""
@@ -31,32 +35,24 @@ class Sweep(Section):
     """Axes, as FIELD=VALUE,VALUE: query.top-percent=1,3,5 budget.total=6,10; A+B=[1,2],[3,4] varies two
     fields together.
     """
-    metric: Literal["max_f", "mae", "s_measure"] = "max_f"
+    metric: Metric = "max_f"
     """What a trial is judged by after every round."""
-    member: Literal["ensemble", "last"] = "ensemble"
+    member: Predictor = "ensemble"
     """Whose metric: the mean of the snapshots, or the last one alone."""
     test_set: str = ""
     """The test set that judges; unset: the first of data.tests."""
     stop_early: bool = False
     """Stop poor trials by ASHA, which compares trials that have equally many points."""
-    grace: int = 4
+    grace: Annotated[Count, Words("every trial needs the points of at least one round")] = 4
     """stop_early: points an image that every trial gets before it may be stopped."""
-    keep_one_in: int = 3
+    keep_one_in: Annotated[int, Ge(2)] = 3
     """stop_early: of so many trials that reach a rung, one goes on; rungs lie at grace, grace times this, and
     so on.
     """
-    trials_at_once: int | None = None
+    trials_at_once: Count | None = None
     """Trials that run at the same time; unset: as many as the cluster has room for."""
     campaign: Annotated[Config, tyro.conf.arg(name="")] = field(default_factory=Config)
     """What is not varied."""
-
-    def __post_init__(self) -> None:
-        require(self.grace >= 1, f"grace is {self.grace}: every trial needs the points of at least one round")
-        require(self.keep_one_in >= 2, f"keep-one-in is {self.keep_one_in}: use at least 2")
-        require(
-            self.trials_at_once is None or self.trials_at_once >= 1,
-            f"trials-at-once is {self.trials_at_once}: use at least 1",
-        )
 
     @property
     def axes(self) -> list["Axis"]:

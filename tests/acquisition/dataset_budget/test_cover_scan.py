@@ -6,8 +6,8 @@ from covers import KINDS, positions_of
 
 from atal_ray.acquisition.dataset_budget import blocks, cover_scan
 from atal_ray.acquisition.dataset_budget.cover_scan import cover_maxsum_scan
-from atal_ray.acquisition.dataset_budget.products import Backend
 from atal_ray.acquisition.rds import cover_maxsum
+from atal_ray.config.resources import Index
 from atal_ray.errors import DataError
 
 
@@ -39,7 +39,7 @@ def _many_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_picks_are_those_of_float64_sums(kind: str, threads: int) -> None:
     positions = positions_of(kind, threads)
     expected = flat(positions, 60, [threads])
-    for backend in get_args(Backend):
+    for backend in get_args(Index):
         assert cover_maxsum_scan(positions, 60, [threads], threads, backend).tolist() == expected
     assert cover_maxsum(positions, 60, threads).tolist() == expected
 
