@@ -14,12 +14,14 @@ def _check(images: Tensor, labels: Tensor | None, weight: Tensor | None) -> None
     for name, values in (("labels", labels), ("weight", weight)):
         if values is not None and values.shape != (batch, 1, height, width):
             raise DataError(
-                f"attack: {name} have shape {tuple(values.shape)}, expected {(batch, 1, height, width)} as the images"
+                f"attack: {name} have shape {tuple(values.shape)}, "
+                f"expected {(batch, 1, height, width)} as the images"
             )
     low, high = (float(bound) for bound in torch.aminmax(images))
     if not (low >= 0 and high <= 1):
         raise DataError(
-            f"attack: image values span [{low:g}, {high:g}]: pass them in [0, 1] and normalise inside logits_of"
+            f"attack: image values span [{low:g}, {high:g}]: "
+            "pass them in [0, 1] and normalise inside logits_of"
         )
 
 
@@ -33,15 +35,20 @@ def pgd(
     steps: int,
     weight: Tensor | None = None,
 ) -> Tensor:
-    """Projected gradient ascent on the loss, from the clean image (Eq. 1).
+    """Projected gradient descent (PGD): ascent on the loss from the clean image (Eq. 1).
 
-    The loss is summed, not averaged, over the batch, so the gradient of an image does not depend on its
-    neighbours as long as `logits_of` treats images apart (batch norms in evaluation mode). Only the input is
-    differentiated: parameters keep the `.grad` they had. A channel value whose gradient is exactly zero stays
-    where it is; that happens where every logit it reaches is so confident that its sigmoid rounds to the
-    label. The first pass is of the clean images. A step that moves no image is the last, for all later ones
-    would repeat it; an image alone does not leave the batch, whose size the last bits of convolutions depend
-    on.
+    x_0 = x; x_(t+1) = clip(x_t + alpha sign(gradient of BCE(logits_of(x_t), y)), x - epsilon, x + epsilon),
+    and clipped to [0, 1].
+
+    The loss is summed, not averaged, over the batch: the gradient of an image does not depend on the others,
+    as long as `logits_of` treats images apart (batch norms in evaluation mode). Only the input is
+    differentiated: parameters keep the `.grad` they had. A channel value whose gradient is exactly zero does
+        not change; that
+    happens where every logit it reaches is so confident that its sigmoid rounds to the label.
+
+    The first pass is of the clean images. A step that changes no image is the last, for all later ones would
+    repeat it. A single image never leaves the batch, because the last bits of convolutions depend on its
+    size.
 
     Args:
         images: [B, 3, H, W] in [0, 1], before normalisation.
@@ -91,11 +98,11 @@ def pgd_resized(
     steps: int,
     weight: Tensor | None = None,
 ) -> Tensor:
-    """`pgd` of the images at another side (bilinear, smoothed); what it adds is resized (bilinear) and added
-    to the images.
+    """`pgd` of smaller images; the change that it makes is enlarged and added to the images.
 
-    A pixel of the smaller image counts where one of those it covers does; its label is 1 where one of those
-    is.
+    Images are reduced bilinearly with smoothing, the change is enlarged bilinearly. A pixel of the small
+    image has weight 1 where one of the pixels that it covers has, and label 1 where one of those with weight
+    has.
 
     Args:
         images: [B, 3, H, W] in [0, 1], before normalisation.
@@ -119,7 +126,8 @@ def pgd_resized(
     counts = None if weight is None else adaptive_max_pool2d(weight.to(clean.dtype), side)
     target = None
     if labels is not None:
-        target = adaptive_max_pool2d(labels.to(clean.dtype) * (1 if weight is None else weight), side)
+        counted = labels.to(clean.dtype) * (1 if weight is None else weight)
+        target = adaptive_max_pool2d(counted, side)
     attacked = pgd(small, logits_of, target, epsilon=epsilon, alpha=alpha, steps=steps, weight=counts)
     change = interpolate(attacked - small, shape, mode="bilinear").clamp(-epsilon, epsilon)
     return (clean + change).clamp(0, 1)

@@ -9,9 +9,7 @@ from atal_ray.errors import DataError
 
 
 def _largest(values: NDArray[np.floating[Any]], n: int) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
-    """Indices above the n-th largest value, indices equal to it, and how many of the equal ones belong to the
-    n.
-    """
+    """The n largest values: indices above the n-th, indices equal to it, and how many of those are needed."""
     threshold = np.partition(values, len(values) - n)[len(values) - n]
     above = np.flatnonzero(values > threshold)
     return above, np.flatnonzero(values == threshold), n - len(above)
@@ -25,9 +23,9 @@ def candidate_set(
 ) -> NDArray[np.int64]:
     """The K % most uncertain pixels that may still be asked for, most uncertain first.
 
-    Pixels of equal score are ordered by `tie`, smallest first, and never by position: a flat score must not
-    fill the set from one corner. The set holds K % of all pixels of the map, at least one, fewer only when
-    fewer are free.
+    Pixels of equal score are ordered by `tie`, smallest first, not by position: where the score is the same
+    everywhere, the set must not come from one corner. The set holds K % of all pixels of the map (rounded
+    down), at least one, fewer only when fewer are free.
 
     Args:
         score: [H', W'] uncertainty, larger is more uncertain.
@@ -36,7 +34,7 @@ def candidate_set(
         tie: [H', W'] seeded random numbers.
 
     Returns:
-        Flat indices into [H', W'].
+        Flat indices into [H', W'], int64.
 
     Raises:
         DataError: the maps differ in shape, or a score is not finite.
@@ -47,7 +45,8 @@ def candidate_set(
         )
     if not np.isfinite(score).all():
         raise DataError(
-            "candidate set: a score is not finite; the network predicts NaN, so lower train.lr-max and train again"
+            "candidate set: a score is not finite; "
+            "the network predicts NaN, so lower train.lr-max and train again"
         )
     pixels = np.flatnonzero(free)
     scores, ties = score.ravel()[pixels], tie.ravel()[pixels]
@@ -55,9 +54,8 @@ def candidate_set(
     if n == 0:
         return pixels
     above, equal, wanted = _largest(scores, n)
-    first, last, _ = _largest(
-        -ties[equal], wanted
-    )  # sort only what can be kept: a flat map has every pixel in `equal`
+    # Sort only what can be kept: where all scores are the same, every pixel is in `equal`.
+    first, last, _ = _largest(-ties[equal], wanted)
     kept = np.concatenate([above, equal[first], equal[last]])
     order = np.lexsort((kept, ties[kept], -scores[kept]))[:n]
     chosen: NDArray[np.int64] = pixels[kept[order]]

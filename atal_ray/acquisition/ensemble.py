@@ -9,10 +9,10 @@ from atal_ray.errors import DataError
 
 
 def mean_probability(probabilities: Iterable[Tensor]) -> Tensor:
-    """Mean of the members' probability maps (Eq. 2 for networks, Eq. 6 for snapshots).
+    """Mean p = (p_1 + ... + p_L) / L of the members' maps (Eq. 2 for networks, Eq. 6 for snapshots).
 
-    Maps are added in the order given, so the result is the same to the last bit for the same order; only one
-    map has to exist at a time. Half-precision maps are added in float32.
+    Maps are added in the order given, so that equal calls give equal bits; only one map has to exist at a
+    time. Half-precision maps are added in float32.
 
     Args:
         probabilities: maps of one shape, in [0, 1].
@@ -32,7 +32,8 @@ def mean_probability(probabilities: Iterable[Tensor]) -> Tensor:
             total += probability
         else:
             raise DataError(
-                f"ensemble: member {members} has shape {tuple(probability.shape)}, the first has {tuple(total.shape)}"
+                f"ensemble: member {members} has shape {tuple(probability.shape)}, "
+                f"the first has {tuple(total.shape)}"
             )
     if total is None:
         raise DataError("ensemble: no member to average; give at least one snapshot")
@@ -42,15 +43,18 @@ def mean_probability(probabilities: Iterable[Tensor]) -> Tensor:
 def homogenisation(before: Tensor, after: Tensor) -> float:
     """Mean absolute change between two outputs for the same images, one term of delta in Eq. 7.
 
+    0 means that the two agree everywhere.
+
     Args:
-        before: output of one member.
-        after: output of the next one; a difference of 0 means that the two agree everywhere.
+        before: output of one snapshot, of any shape.
+        after: output of the next one, of the same shape.
 
     Raises:
         DataError: shapes differ.
     """
     if before.shape != after.shape:
         raise DataError(
-            f"homogenisation: outputs have shapes {tuple(before.shape)} and {tuple(after.shape)}; compare the same images"
+            f"homogenisation: outputs have shapes {tuple(before.shape)} and {tuple(after.shape)}; "
+            "compare the same images"
         )
     return float((after.double() - before.double()).abs().mean())

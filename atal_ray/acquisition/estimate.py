@@ -1,6 +1,4 @@
-"""The uncertainty of a batch of images: attack, snapshot ensemble on clean and attacked images (AATU and
-TEUE).
-"""
+"""What the uncertainty of images is made of: their attack (AATU) and the snapshot ensemble (TEUE)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +12,7 @@ from torch import Tensor
 from atal_ray.acquisition.attack import pgd, pgd_resized
 from atal_ray.acquisition.ensemble import mean_probability
 from atal_ray.config import AttackConfig
+from atal_ray.errors import DataError
 from atal_ray.networks.protocol import SaliencyNetwork
 
 NEVER_CERTAIN = 1e-6  # keeps the logit of a mean probability finite
@@ -21,7 +20,7 @@ NEVER_CERTAIN = 1e-6  # keeps the logit of a mean probability finite
 
 @dataclass(frozen=True)
 class Estimate:
-    """What the query needs of a batch, off the device."""
+    """What the query needs of a batch of B images, as arrays on the CPU."""
 
     clean: npt.NDArray[np.float32]
     """Ensemble mean p(x) [B, S, S] (Eq. 6)."""
@@ -39,19 +38,24 @@ def estimate(
     labels: Tensor | None = None,
     known: Tensor | None = None,
 ) -> Estimate:
-    """Attack the images and average the snapshots' saliency maps on both versions.
+    """Attack the images (Eq. 1) and average the snapshots' maps of the clean and the attacked ones (Eq. 6).
 
-    With L snapshots and n steps on the last of them it takes n passes with the gradient of the images, the
-    first of which is the clean pass of that snapshot, and 2L - 1 without. An attack at a smaller `scale`
-    takes n smaller ones and 2L.
+    With L snapshots and n steps on the last of them it takes n passes with the gradient of the images, and
+    2L - 1 passes without: the first step of the attack is the clean pass of that snapshot. With `scale` below
+    1 the n passes are of smaller images, and 2L passes without gradient follow.
 
     Args:
         snapshots: frozen networks in evaluation mode, in the order of the trajectory.
         images: [B, 3, S, S] in [0, 1].
         config: the attack; `model` says whether the last snapshot or the ensemble mean is attacked.
-        labels: with `config.labels` "points": y [B, 1, S, S] at the labelled pixels.
-        known: and which pixels those are [B, 1, S, S].
+        labels: y [B, 1, S, S] of 0 and 1, needed where `config.labels` is "points".
+        known: 1 at the labelled pixels [B, 1, S, S], where y counts; needed with `labels`.
+
+    Raises:
+        DataError: shapes differ, the images leave [0, 1], or there is no snapshot.
     """
+    if not snapshots:
+        raise DataError("estimate: no snapshot; give at least one")
     members = snapshots[-1:] if config.model == "last" else snapshots
     clean: list[tuple[Tensor, Tensor]] = []
 
@@ -83,16 +87,18 @@ def estimate(
 
 
 def attacked_side(full: int, scale: float, multiple: int) -> int:
-    """The side of the images that are attacked, near `scale` times that of the images: a multiple that the
-    network takes.
+    """The side of the attacked images: `scale` times `full`, rounded to a multiple that the network takes.
+
+    Args:
+        full: side of the images in pixels.
+        scale: in (0, 1]; 1 keeps the side as it is.
+        multiple: sides that the network takes are multiples of it.
     """
     return full if scale == 1 else max(1, round(scale * full / multiple)) * multiple
 
 
 def _attacked_model(members: Sequence[SaliencyNetwork], x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Logits and probabilities [B, 1, S, S] of one network or of the mean of several, and the features of the
-    last.
-    """
+    """Logits and probabilities [B, 1, S, S] of the mean of the members, and the features of the last."""
     if len(members) == 1:
         output = members[0](members[0].normalise(x))
         logits = output.logits[members[0].prediction]

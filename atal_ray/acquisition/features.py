@@ -25,10 +25,8 @@ def _gather(features: NDArray[np.generic] | Tensor, rows: _Indices, columns: _In
     if isinstance(features, Tensor):
         cells = torch.from_numpy(rows * features.shape[2] + columns).to(features.device)
         # On the CPU index_select is many times faster than indexing with two tensors.
-        picked: NDArray[np.float32] = (
-            features.detach().flatten(1).index_select(1, cells).float().cpu().numpy()
-        )
-        return picked
+        picked = features.detach().flatten(1).index_select(1, cells).float()
+        return np.asarray(picked.cpu().numpy(), np.float32)
     return features[:, rows, columns].astype(np.float32)
 
 
@@ -37,8 +35,8 @@ def sample_bilinear(
 ) -> NDArray[np.float32]:
     """Bilinear samples of a feature map at positions of the query grid (half-pixel centres, borders clamped).
 
-    Only the four neighbours of each position leave the device; they are blended on the CPU, so that devices
-    agree.
+    Only the four neighbours of each position leave the device; they are blended on the CPU, so that a GPU
+    gives the same bits.
 
     Args:
         features: [C, h, w] over the same square as the grid, at any resolution.

@@ -11,7 +11,7 @@ Indices = NDArray[np.int64]
 
 
 class GridPixels(NamedTuple):
-    """One cell for each original pixel that the grid can ask for; rows and columns are independent."""
+    """One grid cell for each original pixel that can be asked for; rows and columns are independent."""
 
     cell_rows: Indices
     """Rows of the grid that are kept, increasing."""
@@ -28,20 +28,18 @@ def _axis(size: int, length: int) -> tuple[Indices, Indices]:
     pixels = (2 * cells + 1) * length // (2 * size)  # floor((cell + 0.5) * length / size) without rounding
     if size <= length:
         return cells, pixels
-    distance = np.abs(
-        (2 * cells + 1) * length - (2 * pixels + 1) * size
-    )  # between centres, in 1 / (2 size) pixels
+    # Between the centres of cell and pixel, in units of 1 / (2 size) pixels.
+    distance = np.abs((2 * cells + 1) * length - (2 * pixels + 1) * size)
     order = np.lexsort((cells, distance, pixels))
     covered, first = np.unique(pixels[order], return_index=True)
     return order[first], covered
 
 
 def original_pixels(size: int, height: int, width: int) -> GridPixels:
-    """The original pixel under each cell of the query grid, floor((cell + 0.5) * side / size), each pixel
-    once.
+    """The original pixel under each cell of the query grid, floor((cell + 0.5) * side / size), each once.
 
-    Where the grid is finer than the image several cells share a pixel: the cell whose centre is nearest to
-    the pixel's stays, the first one if two are equally near. No cell leaves the image, whatever its shape.
+    Where the grid is finer than the image several cells share a pixel: only the cell whose centre is nearest
+    to the pixel's is kept, the first one if two are equally near. Every pixel lies inside the image.
 
     Args:
         size: side of the square grid in cells.
@@ -54,7 +52,7 @@ def original_pixels(size: int, height: int, width: int) -> GridPixels:
 
 
 def grid_position(xy: NDArray[np.generic], size: int, height: int, width: int) -> NDArray[np.floating[Any]]:
-    """Continuous grid coordinates of original pixels, (x + 0.5) * size / width - 0.5 and so for y.
+    """Continuous grid coordinates of original pixels: (x + 0.5) * size / width - 0.5, and likewise for y.
 
     Args:
         xy: [N, 2] column and row in the original image.
@@ -72,8 +70,9 @@ def grid_position(xy: NDArray[np.generic], size: int, height: int, width: int) -
 def labels_on_grid(
     xy: NDArray[np.generic], labels: NDArray[np.uint8], size: int, height: int, width: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """The points of one image on the grid, without the unsure ones: y, and where it is known, both [size,
-    size] of 0 and 1.
+    """The points of one image on the grid, without the unsure ones.
+
+    Each point is drawn in the cell nearest to it; of two in one cell the later counts.
 
     Args:
         xy: [N, 2] column and row in the original image.
@@ -81,6 +80,9 @@ def labels_on_grid(
         size: side of the square grid in cells.
         height: of the original image in pixels.
         width: of the original image in pixels.
+
+    Returns:
+        The labels y of 0 and 1, and 1 where y is known, both float32 [size, size].
     """
     y, known = (np.zeros((size, size), np.float32) for _ in range(2))
     sure = labels != UNSURE

@@ -15,13 +15,13 @@ Indices = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Pool:
+class PixelPool:
     """The pixels of one image that may be asked for, on the query grid [S, S]."""
 
     height: int
     width: int
     free: npt.NDArray[np.bool_]
-    """Cells whose pixel is not labelled, neither by a click nor by a click's region."""
+    """False where the pixel under a cell is labelled, by a point or by a point's region."""
     superpixels: npt.NDArray[np.int32]
     """Superpixel id under each cell; -1 where regions are not used."""
     labelled: npt.NDArray[np.int32]
@@ -29,7 +29,7 @@ class Pool:
 
     @property
     def grid(self) -> GridPixels:
-        """The original pixel of each cell that is kept."""
+        """One cell for each original pixel that the grid can ask for."""
         return original_pixels(len(self.free), self.height, self.width)
 
 
@@ -43,16 +43,27 @@ class Pick:
     """Column and row [k, 2] in the original image."""
 
 
-def pick_random(pool: Pool, k: int, rng: np.random.Generator) -> Pick:
-    """K free pixels at random, in different superpixels as long as there are any."""
+def pick_random(pool: PixelPool, k: int, rng: np.random.Generator) -> Pick:
+    """K free pixels at random, fewer where fewer are free, in different superpixels as long as there are any."""
     grid = pool.grid
     kept = np.ix_(grid.cell_rows, grid.cell_columns)
     order = rng.permutation(np.flatnonzero(pool.free[kept]))
-    return _pick(grid, _spread(order, pool.superpixels[kept].ravel()[order])[:k])
+    order = _fresh_superpixels_first(order, pool.superpixels[kept].ravel()[order])
+    return _pick(grid, order[:k])
 
 
-def pick_uncertain(pool: Pool, score: npt.NDArray[np.float32], k: int, rng: np.random.Generator) -> Pick:
-    """The k most uncertain free pixels, ties by `rng`: the sampling that RDS is compared with."""
+def pick_uncertain(pool: PixelPool, score: npt.NDArray[np.float32], k: int, rng: np.random.Generator) -> Pick:
+    """The k most uncertain free pixels, without RDS; pixels of equal score are ordered by `rng`.
+
+    Args:
+        pool: the free pixels.
+        score: uncertainty u(x) [S, S].
+        k: points; fewer where fewer pixels are free.
+        rng: orders pixels of equal score.
+
+    Raises:
+        DataError: a score is not finite.
+    """
     grid = pool.grid
     kept = np.ix_(grid.cell_rows, grid.cell_columns)
     tie = rng.random(score[kept].shape, np.float32)
@@ -60,8 +71,8 @@ def pick_uncertain(pool: Pool, score: npt.NDArray[np.float32], k: int, rng: np.r
 
 
 @dataclass(frozen=True)
-class Ranked:
-    """The cover V of an image's candidate set, the first to ask for first."""
+class RankedCover:
+    """The cover V of an image's candidate set, in the order in which its pixels should be asked for."""
 
     pick: Pick
     features: npt.NDArray[np.float32]
@@ -76,31 +87,34 @@ class Ranked:
 
 
 def rank_diverse(
-    pool: Pool,
+    pool: PixelPool,
     score: npt.NDArray[np.float32],
     features: npt.NDArray[np.float32],
     k: int,
     config: QueryConfig,
     rng: np.random.Generator,
-) -> Ranked:
-    """The candidate set, its cover V, and V ranked by how little it is like the labelled points (RDS).
+) -> RankedCover:
+    """The candidate set, its cover V (Eq. 9), and V in ascending order of phi, the similarity of Eq. 10
+    (RDS).
 
-    Two of the first picks share a superpixel only where V leaves no other choice: the second click would buy
-    the same region.
+    The first pixel of each superpixel comes before all second ones, because a second click in a superpixel
+    would label the same region again.
 
     Args:
         pool: the free pixels.
         score: uncertainty u(x) [S, S].
         features: decoder features [C, h, w].
-        k: points that may be wanted: V holds `config.cover_factor` times as many, fewer when fewer pixels are
-            free.
-        config: K, the cover and its size.
-        rng: breaks ties.
+        k: points wanted: V holds `config.cover_factor` times as many, fewer where fewer pixels are free.
+        config: K, the cover and its size, and phi.
+        rng: orders pixels of equal score.
+
+    Raises:
+        DataError: a score is not finite.
     """
     grid, size = pool.grid, len(pool.free)
     kept = np.ix_(grid.cell_rows, grid.cell_columns)
     tie = rng.random(score[kept].shape, np.float32)
-    percent = max(config.top_percent, 100 * (k + 0.5) / tie.size)  # a tiny image, too, has k candidates
+    percent = max(config.top_percent, 100 * (k + 0.5) / tie.size)  # at least k candidates in a tiny image
     candidates = candidate_set(score[kept], pool.free[kept], percent, tie)
     rows, columns = np.divmod(candidates, len(grid.cell_columns))
     cells = np.stack([grid.cell_columns[columns], grid.cell_rows[rows]], axis=1).astype(np.float64)
@@ -108,49 +122,48 @@ def rank_diverse(
     known = sample_bilinear(features, grid_position(pool.labelled, size, pool.height, pool.width), size)
     pixels = np.stack([grid.columns[columns], grid.rows[rows]], axis=1).astype(np.float64)
     m = config.cover_factor * k
-    ranked = select(
-        _positions(pixels, vectors, pool, config), vectors, known, m, m, config.cover, config.similarity
-    )
-    ranked = _spread(ranked, pool.superpixels[kept].ravel()[candidates[ranked]])
-    return Ranked(_pick(grid, candidates[ranked]), vectors[ranked], known)
+    positions = _positions(pixels, vectors, pool, config)
+    ranked = select(positions, vectors, known, m, m, config.cover, config.similarity)
+    ranked = _fresh_superpixels_first(ranked, pool.superpixels[kept].ravel()[candidates[ranked]])
+    return RankedCover(_pick(grid, candidates[ranked]), vectors[ranked], known)
 
 
 def pick_diverse(
-    pool: Pool,
+    pool: PixelPool,
     score: npt.NDArray[np.float32],
     features: npt.NDArray[np.float32],
     k: int,
     config: QueryConfig,
     rng: np.random.Generator,
 ) -> Pick:
-    """The k picks of an image by RDS, fewer when fewer pixels are free; see `rank_diverse`."""
+    """The k points of an image by RDS, fewer where fewer pixels are free; see `rank_diverse`."""
     return rank_diverse(pool, score, features, k, config, rng).first(k)
 
 
 def _positions(
-    pixels: npt.NDArray[np.float64], vectors: npt.NDArray[np.float32], pool: Pool, config: QueryConfig
+    pixels: npt.NDArray[np.float64], vectors: npt.NDArray[np.float32], pool: PixelPool, config: QueryConfig
 ) -> npt.NDArray[np.float64]:
-    """Candidates in the space of sigma (Eq. 9).
+    """Candidates [N, D] in the space whose Euclidean distance is sigma (Eq. 9).
 
-    With `both`, sigma^2 = (1 - w) |pixels|^2 / diagonal^2 + w |unit vectors|^2 / 4, so that each part reaches
-    1 at most.
+    For the space `both`, sigma^2 = (1 - w) |x - y|^2 / diagonal^2 + w |f(x) - f(y)|^2 / 4, with unit feature
+    vectors f, so that each part reaches 1 at most.
     """
     if config.cover_space == "image":
-        return pixels  # whole numbers keep equal distances equal
+        return pixels  # not scaled: whole numbers have exact distances
     if config.cover_space == "features":
         return unit_vectors(vectors)
     weight, diagonal = config.cover_weight, float(np.hypot(pool.height, pool.width))
-    return np.concatenate(
-        [np.sqrt(1 - weight) / diagonal * pixels, np.sqrt(weight) / 2 * unit_vectors(vectors)], axis=1
-    )
+    in_image = np.sqrt(1 - weight) / diagonal * pixels
+    in_features = np.sqrt(weight) / 2 * unit_vectors(vectors)
+    return np.concatenate([in_image, in_features], axis=1)
 
 
-def _spread(order: Indices, groups: npt.NDArray[np.int32]) -> Indices:
-    """`order` with the first member of each group before the rest; group -1 is no group."""
-    _, first = np.unique(groups, return_index=True)
+def _fresh_superpixels_first(order: Indices, superpixels: npt.NDArray[np.int32]) -> Indices:
+    """`order` with the first pixel of each superpixel before the others; superpixel -1 is none."""
+    _, first = np.unique(superpixels, return_index=True)
     fresh = np.zeros(len(order), bool)
     fresh[first] = True
-    fresh |= groups < 0
+    fresh |= superpixels < 0
     return np.concatenate([order[fresh], order[~fresh]])
 
 

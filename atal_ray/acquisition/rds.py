@@ -1,34 +1,31 @@
-"""Relationship-aware Diversity Sampling (RDS): points that cover the candidate set and differ from the
-labelled ones.
+"""Relationship-aware Diversity Sampling (RDS): points that cover the candidates and differ from the labelled.
 
-Sums run in float64 over one dimension after the other, elementwise. A BLAS product would be no faster at
-these sizes, and its rounding changes with the number of threads and with the rows that share a call, so that
-near-ties would fall differently.
+Sums run in float64 over one dimension after the other. A matrix product would be no faster at these sizes,
+and its last bits change with the number of threads and with the rows that share a call, so that candidates
+that are almost equally good would be picked differently.
 """
 
 from collections.abc import Callable
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from atal_ray.acquisition.dataset_budget.cover_lazy import cover_kcenter_lazy
 from atal_ray.acquisition.dataset_budget.cover_scan import cover_maxsum_scan
-from atal_ray.acquisition.dataset_budget.distances import Array, dimensions_of, squared_distances
+from atal_ray.acquisition.dataset_budget.distances import Array, dimensions_of, squared_euclidean
+from atal_ray.config.query import Cover, Similarity
 from atal_ray.errors import DataError
 
 Indices = NDArray[np.int64]
-Cover = Literal["kcenter", "maxsum"]
-Similarity = Literal["mean", "nearest"]
 
-FLAT = 16  # dimensions up to which the flat form is the fastest for a few thousand candidates
+FLAT = 16  # dimensions up to which measuring every candidate is the fastest for a few thousand of them
 
 
 def cover_kcenter(positions: Array, m: int, start: int = 0) -> Indices:
-    """Cover set V by greedy k-center: again and again the candidate farthest from V (the aim of Eq. 9 in the
-    text).
+    """Cover set V by greedy k-center, as the text describes Eq. 9: the candidate farthest from V joins V.
 
-    The largest distance of a candidate to V is at most twice the smallest possible one.
+    v = argmax over candidates u of min over v' in V of |u - v'|, until V has m members. The largest distance
+    of a candidate to V is then at most twice the smallest that any m members reach.
 
     Args:
         positions: [N, D] candidates.
@@ -44,17 +41,17 @@ def cover_kcenter(positions: Array, m: int, start: int = 0) -> Indices:
     pick = start
     while len(chosen) < min(m, len(positions)):
         chosen.append(pick)
-        np.minimum(nearest, squared_distances(dimensions, dimensions[:, pick]), out=nearest)
-        nearest[pick] = -1  # below the distance 0 of a duplicate
+        np.minimum(nearest, squared_euclidean(dimensions, dimensions[:, pick]), out=nearest)
+        nearest[pick] = -1  # a duplicate of a member has distance 0 and may still be chosen
         pick = int(nearest.argmax())
     return np.array(chosen, dtype=np.int64)
 
 
 def cover_maxsum(positions: Array, m: int, start: int = 0) -> Indices:
-    """Cover set V by Algorithm 1 as printed: again and again the candidate with the largest sum of distances
-    to V.
+    """Cover set V by Algorithm 1 as printed: the candidate with the largest sum of distances to V joins V.
 
-    Picks gather in pairs at the extremes of the candidate set, so `cover_kcenter` is the default.
+    v = argmax over candidates u of the sum over v' in V of |u - v'|, until V has m members. Members gather in
+    pairs at the extremes of the candidate set, which is why `cover_kcenter` is the default.
 
     Args:
         positions: [N, D] candidates.
@@ -70,7 +67,7 @@ def cover_maxsum(positions: Array, m: int, start: int = 0) -> Indices:
     pick = start
     while len(chosen) < min(m, len(positions)):
         chosen.append(pick)
-        total += np.sqrt(squared_distances(dimensions, dimensions[:, pick]))
+        total += np.sqrt(squared_euclidean(dimensions, dimensions[:, pick]))
         total[pick] = -np.inf
         pick = int(total.argmax())
     return np.array(chosen, dtype=np.int64)
@@ -86,11 +83,10 @@ def unit_vectors(features: Array) -> NDArray[np.float64]:
 
 
 def mean_similarity(features: Array, labelled: Array) -> NDArray[np.float64]:
-    """Mean cosine similarity phi of each candidate to the labelled points (Eq. 10): the smaller, the more
-    dissimilar.
+    """Mean cosine similarity phi of each candidate to the labelled points (Eq. 10): low where they differ.
 
-    The mean of the cosines is one dot product of the candidate's unit vector with the mean of the labelled
-    unit vectors, so its cost per candidate does not depend on |D_S|.
+    phi(u) = sum over d in D_S of cos(u, d) / |D_S|. It is computed as one dot product of the candidate's unit
+    vector with the mean of the labelled unit vectors, so its cost per candidate does not depend on |D_S|.
 
     Args:
         features: [N, C] of the candidates; a zero vector is at cosine 0 of everything.
@@ -109,8 +105,7 @@ def mean_similarity(features: Array, labelled: Array) -> NDArray[np.float64]:
 
 
 def nearest_similarity(features: Array, labelled: Array) -> NDArray[np.float64]:
-    """Cosine similarity phi of each candidate to the labelled point most like it, instead of the mean in Eq.
-    10.
+    """Largest cosine similarity phi of each candidate to a labelled point, instead of the mean of Eq. 10.
 
     Args:
         features: [N, C] of the candidates; a zero vector is at cosine 0 of everything.
@@ -125,14 +120,21 @@ def nearest_similarity(features: Array, labelled: Array) -> NDArray[np.float64]:
     same_channels(features, labelled)
     if len(labelled) == 0:
         return np.zeros(len(features))
-    phi: NDArray[np.float64] = cosines(
-        dimensions_of(unit_vectors(features))[:, :, None], dimensions_of(unit_vectors(labelled))[:, None, :]
-    ).max(axis=1)
+    candidates, points = (dimensions_of(unit_vectors(rows)) for rows in (features, labelled))
+    phi: NDArray[np.float64] = cosines(candidates[:, :, None], points[:, None, :]).max(axis=1)
     return phi
 
 
 def cosines(points: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Products of unit vectors [C, ...] that broadcast, in float64 and one dimension after the other."""
+    """Dot products of unit vectors in float64, summed over one dimension after the other.
+
+    Args:
+        points: [C, ...], channels first.
+        others: [C, ...], of a shape that broadcasts with `points`.
+
+    Returns:
+        The shape that the two broadcast to, without C.
+    """
     total = np.zeros(np.broadcast_shapes(points.shape[1:], others.shape[1:]))
     for values, other in zip(points, others, strict=True):
         total += values * other
@@ -184,11 +186,10 @@ def select(
     """
     if len(positions) != len(features):
         raise DataError(
-            f"RDS: {len(positions)} positions for {len(features)} feature vectors; both describe the candidates"
+            f"RDS: {len(positions)} positions for {len(features)} feature vectors; "
+            "both describe the candidates"
         )
-    covering = (FLAT_COVERS if positions.shape[1] <= FLAT else FAST_COVERS)[cover]  # the same picks
-    chosen = np.sort(
-        covering(positions, max(m, k))
-    )  # candidate order, which the stable sort keeps for equal phi
+    find_cover = (FLAT_COVERS if positions.shape[1] <= FLAT else FAST_COVERS)[cover]  # the same members
+    chosen = np.sort(find_cover(positions, max(m, k)))  # the stable sort below keeps this order for equal phi
     phi = PHI[similarity](features[chosen], labelled_features)
     return chosen[np.argsort(phi, kind="stable")[:k]]

@@ -1,18 +1,16 @@
-"""Uncertainty of a pixel from its clean and its adversarial probability: BvSB, Diff (Eq. 3) and the three
-regions.
-"""
+"""Uncertainty of a pixel from its clean and its adversarial probability: BvSB, Diff (Eq. 3), the regions."""
 
-from typing import Any, Literal, assert_never
+from typing import Any, assert_never
 
 import numpy as np
 from numpy.typing import NDArray
 
+from atal_ray.config.query import Score
+
 Probability = NDArray[np.floating[Any]]
-Form = Literal["flip-margin", "margin-change", "entropy", "margin"]
 
 REGION_NAMES = ("SR", "PIR", "PSR")
-"""Names of the values of `region_kind`: safety, perturbation-insensitive and perturbation-sensitive region.
-"""
+"""Names of the values of `region_kind`: safety, perturbation-insensitive, perturbation-sensitive region."""
 
 _LEAST = 1e-7  # keeps log2 finite, and 1 - _LEAST is still below 1 in float32
 
@@ -22,8 +20,11 @@ def _flipped(p: Probability, p_adv: Probability) -> NDArray[np.bool_]:
 
 
 def bvsb(p: Probability) -> Probability:
-    """Best-versus-second-best margin |p - (1 - p)| of the two classes: 0 on the decision boundary, 1 when
+    """Best-versus-second-best margin |p - (1 - p)| of the two classes: 0 at the decision boundary, 1 if
     certain.
+
+    Args:
+        p: salient probability in [0, 1], any shape; the result has the same.
     """
     return np.abs(2 * p - 1)
 
@@ -33,7 +34,7 @@ def _entropy(p: Probability) -> Probability:
     return -inside * np.log2(inside) - (1 - inside) * np.log2(1 - inside)
 
 
-def difference(p: Probability, p_adv: Probability, form: Form) -> Probability:
+def difference(p: Probability, p_adv: Probability, form: Score) -> Probability:
     """Uncertainty score u (Diff of Eq. 3): the larger, the more uncertain.
 
     * flip-margin: [flipped] + 1 - min(BvSB(p), BvSB(p_adv)): flipped pixels first, the smallest margin first

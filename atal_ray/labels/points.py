@@ -22,17 +22,12 @@ _ORIGIN = [
     pa.field("superpixel", pa.int32(), nullable=False),  # its SEEDS region; -1 where regions are not used
 ]
 
-QUERY_SCHEMA = pa.schema(
-    [*_QUESTION, *_ORIGIN, pa.field("region", pa.string(), nullable=False)]
-)  # SR, PIR, PSR or random
-POINT_SCHEMA = pa.schema(
-    [
-        *_QUESTION,
-        pa.field("label", pa.uint8(), nullable=False),
-        *_ORIGIN,
-        pa.field("source", pa.string(), nullable=False),
-    ]
-)
+_LABEL = pa.field("label", pa.uint8(), nullable=False)  # BACKGROUND, SALIENT or UNSURE
+_SOURCE = pa.field("source", pa.string(), nullable=False)  # who answered
+_REGION = pa.field("region", pa.string(), nullable=False)  # SR, PIR, PSR or random
+
+QUERY_SCHEMA = pa.schema([*_QUESTION, *_ORIGIN, _REGION])
+POINT_SCHEMA = pa.schema([*_QUESTION, _LABEL, *_ORIGIN, _SOURCE])
 
 
 def concat(tables: Iterable[pa.Table], schema: pa.Schema = POINT_SCHEMA) -> pa.Table:
@@ -54,7 +49,10 @@ def check_points(
         heights: rows of each image by its id.
         widths: columns of each image by its id.
         name: what to call the table in the message.
-        rows: what to call its rows there, where they stood in another order.
+        rows: what to call its rows in the message, where the table was sorted after it was read.
+
+    Raises:
+        DataError: with the name of the table, the row and what is wrong there.
     """
     if points.schema.names != POINT_SCHEMA.names:
         raise DataError(f"{name}: columns are {points.schema.names}, expected {POINT_SCHEMA.names}")
@@ -87,7 +85,5 @@ class PointIndex:
 
     def of(self, image_id: str) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8]]:
         """Column and row [N, 2] and label [N] of the points of an image, in the order of asking."""
-        rows = slice(
-            np.searchsorted(self._ids, image_id, "left"), np.searchsorted(self._ids, image_id, "right")
-        )
-        return self._xy[rows], self._labels[rows]
+        first, last = (np.searchsorted(self._ids, image_id, side) for side in ("left", "right"))
+        return self._xy[first:last], self._labels[first:last]

@@ -1,6 +1,4 @@
-"""Superpixels that are computed once and kept beside the campaign: slow to make, and wanted again every
-epoch.
-"""
+"""Superpixels on disk: they are slow to compute and needed again in every epoch."""
 
 from dataclasses import dataclass
 
@@ -20,7 +18,10 @@ LARGEST_ID = 65_535
 
 @dataclass(frozen=True)
 class SuperpixelCache:
-    """Superpixel maps as 16-bit PNG files, made by whoever needs one first (two that meet write equal bytes)."""
+    """Superpixel maps as 16-bit PNG files, one an image, each computed when it is needed first.
+
+    Two processes may compute the same map at once: both write the same bytes.
+    """
 
     folder: Folder
     config: RegionConfig
@@ -31,6 +32,10 @@ class SuperpixelCache:
         Args:
             record: the image.
             image: its pixels where the caller has them already; read from the file otherwise.
+
+        Raises:
+            CampaignError: the file of the map is damaged, or of another image.
+            DataError: the image cannot be read.
         """
         name = f"{record.image_id}.png"
         if self.folder.exists(name):
@@ -40,6 +45,6 @@ class SuperpixelCache:
                 raise CampaignError(f"{self.folder.where(name)} is damaged: delete it and start again")
             return np.asarray(stored, np.int32)
         made = superpixels(read_image(record.image) if image is None else image, self.config)
-        if int(made.max()) <= LARGEST_ID:  # a larger map is rare and simply made again
+        if int(made.max()) <= LARGEST_ID:  # a map with more ids is rare, and computed anew each time
             self.folder.write_bytes(name, cv2.imencode(".png", made.astype(np.uint16))[1].tobytes())
         return made

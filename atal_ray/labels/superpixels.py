@@ -26,19 +26,15 @@ def superpixels(image: npt.NDArray[np.uint8], config: RegionConfig) -> npt.NDArr
     """
     height, width, channels = image.shape
     count = max(FEWEST, min(config.superpixels, height * width // SMALLEST_AREA))
-    down = int(
-        (count * height / width) ** 0.5
-    )  # OpenCV's rows of superpixels; it divides by them, and by the columns
+    down = int((count * height / width) ** 0.5)  # rows of superpixels, by which OpenCV divides
     if min(height, width) < SMALLEST_SIDE or down == 0 or down * width < height:
         return _blocks(height, width)
     seeds = cv2.ximgproc.createSuperpixelSEEDS(
         width, height, channels, count, config.levels, config.prior, config.bins, config.double_step
     )
-    if seeds.getNumberOfSuperpixels() == 0:  # a thin image whose coarsest level is empty: iterate would crash
+    if seeds.getNumberOfSuperpixels() == 0:  # a thin image without a block on the coarsest level: would crash
         return _blocks(height, width)
-    seeds.iterate(
-        np.ascontiguousarray(image[..., ::-1]), config.iterations
-    )  # BGR, as OpenCV's own readers give it
+    seeds.iterate(np.ascontiguousarray(image[..., ::-1]), config.iterations)  # BGR, as OpenCV expects
     return np.asarray(seeds.getLabels(), np.int32)
 
 

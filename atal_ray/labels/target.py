@@ -14,11 +14,12 @@ def draw_target(
 ) -> npt.NDArray[np.uint8]:
     """The label map uint8 [size, size]: 0, 1, or 255 where nothing is known.
 
-    A target pixel takes the region in which its centre falls. Then every click inside the crop is drawn at
-    its own transformed coordinates, so that none is lost, which resizing a map of single pixels would do.
+    A target pixel takes the region label of the original pixel in which its centre falls. Then every click
+    inside the crop is drawn at its own transformed coordinates: a resized map of single pixels would lose
+    some. Of two clicks on one target pixel the later counts.
 
     Args:
-        regions: label of every original pixel [H, W], from `regions.labels`.
+        regions: label of every original pixel [H, W], from `regions.region_labels`.
         xy: column and row of the points [N, 2], in the order of asking.
         labels: labels of the points [N].
         geometry: crop, flip and size.

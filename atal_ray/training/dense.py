@@ -28,7 +28,7 @@ def dense_sample(
         mask: uint8 [H, W], 0 background to 255 salient, from `images.read_soft_mask`.
         augment: "crop" keeps the soft edges of the mask, "rotate" makes it binary.
         size: side of the batch in pixels.
-        rng: where every draw comes from.
+        rng: the source of every random number.
     """
     return cropped(image, mask, size, rng) if augment == "crop" else rotated(image, mask, size, rng)
 
@@ -36,11 +36,10 @@ def dense_sample(
 def cropped(
     image: npt.NDArray[np.uint8], mask: npt.NDArray[np.uint8], size: int, rng: np.random.Generator
 ) -> Pair:
-    """F3Net's and PFSNet's augmentation: crop, flip, then image and mask resized bilinearly; the target is
-    mask / 255.
+    """F3Net's and PFSNet's augmentation: crop, flip, then image and mask / 255 resized bilinearly.
 
-    The target is resized in float as published; the image is rounded to whole levels, where F3Net's stays
-    float.
+    The mask is resized in floating point, as published. The image is rounded to whole levels, where F3Net
+    keeps fractions.
     """
     geometry = Geometry.random(mask.shape[0], mask.shape[1], size, rng)
     return geometry.image(image), geometry.image(mask.astype(np.float32) / np.float32(255))
@@ -49,11 +48,10 @@ def cropped(
 def rotated(
     image: npt.NDArray[np.uint8], mask: npt.NDArray[np.uint8], size: int, rng: np.random.Generator
 ) -> Pair:
-    """MINet's augmentation: resize, flip with p = 1/2, rotate by up to 10 degrees, jitter colours; the target
-    is binary at 0.5.
+    """MINet's augmentation: resize, flip with p = 1/2, rotate by up to 10 degrees, jitter colours.
 
-    The image is resized and rotated bilinearly, the mask by nearest pixel; corners that the rotation uncovers
-    are black.
+    The image is resized and rotated bilinearly, the mask by nearest pixel and then made binary at 0.5.
+    Corners that the rotation uncovers are black.
     """
     picture = Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR)
     truth = Image.fromarray(mask).resize((size, size), Image.Resampling.NEAREST)
@@ -66,8 +64,9 @@ def rotated(
 
 
 def jittered(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """Brightness, contrast and saturation, each by a factor uniform in [0.9, 1.1], in random order (as
-    torchvision's ColorJitter).
+    """Brightness, contrast and saturation, each times a factor uniform in [0.9, 1.1], in random order.
+
+    It is what torchvision's ColorJitter does with 0.1 for each.
     """
     factors = rng.uniform(1 - JITTER, 1 + JITTER, len(ENHANCERS))
     for index in rng.permutation(len(ENHANCERS)):

@@ -35,7 +35,7 @@ class TrainState:
 
 @dataclass(frozen=True)
 class WorkerContext:
-    """Where one worker sits: its rank among the data-parallel workers, and its device."""
+    """One data-parallel worker of a training: its rank, the number of workers, and its device."""
 
     rank: int = 0
     world: int = 1
@@ -53,17 +53,23 @@ def train_round(
     on_snapshot: Callable[[int, TrainState], None],
     on_epoch: Callable[[dict[str, float]], None] = lambda entry: None,
 ) -> None:
-    """Train a network on the labelled images of a round.
+    """Train a network on the labelled images of a round, with the learning rate of Eq. 8 in every iteration.
+
+    At the end of each cycle the log gets delta of Eq. 7: how far the saliency maps of a few images moved
+    since the last snapshot.
 
     Args:
-        network: the network, on the context's device.
+        network: the network, on the worker's device.
         samples: the round's images and targets.
         config: the campaign's configuration.
-        context: this worker's rank and device.
+        context: this worker's rank and device; a single worker on the CPU when absent.
         resume: state after an earlier snapshot, to go on from.
         wrap: makes the data-parallel model of the network.
         on_snapshot: called by every worker at the end of each cycle with its number 1..L and the state.
         on_epoch: called with the log entry of each epoch.
+
+    Raises:
+        ConfigError: fewer iterations than cycles.
     """
     context, plan = context or WorkerContext(), config.train
     optimizer = build_optimizer(network, plan)
@@ -96,8 +102,10 @@ def train_epoch(
     epoch: int,
     context: WorkerContext,
 ) -> dict[str, float]:
-    """One pass over the images; returns the log entry: epoch, mean loss (of this worker), first and last
-    learning rate.
+    """One pass over the images.
+
+    Returns:
+        The entry of the log: epoch, mean loss of this worker's batches, first and last learning rate.
     """
     plan = config.train
     draws = list(batches(len(samples), config, samples.round_number, epoch, context.rank, context.world))
@@ -111,16 +119,13 @@ def train_epoch(
     rates, losses = [], []
     for number, (images, targets) in enumerate(loader):
         iteration = epoch * len(draws) + number + 1
-        rates.append(
-            learning_rate(
-                plan.schedule, iteration, len(draws), plan.epochs, plan.cycles, plan.lr_max, plan.lr_min
-            )
+        rate = learning_rate(
+            plan.schedule, iteration, len(draws), plan.epochs, plan.cycles, plan.lr_max, plan.lr_min
         )
-        set_learning_rate(optimizer, rates[-1])
-        images, targets = (
-            images.to(context.device, non_blocking=True),
-            targets.to(context.device, non_blocking=True),
-        )
+        set_learning_rate(optimizer, rate)
+        rates.append(rate)
+        images = images.to(context.device, non_blocking=True)
+        targets = targets.to(context.device, non_blocking=True)
         losses.append(train_step(model, network, optimizer, images, targets, plan))
     return {"epoch": epoch, "loss": sum(losses) / len(losses), "lr_first": rates[0], "lr_last": rates[-1]}
 

@@ -28,8 +28,8 @@ def masked_bce(logits: Tensor, labels: Tensor) -> Tensor:
     check_shapes(logits, labels)
     labelled = labels != IGNORED
     target = torch.where(labelled, labels, 0).to(logits.dtype)
-    # Weighted sum rather than indexing: it needs no synchronisation with the device, and its backward pass is
-    # deterministic there.
+    # A weighted sum instead of indexing: the GPU need not be waited for, and its backward pass is
+    # deterministic.
     total = binary_cross_entropy_with_logits(
         logits[:, 0], target, weight=labelled.to(logits.dtype), reduction="sum"
     )
@@ -54,12 +54,20 @@ def point_loss(logits: Sequence[Tensor], labels: Tensor, weights: Sequence[float
 def over_heads(
     loss: Callable[[Tensor], Tensor], logits: Sequence[Tensor], weights: Sequence[float]
 ) -> Tensor:
-    """Weighted sum of a loss over the heads of a network; ConfigError where there is not one weight for each
-    head.
+    """Weighted sum of a loss over the heads of a network.
+
+    Args:
+        loss: maps the logits [B, 1, H, W] of one head to a scalar.
+        logits: one [B, 1, H, W] for each head.
+        weights: one for each head.
+
+    Raises:
+        ConfigError: not one weight for each head.
     """
     if len(logits) != len(weights) or not weights:
         raise ConfigError(
-            f"loss: {len(logits)} heads and {len(weights)} weights; the network must name one weight for each head"
+            f"loss: {len(logits)} heads and {len(weights)} weights; "
+            "the network must name one weight for each head"
         )
     return torch.stack([weight * loss(head) for head, weight in zip(logits, weights, strict=True)]).sum()
 
@@ -68,5 +76,6 @@ def check_shapes(logits: Tensor, targets: Tensor) -> None:
     """Raise DataError unless logits are [B, 1, H, W] and targets [B, H, W]."""
     if logits.ndim != 4 or logits.shape[1] != 1 or targets.shape != logits[:, 0].shape:
         raise DataError(
-            f"loss: logits {tuple(logits.shape)} and labels {tuple(targets.shape)} do not match as [B, 1, H, W] and [B, H, W]"
+            f"loss: logits {tuple(logits.shape)} and labels {tuple(targets.shape)} do not match "
+            "as [B, 1, H, W] and [B, H, W]"
         )

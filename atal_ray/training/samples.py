@@ -1,4 +1,7 @@
-"""The labelled images of a round as a torch dataset: every draw depends on (seed, round, epoch, image) alone."""
+"""The labelled images of a round as a torch dataset.
+
+The augmentation of an image depends on (seed, round, epoch, image) alone, not on the order of the images.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -54,18 +57,17 @@ class Samples(Dataset[tuple[Tensor, Tensor]]):
         return slice_rows(self.manifest, index, index + 1)[0]
 
     def __getitem__(self, draw: Draw) -> tuple[Tensor, Tensor]:
-        """The augmented image uint8 [3, S, S] and its target [S, S]: labels in uint8, or a mask in [0, 1] in
-        float32.
+        """The augmented image uint8 [3, S, S] and its target [S, S].
 
-        The mask comes with the losses and the augmentation of full supervision.
+        The target is a label map in uint8 (0, 1, or 255 where nothing is known), or with the losses and the
+        augmentation of full supervision a mask in [0, 1] in float32.
         """
         record, recipe = self.record(draw.index), self.config.train
         image = read_image(record.image)
         random = seeding.rng(self.config.seed, "augment", self.round_number, draw.epoch, record.image_id)
         if recipe.needs_masks:
-            square, mask = dense_sample(
-                image, read_soft_mask(str(record.mask)), recipe.augment, draw.size, random
-            )
+            whole = read_soft_mask(str(record.mask))
+            square, mask = dense_sample(image, whole, recipe.augment, draw.size, random)
             return _channels_first(square), torch.from_numpy(mask)
         geometry = Geometry.random(record.height, record.width, draw.size, random)
         xy, labels = self.points.of(record.image_id)
@@ -81,9 +83,8 @@ class Samples(Dataset[tuple[Tensor, Tensor]]):
     ) -> npt.NDArray[np.uint8]:
         mode = self.config.regions.labels
         superpixels = self.superpixels.get(record, image) if self.config.regions.uses_superpixels else None
-        mask = (
-            read_mask(record.mask).astype(bool) if mode in ("oracle_mask", "dense") and record.mask else None
-        )
+        uses_mask = mode in ("oracle_mask", "dense")
+        mask = read_mask(record.mask).astype(bool) if uses_mask and record.mask else None
         return region_labels(superpixels, xy, labels, (record.height, record.width), mode, mask)
 
 
@@ -95,6 +96,14 @@ def batches(
     Every worker gets the same number of batches, of nearly equal length. The last batch may be short, but
     holds at least one image for each worker; with `train.drop_last` a short one is left out, unless it is the
     epoch's only batch.
+
+    Args:
+        images: number of images in the round.
+        config: seed, batch size and the sides to draw from.
+        round_number: the round.
+        epoch: from 0.
+        rank: which worker.
+        world: how many workers.
     """
     length = config.train.batch_size
     order = seeding.rng(config.seed, "order", round_number, epoch).permutation(images)

@@ -11,6 +11,8 @@ POLY_POWER = 0.9
 def cyclic_cosine(i: int, total: int, cycles: int, lr_max: float, lr_min: float) -> float:
     """Cyclic cosine learning rate (Eq. 8), with the offset lr_min that the printed form leaves out.
 
+    lr_min + (lr_max - lr_min) / 2 * (1 + cos(pi * ((i - 1) mod floor(I / L)) / floor(I / L)))
+
     Args:
         i: iteration, from 1.
         total: I, iterations of the training.
@@ -24,20 +26,22 @@ def cyclic_cosine(i: int, total: int, cycles: int, lr_max: float, lr_min: float)
     period = total // cycles
     if period < 1:
         raise ConfigError(
-            f"{total} training iterations cannot hold {cycles} cycles: raise train.epochs or lower train.batch-size"
+            f"{total} training iterations cannot hold {cycles} cycles: "
+            "raise train.epochs or lower train.batch-size"
         )
     return lr_min + 0.5 * (lr_max - lr_min) * (1 + cos(pi * ((i - 1) % period) / period))
 
 
 def triangular(epoch: int, epochs: int, lr_max: float) -> float:
-    """F3Net's rate of an epoch (from 0): a rise to lr_max over half of the epochs and an equal fall."""
+    """F3Net's rate of an epoch (from 0): lr_max (1 - |2 (epoch + 1) / (epochs + 1) - 1|).
+
+    It rises over half of the epochs and falls as far.
+    """
     return lr_max * (1 - abs(2 * (epoch + 1) / (epochs + 1) - 1))
 
 
 def poly(epoch: int, epochs: int, lr_max: float) -> float:
-    """MINet's rate of an epoch (from 0): lr_max (1 - epoch / epochs)^0.9, a fall that the last epoch does not
-    bring to 0.
-    """
+    """MINet's rate of an epoch (from 0): lr_max (1 - epoch / epochs)^0.9, above 0 even in the last epoch."""
     return float(lr_max * (1 - epoch / epochs) ** POLY_POWER)
 
 
@@ -50,8 +54,7 @@ def learning_rate(
     lr_max: float,
     lr_min: float,
 ) -> float:
-    """The rate of an iteration (from 1): Eq. 8 in every iteration, or a triangle or poly, constant within an
-    epoch.
+    """The rate of an iteration: Eq. 8, or `triangular` or `poly`, which are constant within an epoch.
 
     Args:
         schedule: "cyclic", "triangular" or "poly"; only "cyclic" has cycles and lr_min.
@@ -74,9 +77,7 @@ def learning_rate(
 
 
 def batches_per_epoch(images: int, batch_size: int, drop_last: bool) -> int:
-    """Batches in one pass over the images; a short last one is left out with `drop_last`, unless it is the
-    only one.
-    """
+    """Batches in one pass over the images; `drop_last` leaves a short last one out, unless it is alone."""
     return max(1, images // batch_size) if drop_last else -(-images // batch_size)
 
 

@@ -20,24 +20,31 @@ def build_optimizer(network: SaliencyNetwork, config: TrainConfig) -> torch.opti
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """Give each parameter group its share of the head's rate."""
+    """Give each parameter group the rate times its own `scale`: backbones learn more slowly than heads."""
     for group in optimizer.param_groups:
         group["lr"] = rate * group["scale"]
 
 
 def autocast(device: torch.device, half: bool) -> contextlib.AbstractContextManager[None]:
-    """Half precision (bfloat16) on a GPU where it is wanted, full precision otherwise and on a CPU."""
-    return (
-        torch.autocast("cuda", torch.bfloat16) if half and device.type == "cuda" else contextlib.nullcontext()
-    )
+    """Half precision (bfloat16) on a GPU where `half` is set; full precision otherwise and on a CPU."""
+    if half and device.type == "cuda":
+        return torch.autocast("cuda", torch.bfloat16)
+    return contextlib.nullcontext()
 
 
 def labelled_share(targets: Tensor) -> Tensor:
-    """The factor that makes the mean of the workers' losses the mean over the labelled pixels of the whole
-    batch.
+    """Weight of this worker's loss: number of workers * own labelled pixels / labelled pixels of all workers.
 
-    world * own / all labelled pixels, and of a full mask every pixel is labelled; 1 for one worker. Every
-    worker must call it.
+    Data-parallel training averages the workers' gradients. With this weight the average is the gradient of
+    the mean loss over the labelled pixels of the whole batch, however they are spread over the workers. It is
+    1 for one worker. Every worker must call it, for it waits for the others. Of a full mask every pixel is
+    labelled.
+
+    Args:
+        targets: [B, S, S] of this worker, 255 where unlabelled.
+
+    Returns:
+        A scalar on the device of the targets.
     """
     own = (targets != IGNORED).sum().float()
     if not distributed.is_initialized() or distributed.get_world_size() == 1:
@@ -55,16 +62,16 @@ def train_step(
     targets: Tensor,
     recipe: TrainConfig,
 ) -> float:
-    """One step on a batch; returns this worker's part of its loss.
+    """One step of SGD on a batch; returns this worker's loss times its `labelled_share`.
 
     Args:
         model: the network, or the data-parallel wrapper around it.
         network: the network itself.
         optimizer: from `build_optimizer`.
         images: uint8 [B, 3, S, S].
-        targets: [B, S, S]; labels in uint8, 255 where unknown, or full masks in float, which the recipe's
-            loss takes.
-        recipe: its loss and precision.
+        targets: [B, S, S]: labels in uint8, 255 where unknown, for `point_loss`; or full masks in floating
+            point, for the loss that the recipe names.
+        recipe: loss and precision.
     """
     with autocast(images.device, recipe.half):
         output = model(network.normalise(images.float() / 255))

@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 
 from atal_ray.acquisition.grid import original_pixels
-from atal_ray.acquisition.pick import Pick, Pool, pick_diverse, pick_random, pick_uncertain
+from atal_ray.acquisition.pick import Pick, PixelPool, pick_diverse, pick_random, pick_uncertain
 from atal_ray.config import QueryConfig
 
 SIZE, CHANNELS = 32, 5
 CONFIG = QueryConfig(top_percent=20.0)
 SHAPES = [(90, 130), (32, 32), (20, 25), (200, 11), (3, 3)]  # coarser and finer than the grid, and both
-Picker = Callable[[Pool, int, int], Pick]
+Picker = Callable[[PixelPool, int, int], Pick]
 
 
 def superpixel_of(y: np.ndarray, x: np.ndarray, width: int) -> np.ndarray:
@@ -19,7 +19,7 @@ def superpixel_of(y: np.ndarray, x: np.ndarray, width: int) -> np.ndarray:
     return (y // 8 * (width // 8 + 1) + x // 8).astype(np.int32)
 
 
-def make_pool(height: int, width: int, seed: int = 0, share: float = 0.7, regions: bool = True) -> Pool:
+def make_pool(height: int, width: int, seed: int = 0, share: float = 0.7, regions: bool = True) -> PixelPool:
     grid = original_pixels(SIZE, height, width)
     kept, (y, x) = (
         np.ix_(grid.cell_rows, grid.cell_columns),
@@ -29,7 +29,7 @@ def make_pool(height: int, width: int, seed: int = 0, share: float = 0.7, region
     free[kept] = np.random.default_rng(seed).random(y.shape) < share
     if regions:
         superpixels[kept] = superpixel_of(y, x, width)
-    return Pool(height, width, free, superpixels, np.array([[0, 0], [width - 1, height - 1]], np.int32))
+    return PixelPool(height, width, free, superpixels, np.array([[0, 0], [width - 1, height - 1]], np.int32))
 
 
 def score_map(seed: int = 0) -> np.ndarray:
@@ -40,15 +40,15 @@ def feature_map(seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed + 200).normal(size=(CHANNELS, 8, 8)).astype(np.float32)
 
 
-def randomly(pool: Pool, k: int, seed: int = 0) -> Pick:
+def randomly(pool: PixelPool, k: int, seed: int = 0) -> Pick:
     return pick_random(pool, k, np.random.default_rng(seed))
 
 
-def uncertainly(pool: Pool, k: int, seed: int = 0) -> Pick:
+def uncertainly(pool: PixelPool, k: int, seed: int = 0) -> Pick:
     return pick_uncertain(pool, score_map(), k, np.random.default_rng(seed))
 
 
-def diversely(pool: Pool, k: int, seed: int = 0) -> Pick:
+def diversely(pool: PixelPool, k: int, seed: int = 0) -> Pick:
     return pick_diverse(pool, score_map(), feature_map(), k, CONFIG, np.random.default_rng(seed))
 
 
@@ -136,7 +136,7 @@ def test_uncertain_picks_are_the_top_of_the_sorted_scores() -> None:
     assert score[found.cells].tolist() == best
 
 
-def naive_diverse(pool: Pool, k: int) -> list[tuple[int, int]]:
+def naive_diverse(pool: PixelPool, k: int) -> list[tuple[int, int]]:
     """Candidates by score, greedy k-center from the most uncertain, then least mean cosine, one a superpixel
     first.
     """

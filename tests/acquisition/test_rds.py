@@ -1,14 +1,12 @@
 from itertools import combinations
 from math import dist, sqrt
-from typing import get_args, get_type_hints
+from typing import get_args
 
 import numpy as np
 import pytest
 
 from atal_ray.acquisition.rds import (
     FLAT,
-    Cover,
-    Similarity,
     cover_kcenter,
     cover_maxsum,
     mean_similarity,
@@ -16,7 +14,7 @@ from atal_ray.acquisition.rds import (
     select,
     unit_vectors,
 )
-from atal_ray.config import QueryConfig
+from atal_ray.config.query import Cover, Similarity
 from atal_ray.errors import DataError
 
 COVERS = get_args(Cover)
@@ -57,11 +55,6 @@ def naive_nearest(feature: np.ndarray, labelled: np.ndarray) -> float:
 
 def radius(positions: np.ndarray, chosen: list[int] | tuple[int, ...]) -> float:
     return max(min(dist(p, positions[v]) for v in chosen) for p in positions)
-
-
-def test_covers_are_those_of_the_configuration() -> None:
-    assert get_type_hints(QueryConfig)["cover"] == Cover
-    assert get_type_hints(QueryConfig)["similarity"] == Similarity
 
 
 @pytest.mark.parametrize("dimensions", [1, 2, 8])

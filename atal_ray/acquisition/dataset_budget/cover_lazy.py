@@ -22,7 +22,7 @@ from atal_ray.acquisition.dataset_budget.distances import (
     first_members,
     rounding,
     silent,
-    squared_distances,
+    squared_euclidean,
 )
 from atal_ray.errors import DataError
 
@@ -84,7 +84,7 @@ class Picks:
             last = min(first + step, self.count)
             closeness = self._factors[first:last] @ points.T
             pick, row = np.nonzero(closeness >= closeness.max(axis=0) - error)  # halves of squared distances
-            between = squared_distances(
+            between = squared_euclidean(
                 dimensions_of(self._positions[rows[row]]),
                 dimensions_of(self._positions[self._indices[first + pick]]),
             )

@@ -19,9 +19,10 @@ from atal_ray.acquisition.dataset_budget.distances import (
     first_members,
     rounding,
     silent,
-    squared_distances,
+    squared_euclidean,
 )
-from atal_ray.acquisition.dataset_budget.products import Backend, row_products
+from atal_ray.acquisition.dataset_budget.products import row_products
+from atal_ray.config.resources import Index
 from atal_ray.errors import DataError
 
 Indices = NDArray[np.int64]
@@ -35,7 +36,7 @@ class Sums:
     was asked for.
     """
 
-    def __init__(self, positions: Array, m: int, threads: int, backend: Backend) -> None:
+    def __init__(self, positions: Array, m: int, threads: int, backend: Index) -> None:
         self._positions, self._threads, self._products = positions, threads, row_products(backend)
         self._points = np.ascontiguousarray(positions, np.float32)
         self._squares = np.empty(len(positions), np.float32)
@@ -96,7 +97,7 @@ class Sums:
             step = max(1, PAIRS // max(1, count - since))
             for part in (stale[i : i + step] for i in range(0, len(stale), step)):
                 points = dimensions_of(self._positions[part])[:, :, None]
-                terms = np.sqrt(squared_distances(points, self._picks[:, None, since:count]))
+                terms = np.sqrt(squared_euclidean(points, self._picks[:, None, since:count]))
                 self._exact[part] = np.add.accumulate(np.column_stack([self._exact[part], terms]), axis=1)[
                     :, -1
                 ]
@@ -110,7 +111,7 @@ def cover_maxsum_scan(
     m: int,
     start: Sequence[int] = (0,),
     threads: int = 1,
-    backend: Backend = "numpy",
+    backend: Index = "numpy",
     told: Told = silent,
 ) -> Indices:
     """Cover set V by Algorithm 1 as printed, as `rds.cover_maxsum` chooses it, for large sets.

@@ -24,7 +24,7 @@ def dimensions_of(rows: Array) -> NDArray[np.float64]:
     return np.ascontiguousarray(rows.T, dtype=np.float64)
 
 
-def squared_distances(points: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
+def squared_euclidean(points: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
     """|x - p|^2 in float64, one dimension after the other: the same bits with any number of threads and any
     rows beside them.
 

@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 
 from atal_ray.acquisition.dataset_budget.blocks import over_blocks
 from atal_ray.acquisition.dataset_budget.distances import Array, dimensions_of
-from atal_ray.acquisition.dataset_budget.products import Backend, load_faiss, row_products
-from atal_ray.acquisition.rds import Similarity, cosines, same_channels, unit_vectors
+from atal_ray.acquisition.dataset_budget.products import load_faiss, row_products
+from atal_ray.acquisition.rds import cosines, same_channels, unit_vectors
+from atal_ray.config.query import Similarity
+from atal_ray.config.resources import Index
 from atal_ray.errors import DataError
 
 Matrix = NDArray[np.float32]
@@ -39,7 +41,7 @@ class Labelled:
     """
 
     def __init__(
-        self, kind: Similarity, backend: Backend = "faiss", gpu: bool = False, threads: int = 1
+        self, kind: Similarity, backend: Index = "faiss", gpu: bool = False, threads: int = 1
     ) -> None:
         self._kind, self._backend, self._gpu, self._threads = kind, backend, gpu, threads
         self._sum: NDArray[np.float64] | None = None
@@ -100,7 +102,7 @@ def similarity(
     features: Array,
     labelled: Array,
     kind: Similarity,
-    backend: Backend = "faiss",
+    backend: Index = "faiss",
     gpu: bool = False,
     threads: int = 1,
 ) -> NDArray[np.float64]:
@@ -134,7 +136,7 @@ def least_similar(
     labelled: Array,
     k: int,
     kind: Similarity,
-    backend: Backend = "faiss",
+    backend: Index = "faiss",
     gpu: bool = False,
     threads: int = 1,
 ) -> Indices:
@@ -228,7 +230,7 @@ class Least:
         self._count = int(np.count_nonzero(inside))
 
 
-def _add_means(least: Least, features: Matrix, mean: Matrix, backend: Backend, threads: int) -> None:
+def _add_means(least: Least, features: Matrix, mean: Matrix, backend: Index, threads: int) -> None:
     """Mean cosines of unit vectors within `rounding`: one product each."""
     products = row_products(backend)
 
@@ -242,7 +244,7 @@ def _add_means(least: Least, features: Matrix, mean: Matrix, backend: Backend, t
 class _Nearest:
     """The labelled points as an index for the largest cosine."""
 
-    def __init__(self, labelled: Array, backend: Backend, gpu: bool, threads: int) -> None:
+    def __init__(self, labelled: Array, backend: Index, gpu: bool, threads: int) -> None:
         self._unit = unit_vectors(labelled)
         self._short = self._unit.astype(np.float32)
         self._slack, self._threads = rounding(labelled.shape[1]), threads
