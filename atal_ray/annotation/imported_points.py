@@ -1,5 +1,6 @@
 """Points from elsewhere, a table or another campaign, for a campaign that asks for none."""
 
+import logging
 from collections.abc import Iterator
 
 import numpy as np
@@ -11,6 +12,8 @@ from atal_ray.errors import CampaignError, DataError
 from atal_ray.labels.points import POINT_SCHEMA, check_points
 from atal_ray.store import uri as stores
 from atal_ray.store.folder import Folder
+
+logger = logging.getLogger(__name__)
 
 NEEDED = ("image_id", "x", "y", "label")
 
@@ -39,7 +42,7 @@ def _read(source: str) -> pa.Table:
     other = CampaignFolder(Folder(source))
     rounds = other.committed_rounds()
     if rounds:
-        print(f"{source}: points of its {rounds} committed rounds", flush=True)
+        logger.info("%s: points of its %d committed rounds", source, rounds)
         return other.points(rounds - 1)
     folder, name = stores.split(source)
     try:
@@ -116,9 +119,7 @@ def _of_manifest(campaign: CampaignFolder, points: pa.Table, source: str) -> Ite
             f"{source}: none of its {points.num_rows} points belongs to an image of this campaign"
         )
     if used < points.num_rows or labelled < images:
-        print(
+        logger.warning(
             f"{source}: {points.num_rows - used} of {points.num_rows} points belong to other images and are "
-            "left out; "
-            f"{images - labelled} of {images} images have no point",
-            flush=True,
+            f"left out; {images - labelled} of {images} images have no point"
         )

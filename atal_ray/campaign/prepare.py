@@ -2,6 +2,7 @@
 images.
 """
 
+import logging
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -16,6 +17,8 @@ from atal_ray.data.synthetic.dataset import write_dataset
 from atal_ray.errors import DataError
 from atal_ray.networks.conformance import check_network
 from atal_ray.store.path import Place, as_place, set_name
+
+logger = logging.getLogger(__name__)
 
 DEMO_TRAIN, DEMO_TEST = 48, 24
 
@@ -62,7 +65,7 @@ def prepare(campaign: CampaignFolder, config: Config) -> None:
             {"stage": "prepare", "image_id": f.image_id, "reason": f"{f.file} {f.reason}"} for f in bad
         ]
         campaign.root.write_table(ERRORS, pa.Table.from_pylist(rows, ERROR_SCHEMA))
-        print(f"left out {len(bad)} bad files, listed in {campaign.root.where(ERRORS)}")
+        logger.warning("left out %d bad files, listed in %s", len(bad), campaign.root.where(ERRORS))
     campaign.root.write_table(MANIFEST, manifest.table)
 
 

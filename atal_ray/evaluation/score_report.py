@@ -5,6 +5,7 @@ it should be.
 import csv
 import io
 import json
+import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
@@ -25,6 +26,8 @@ from atal_ray.evaluation.score_table import METRICS as ALL_METRICS
 from atal_ray.evaluation.score_table import score_table
 from atal_ray.metrics.accumulator import Metrics
 from atal_ray.store.folder import ROWS_PER_GROUP, Folder
+
+logger = logging.getLogger(__name__)
 
 Places = Mapping[tuple[str, str], Folder]
 """(test set, method) -> the folder of their scores."""
@@ -71,9 +74,9 @@ def _write_tables(
         lookup(name, "maxF", method) for name in results for method in published_methods()
     )
     if config.published and not known:
-        print(
-            f"the paper has no numbers for {', '.join(results)}: name its sets DUT-OMRON, DUTS-TE, ECSSD, HKU-IS, PASCAL-S",
-            flush=True,
+        logger.warning(
+            f"the paper has no numbers for {', '.join(results)}: name its sets "
+            "DUT-OMRON, DUTS-TE, ECSSD, HKU-IS, PASCAL-S"
         )
     columns = tuple(dict.fromkeys((*published_methods(), *measured))) if known else measured
     relative_to = (

@@ -1,6 +1,6 @@
 """A cluster that grows: ask its autoscaler for what the widest stages take, and wait for it."""
 
-import sys
+import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +9,8 @@ from ray.autoscaler.sdk import request_resources
 
 from atal_ray.config import Config
 from atal_ray.runtime.capacity import campaigns_at_once, nodes, require_capacity
+
+logger = logging.getLogger(__name__)
 
 LOOK_SECONDS = 1.0
 
@@ -70,10 +72,8 @@ def _wait(config: Config, campaigns: int, deadline: float) -> None:
             return require_capacity(config, machines)
         if not announced:
             minutes, there = f"{config.resources.wait_minutes:g} minutes", campaigns_at_once(config, machines)
-            print(
-                f"waiting up to {minutes} for the cluster to grow: room for {there} of {campaigns} campaigns",
-                file=sys.stderr,
-                flush=True,
+            logger.info(
+                f"waiting up to {minutes} for the cluster to grow: room for {there} of {campaigns} campaigns"
             )
             announced = True
         time.sleep(LOOK_SECONDS)

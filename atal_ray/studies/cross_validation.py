@@ -1,5 +1,6 @@
 """Do points transfer? Train each network on the points that each network selected (Table 3)."""
 
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,6 +20,8 @@ from atal_ray.store.folder import Folder
 from atal_ray.store.lock import locked
 from atal_ray.studies.cross_table import FULL, Scores, to_json, to_markdown
 from atal_ray.studies.sweep.sharing import share_start
+
+logger = logging.getLogger(__name__)
 
 Recipe = Literal["published", "same"]
 PLAN, RESULT = "cross_validation.yaml", "cross_validation"
@@ -160,7 +163,7 @@ def cross_validate(plan: CrossValidation, folder: Path | str) -> Folder:
         with campaign_session(plan.campaign):
             for number, one in enumerate(todo, start=1):
                 if (one.points, one.network) not in scores:
-                    print(f"[{number}/{len(todo)}] {one.title}", flush=True)
+                    logger.info("[%d/%d] %s", number, len(todo), one.title)
                     share_start(
                         CampaignFolder(root / todo[0].folder), CampaignFolder(root / one.folder), one.config
                     )

@@ -40,7 +40,7 @@ def write(tmp_path, rows, **types):
     return str(tmp_path / "mine.parquet")
 
 
-def test_plain_table_becomes_imported_points(campaign, rows, tmp_path, capsys):
+def test_plain_table_becomes_imported_points(campaign, rows, tmp_path, caplog):
     import_points(campaign, write(tmp_path, rows))
     points = campaign.round(0).read_table(POINTS)
     assert points.schema.equals(POINT_SCHEMA)
@@ -54,7 +54,7 @@ def test_plain_table_becomes_imported_points(campaign, rows, tmp_path, capsys):
         (0, 0.0, -1, "import")
     }
     assert all(row["label"] == row["x"] % 2 for row in taken)
-    assert capsys.readouterr().out == ""
+    assert caplog.messages == []
 
 
 def test_a_column_twice_is_refused(campaign, rows, tmp_path):
@@ -81,12 +81,12 @@ def test_points_of_a_campaign_are_all_those_of_its_committed_rounds(campaign, ro
     assert sorted(taken, key=str) == sorted([{**row, "round": int(row["x"] == 2)} for row in full], key=str)
 
 
-def test_points_of_other_images_are_left_out_aloud(campaign, rows, tmp_path, capsys):
+def test_points_of_other_images_are_left_out_aloud(campaign, rows, tmp_path, caplog):
     source = write(tmp_path, [*rows[:-2], {**rows[0], "image_id": "stranger"}])
     import_points(campaign, source)
     assert campaign.round(0).count_rows(POINTS) == 14
-    said = f"{source}: 1 of 15 points belong to other images and are left out; 1 of 8 images have no point\n"
-    assert capsys.readouterr().out == said
+    said = f"{source}: 1 of 15 points belong to other images and are left out; 1 of 8 images have no point"
+    assert caplog.messages == [said]
 
 
 @pytest.mark.parametrize(

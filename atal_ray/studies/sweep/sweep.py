@@ -2,16 +2,15 @@
 only once.
 """
 
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 from atal_ray import networks
 from atal_ray.campaign.campaign_folder import MANIFEST, QUERIES, START, CampaignFolder
 from atal_ray.campaign.prepare import prepare
 from atal_ray.campaign.query.ask import query
-from atal_ray.campaign.run import missing
 from atal_ray.config import Config, config_file
 from atal_ray.errors import CampaignError
 from atal_ray.networks.conformance import check_network
@@ -22,6 +21,8 @@ from atal_ray.studies.sweep.plan import Sweep, Trial
 from atal_ray.studies.sweep.result import count_work, read_outcome
 from atal_ray.studies.sweep.sharing import share_start, start_key, until_first_query
 from atal_ray.studies.sweep.sweep_page import write_sweep_report
+
+logger = logging.getLogger(__name__)
 
 PLAN, TRIALS, SHARED, LOGS = "sweep.yaml", "trials", "shared", "tune"
 
@@ -87,9 +88,8 @@ def sweep(plan: Sweep, folder: Path | str) -> Folder:
         config_file.keep(root, PLAN, plan, final=any(job.campaign.root.exists(MANIFEST) for job in todo))
         with trials_session([job.config for job in todo.trials], plan.trials_at_once) as at_once:
             _start(todo)
-            print(
-                f"trials: {len(todo.trials)}, {at_once} at once; shared first rounds: {len(todo.shared)}",
-                flush=True,
+            logger.info(
+                f"trials: {len(todo.trials)}, {at_once} at once; shared first rounds: {len(todo.shared)}"
             )
             failures = run_trials(
                 todo.shared, replace(plan, stop_early=False), root / LOGS, at_once, "shared first rounds"
@@ -124,7 +124,8 @@ def _start(todo: Jobs) -> None:
         leader = leaders.setdefault(repr(start_key(job.config)), job)
         if leader is job:
             prepare(job.campaign, job.config)
-            missing(job.campaign.round(START), QUERIES, partial(query, job.campaign, job.config, START))
+            if not job.campaign.round(START).exists(QUERIES):
+                query(job.campaign, job.config, START)
         share_start(leader.campaign, job.campaign, job.config)
 
 
