@@ -1,8 +1,7 @@
 """Which distance should the cover use? Image coordinates, features, or both, on the candidate sets of real
 images.
 
-    python benchmarks/cover_space.py --train /path/to/DUTS-TR --weights resnet50.pth --snapshots
-    runs/benchmark
+    python benchmarks/cover_space.py --train DUTS-TR --weights resnet50.pth --snapshots runs/benchmark
 
 For each space, the cover V of every image (10 k points) and the k picks: the cover radius in pixels and in
 features (the largest distance of a candidate to V), and the share of picks with another pick within 5 px.
@@ -26,7 +25,7 @@ from tqdm import tqdm
 
 from atal_ray import seeding
 from atal_ray.acquisition.estimate import estimate
-from atal_ray.acquisition.pick import Pool, Ranked, rank_diverse
+from atal_ray.acquisition.pick import PixelPool, RankedCover, rank_diverse
 from atal_ray.acquisition.rds import unit_vectors
 from atal_ray.acquisition.uncertainty import difference
 from atal_ray.config import AttackConfig, QueryConfig
@@ -36,6 +35,17 @@ from atal_ray.networks.inputs import to_batch
 from atal_ray.networks.snapshots import read_snapshots
 
 RESULT = Path(__file__).parent / "results" / "cover_space.json"
+MEASURES = (
+    "atal_ray.acquisition.attack",
+    "atal_ray.acquisition.candidates",
+    "atal_ray.acquisition.ensemble",
+    "atal_ray.acquisition.estimate",
+    "atal_ray.acquisition.features",
+    "atal_ray.acquisition.grid",
+    "atal_ray.acquisition.pick",
+    "atal_ray.acquisition.rds",
+    "atal_ray.acquisition.uncertainty",
+)
 NEAR = 5.0
 
 
@@ -70,7 +80,7 @@ class Asked:
     """One image with what the snapshots say about it."""
 
     image_id: str
-    pool: Pool
+    pool: PixelPool
     score: NDArray[np.float32]
     features: NDArray[np.float32]
 
@@ -93,7 +103,7 @@ def ask(options: Options) -> list[Asked]:
             np.ones((options.size, options.size), bool),
             np.full((options.size, options.size), -1, np.int32),
         )
-        pool = Pool(height, width, free, regions, np.empty((0, 2), np.int32))
+        pool = PixelPool(height, width, free, regions, np.empty((0, 2), np.int32))
         found.append(
             Asked(
                 path.stem,
@@ -109,7 +119,7 @@ def measure(asked: Asked, case: dict[str, Any], k: int) -> dict[str, float]:
     """Cover radii and near duplicates of one image in one space."""
     config = dataclasses.replace(QueryConfig(), **case)
 
-    def ranked(factor: int) -> Ranked:
+    def ranked(factor: int) -> RankedCover:
         rng = seeding.rng(0, "cover space", asked.image_id)
         return rank_diverse(
             asked.pool, asked.score, asked.features, k, dataclasses.replace(config, cover_factor=factor), rng
@@ -145,6 +155,7 @@ def near(xy: NDArray[Any]) -> float:
 
 def main(options: Options) -> None:
     """Measure every case on every image, and write the means."""
+    head = provenance(MEASURES)
     asked = ask(options)
     rows = []
     for name, case in CASES.items():
@@ -157,7 +168,8 @@ def main(options: Options) -> None:
         "cover": QueryConfig().cover_factor * options.k,
     }
     RESULT.write_text(
-        json.dumps({**provenance(), "data": "DUTS-TR", "seed": 0, **setting, "rows": rows}, indent=1) + "\n"
+        json.dumps({"provenance": head, "data": "DUTS-TR", "seed": 0, **setting, "rows": rows}, indent=1)
+        + "\n"
     )
     for row in rows:
         print(f"{row.pop('case'):20}", "  ".join(f"{key} {value:.3f}" for key, value in row.items()))

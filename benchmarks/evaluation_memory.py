@@ -23,6 +23,13 @@ import tyro
 from machine import provenance
 
 RESULT = Path(__file__).parent / "results" / "evaluation_memory.json"
+MEASURES = (
+    "atal_ray.evaluation.compare",
+    "atal_ray.evaluation.maps",
+    "atal_ray.evaluation.score_maps",
+    "atal_ray.metrics",
+    "atal_ray.runtime.shards",
+)
 MIB = 2**20
 KINDS = 20
 
@@ -102,6 +109,7 @@ def _title(process: psutil.Process) -> str:
 
 def main(options: Options) -> None:
     """Measure every size and write the figures."""
+    head = provenance(MEASURES)
     rows = []
     print(f"{'pairs':>8} {'seconds':>8} {'driver MiB':>11} {'workers MiB':>12}")
     for size in options.sizes:
@@ -112,9 +120,7 @@ def main(options: Options) -> None:
         )
         rows.append(found)
     settings = {**asdict(options), "folder": None}
-    RESULT.write_text(
-        json.dumps({"provenance": provenance(), "options": settings, "runs": rows}, indent=1) + "\n"
-    )
+    RESULT.write_text(json.dumps({"provenance": head, "options": settings, "runs": rows}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

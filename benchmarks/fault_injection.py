@@ -35,7 +35,7 @@ Stage = Literal["random start", "training", "evaluation", "query", "commit"]
 JOB = Path(__file__).parents[1] / "jobs" / "run.py"
 DIE_AT_COMMIT = f"""
 import os, pathlib, runpy, signal
-from atal_ray.campaign_folder import CampaignFolder
+from atal_ray.campaign.campaign_folder import CampaignFolder
 commit, marks = CampaignFolder.commit, pathlib.Path(os.environ["MARKS"])
 def die_once(self, number):
     due = marks / f"die-at-{{number}}"

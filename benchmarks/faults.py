@@ -41,6 +41,13 @@ from atal_ray.config import (
 )
 
 RESULTS = Path(__file__).parent / "results"
+MEASURES = (
+    "atal_ray.campaign.evaluate",
+    "atal_ray.campaign.query",
+    "atal_ray.campaign.run",
+    "atal_ray.campaign.train",
+    "atal_ray.runtime",
+)
 ROUNDS = (0, 1)  # of three: those that query
 PLAN: dict[str, list[Kill]] = {
     "driver": [
@@ -180,7 +187,7 @@ def place(options: Options, name: str) -> Iterator[str]:
         yield str(folder)
     else:
         sys.path.append(str(Path(__file__).parents[1] / "tests"))
-        from stores import start_server  # type: ignore[import-not-found]
+        from stores import start_server
 
         store, server = start_server()
         try:
@@ -191,6 +198,7 @@ def place(options: Options, name: str) -> Iterator[str]:
 
 
 def main(options: Options) -> None:
+    head = provenance(MEASURES)
     os.environ |= {
         "AWS_ACCESS_KEY_ID": "nobody",
         "AWS_SECRET_ACCESS_KEY": "nothing",
@@ -231,8 +239,9 @@ def main(options: Options) -> None:
             rows += found
     result = {
         "what": __doc__.partition("\n")[0],
-        **provenance(),
-        "data": f"{options.images} images of {options.train.name}, {2 * options.images} of {options.test.name}, {options.side} px",
+        "provenance": head,
+        "data": f"{options.images} images of {options.train.name}, {2 * options.images} of "
+        f"{options.test.name}, {options.side} px",
         "store": options.store,
         "points": len(calm),
         "three_nodes_equal_one": same,

@@ -24,10 +24,10 @@ from typing import Any
 import numpy as np
 import psutil
 import tyro
-from atal_ray.campaign.run import run_campaign
 from machine import provenance
 
 from atal_ray.campaign.campaign_folder import POINTS, QUERIES, CampaignFolder
+from atal_ray.campaign.run import run_campaign
 from atal_ray.config import (
     AttackConfig,
     BudgetConfig,
@@ -43,6 +43,11 @@ from atal_ray.store.folder import Folder
 
 ROOT = Path(__file__).parents[1]
 RESULT = Path(__file__).parent / "results" / "generate_run.json"
+MEASURES = (
+    "atal_ray.campaign.generate",
+    "atal_ray.campaign.query",
+    "atal_ray.runtime.shards",
+)
 MIB = 2**20
 SAMPLE_SECONDS = 2.0
 
@@ -158,6 +163,7 @@ def growth(samples: list[float]) -> float:
 
 
 def main(options: Options) -> None:
+    head = provenance(MEASURES)
     shutil.rmtree(options.folder / "points", ignore_errors=True)
     options.folder.mkdir(parents=True, exist_ok=True)
     trained, config = options.folder / "trained", config_of(options)
@@ -180,8 +186,9 @@ def main(options: Options) -> None:
     asked_again: dict[str, Any] = made.round(0).read_json(THROUGHPUT)
     result = {
         "what": __doc__.partition("\n")[0],
-        **provenance(),
-        "data": f"{options.images} images of {options.train.name}, f3net-small at {options.side} px, L = 3, {options.actors} actor",
+        "provenance": head,
+        "data": f"{options.images} images of {options.train.name}, f3net-small at {options.side} px, L = 3, "
+        f"{options.actors} actor",
         "shard": options.shard,
         "shards": shards,
         "shards_done_at_the_kill": kept,

@@ -15,13 +15,32 @@ from pathlib import Path
 from typing import Any
 
 import tyro
-from atal_ray.campaign.run import run_campaign
 from machine import provenance
 
 from atal_ray.campaign.campaign_folder import COMMITTED, ERRORS, METRICS, QUERIES
+from atal_ray.campaign.run import run_campaign
 from atal_ray.config import Config, presets
 
 RESULT = Path(__file__).parent / "results" / "learning_check.json"
+MEASURES = (
+    "atal_ray.acquisition.attack",
+    "atal_ray.acquisition.candidates",
+    "atal_ray.acquisition.ensemble",
+    "atal_ray.acquisition.estimate",
+    "atal_ray.acquisition.features",
+    "atal_ray.acquisition.grid",
+    "atal_ray.acquisition.pick",
+    "atal_ray.acquisition.rds",
+    "atal_ray.acquisition.uncertainty",
+    "atal_ray.campaign.query.score",
+    "atal_ray.campaign.train",
+    "atal_ray.labels",
+    "atal_ray.metrics.fmeasure",
+    "atal_ray.metrics.mae",
+    "atal_ray.networks.f3net",
+    "atal_ray.networks.resnet",
+    "atal_ray.training",
+)
 
 
 def configure(
@@ -54,7 +73,7 @@ def methods(config: Config) -> dict[str, Config]:
 
 
 def share_start(done: Path, fresh: Path) -> None:
-    """Give a campaign the round 0 of another: the same points train the same network, and cost hours of CPU."""
+    """Give a campaign the round 0 of another: the same points train the same network."""
     if not fresh.exists():
         ignore = shutil.ignore_patterns(
             "config.yaml", "report.html", "*.lock", QUERIES, ERRORS, COMMITTED, "round-0[1-9]"
@@ -97,6 +116,7 @@ def main(
     points: int = 6,
 ) -> None:
     """Run all campaigns and write the result after each one."""
+    head = provenance(MEASURES)
     RESULT.parent.mkdir(exist_ok=True)
     runs: list[dict[str, Any]] = []
     for seed in seeds:
@@ -115,7 +135,9 @@ def main(
                 "cycles": config.train.cycles,
             }
             RESULT.write_text(
-                json.dumps({**provenance(), "data": ["DUTS-TR", "ECSSD"], **setting, "runs": runs}, indent=1)
+                json.dumps(
+                    {"provenance": head, "data": ["DUTS-TR", "ECSSD"], **setting, "runs": runs}, indent=1
+                )
                 + "\n"
             )
     for run in runs:

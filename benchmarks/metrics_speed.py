@@ -36,6 +36,7 @@ from atal_ray.evaluation.mask_folder import find_masks
 from atal_ray.metrics import scores, weighted
 
 RESULT = Path(__file__).parent / "results" / "metrics_speed.json"
+MEASURES = ("atal_ray.metrics",)
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 STAGES = {
     "histogram": (scores, "tally"),
@@ -149,6 +150,7 @@ def noted(part: str, function: Callable[..., Any], spent: defaultdict[str, float
 
 def main(options: Options) -> None:
     """Measure at every size and write the figures."""
+    head = provenance(MEASURES, ("pysodmetrics", "scipy"))
     os.environ.update(ONE_THREAD)  # for the processes to come, which read it only once
     found: dict[str, dict[str, Any]] = {}
     for height, width in options.sizes:
@@ -166,7 +168,7 @@ def main(options: Options) -> None:
     versions = {name: importlib.metadata.version(name) for name in ("pysodmetrics", "scipy")}
     options_used = {**asdict(options), "data": options.data.name}
     result = {
-        "provenance": provenance(),
+        "provenance": head,
         "compared": versions,
         "options": options_used,
         "threads": 1,

@@ -29,6 +29,17 @@ from atal_ray.config import AttackConfig, NetworkConfig, TrainConfig
 from atal_ray.training.step import build_optimizer, train_step
 
 RESULTS = Path(__file__).parent / "results"
+MEASURES = (
+    "atal_ray.acquisition.attack",
+    "atal_ray.acquisition.ensemble",
+    "atal_ray.acquisition.estimate",
+    "atal_ray.networks.f3net",
+    "atal_ray.networks.minet",
+    "atal_ray.networks.pfsnet",
+    "atal_ray.networks.resnet",
+    "atal_ray.training.losses",
+    "atal_ray.training.step",
+)
 MIB = 2**20
 
 
@@ -96,6 +107,7 @@ def timed(work: Callable[[], object], device: torch.device) -> float:
 
 def main(options: Options) -> None:
     """Measure every network and write the figures."""
+    head = provenance(MEASURES)
     found: dict[str, dict[str, Any]] = {}
     print(f"{'network':10} {'task':6} {'images/s':>10} {'peak MiB':>10}")
     for name in options.networks:
@@ -108,7 +120,7 @@ def main(options: Options) -> None:
             )
     device = "cuda" if torch.cuda.is_available() else "cpu"
     result = {
-        "provenance": provenance(),
+        "provenance": head,
         "options": asdict(options),
         "attack": asdict(AttackConfig()),
         "networks": found,

@@ -32,6 +32,11 @@ import tyro
 from machine import provenance
 
 RESULT = Path(__file__).parent / "results" / "query_memory.json"
+MEASURES = (
+    "atal_ray.campaign.query",
+    "atal_ray.data.manifest",
+    "atal_ray.runtime.shards",
+)
 MIB = 2**20
 KINDS = 100
 SAMPLE_SECONDS = 0.05
@@ -60,10 +65,10 @@ def measure(images: int, options: Options) -> dict[str, Any]:
 
     from atal_ray.campaign.campaign_folder import QUERIES
     from atal_ray.campaign.query.ask import query
-    from atal_ray.runtime.session import ray_session
+    from atal_ray.runtime.session import campaign_session
 
     campaign, config = opened(images, options)
-    with ray_session(config):
+    with campaign_session(config):
         total = ray.cluster_resources()["object_store_memory"]
         peaks, over = {"driver_mib": 0.0, "object_store_mib": 0.0, "workers_mib": 0.0}, threading.Event()
         watcher = threading.Thread(target=watch, args=(peaks, total, over))
@@ -188,6 +193,7 @@ def in_a_process(work: Callable[[int, Options], Any], images: int, options: Opti
 
 def main(options: Options) -> None:
     """Measure every size and write the figures."""
+    head = provenance(MEASURES)
     rows = []
     print(f"{'images':>8} {'seconds':>8} {'driver MiB':>11} {'store MiB':>10} {'workers MiB':>12}")
     for images, runs in zip(options.sizes, options.runs, strict=True):
@@ -202,9 +208,7 @@ def main(options: Options) -> None:
         print(f"{images:8,} {found['seconds']:8.1f} {columns}", flush=True)
         rows.append(found)
     settings = {**asdict(options), "train": options.train.name, "folder": None}
-    RESULT.write_text(
-        json.dumps({"provenance": provenance(), "options": settings, "runs": rows}, indent=1) + "\n"
-    )
+    RESULT.write_text(json.dumps({"provenance": head, "options": settings, "runs": rows}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,7 @@
 """Attack and ensemble scoring of real images: ours against torchattacks' PGD and a plain loop over the
 snapshots.
 
-    python benchmarks/query_speed.py --train /path/to/DUTS-TR --weights resnet50.pth --snapshots
-    runs/benchmark
+    python benchmarks/query_speed.py --train DUTS-TR --weights resnet50.pth --snapshots runs/benchmark
 
 All variants take turns on the same images, on the GPU where there is one; those in bfloat16 where the
 processor has it. The floor is the operations of the passes that the definition asks for, over the rate of the
@@ -14,7 +13,6 @@ table. Needs the rivals: `make .venv/compared`.
 """
 
 import dataclasses
-import importlib.metadata
 import json
 import statistics
 import time
@@ -36,7 +34,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from atal_ray import networks, seeding
 from atal_ray.acquisition.estimate import Estimate, attacked_side, estimate
-from atal_ray.acquisition.pick import Pool, pick_diverse
+from atal_ray.acquisition.pick import PixelPool, pick_diverse
 from atal_ray.acquisition.uncertainty import difference
 from atal_ray.config import AttackConfig, NetworkConfig, QueryConfig
 from atal_ray.data.images import read_image, resize
@@ -48,6 +46,12 @@ from atal_ray.networks.protocol import SaliencyNetwork
 from atal_ray.networks.snapshots import read_snapshots
 
 RESULTS = Path(__file__).parent / "results"
+MEASURES = (
+    "atal_ray.acquisition.attack",
+    "atal_ray.acquisition.ensemble",
+    "atal_ray.acquisition.estimate",
+    "atal_ray.inference",
+)
 RIVAL, OURS, HALF = "torchattacks + loop", "ours", "ours, bfloat16"
 ROUNDED = f"{RIVAL}, planar images"
 FULL = AttackConfig()
@@ -85,7 +89,7 @@ class Options:
 
 
 class PixelClassifier(nn.Module):
-    """A snapshot as torchattacks takes it: images in [0, 1] to logits [B, 2, H, W] of background and object."""
+    """A snapshot as torchattacks takes it: images in [0, 1] to logits [B, 2, H, W], background first."""
 
     def __init__(self, network: SaliencyNetwork) -> None:
         super().__init__()
@@ -161,7 +165,7 @@ def points_of(found: list[Estimate], options: Options) -> Points:
     """The points asked for, as image, column and row."""
     points, size = Points(), options.size
     maps = [one for batch in found for one in zip(batch.clean, batch.attacked, batch.features, strict=True)]
-    pool = Pool(
+    pool = PixelPool(
         size,
         size,
         np.ones((size, size), bool),
@@ -281,13 +285,14 @@ def without_rounding(options: Options) -> dict[str, float]:
     row = compare(ours, rival, small)
     if row["equal_points"] < 1:
         raise SystemExit(
-            f"in float64 only {row['equal_points']:.0%} of the points are equal: the two do not compute the same"
+            f"in float64 only {row['equal_points']:.0%} of the points are equal: these are two computations"
         )
     return row
 
 
 def main(options: Options) -> None:
     """Measure all variants in turns and write the figures."""
+    head = provenance(MEASURES, ("torchattacks",))
     torch.set_num_threads(options.threads)
     proved = without_rounding(options)
     device = choose_device("auto")
@@ -328,7 +333,7 @@ def main(options: Options) -> None:
     for name, parts in time_goes.items():
         print(f"{name:36} " + ", ".join(f"{kind} {share:.0%}" for kind, share in parts.items()))
     result = {
-        "provenance": provenance() | {"torchattacks": importlib.metadata.version("torchattacks")},
+        "provenance": head,
         "options": {
             key: str(value.name) if isinstance(value, Path) else value
             for key, value in dataclasses.asdict(options).items()

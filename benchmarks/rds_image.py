@@ -22,11 +22,12 @@ import tyro
 from candidate_features import candidate_features
 from machine import provenance
 from numpy.typing import NDArray
-from side_by_side import with_one_thread
+from side_by_side import paired_ratio, with_one_thread
 
 from atal_ray.acquisition.rds import cover_kcenter, cover_maxsum, mean_similarity, select, unit_vectors
 
 RESULT = Path(__file__).parent / "results" / "rds_image.json"
+MEASURES = ("atal_ray.acquisition.rds",)
 
 Positions = NDArray[np.float64]
 
@@ -101,11 +102,24 @@ def measure(sets: NDArray[np.float32], options: Options) -> dict[str, Any]:
     if set(equal.values()) != {len(sets)}:
         raise SystemExit(f"other covers than the flat form's: of {len(sets)} images, equal on {equal}")
     rates = {name: len(sets) / statistics.median(values) for name, values in seconds.items()}
-    return {"images_per_s": rates, "repeats_s": seconds, "images_of_equal_picks": equal}
+    faster = {
+        f"ours, {cover}": {
+            rival: paired_ratio(seconds, rival, f"ours, {cover}")
+            for rival in ("naive, maxsum", f"flat float64, {cover}")
+        }
+        for cover in equal
+    }
+    return {
+        "images_per_s": rates,
+        "times_as_fast": faster,
+        "repeats_s": seconds,
+        "images_of_equal_picks": equal,
+    }
 
 
 def main(options: Options) -> None:
     """Measure in a process of one thread and write the figures."""
+    head = provenance(MEASURES)
     sets = candidate_features(options.train, options.weights, options.snapshots, options.images)
     found = with_one_thread(measure, sets, options)
     setting = {
@@ -116,12 +130,11 @@ def main(options: Options) -> None:
     }
     shape = {"candidates": sets.shape[1], "dimensions": sets.shape[2], "threads": 1}
     RESULT.write_text(
-        json.dumps({"provenance": provenance(), "options": {**setting, **shape}, **found}, indent=1) + "\n"
+        json.dumps({"provenance": head, "options": {**setting, **shape}, **found}, indent=1) + "\n"
     )
     for name, rate in found["images_per_s"].items():
-        print(
-            f"{name:24} {rate:8.1f} images/s  {rate / found['images_per_s']['naive, maxsum']:6.1f} times the naive form"
-        )
+        faster = found["times_as_fast"].get(name, {}).items()
+        print(f"{name:24} {rate:8.1f} images/s", *(f" {times:.1f} times {rival}" for rival, times in faster))
     print(f"equal picks on {found['images_of_equal_picks']} of {len(sets)} images")
 
 

@@ -23,12 +23,18 @@ from candidate_features import CandidateOptions, candidate_features, enlarge
 from flat_passes import farther, flat_kcenter
 from machine import provenance
 from numpy.typing import NDArray
-from side_by_side import peak_mib, turns, with_one_thread
+from side_by_side import paired_ratio, peak_mib, turns, with_one_thread
 
 from atal_ray.acquisition.dataset_budget import cover_lazy
 from atal_ray.acquisition.dataset_budget.cover_lazy import cover_kcenter_lazy
 
 RESULT = Path(__file__).parent / "results" / "rds_scale.json"
+MEASURES = (
+    "atal_ray.acquisition.dataset_budget.blocks",
+    "atal_ray.acquisition.dataset_budget.cover_lazy",
+    "atal_ray.acquisition.dataset_budget.distances",
+    "atal_ray.acquisition.dataset_budget.products",
+)
 ROUNDING = 1e-9
 """Of the proof's float64 products, as a share of a squared distance."""
 FLAT = "flat, flat_m picks"
@@ -81,9 +87,9 @@ def scale(x: Matrix, options: Options) -> dict[str, Any]:
         flat = flat_kcenter(x, options.flat_m, threads)
 
     kcenter = turns({"ours": ours, FLAT: rival}, options.repeats)
-    kcenter["times_faster"] = (
-        kcenter["median_s"][FLAT] * options.m / options.flat_m / kcenter["median_s"]["ours"]
-    )
+    more = options.m / options.flat_m
+    kcenter["flat_scaled_by"] = more
+    kcenter["times_faster"] = paired_ratio(kcenter["repeats_s"], FLAT, "ours", scale=more)
     pairs, excess = measured_pairs(ours), farther(x, picks, threads)
     if excess > ROUNDING:
         raise SystemExit(f"{len(x):,} candidates: not exact, one is {excess:g} farther than the pick")
@@ -129,9 +135,11 @@ def measure(features: Matrix, options: Options) -> dict[str, Any]:
 def table(found: dict[str, Any], options: Options) -> None:
     """Print the ratios that matter."""
     for count in (f"{count:,}" for count in options.counts):
-        seconds, faster = found[count]["median_s"]["ours"], found[count]["times_faster"]
+        figures = found[count]
         print(
-            f"{count} candidates, {options.threads} threads: {seconds:.2f} s, {faster:.1f} times faster than flat passes"
+            f"{count} candidates, {options.threads} threads: {figures['median_s']['ours']:.2f} s, "
+            f"flat passes {figures['times_faster']:.1f} times as long, "
+            f"their seconds counted {figures['flat_scaled_by']:g} times"
         )
     for dimensions, figures in found["fpsample"].items():
         print(
@@ -142,6 +150,7 @@ def table(found: dict[str, Any], options: Options) -> None:
 
 def main(options: Options) -> None:
     """Measure in a process whose NumPy has one thread and write the figures."""
+    head = provenance(MEASURES, ("fpsample",))
     sets = candidate_features(options.train, options.weights, options.snapshots, options.images)
     found = with_one_thread(measure, sets.reshape(-1, sets.shape[2]), options)
     setting = {
@@ -150,7 +159,7 @@ def main(options: Options) -> None:
         "weights": options.weights.name,
         "snapshots": "benchmarks/snapshots.py",
     }
-    RESULT.write_text(json.dumps({"provenance": provenance(), "options": setting, **found}, indent=1) + "\n")
+    RESULT.write_text(json.dumps({"provenance": head, "options": setting, **found}, indent=1) + "\n")
     table(found, options)
 
 

@@ -4,7 +4,7 @@ import os
 import statistics
 import time
 import tracemalloc
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from typing import Any, TypeVar
@@ -22,7 +22,7 @@ def with_one_thread(work: Callable[..., Result], *arguments: Any) -> Result:
 
 
 def turns(forms: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, Any]:
-    """Seconds of each form, which take turns; the medians."""
+    """Seconds of each form, which take turns; their medians, for ratios see `paired_ratio`."""
     seconds: dict[str, list[float]] = {name: [] for name in forms}
     for _ in range(repeats):
         for name, form in forms.items():
@@ -33,6 +33,20 @@ def turns(forms: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, 
         "median_s": {name: statistics.median(values) for name, values in seconds.items()},
         "repeats_s": seconds,
     }
+
+
+def paired_ratio(values: Mapping[str, Sequence[float]], form: str, other: str, scale: float = 1) -> float:
+    """The ratio of two forms: the median over their turns, each divided by its pair.
+
+    Within a turn both meet the same machine, which the medians of each form alone do not.
+
+    Args:
+        values: seconds (`repeats_s` of `turns`) or rates of each form, turn by turn.
+        form: whose values are divided.
+        other: by whose.
+        scale: of the form's values, where it did only 1 / scale of the work.
+    """
+    return statistics.median(scale * a / b for a, b in zip(values[form], values[other], strict=True))
 
 
 def peak_mib(work: Callable[[], object]) -> float:

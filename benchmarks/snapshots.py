@@ -5,9 +5,8 @@ is not there yet.
 import dataclasses
 from pathlib import Path
 
-from atal_ray.campaign.run import run_campaign
-
 from atal_ray.campaign.campaign_folder import CampaignFolder
+from atal_ray.campaign.run import run_campaign
 from atal_ray.config import Config, config_file, presets
 from atal_ray.store.folder import Folder
 

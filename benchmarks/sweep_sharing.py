@@ -40,6 +40,7 @@ from atal_ray.studies.sweep.plan import Sweep, Trial
 
 ROOT = Path(__file__).parents[1]
 RESULT = Path(__file__).parent / "results" / "sweep_sharing.json"
+MEASURES = ("atal_ray.studies.sweep",)
 OVER = ("query.top-percent=2,5,15", "train.cycles=1,2,3", "budget.total=2,4,6")
 LOOK_SECONDS, MOST_SECONDS = 0.2, 3600.0
 
@@ -123,6 +124,7 @@ def timed_campaign(trial: Trial, total: int, swept: Folder, folder: Path) -> dic
 
 
 def main(options: Options) -> None:
+    head = provenance(MEASURES)
     options.folder.mkdir(parents=True, exist_ok=True)
     plan, config = Sweep(over=OVER, campaign=config_of(options)), options.folder / "config.yaml"
     config.write_text(config_file.to_yaml(plan.campaign))
@@ -142,23 +144,24 @@ def main(options: Options) -> None:
     )
     result = {
         "what": __doc__.partition("\n")[0],
-        **provenance(),
-        "data": f"{options.images} images of {options.train.name}, {2 * options.images} of {options.test.name}, {options.side} px",
+        "provenance": head,
+        "data": f"{options.images} images of {options.train.name}, {2 * options.images} of "
+        f"{options.test.name}, {options.side} px",
         "over": list(OVER),
         "work": work,
         "share_of_passes": work["passes"] / work["separate_passes"],
         "sweep_seconds": round(seconds, 1),
         "alone_were": options.alone,
         "separate_seconds": separate and round(separate, 1),
+        "separate_seconds_scaled_by": len(cells) / len(chosen),
         "share_of_seconds": separate and seconds / separate,
         "rounds_committed_at_the_kill": committed,
         "alone": alone,
         "equal": sum(row["equal"] for row in alone),
     }
     RESULT.write_text(json.dumps(result, indent=1) + "\n")
-    print(
-        f"{work['passes']} of {work['separate_passes']} image passes ({result['share_of_passes']:.0%}): {RESULT}"
-    )
+    share = result["share_of_passes"]
+    print(f"{work['passes']} of {work['separate_passes']} image passes ({share:.0%}): {RESULT}")
 
 
 if __name__ == "__main__":

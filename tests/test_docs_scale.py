@@ -1,11 +1,13 @@
 """The figures of docs/scale.md are those of the result files."""
 
 import json
+import statistics
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from side_by_side import paired_ratio
 
 from atal_ray.campaign.query.dataset_actor import NUMBERS, VECTOR, memory_needed
 from atal_ray.config import Config
@@ -30,13 +32,15 @@ def speed() -> list[str]:
     convolutions = goes["convolution"] + goes["input gradient of convolutions"]
     assert found["without_rounding"]["equal_points"] == 1
     return [
-        f"{ours['times_as_fast']:.2f} times as fast as torchattacks' PGD with a plain loop over the snapshots",
-        f"{ours['times_the_floor']:.2f} times the floor, which is {found['gflop_an_image']:.0f} GFLOP an image at {rate:.0f} GFLOP/s",
+        f"{ours['times_as_fast']:.2f} times as fast as torchattacks' PGD with a plain loop",
+        f"{ours['times_the_floor']:.2f} times the floor, "
+        f"which is {found['gflop_an_image']:.0f} GFLOP an image at {rate:.0f} GFLOP/s",
         f"{rows['ours, bfloat16']['times_the_floor']:.2f} times the floor in bfloat16, at {half:.0f} GFLOP/s",
         f"convolutions and their gradients take {100 * convolutions:.0f} % of it",
         f"{100 * rows['torchattacks + loop, planar images']['equal_points']:.0f} % of its own points",
         *(
-            f"| {option} | {rows[name]['times_as_fast']:.2f} | {100 * rows[name]['equal_points']:.0f} % | {rows[name]['map_change']:.3f} |"
+            f"| {option} | {rows[name]['times_as_fast']:.2f} "
+            f"| {100 * rows[name]['equal_points']:.0f} % | {rows[name]['map_change']:.3f} |"
             for option, name in {
                 "(none)": "ours",
                 "`attack.scale 0.5`": "ours, attack at half the side",
@@ -57,9 +61,13 @@ def scale() -> list[str]:
             read[count]["eq10"]["times_a_read"],
         )
         phrases += [
-            f"{name} candidates: {kcenter['median_s']['ours']:.1f} s, {kcenter['times_faster']:.1f} times faster than flat passes, "
+            f"{name} candidates: {kcenter['median_s']['ours']:.1f} s, "
+            f"{kcenter['times_faster']:.1f} times faster than flat passes, "
             f"with {100 * kcenter['share_of_distances']:.1f} % of the distances",
-            f"{name}: {maxsum['faiss']:.2f} (faiss) and {maxsum['numpy']:.2f} (NumPy) times as many reads as picks",
+            f"timed for {found['options']['flat_m']} picks, and their seconds counted "
+            f"{kcenter['flat_scaled_by']:.0f} times",
+            f"{name}: {maxsum['faiss']:.2f} (faiss) and {maxsum['numpy']:.2f} (NumPy) "
+            "times as many reads as picks",
             f"{name}: {eq10['faiss']:.2f} (faiss) and {eq10['numpy']:.2f} (NumPy) times one read",
         ]
     rivals = {
@@ -74,38 +82,42 @@ def scale() -> list[str]:
 
 
 def image() -> list[str]:
-    rates = result("rds_image")["images_per_s"]
-    naive = rates["naive, maxsum"]
+    found = result("rds_image")
+    rates, faster = found["images_per_s"], found["times_as_fast"]
+    kcenter, maxsum = faster["ours, kcenter"], faster["ours, maxsum"]
+    flat = f"{kcenter['flat float64, kcenter']:.1f} and {maxsum['flat float64, maxsum']:.1f}"
     return [
-        f"k-center {rates['ours, kcenter']:.0f} images/s, {rates['ours, kcenter'] / naive:.1f} times the naive form of Algorithm 1",
-        f"Algorithm 1 {rates['ours, maxsum']:.0f} images/s, {rates['ours, maxsum'] / naive:.1f} times it",
-        f"{rates['ours, kcenter'] / rates['flat float64, kcenter']:.1f} and {rates['ours, maxsum'] / rates['flat float64, maxsum']:.1f} "
-        "times the flat float64 forms",
+        f"k-center {rates['ours, kcenter']:.0f} images/s, {kcenter['naive, maxsum']:.1f} times the naive form",
+        f"Algorithm 1 {rates['ours, maxsum']:.0f} images/s, {maxsum['naive, maxsum']:.1f} times it",
+        f"{flat} times the flat float64 forms",
     ]
 
 
 def space() -> list[str]:
     rows = {row["case"]: row for row in result("cover_space")["rows"]}
     return [
-        f"| {case} | {row['radius_px']:.0f} px | {row['radius_features']:.2f} | {100 * row['near_in_cover']:.0f} % |"
+        f"| {case} | {row['radius_px']:.0f} px | {row['radius_features']:.2f} "
+        f"| {100 * row['near_in_cover']:.0f} % |"
         for case, row in rows.items()
     ]
 
 
 def pipeline() -> list[str]:
     found = result("query_pipeline")
-    ratios = found["ratios"]
+    ratios, shards = found["ratios"], found["measured_shards"]
     return [
-        f"medians of {found['options']['repeats']}",
-        f"two such loops at once do {ratios['two loops to one']:.2f} times what one does",
+        f"{shards['1 actor']} shards in each of {found['options']['repeats']} turns",
+        f"two loops at once do {ratios['two loops to one']:.2f} times what one does",
         f"{100 * ratios['one actor to the loop']:.0f} % of the throughput of a hand-written loop",
-        f"two actors {ratios['two actors to one']:.2f} times one",
+        f"from {shards['2 actors']} shards in each turn only",
+        f"{ratios['two actors to one']:.2f} times one",
     ]
 
 
 def memory() -> list[str]:
     return [
-        f"| {row['images']:,} | {row['driver_mib']:.0f} | {row['object_store_mib']:.0f} | {row['workers_mib']:.0f} |"
+        f"| {row['images']:,} | {row['driver_mib']:.0f} | {row['object_store_mib']:.0f} "
+        f"| {row['workers_mib']:.0f} |"
         for row in result("query_memory")["runs"]
     ]
 
@@ -123,3 +135,22 @@ def test_memory_of_one_budget_is_what_the_actor_asks_for():
     assert f"`query.cover-images` images ({Config().query.cover_images:,})" in PAGE
     assert f"{NUMBERS} bytes each" in PAGE
     assert f"up to {VECTOR} C + 100 bytes a candidate" in PAGE
+
+
+def test_ratios_are_medians_of_paired_turns():
+    for count in ("1,000,000", "10,000,000"):
+        found = result("rds_scale")[count]
+        pairs = zip(found["repeats_s"]["flat, flat_m picks"], found["repeats_s"]["ours"], strict=True)
+        assert found["times_faster"] == statistics.median(
+            found["flat_scaled_by"] * flat / ours for flat, ours in pairs
+        )
+    rates, ratios = result("query_pipeline")["images_per_s"], result("query_pipeline")["ratios"]
+    pairs = zip(rates["2 actors"], rates["1 actor"], strict=True)
+    assert ratios["two actors to one"] == statistics.median(two / one for two, one in pairs)
+
+
+def test_a_slow_turn_of_the_machine_does_not_change_a_ratio():
+    seconds = {"ours": [1.0, 1.0, 1.0, 2.0, 3.0], "rival": [2.0, 2.0, 2.0, 4.0, 6.0]}
+    assert paired_ratio(seconds, "rival", "ours") == 2
+    assert paired_ratio(seconds, "rival", "ours", scale=5) == 10
+    assert paired_ratio({"a": [1.0, 9.0, 10.0], "b": [2.0, 3.0, 20.0]}, "a", "b") == 0.5  # unpaired: 3
