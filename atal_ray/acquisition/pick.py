@@ -44,7 +44,7 @@ class Pick:
 
 
 def pick_random(pool: PixelPool, k: int, rng: np.random.Generator) -> Pick:
-    """K free pixels at random, fewer where fewer are free, in different superpixels as long as there are any."""
+    """K free pixels at random, fewer where fewer are free, in different superpixels while there are any."""
     grid = pool.grid
     kept = np.ix_(grid.cell_rows, grid.cell_columns)
     order = rng.permutation(np.flatnonzero(pool.free[kept]))

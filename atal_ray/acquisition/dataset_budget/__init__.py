@@ -1,1 +1,1 @@
-"""One budget for all images: covers and similarity over millions of candidates, and how the budget is spent."""
+"""One budget for all images: cover and similarity of millions of candidates, and how the budget is spent."""

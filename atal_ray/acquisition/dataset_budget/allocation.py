@@ -8,8 +8,8 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from atal_ray.acquisition.dataset_budget.distances import Told, silent
-from atal_ray.acquisition.dataset_budget.similarity import Labelled
+from atal_ray.acquisition.dataset_budget.distances import OnProgress, ignore_progress
+from atal_ray.acquisition.dataset_budget.similarity import LabelledFeatures
 from atal_ray.config import QueryConfig
 
 Indices = npt.NDArray[np.int64]
@@ -18,8 +18,9 @@ Matrix = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Covers:
-    """The covers V of all images, one candidate a row: image by image, and in an image the first to ask for
-    first.
+    """The covers V of all images, one candidate a row.
+
+    Rows of an image follow each other, in the order in which they should be asked for.
     """
 
     image: npt.NDArray[np.int32]
@@ -29,12 +30,18 @@ class Covers:
     superpixel: npt.NDArray[np.int32]
     """Superpixel id within the image [N]; -1 where regions are not used."""
     features: Callable[[Indices], Matrix]
-    """Unit feature vectors [n, C] of n rows, which are asked for part by part: all at once may be more than a
-    memory holds.
-    """
+    """Maps n rows to their unit feature vectors [n, C]; those of all rows may not fit into memory at once."""
 
     def parts(self, rows: Indices, images: int) -> Iterator[Indices]:
-        """Places in `rows`, as they stand, in parts of about equally many images, at most `images` each."""
+        """Split `rows` by image into parts of about equally many images.
+
+        Args:
+            rows: rows of the covers, in any order.
+            images: the most images of a part.
+
+        Yields:
+            Indices into `rows`, ascending.
+        """
         count = int(self.image[-1]) + 1 if len(self.image) else 0
         parts = -(-count // images)
         part_of = self.image[rows].astype(np.int64) * parts // max(1, count)
@@ -48,74 +55,79 @@ def allocate(
     budget: int,
     config: QueryConfig,
     *,
-    cover: Callable[[Matrix, int, Told], Indices],
-    labelled: Labelled,
+    cover: Callable[[Matrix, int, OnProgress], Indices],
+    labelled: LabelledFeatures,
     tie: npt.NDArray[np.float32],
-    told: Told = silent,
+    on_progress: OnProgress = ignore_progress,
 ) -> Indices:
-    """Spend one budget on all images: `config.floor` points each as for a single image, the rest where it is
-    needed.
+    """Spend one budget on all images: `config.floor` points each, and the rest where it helps most.
 
-    The most uncertain `config.shortlist_percent` of the candidates behind the floors compete for the rest:
-    Algorithm 1 covers them in the space of features, and of that cover the least like the labelled points
-    come first (Eq. 10), among which the floors now count; behind the cover come all others by uncertainty.
-    More than `config.cover_images` images are covered in parts of images that follow each other, each with
-    its share of the cover, and ranked together. An image gets no more than `config.ceiling`, and a superpixel
-    a second point only where nothing else is left. With floor = ceiling = k it is the image-wise choice.
+    1. The first `config.floor` candidates of every image are chosen and count as labelled points.
+    2. Of the other candidates the most uncertain `config.shortlist_percent` are covered in the space of their
+       features (Eq. 9, Algorithm 1). More than `config.cover_images` images are covered in parts, each with
+       its share of the cover.
+    3. The cover is ranked by phi (Eq. 10), the least similar to the labelled points first; behind it come all
+       others by uncertainty.
+    4. They are chosen in this order until the budget is spent: at most `config.ceiling` points an image, and
+       a second point in a superpixel only after all first ones.
+
+    With floor = ceiling = k it chooses what RDS chooses for each image alone.
 
     Args:
         covers: the candidates.
         budget: points for all images together; fewer are chosen only where the ceilings or the candidates
             end.
         config: floor, ceiling, shortlist and the size of the cover.
-        cover: positions [n, C], m -> the cover in the order of choice, from the first candidate on.
-        labelled: the labelled points; the floors are added.
+        cover: takes positions [n, C], m and a callback; returns the m members in the order of choice, the
+            first candidate being the first.
+        labelled: the labelled points; the points of the floors are added.
         tie: seeded random numbers [N] that order equal scores.
-        told: called with the share of the cover that is chosen, again and again.
+        on_progress: called now and then with the share of the cover that is chosen.
 
     Returns:
         Rows of `covers`, image by image in the order of asking.
     """
-    floors = place(covers.image) < config.floor
+    floors = index_in_image(covers.image) < config.floor
     first, others = np.flatnonzero(floors), np.flatnonzero(~floors)
     others = others[np.lexsort((tie[others], -covers.score[others]))]
     rest = max(0, budget - len(first))
     shortlist = others[: max(rest, int(np.ceil(len(others) * config.shortlist_percent / 100)))]
     for part in covers.parts(first, config.cover_images):
         labelled.add(covers.features(first[part]))
-    phi = np.full(len(others), np.inf)  # of what is behind the cover
+    phi = np.full(len(others), np.inf)  # what is not in the cover comes last
     m, done, seen = min(config.cover_factor * rest, len(shortlist)), 0, 0
     for part in covers.parts(shortlist, config.cover_images):
         seen += len(part)
         share = m * seen // len(shortlist) - done
         if share:
             features = covers.features(shortlist[part])
-            chosen = cover(features, share, partial(_tell, told, done, m))
+            chosen = cover(features, share, partial(_report_share, on_progress, done, m))
             phi[part[chosen]] = labelled.similarity(features[chosen])
             done += share
-    ranked = others[np.argsort(phi, kind="stable")]  # equal ones by uncertainty
+    ranked = others[np.argsort(phi, kind="stable")]  # stable: equal ones stay in the order of uncertainty
     return take(covers, np.concatenate([first, ranked]), budget, config.ceiling, kept=len(first))
 
 
-def _tell(told: Told, done: int, m: int, picks: float) -> None:
-    told((done + picks) / m)
+def _report_share(on_progress: OnProgress, done: int, m: int, chosen: float) -> None:
+    on_progress((done + chosen) / m)
 
 
 def take(covers: Covers, order: Indices, budget: int, ceiling: int, kept: int) -> Indices:
-    """The first of `order` until the budget is spent, at most `ceiling` an image, fresh superpixels before
-    used ones.
+    """The first rows of `order` until the budget is spent, at most `ceiling` an image.
+
+    The first row of each superpixel comes before all second ones.
 
     Args:
         covers: the candidates.
         order: rows in the order of preference.
         budget: points together.
         ceiling: points of an image.
-        kept: so many at the head of `order` come before all others whatever their superpixel.
+        kept: the first `kept` rows of `order` stay in front whatever their superpixels.
 
     Returns:
         Rows, image by image in the order of preference.
     """
-    alone = covers.superpixel[order] < 0  # no region: a key of its own
+    alone = covers.superpixel[order] < 0  # without a superpixel: a key of its own
     key = covers.image[order].astype(np.int64) << 32 | covers.superpixel[order]
     key[alone] = -1 - np.arange(np.count_nonzero(alone))
     _, first = np.unique(key, return_index=True)
@@ -125,14 +137,14 @@ def take(covers: Covers, order: Indices, budget: int, ceiling: int, kept: int) -
     order = np.concatenate([order[fresh], order[~fresh]])
     image = covers.image[order]
     by_image = np.argsort(image, kind="stable")
-    room = np.empty(len(order), bool)
-    room[by_image] = place(image[by_image]) < ceiling
-    chosen = order[room][:budget]
+    allowed = np.empty(len(order), bool)
+    allowed[by_image] = index_in_image(image[by_image]) < ceiling
+    chosen = order[allowed][:budget]
     return chosen[np.argsort(covers.image[chosen], kind="stable")]
 
 
-def place(image: npt.NDArray[np.int32]) -> Indices:
-    """The place of each candidate in its image, from 0, for ascending image numbers [N]."""
+def index_in_image(image: npt.NDArray[np.int32]) -> Indices:
+    """The number of each candidate within its image, from 0, for ascending image numbers [N]."""
     rows = np.arange(len(image), dtype=np.int64)
     starts = np.flatnonzero(np.r_[True, image[1:] != image[:-1]]) if len(image) else rows
     return rows - np.repeat(starts, np.diff(np.r_[starts, len(image)]))

@@ -10,10 +10,16 @@ TASK = 8  # blocks that a thread takes at once: handing out a task costs as much
 
 
 def over_blocks(work: Callable[[int, int], Result], count: int, rows: int, threads: int = 1) -> list[Result]:
-    """`work(first, last)` for every block of `rows` out of `count`; the results are in the order of the
-    blocks.
+    """The results of `work(first, last)` for every block of `rows` rows, in the order of the blocks.
 
-    NumPy frees the interpreter inside its loops, so threads help. The blocks do not depend on their number.
+    NumPy releases the global interpreter lock inside its loops, so threads help. The blocks do not depend on
+    the number of threads.
+
+    Args:
+        work: takes the first row of a block and the row after its last.
+        count: rows of the matrix.
+        rows: rows of a block; the last one may be shorter.
+        threads: blocks at a time.
     """
     blocks = [(first, min(first + rows, count)) for first in range(0, count, rows)]
     tasks = [blocks[i : i + TASK] for i in range(0, len(blocks), TASK)]

@@ -1,11 +1,10 @@
-"""Greedy k-center over millions of candidates, with the picks of a flat pass that measures every candidate at
-every pick.
+"""Greedy k-center over millions of candidates, with exactly the members that `rds.cover_kcenter` chooses.
 
-A candidate's distance to the cover only shrinks, so an old distance is an upper bound. The candidates above a
-floor are brought up to date, each with all the picks it has missed in one matrix product, and the greedy
-choice runs among them alone until its maximum falls to the floor: no other candidate can be farther. Then the
-floor sinks. A candidate whose bound stays below every floor is never looked at again. There is no partition
-to build: the bounds order the candidates.
+A candidate's distance to the cover only shrinks as the cover grows, so an old distance is an upper bound of
+the present one. Candidates whose bound exceeds a threshold, the floor, are measured against all members that
+they have missed, in one matrix product. The greedy choice then runs among them alone until the largest
+distance falls to the floor: no other candidate can be farther. Then the floor is lowered. Candidates whose
+bound stays below every floor are never measured again.
 """
 
 from collections.abc import Sequence
@@ -17,11 +16,11 @@ from numpy.typing import NDArray
 from atal_ray.acquisition.dataset_budget.blocks import over_blocks
 from atal_ray.acquisition.dataset_budget.distances import (
     Array,
-    Told,
+    OnProgress,
     dimensions_of,
+    distance_error,
     first_members,
-    rounding,
-    silent,
+    ignore_progress,
     squared_euclidean,
 )
 from atal_ray.errors import DataError
@@ -29,15 +28,15 @@ from atal_ray.errors import DataError
 Matrix = NDArray[np.float32]
 Indices = NDArray[np.int64]
 
-SHARE = 16  # one candidate in so many is above the first guess of a floor
-FEWEST = 4096
-ROWS = 2048  # of a block: with one piece of the picks its product stays in the cache
+SHARE = 16  # the floor is chosen so that one candidate in 16 is above it,
+FEWEST = 4096  # but at least so many
+ROWS = 2048  # candidates of a block: its product with PICKS members stays in the processor's cache
 PICKS = 256
 PRODUCT = ROWS * PICKS
 
 
 class Picks:
-    """The cover so far, as float32 factors of the products and by index for the fixed form."""
+    """The members of the cover so far: float32 factors for matrix products, and their indices."""
 
     def __init__(self, positions: Array, m: int, first: Sequence[int]) -> None:
         self._positions, self._centre = positions, positions[first[0]]
@@ -48,7 +47,7 @@ class Picks:
             self.add(index)
 
     def add(self, index: int) -> None:
-        """Take a candidate into the cover."""
+        """Add a candidate to the cover."""
         factors = self._factors[self.count]
         factors[:-1] = self._positions[index] - self._centre
         factors[-1] = -0.5 * float(np.square(factors[:-1], dtype=np.float64).sum())
@@ -61,13 +60,20 @@ class Picks:
         return self._indices[: self.count]
 
     def centred(self, rows: Indices) -> Matrix:
-        """Candidates around the first pick, with a last column of 1 [B, D + 1]."""
+        """Candidates relative to the first member, with a last column of 1, float32 [B, D + 1]."""
         points = np.ones((len(rows), self._factors.shape[1]), np.float32)
         np.subtract(self._positions[rows], self._centre, out=points[:, :-1], casting="same_kind")
         return points
 
     def closeness(self, points: Matrix, since: int) -> Matrix:
-        """Largest x.p - |p|^2 / 2 over the picks from `since` on, for centred points [B, D + 1]."""
+        """Largest x.p - |p|^2 / 2 over the members p from number `since` on.
+
+        |x|^2 minus twice that is the squared distance to the nearest of them.
+
+        Args:
+            points: x, from `centred` [B, D + 1].
+            since: number of the first member that counts.
+        """
         found = np.full(len(points), -np.inf, np.float32)
         for first in range(since, self.count, PICKS):
             factors = self._factors[first : min(first + PICKS, self.count)]
@@ -75,15 +81,23 @@ class Picks:
         return found
 
     def exact(self, rows: Indices, points: Matrix, since: int, error: float) -> NDArray[np.float64]:
-        """Squared distance to the nearest pick from `since` on in the fixed form, which only picks that may
-        be nearest need.
+        """Squared distance in float64 to the nearest member from number `since` on.
+
+        Only members that may be the nearest, given the error of the float32 products, are measured.
+
+        Args:
+            rows: candidates [B].
+            points: the same candidates from `centred`.
+            since: number of the first member that counts.
+            error: bound of the error of a float32 squared distance.
         """
         nearest = np.full(len(rows), np.inf)
         step = max(PICKS, PRODUCT // len(rows))
         for first in range(since, self.count, step):
             last = min(first + step, self.count)
             closeness = self._factors[first:last] @ points.T
-            pick, row = np.nonzero(closeness >= closeness.max(axis=0) - error)  # halves of squared distances
+            # Closeness is half of a squared distance: two that may be equal differ by at most 2 * error / 2.
+            pick, row = np.nonzero(closeness >= closeness.max(axis=0) - error)
             between = squared_euclidean(
                 dimensions_of(self._positions[rows[row]]),
                 dimensions_of(self._positions[self._indices[first + pick]]),
@@ -94,26 +108,28 @@ class Picks:
 
 @dataclass
 class Band:
-    """Candidates above the floor, up to date."""
+    """The candidates above the floor, with their distances to the whole cover."""
 
     rows: Indices
     points: Matrix
     """Centred, with a last column of 1 [B, D + 1]."""
     squares: Matrix
     nearest: Matrix
-    """Squared distance to the cover; -inf for a pick."""
+    """Squared distance to the cover; -inf for a member."""
 
     def __post_init__(self) -> None:
         self._exact = np.full(len(self.rows), np.inf)
         self._known = np.zeros(len(self.rows), np.int64)
 
     def extend(self, picks: Picks, m: int, floor: float, error: float) -> None:
-        """Pick the farthest again and again until there are m, or none is surely farther than the candidates
-        below the floor.
+        """Add the farthest candidate to the cover, again and again.
+
+        It ends when the cover has m members, or when a candidate below the floor may be as far, given the
+        error.
         """
         while picks.count < m and len(self.rows) and float(self.nearest.max()) > floor + 2 * error:
             chosen = self._farthest(picks, error)
-            if self._exact[chosen] == 0:  # what is left repeats the cover, so it follows as it stands
+            if self._exact[chosen] == 0:  # all others are duplicates of members: they follow in their order
                 for row in np.sort(self.rows[self.nearest > -np.inf])[: m - picks.count]:
                     picks.add(int(row))
                 return
@@ -123,8 +139,10 @@ class Band:
             self.nearest[chosen] = -np.inf
 
     def _farthest(self, picks: Picks, error: float) -> int:
-        """The farthest candidate by the fixed form, the first of equal ones: rounding cannot hide it from the
-        window.
+        """The candidate farthest from the cover in float64, the first of equal ones.
+
+        All candidates whose float32 distance is within twice the error of the largest are measured in
+        float64: the farthest is among them.
         """
         window = np.flatnonzero(self.nearest >= float(self.nearest.max()) - 2 * error)
         if len(window) == 1:
@@ -140,7 +158,7 @@ class Band:
 
 
 class Bounds:
-    """An upper bound of every candidate's squared distance to the cover, and how many picks it knows of."""
+    """An upper bound of every candidate's squared distance to the cover, and how many members it includes."""
 
     def __init__(self, positions: Array, m: int, start: int, threads: int) -> None:
         self._threads = threads
@@ -148,34 +166,31 @@ class Bounds:
         self.known = np.ones(len(positions), np.min_scalar_type(m))
 
         def measure(first: int, last: int) -> None:
-            with np.errstate(over="ignore", invalid="ignore"):  # said below as an error
+            with np.errstate(over="ignore", invalid="ignore"):  # the caller checks `error` instead
                 offset = (positions[first:last] - positions[start]).astype(np.float32, copy=False)
                 np.vecdot(offset, offset, out=self.nearest[first:last])
 
         over_blocks(measure, len(positions), ROWS, threads)
-        self.error = rounding(float(self.nearest.max()), positions.shape[1])
+        self.error = distance_error(float(self.nearest.max()), positions.shape[1])
 
     def floor(self) -> float:
-        """A value that a small share of the bounds exceeds, and the largest one surely."""
+        """A value that a small share of the bounds exceeds, and always the largest of them."""
         sample = self.nearest[:: max(1, len(self.nearest) // 100_000)]
         share = min(1.0, max(FEWEST / len(self.nearest), 1 / SHARE))
         rank = int(len(sample) * (1 - share))
         return float(np.float32(min(np.partition(sample, rank)[rank], self.nearest.max() - 4 * self.error)))
 
     def band(self, picks: Picks, floor: float) -> Band:
-        """The candidates above the floor after the picks that they have missed."""
+        """Update the bounds above the floor; the candidates that are still above it."""
         rows = np.flatnonzero(self.nearest > floor)
-        rows = rows[
-            self.known[rows].argsort(kind="stable")
-        ]  # so that a block has missed about the same picks
+        rows = rows[self.known[rows].argsort(kind="stable")]  # a block has missed about the same members
 
         def refresh(first: int, last: int) -> tuple[Indices, Matrix, Matrix, Matrix]:
             block = rows[first:last]
             points = picks.centred(block)
             squares = np.vecdot(points[:, :-1], points[:, :-1])
-            near = np.minimum(
-                self.nearest[block], squares - 2 * picks.closeness(points, int(self.known[block[0]]))
-            )
+            distances = squares - 2 * picks.closeness(points, int(self.known[block[0]]))
+            near = np.minimum(self.nearest[block], distances)
             self.nearest[block] = near
             above = near > floor
             return block[above], points[above], squares[above], near[above]
@@ -186,24 +201,27 @@ class Bounds:
 
 
 def cover_kcenter_lazy(
-    positions: Array, m: int, start: Sequence[int] = (0,), threads: int = 1, told: Told = silent
+    positions: Array,
+    m: int,
+    start: Sequence[int] = (0,),
+    threads: int = 1,
+    on_progress: OnProgress = ignore_progress,
 ) -> Indices:
-    """Cover set V by greedy k-center (the aim of Eq. 9 in the text), as `rds.cover_kcenter` chooses it, for
-    large sets.
+    """Cover set V by greedy k-center (Eq. 9), the members of `rds.cover_kcenter`, for millions of candidates.
 
-    Distances are float32 products with a bound on their rounding. Where that leaves more than one candidate
-    for the farthest, these are measured again as `rds.cover_kcenter` does it, in float64 over one dimension
-    after the other, so that the picks are the same. Beyond the positions it holds 4 bytes a candidate and a
-    count, 4 D bytes a pick, 16 bytes for each candidate that is looked at again at a floor, and a copy of
-    those still above it: mostly hundreds, or as many as are equally far within rounding.
+    Distances are float32 products with a bound of their error. Where more than one candidate may be the
+    farthest, these are measured again as `rds.cover_kcenter` measures them, so that the members are the same.
+    Memory beyond the positions: 4 bytes and a counter a candidate, 4 D bytes a member, 16 bytes for each
+    candidate above a floor, and a copy of the positions of those that stay above it: mostly hundreds, or as
+    many as are equally far within the error.
 
     Args:
         positions: [N, D] candidates, float32 where they are many.
         m: |V|; all N candidates when there are fewer.
         start: the first members of V, different ones.
-        threads: blocks at a time; the picks do not depend on it. NumPy's own products should have one thread
-            (threadpool_limits, OPENBLAS_NUM_THREADS=1): theirs are too small to share.
-        told: called with the number of picks so far, again and again.
+        threads: blocks at a time; the members do not depend on it. Limit NumPy's own products to one thread
+            (threadpool_limits, OPENBLAS_NUM_THREADS=1), for they are too small to be shared out.
+        on_progress: called now and then with the number of members so far.
 
     Returns:
         Distinct indices in the order of choice; the first of equally far candidates is taken.
@@ -226,5 +244,5 @@ def cover_kcenter_lazy(
         band = bounds.band(picks, floor)
         band.extend(picks, m, floor, bounds.error)
         bounds.nearest[band.rows], bounds.known[band.rows] = band.nearest, picks.count
-        told(picks.count)
+        on_progress(picks.count)
     return picks.indices

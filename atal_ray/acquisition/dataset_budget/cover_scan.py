@@ -1,9 +1,10 @@
-"""Algorithm 1 as printed over millions of candidates: every pick reads the matrix once, and is the pick of
-float64 sums.
+"""Algorithm 1 as printed over millions of candidates, with exactly the members that `rds.cover_maxsum`
+chooses.
 
-Sums grow with every pick, so an old one is no upper bound that would spare a candidate its distance: each
-pick is one pass. It adds float32 distances that are rounded up: a sum of those is never below the true one.
-Only the few candidates whose sums may be the largest are measured again, as `rds.cover_maxsum` does it.
+The sum of distances to the cover grows with every member, so an old sum is no upper bound and every candidate
+has to be measured: each member is one pass over the positions. A pass adds float32 distances that are rounded
+up, whose sum is never below the true one. The few candidates whose sums may be the largest are then measured
+in float64, as `rds.cover_maxsum` measures them.
 """
 
 from collections.abc import Sequence
@@ -14,11 +15,11 @@ from numpy.typing import NDArray
 from atal_ray.acquisition.dataset_budget.blocks import over_blocks
 from atal_ray.acquisition.dataset_budget.distances import (
     Array,
-    Told,
+    OnProgress,
     dimensions_of,
+    distance_error,
     first_members,
-    rounding,
-    silent,
+    ignore_progress,
     squared_euclidean,
 )
 from atal_ray.acquisition.dataset_budget.products import row_products
@@ -27,33 +28,32 @@ from atal_ray.errors import DataError
 
 Indices = NDArray[np.int64]
 
-ROWS = 32768  # of a block: what is done to its distances finds them in the cache
-PAIRS = 2**19  # distances measured again at a time
+ROWS = 32768  # candidates of a block: its distances stay in the processor's cache
+PAIRS = 2**19  # distances measured in float64 at a time
 
 
 class Sums:
-    """The sum of every candidate's distances to the cover: rounded up for all, and in the fixed form where it
-    was asked for.
-    """
+    """The sum of each candidate's distances to the cover: an upper bound for all, in float64 where needed."""
 
     def __init__(self, positions: Array, m: int, threads: int, backend: Index) -> None:
         self._positions, self._threads, self._products = positions, threads, row_products(backend)
         self._points = np.ascontiguousarray(positions, np.float32)
         self._squares = np.empty(len(positions), np.float32)
         self._upper = np.zeros(len(positions))
-        self._exact, self._known = (
-            np.zeros(len(positions)),
-            np.zeros(len(positions), np.int32),
-        )  # memory is taken where written
+        self._exact, self._known = np.zeros(len(positions)), np.zeros(len(positions), np.int32)
         self._picks = np.empty((positions.shape[1], m))
         self.indices: list[int] = []
-        with np.errstate(over="ignore", invalid="ignore"):  # said below as an error
+        with np.errstate(over="ignore", invalid="ignore"):  # the caller checks `error` instead
             np.vecdot(self._points, self._points, out=self._squares)
-        # Twice, for the rounding of the square root and of the sums too.
-        self.error = 2 * rounding(float(self._squares.max()), positions.shape[1])
+        # Twice the error of a squared distance: square root and sum are rounded too.
+        self.error = 2 * distance_error(float(self._squares.max()), positions.shape[1])
 
     def add(self, index: int) -> list[tuple[float, int]]:
-        """Take a candidate into the cover; the largest upper sum of each block and its candidate."""
+        """Add a candidate to the cover.
+
+        Returns:
+            For each block the largest upper bound of a sum, and the candidate that has it.
+        """
         factor = -2 * self._points[index]
         constant = np.float32(self._squares[index] + self.error)
         self._picks[:, len(self.indices)] = self._positions[index]
@@ -73,24 +73,24 @@ class Sums:
         return over_blocks(measure, len(self._upper), ROWS, self._threads)
 
     def largest(self, blocks: list[tuple[float, int]]) -> int:
-        """The candidate with the largest sum, the first of equal ones: none with a smaller upper sum than
-        this sum can be it.
+        """The candidate with the largest sum in float64, the first of equal ones.
+
+        Only candidates whose upper bound reaches the sum of a likely one are measured.
+
+        Args:
+            blocks: what `add` returned.
         """
         _, likely = max(blocks)
         offset = self._picks[:, : len(self.indices)] - self._positions[likely][:, None]
-        least = float(np.sqrt(np.einsum("dp,dp->p", offset, offset)).sum()) * (
-            1 - 1e-9
-        )  # whatever the order of the sums
+        total = float(np.sqrt(np.einsum("dp,dp->p", offset, offset)).sum())
+        least = total * (1 - 1e-9)  # below the sum of `likely` in any order of its terms
         parts = [i * ROWS for i, (top, _) in enumerate(blocks) if top >= least]
-        window = np.concatenate(
-            [first + np.flatnonzero(self._upper[first : first + ROWS] >= least) for first in parts]
-        )
+        above = [first + np.flatnonzero(self._upper[first : first + ROWS] >= least) for first in parts]
+        window = np.concatenate(above)
         return likely if len(window) == 1 else int(window[self._measure(window).argmax()])
 
     def _measure(self, rows: Indices) -> NDArray[np.float64]:
-        """Sums in the fixed form, brought up to date; in the order of the picks, as one candidate after the
-        other would add them.
-        """
+        """Sums [N] in float64 of the distances to all members, added in the order of their choice."""
         count = len(self.indices)
         for since in np.unique(self._known[rows]):
             stale = rows[self._known[rows] == since]
@@ -98,9 +98,8 @@ class Sums:
             for part in (stale[i : i + step] for i in range(0, len(stale), step)):
                 points = dimensions_of(self._positions[part])[:, :, None]
                 terms = np.sqrt(squared_euclidean(points, self._picks[:, None, since:count]))
-                self._exact[part] = np.add.accumulate(np.column_stack([self._exact[part], terms]), axis=1)[
-                    :, -1
-                ]
+                sums = np.add.accumulate(np.column_stack([self._exact[part], terms]), axis=1)
+                self._exact[part] = sums[:, -1]
         self._known[rows] = count
         found: NDArray[np.float64] = self._exact[rows]
         return found
@@ -112,19 +111,19 @@ def cover_maxsum_scan(
     start: Sequence[int] = (0,),
     threads: int = 1,
     backend: Index = "numpy",
-    told: Told = silent,
+    on_progress: OnProgress = ignore_progress,
 ) -> Indices:
-    """Cover set V by Algorithm 1 as printed, as `rds.cover_maxsum` chooses it, for large sets.
+    """Cover set V by Algorithm 1 as printed, the members of `rds.cover_maxsum`, for millions of candidates.
 
-    Beyond the positions it holds 12 bytes a candidate and 16 D a pick.
+    Memory beyond the positions: 12 bytes a candidate and 16 D bytes a member.
 
     Args:
         positions: [N, D] candidates, float32 where they are many (others are copied).
         m: |V|; all N candidates when there are fewer.
         start: the first members of V, different ones.
-        threads: blocks at a time; the picks do not depend on it.
-        backend: what multiplies; nor on this.
-        told: called with the number of picks so far, again and again.
+        threads: blocks at a time; the members do not depend on it.
+        backend: what computes the products; the members do not depend on it.
+        on_progress: called with the number of members after each one.
 
     Returns:
         Distinct indices in the order of choice; the first of equal sums is taken.
@@ -145,5 +144,5 @@ def cover_maxsum_scan(
         blocks = sums.add(index)
     while len(sums.indices) < m:
         blocks = sums.add(sums.largest(blocks))
-        told(len(sums.indices))
+        on_progress(len(sums.indices))
     return np.array(sums.indices, dtype=np.int64)

@@ -1,6 +1,4 @@
-"""Squared distances: the fixed form that decides between candidates, and how far a float32 product may be
-from it.
-"""
+"""Squared distances in float64, which decide between candidates, and the error of float32 products."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -11,12 +9,12 @@ from numpy.typing import NDArray
 from atal_ray.errors import DataError
 
 Array = NDArray[np.floating[Any]]
-Told = Callable[[float], None]
-"""Takes how far a long cover is: its picks, or the share of them."""
+OnProgress = Callable[[float], None]
+"""Callback of a long computation: the number of members chosen so far, or their share of all."""
 
 
-def silent(_: float) -> None:
-    """Tell nobody."""
+def ignore_progress(_: float) -> None:
+    """Ignore progress."""
 
 
 def dimensions_of(rows: Array) -> NDArray[np.float64]:
@@ -25,8 +23,10 @@ def dimensions_of(rows: Array) -> NDArray[np.float64]:
 
 
 def squared_euclidean(points: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
-    """|x - p|^2 in float64, one dimension after the other: the same bits with any number of threads and any
-    rows beside them.
+    """|x - p|^2 in float64, summed over one dimension after the other.
+
+    The bits do not depend on the number of threads or on the other rows of the call, unlike those of a matrix
+    product.
 
     Args:
         points: [D, ...], dimensions first.
@@ -42,23 +42,27 @@ def squared_euclidean(points: NDArray[np.float64], others: NDArray[np.float64]) 
     return total
 
 
-def rounding(squared_radius: float, dimensions: int) -> float:
-    """Largest error of a squared distance |x|^2 + |p|^2 - 2 x.p in float32, whatever the order of the sums.
+def distance_error(squared_radius: float, dimensions: int) -> float:
+    """Upper bound of the error of |x|^2 + |p|^2 - 2 x.p in float32, whatever the order of the sums.
 
     With u = 2^-24 the two norms, the product and the last sum add up to less than (4 D + 17) u
-    squared_radius, and 8 u squared_radius more where x and p were rounded to float32 themselves.
+    squared_radius, and 8 u squared_radius more where x and p were rounded to float32 themselves. Products
+    that underflow add less than D 2^-120.
 
     Args:
         squared_radius: no |x|^2 is larger.
         dimensions: D.
     """
-    return (
-        6 * (dimensions + 5) * 2.0**-24 * squared_radius + dimensions * 2.0**-120
-    )  # the latter where products underflow
+    return 6 * (dimensions + 5) * 2.0**-24 * squared_radius + dimensions * 2.0**-120
 
 
 def first_members(positions: Array, m: int, start: Sequence[int]) -> list[int]:
-    """The first members of a cover of m candidates.
+    """`start` as the first members of a cover of m candidates; no more than m, and none where N is 0.
+
+    Args:
+        positions: [N, D] candidates.
+        m: size of the cover.
+        start: indices of its first members.
 
     Raises:
         DataError: positions are no matrix of floating-point numbers, or `start` does not name different
@@ -66,7 +70,8 @@ def first_members(positions: Array, m: int, start: Sequence[int]) -> list[int]:
     """
     if positions.ndim != 2 or not np.issubdtype(positions.dtype, np.floating):
         raise DataError(
-            f"cover: positions are {positions.dtype} {positions.shape}, expected floating-point numbers [N, D]"
+            f"cover: positions are {positions.dtype} {positions.shape}, "
+            "expected floating-point numbers [N, D]"
         )
     first = [int(index) for index in start][:m]
     if min(m, len(positions)) == 0:

@@ -1,6 +1,4 @@
-"""Products of many candidates with one vector, by faiss or by NumPy: what the passes over millions of
-candidates are made of.
-"""
+"""Dot products of many candidates with one vector, by faiss or by NumPy."""
 
 from collections.abc import Callable
 from types import ModuleType
@@ -15,7 +13,7 @@ Matrix = NDArray[np.float32]
 
 
 def row_products(backend: Index) -> Callable[[Matrix, Matrix], Matrix]:
-    """What gives x . v for each row x of a contiguous block [N, C] and a vector v [C].
+    """A function that returns x . v [N] for the rows x of a contiguous block [N, C] and a vector v [C].
 
     Raises:
         ConfigError: faiss is not installed.
@@ -42,7 +40,8 @@ def load_faiss() -> ModuleType:
         import faiss
     except ImportError as error:
         raise ConfigError(
-            "resources.index is faiss, which is not installed: install atal-ray[cpu] or atal-ray[gpu], or set resources.index to numpy"
+            "resources.index is faiss, which is not installed: install atal-ray[cpu] or atal-ray[gpu], "
+            "or set resources.index to numpy"
         ) from error
     module: ModuleType = faiss
     return module

@@ -6,12 +6,12 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from atal_ray import seeding
-from atal_ray.acquisition.dataset_budget.allocation import allocate, place
+from atal_ray.acquisition.dataset_budget.allocation import allocate, index_in_image
 from atal_ray.acquisition.dataset_budget.cover_lazy import cover_kcenter_lazy
 from atal_ray.acquisition.dataset_budget.cover_scan import cover_maxsum_scan
-from atal_ray.acquisition.dataset_budget.distances import Told
+from atal_ray.acquisition.dataset_budget.distances import OnProgress
 from atal_ray.acquisition.dataset_budget.products import load_faiss
-from atal_ray.acquisition.dataset_budget.similarity import Labelled
+from atal_ray.acquisition.dataset_budget.similarity import LabelledFeatures
 from atal_ray.campaign.campaign_folder import ERROR_SCHEMA
 from atal_ray.campaign.query.cover_files import CoverFiles
 from atal_ray.config import Config
@@ -120,15 +120,17 @@ class RDSActor:
         query, index = self.config.query, self.config.resources.index
         rng = seeding.rng(self.config.seed, "allocation", self.round_number)
         progress = Progress(files.parts)
-        labelled = Labelled(query.similarity, index, self.gpu, self.threads)
+        labelled = LabelledFeatures(query.similarity, index, self.gpu, self.threads)
         for shard, features in enumerate(files.labelled_features()):
             labelled.add(features)
             progress.leave(shard)
 
-        def cover(positions: Matrix, m: int, told: Told) -> NDArray[np.int64]:
+        def cover(positions: Matrix, m: int, on_progress: OnProgress) -> NDArray[np.int64]:
             if query.cover == "kcenter":
-                return cover_kcenter_lazy(positions, m, threads=self.threads, told=told)
-            return cover_maxsum_scan(positions, m, threads=self.threads, backend=index, told=told)
+                return cover_kcenter_lazy(positions, m, threads=self.threads, on_progress=on_progress)
+            return cover_maxsum_scan(
+                positions, m, threads=self.threads, backend=index, on_progress=on_progress
+            )
 
         def covered(share: float) -> None:
             progress.leave(files.shards * (1 + share))
@@ -136,12 +138,14 @@ class RDSActor:
         covers = files.covers()
         tie = rng.random(len(covers.image), np.float32)
         with threadpool_limits(1, "blas"):  # of each product: the actor's own threads share out the blocks
-            chosen = allocate(covers, budget, query, cover=cover, labelled=labelled, tie=tie, told=covered)
+            chosen = allocate(
+                covers, budget, query, cover=cover, labelled=labelled, tie=tie, on_progress=covered
+            )
         short = (
             f"only {len(chosen)} of {budget} points asked: every image has its ceiling or no candidate left; "
             "raise query.ceiling"
         )
         errors = [{"stage": "query", "image_id": "(all)", "reason": short}] if len(chosen) < budget else []
         files.parts.write_table(part_name(files.shards, "errors"), pa.Table.from_pylist(errors, ERROR_SCHEMA))
-        for shard in files.write_picks(chosen, place(covers.image[chosen])):
+        for shard in files.write_picks(chosen, index_in_image(covers.image[chosen])):
             progress.leave(2 * files.shards + shard)

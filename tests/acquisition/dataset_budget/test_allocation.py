@@ -5,9 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from atal_ray.acquisition.dataset_budget.allocation import Covers, allocate, place, take
-from atal_ray.acquisition.dataset_budget.distances import Told, silent
-from atal_ray.acquisition.dataset_budget.similarity import Labelled
+from atal_ray.acquisition.dataset_budget.allocation import Covers, allocate, index_in_image, take
+from atal_ray.acquisition.dataset_budget.distances import OnProgress, ignore_progress
+from atal_ray.acquisition.dataset_budget.similarity import LabelledFeatures
 from atal_ray.acquisition.rds import cover_kcenter
 from atal_ray.config import QueryConfig
 
@@ -27,18 +27,19 @@ def tie_of(covers: Covers) -> np.ndarray:
     return np.random.default_rng(7).random(len(covers.image), np.float32)
 
 
-def told_cover(positions: np.ndarray, m: int, told: Told) -> np.ndarray:
+def reporting_cover(positions: np.ndarray, m: int, on_progress: OnProgress) -> np.ndarray:
     chosen = cover_kcenter(positions, m)
-    told(len(chosen))
+    on_progress(len(chosen))
     return chosen
 
 
-def spend(covers: Covers, budget: int, config: QueryConfig = CONFIG, told: Told = silent) -> np.ndarray:
-    labelled = Labelled("mean", "numpy")
+def spend(
+    covers: Covers, budget: int, config: QueryConfig = CONFIG, on_progress: OnProgress = ignore_progress
+) -> np.ndarray:
+    labelled = LabelledFeatures("mean", "numpy")
     labelled.add(np.eye(4, dtype=np.float32)[:2])
-    return allocate(
-        covers, budget, config, cover=told_cover, labelled=labelled, tie=tie_of(covers), told=told
-    )
+    options = {"cover": reporting_cover, "labelled": labelled, "tie": tie_of(covers)}
+    return allocate(covers, budget, config, on_progress=on_progress, **options)
 
 
 def naively(covers: Covers, budget: int, config: QueryConfig) -> list[int]:
@@ -139,7 +140,7 @@ def test_parts_are_whole_images_and_no_more_than_asked(images: int) -> None:
 
 
 @pytest.mark.parametrize("images", [9, 12_000])
-def test_no_more_than_a_part_is_asked_for_at_once_and_the_share_is_told(images: int) -> None:
+def test_no_more_than_a_part_is_asked_for_at_once_and_the_share_is_reported(images: int) -> None:
     covers, asked, shares = covers_of(40), [], []
 
     def features(rows: np.ndarray) -> np.ndarray:
@@ -160,14 +161,14 @@ def test_no_more_than_a_part_is_asked_for_at_once_and_the_share_is_told(images: 
 
 def test_where_the_floors_take_all_nothing_is_covered() -> None:
     shares: list[float] = []
-    assert len(spend(covers_of(20), 10, told=shares.append)) == 10
+    assert len(spend(covers_of(20), 10, on_progress=shares.append)) == 10
     assert shares == []
 
 
 def test_floor_and_ceiling_of_k_leave_the_choice_of_each_image() -> None:
     covers = covers_of(20)
     chosen = spend(covers, 60, dataclasses.replace(CONFIG, floor=3, ceiling=3))
-    assert chosen.tolist() == np.flatnonzero(place(covers.image) < 3).tolist()
+    assert chosen.tolist() == np.flatnonzero(index_in_image(covers.image) < 3).tolist()
 
 
 def test_what_the_ceilings_forbid_is_not_spent() -> None:
@@ -207,9 +208,9 @@ def test_superpixels_of_different_images_are_different() -> None:
     assert take(covers, np.array([1, 0]), 2, 1, kept=0).tolist() == [0, 1]
 
 
-def test_place_counts_within_each_image() -> None:
-    assert place(np.array([3, 3, 3, 5, 8, 8], np.int32)).tolist() == [0, 1, 2, 0, 0, 1]
-    assert place(np.empty(0, np.int32)).tolist() == []
+def test_index_counts_within_each_image() -> None:
+    assert index_in_image(np.array([3, 3, 3, 5, 8, 8], np.int32)).tolist() == [0, 1, 2, 0, 0, 1]
+    assert index_in_image(np.empty(0, np.int32)).tolist() == []
 
 
 def test_no_candidate_at_all_is_no_point() -> None:

@@ -4,7 +4,7 @@ from covers import KINDS, positions_of
 
 from atal_ray.acquisition.dataset_budget import cover_lazy
 from atal_ray.acquisition.dataset_budget.cover_lazy import cover_kcenter_lazy
-from atal_ray.acquisition.dataset_budget.distances import rounding
+from atal_ray.acquisition.dataset_budget.distances import distance_error
 from atal_ray.acquisition.rds import cover_kcenter
 from atal_ray.errors import DataError
 
@@ -53,14 +53,14 @@ def test_m_beyond_n_gives_every_candidate_in_the_flat_order(kind: str) -> None:
     assert cover_kcenter_lazy(positions, 1000).tolist() == flat(positions, 1000, [0])
 
 
-def test_rounding_bounds_the_error_of_products() -> None:
+def test_float32_products_stay_within_the_bound_of_their_error() -> None:
     for dimensions in (1, 2, 64):
         x = np.random.default_rng(dimensions).uniform(-1, 1, (400, dimensions)).astype(np.float32)
         squares = np.einsum("ij,ij->i", x, x)
         product = squares[:, None] + squares - 2 * (x @ x.T)
         wide = x.astype(np.float64)
         exact = ((wide[:, None] - wide) ** 2).sum(axis=2)
-        assert 0 < np.abs(product - exact).max() < rounding(float(squares.max()), dimensions) < 1e-3
+        assert 0 < np.abs(product - exact).max() < distance_error(float(squares.max()), dimensions) < 1e-3
 
 
 def test_equal_and_few_candidates() -> None:
@@ -99,12 +99,12 @@ def test_what_only_repeats_the_cover_is_measured_once(monkeypatch: pytest.Monkey
     assert measured < 10 * 900
 
 
-def test_it_tells_how_far_it_is() -> None:
-    told: list[int] = []
-    cover_kcenter_lazy(positions_of("clustered", 6), 100, told=told.append)
-    assert told == sorted(told)
-    assert len(set(told)) > 3
-    assert told[-1] == 100
+def test_progress_is_reported() -> None:
+    reported: list[int] = []
+    cover_kcenter_lazy(positions_of("clustered", 6), 100, on_progress=reported.append)
+    assert reported == sorted(reported)
+    assert len(set(reported)) > 3
+    assert reported[-1] == 100
 
 
 def test_bad_input_is_named() -> None:

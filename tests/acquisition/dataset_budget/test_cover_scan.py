@@ -70,10 +70,10 @@ def test_few_candidates_are_measured_again(monkeypatch: pytest.MonkeyPatch) -> N
     assert measured < 3 * 100
 
 
-def test_it_tells_how_far_it_is() -> None:
-    told: list[int] = []
-    cover_maxsum_scan(positions_of("random", 6), 20, told=told.append)
-    assert told == list(range(2, 21))
+def test_progress_is_reported() -> None:
+    reported: list[int] = []
+    cover_maxsum_scan(positions_of("random", 6), 20, on_progress=reported.append)
+    assert reported == list(range(2, 21))
 
 
 def test_few_candidates_and_bad_input() -> None:

@@ -12,7 +12,7 @@ import pytest
 from campaigns import assert_finished, open_campaign, torn
 from cover_parts import cover_files
 
-from atal_ray.acquisition.dataset_budget.similarity import Labelled
+from atal_ray.acquisition.dataset_budget.similarity import LabelledFeatures
 from atal_ray.campaign.campaign_folder import QUERIES
 from atal_ray.campaign.query import dataset_actor as rds_actor
 from atal_ray.campaign.query.ask import query
@@ -177,7 +177,7 @@ def test_the_labelled_points_that_are_searched_take_no_more_than_is_asked_for(tm
     channels = 64
     points = np.random.default_rng(0).standard_normal((40_000, channels), np.float32)
     tracemalloc.start()
-    labelled = Labelled("nearest", "numpy")
+    labelled = LabelledFeatures("nearest", "numpy")
     for first in range(0, len(points), 1000):
         labelled.add(points[first : first + 1000].copy())
     labelled.similarity(points[:1])
