@@ -48,3 +48,15 @@ def test_the_reference_is_listed_lowest_first() -> None:
     assert order[0] == "index"
     heights = [layers[name] for name in order[1:]]
     assert heights == sorted(heights)
+
+
+def test_files_that_pages_name_are_there() -> None:
+    named = {
+        (page.name, name)
+        for page in [ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]
+        for name in re.findall(r"`([\w/]+/\w+\.py)`", page.read_text())
+    }
+    assert len(named) > 10
+    assert not [
+        pair for pair in named if not any((top / pair[1]).is_file() for top in (ROOT, ROOT / "atal_ray"))
+    ]

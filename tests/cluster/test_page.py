@@ -38,7 +38,8 @@ def sums() -> list[str]:
         f"{NUMBERS} bytes a candidate",
         f"{VECTOR} C + 100 more for those of `query.cover-images` images",
         f"at most {LOADERS_PER_ACTOR} an actor",
-        f"loading stops at {LIMIT_PER_ACTOR} loaded shards an actor, each of `query.shard-size` x `train.size`² x 6 bytes",
+        f"loading stops at {LIMIT_PER_ACTOR} loaded shards an actor, "
+        "each of `query.shard-size` x `train.size`² x 6 bytes",
     ]
 
 
