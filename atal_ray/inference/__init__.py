@@ -1,1 +1,1 @@
-"""A frozen network made fast: the operations of its answer alone."""
+"""A frozen network made fast: `prepared` chooses a backend, `plain` is the one to read first."""

@@ -1,6 +1,4 @@
-"""A frozen network as a graph of tensor operations, with its batch norms folded into the convolutions before
-them.
-"""
+"""The folded backend: a frozen network as a graph of operations, batch norms folded into the convolutions."""
 
 from collections.abc import Iterator
 from operator import attrgetter
@@ -10,36 +8,19 @@ import torch
 from torch import Tensor, nn
 from torch.fx import GraphModule, Node
 
+from atal_ray.inference.plain import Answer
 from atal_ray.networks.protocol import SaliencyNetwork
 
 aten = torch.ops.aten
 CONV2D = (None, None, None, (1, 1), (0, 0), (1, 1), 1)
 """Defaults of what a convolution takes: input, weight, bias, stride, padding, dilation, groups."""
-NAME = "network"
-"""Parameters and buffers of the graph are those of the network, under this name."""
-
-
-class Answer(nn.Module):
-    """What the query asks of a network: normalised images to the logits [B, 1, H, W] of its prediction, and
-    its features.
-    """
-
-    def __init__(self, network: SaliencyNetwork) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Leave out the other logits."""
-        output = self.network(x)
-        return output.logits[self.network.prediction], output.features
 
 
 def trace(network: SaliencyNetwork, side: int) -> GraphModule:
-    """The operations that lead to the network's answer for images of one side, any number of them; what feeds
-    other logits is gone.
+    """The operations that lead to the prediction and the features, for any number of images of one side.
 
-    A graph forgets what a forward pass does to gradients (functions with a backward of their own, hooks), so
-    those are compared.
+    Operations that feed other logits alone are left out. A graph forgets what a forward pass does to
+    gradients (functions with a backward of their own, hooks), so the gradients are compared.
 
     Args:
         network: frozen, in evaluation mode, on the CPU.
@@ -79,11 +60,18 @@ def _gradient(form: nn.Module, images: Tensor) -> Tensor:
     return gradient
 
 
-def fold_batch_norms(module: GraphModule) -> None:
-    """Fold each batch norm whose input is the output of a convolution, or the sum of several, that nothing
-    else reads.
+def load_weights(module: GraphModule, network: SaliencyNetwork) -> None:
+    """Put the parameters and buffers of a network of the same structure into the graph."""
+    state = {f"network.{key}": tensor for key, tensor in network.state_dict().items()}  # as in `Answer`
+    module.load_state_dict(state, strict=False)  # the graph lacks what feeds other logits
 
-    A convolution with the same weights elsewhere stays as it is.
+
+def fold_batch_norms(module: GraphModule) -> None:
+    """Fold each batch norm into the convolution before it, or into several whose sum it normalises.
+
+    For batch norm s (x - m) / sqrt(v + e) + t and weights W, b: W' = W s / sqrt(v + e) and
+    b' = (b - m) s / sqrt(v + e) + t. A convolution stays as it is if its output has another reader, or its
+    weights are used elsewhere.
     """
     for norm in [node for node in module.graph.nodes if _is(node, aten.batch_norm.default)]:
         source, weight, bias, mean, variance, training, _, epsilon, _ = arguments(norm)
@@ -94,7 +82,7 @@ def fold_batch_norms(module: GraphModule) -> None:
             1 if weight is None else value(module, weight).double()
         )
         shift = -value(module, mean).double() * scale + (0 if bias is None else value(module, bias).double())
-        for convolution in convolutions:  # the first of them shifts the sum
+        for convolution in convolutions:  # the shift is added once, by the first
             _scale(module, convolution, scale, shift)
             shift = torch.zeros_like(shift)
         norm.replace_all_uses_with(source)
@@ -102,6 +90,14 @@ def fold_batch_norms(module: GraphModule) -> None:
     module.graph.eliminate_dead_code()
     module.delete_all_unused_submodules()
     module.recompile()
+
+
+def round_weights(module: GraphModule, dtype: torch.dtype) -> None:
+    """Store the convolutions' weights in a shorter type: autocast would convert frozen ones at every pass."""
+    for convolution in frozen_convolutions(module):
+        for node in convolution.args[1:3]:
+            if isinstance(node, Node):
+                set_value(module, node.target, value(module, node).to(dtype))
 
 
 def frozen_convolutions(module: GraphModule) -> list[Node]:
@@ -157,7 +153,7 @@ def _summands(node: Any) -> Iterator[Node]:
 
 
 def _scale(module: GraphModule, convolution: Node, scale: Tensor, shift: Tensor) -> None:
-    """Let the convolution give scale times what it gave, and the shift."""
+    """Change a convolution's weights so that it gives scale * output + shift."""
     x, weight, bias, *rest = arguments(convolution, *CONV2D)
     old = value(module, weight)
     offset = shift if bias is None else shift + value(module, bias).double() * scale

@@ -1,4 +1,9 @@
-"""Convolutions of a frozen graph on a CPU: weights as oneDNN reads them, and the ReLU in the same step."""
+"""The oneDNN backend: the convolutions of a frozen graph on a CPU, with prepacked weights and the ReLU fused.
+
+PyTorch has no public interface to prepacked convolutions with a gradient, so this file calls private
+operations (`torch.ops.mkldnn._*`). They are used nowhere else; `prepared.py` compares what they give with the
+plain network.
+"""
 
 from typing import Any
 
@@ -14,7 +19,7 @@ Pair = list[int]
 
 
 def can_pack(dtype: torch.dtype) -> bool:
-    """Whether this machine's oneDNN has float32, or bfloat16 that it does not imitate."""
+    """Whether PyTorch has oneDNN here and, for bfloat16, the processor has instructions for it."""
     if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return False
     return dtype != torch.bfloat16 or bool(mkldnn._is_mkldnn_bf16_supported())
@@ -25,20 +30,20 @@ def pack_convolutions(module: GraphModule, batch: int, dtype: torch.dtype) -> No
 
     Args:
         module: from `trace`, of float32.
-        batch: images of the batches to come; others find the weights as they are, which is slower.
+        batch: images of the batches to come; other batches use weights that are not prepacked: slower.
         dtype: float32 or bfloat16, what they compute in.
     """
     for number, node in enumerate(frozen_convolutions(module)):
         readers = list(node.users)
-        rectified = len(readers) == 1 and readers[0].target is aten.relu.default
-        last = readers[0] if rectified else node
-        packed = _packed(module, node, batch, dtype, rectified)
+        fused_relu = len(readers) == 1 and readers[0].target is aten.relu.default
+        last = readers[0] if fused_relu else node
+        packed = _packed(module, node, batch, dtype, fused_relu)
         module.add_submodule(f"packed{number}", packed)
         with module.graph.inserting_before(last):
             new = module.graph.call_module(f"packed{number}", (node.args[0],))
         new.meta = last.meta
         last.replace_all_uses_with(new)
-        for gone in (last, node) if rectified else (node,):
+        for gone in (last, node) if fused_relu else (node,):
             module.graph.erase_node(gone)
     module.graph.eliminate_dead_code()  # the weights
     module.delete_all_unused_submodules()
@@ -46,17 +51,14 @@ def pack_convolutions(module: GraphModule, batch: int, dtype: torch.dtype) -> No
 
 
 def _packed(
-    module: GraphModule, node: Node, batch: int, dtype: torch.dtype, rectified: bool
+    module: GraphModule, node: Node, batch: int, dtype: torch.dtype, fused_relu: bool
 ) -> "PackedConvolution":
     source, kernel, shift, stride, padding, dilation, groups = arguments(node, *CONV2D)
     shape = [batch, *(int(side) for side in source.meta["val"].shape[1:])]
-    weight, bias = (
-        value(module, kernel).detach().to(dtype),
-        None if shift is None else value(module, shift).detach().to(dtype),
-    )
-    return PackedConvolution(
-        weight, bias, _pair(stride), _pair(padding), _pair(dilation), groups, rectified, shape
-    )
+    weight = value(module, kernel).detach().to(dtype)
+    bias = None if shift is None else value(module, shift).detach().to(dtype)
+    pairs = _pair(stride), _pair(padding), _pair(dilation)
+    return PackedConvolution(weight, bias, *pairs, groups, fused_relu, shape)
 
 
 def _pair(option: Any) -> Pair:
@@ -64,11 +66,11 @@ def _pair(option: Any) -> Pair:
 
 
 class PackedConvolution(nn.Module):
-    """A convolution, and max(0, .) of it where `rectified`, that is differentiable in its input alone.
+    """A convolution, and the ReLU after it where `fused_relu`, with a gradient of the input alone.
 
-    At each call PyTorch arranges the weights in the blocks that oneDNN's kernels read; here that is done
-    once. With stride 1 the gradient is a convolution as well, of the gradient with the mirrored weights,
-    which are arranged at the first backward pass. oneDNN's ReLU gives 0 for what is not a number.
+    PyTorch rearranges the weights for oneDNN's kernels at every call; here that is done once. With stride 1
+    the gradient is a convolution too, of the output's gradient with the mirrored weights, which are
+    rearranged at the first backward pass. oneDNN's ReLU turns NaN into 0.
 
     Args:
         weight: [O, I, h, w].
@@ -77,7 +79,7 @@ class PackedConvolution(nn.Module):
         padding: of rows and columns.
         dilation: of rows and columns.
         groups: as in `conv2d`.
-        rectified: whether a ReLU follows.
+        fused_relu: whether a ReLU follows.
         shape: [B, I, H, W] of the inputs to come.
     """
 
@@ -89,13 +91,13 @@ class PackedConvolution(nn.Module):
         padding: Pair,
         dilation: Pair,
         groups: int,
-        rectified: bool,
+        fused_relu: bool,
         shape: list[int],
     ) -> None:
         super().__init__()
         self.weight, self.bias = _channels_last(weight), bias
         self.stride, self.padding, self.dilation, self.groups = stride, padding, dilation, groups
-        self.rectified, self.batch = rectified, shape[0]
+        self.fused_relu, self.batch = fused_relu, shape[0]
         self.blocks = mkldnn._reorder_convolution_weight(
             self.weight, padding, stride, dilation, groups, shape
         )
@@ -111,36 +113,23 @@ class PackedConvolution(nn.Module):
     def convolve(self, x: Tensor) -> Tensor:
         """`forward` without a gradient."""
         weight = self.blocks if len(x) == self.batch else self.weight
-        return self._run(
-            x, weight, self.bias, self.padding, self.stride, "relu" if self.rectified else "none"
-        )
+        after = "relu" if self.fused_relu else "none"
+        return self._run(x, weight, self.bias, self.padding, self.stride, after)
 
     def gradient(self, gradient: Tensor, x: Tensor | None) -> Tensor:
-        """Of the input, from that of what the convolution gives before its ReLU; x is needed only where
-        `reach` is None.
-        """
+        """Gradient of the input, given that of the output before the ReLU; x is read if `reach` is None."""
         if self.reach is None:
-            options = (
-                self.stride,
-                self.padding,
-                self.dilation,
-                False,
-                [0, 0],
-                self.groups,
-                [True, False, False],
-            )
-            result: Tensor = aten.convolution_backward(gradient, x, self.weight, None, *options)[0]
+            shape = (self.stride, self.padding, self.dilation, False, [0, 0], self.groups)
+            wanted = [True, False, False]  # the gradient of the input, not of the weights
+            result: Tensor = aten.convolution_backward(gradient, x, self.weight, None, *shape, wanted)[0]
             return result
         if self.mirrored is None:
             mirrored = _channels_last(self.weight.flip(2, 3).transpose(0, 1))
-            shape = [self.batch, *gradient.shape[1:]]
-            self.mirrored = (
-                mirrored,
-                mkldnn._reorder_convolution_weight(mirrored, self.reach, [1, 1], self.dilation, 1, shape),
-            )
-        return self._run(
-            gradient, self.mirrored[len(gradient) == self.batch], None, self.reach, [1, 1], "none"
-        )
+            size = [self.batch, *gradient.shape[1:]]
+            packed = mkldnn._reorder_convolution_weight(mirrored, self.reach, [1, 1], self.dilation, 1, size)
+            self.mirrored = mirrored, packed
+        weight = self.mirrored[len(gradient) == self.batch]
+        return self._run(gradient, weight, None, self.reach, [1, 1], "none")
 
     def _run(
         self, x: Tensor, weight: Tensor, bias: Tensor | None, padding: Pair, stride: Pair, after: str
@@ -160,7 +149,7 @@ class _Convolve(torch.autograd.Function):
         result = convolution.convolve(x)
         ctx.convolution = convolution
         ctx.save_for_backward(
-            x if convolution.reach is None else None, result if convolution.rectified else None
+            x if convolution.reach is None else None, result if convolution.fused_relu else None
         )
         return result
 
@@ -174,5 +163,5 @@ class _Convolve(torch.autograd.Function):
 
 
 def _channels_last(weight: Tensor) -> Tensor:
-    """A copy whose strides say so, even where a side of 1 leaves it open."""
+    """A copy in channels-last order, also where a side of 1 would let `contiguous` keep the other strides."""
     return torch.empty(weight.shape, dtype=weight.dtype, memory_format=torch.channels_last).copy_(weight)

@@ -1,36 +1,44 @@
-"""Frozen networks prepared for inference: the operations of the answer alone, batch norms folded, weights as
-the processor reads them.
+"""Frozen networks prepared for inference: a backend is chosen, set up, and compared with the plain network.
+
+A backend is one way to compute the prediction and the features of a frozen network:
+
+* `plain`: the network itself (`plain.py`);
+* `folded`: its traced operations, with the batch norms folded into the convolutions (`graph.py`);
+* `onednn`: `folded`, with the convolutions done by oneDNN from weights that it rearranged once (`onednn.py`).
 """
 
 import copy
 import warnings
 from collections.abc import Collection, Sequence
-from functools import cache
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.fx import GraphModule, Node
+from torch.fx import GraphModule
 
 from atal_ray.errors import DataError
-from atal_ray.inference.graph import (
-    NAME,
-    Answer,
-    fold_batch_norms,
-    frozen_convolutions,
-    set_value,
-    trace,
-    value,
-)
+from atal_ray.inference.graph import fold_batch_norms, load_weights, round_weights, trace
 from atal_ray.inference.onednn import can_pack, pack_convolutions
+from atal_ray.inference.plain import Answer, plain_answer
 from atal_ray.networks.protocol import SaliencyNetwork, SaliencyOutput
 
 TOLERANCE = 1e-4
-"""Largest difference between the prepared and the plain network's output, as a share of the largest value of
-that output.
-"""
+"""Largest difference between a backend's output and the plain one, as a share of the largest value."""
 
+Backend = Literal["plain", "folded", "onednn"]
 Precision = Literal["float32", "bfloat16"]
+
+
+def choose_backend(device: torch.device, weights: torch.dtype, computing: torch.dtype) -> Backend:
+    """`onednn` for a float32 network on a CPU whose oneDNN computes in that type, else `folded`.
+
+    Args:
+        device: where the network computes.
+        weights: type of the network's weights.
+        computing: type that its convolutions compute in.
+    """
+    usable = device.type == "cpu" and weights == torch.float32 and can_pack(computing)
+    return "onednn" if usable else "folded"
 
 
 def prepare_snapshots(
@@ -39,124 +47,122 @@ def prepare_snapshots(
     batch: int,
     precision: Precision,
     device: torch.device,
+    backend: Backend | None = None,
 ) -> list["Prepared"]:
-    """The networks of a trajectory, each prepared; they have one structure, so it is traced once for each
-    side.
+    """Prepare the networks of a trajectory; they have one structure, so it is traced once for each side.
 
-    Another rounding is another attack: max-pooling has ties in flat parts of an image, signs of tiny
-    gradients turn last bits into whole steps, and every step multiplies what the last one moved. In float64,
-    without ties, the points are the same (benchmarks/query_speed.py).
+    Another backend rounds in another way, and rounding can move points: max-pooling has ties in flat parts of
+    an image, signs of tiny gradients turn last bits into whole steps, and every step of the attack multiplies
+    what the one before moved. In float64, without ties, the points are the same (benchmarks/query_speed.py).
 
     Args:
         networks: frozen, in evaluation mode, on the CPU: a GPU may round its products too coarsely for the
-            comparison.
+            comparison with `plain`.
         sides: for each network, heights and widths of the images to come; there will be no others.
         batch: images of the batches to come; others are slower.
         precision: what the convolutions compute in; images, their gradients, logits and features are float32
             all the same.
         device: where the result is to be.
+        backend: `choose_backend` decides, unless given. A network that cannot be traced gets `plain`, with a
+            warning.
     """
-
-    @cache
-    def traced(side: int) -> GraphModule | None:
-        try:
-            return trace(networks[0], side)
-        except (
-            Exception
-        ) as error:  # a user's forward may do what cannot be foreseen, and torch.export raises many kinds
-            _warn(networks[0], str(error))
-            return None
-
     dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
+    if backend is None:
+        backend = choose_backend(device, _weights_type(networks[0]), dtype)
+
+    traced = {} if backend == "plain" else _trace(networks[0], {side for own in sides for side in own})
     prepared = []
-    for network, mine in zip(networks, sides, strict=True):
-        graphs = {
-            side: prepare_graph(traced(side), network, side, batch, dtype, device) for side in set(mine)
-        }
+    for network, own in zip(networks, sides, strict=True):
+        graphs: dict[int, GraphModule | None] = dict.fromkeys(own)
+        for side in graphs.keys() & traced.keys():
+            try:
+                graphs[side] = prepare_graph(traced[side], network, side, batch, dtype, device, backend)
+            except Exception as error:  # a user's forward pass may raise anything
+                _warn(network, error)
         prepared.append(Prepared(network, graphs, dtype).to(device))
     return prepared
 
 
+def _trace(network: SaliencyNetwork, sides: Collection[int]) -> dict[int, GraphModule]:
+    """Side -> graph, without the sides at which the network cannot be traced."""
+    traced = {}
+    for side in sides:
+        try:
+            traced[side] = trace(network, side)
+        except Exception as error:  # a user's forward pass and torch.export may raise anything
+            _warn(network, error)
+    return traced
+
+
 def prepare_graph(
-    traced: GraphModule | None,
+    traced: GraphModule,
     network: SaliencyNetwork,
     side: int,
     batch: int,
     dtype: torch.dtype,
     device: torch.device,
-) -> GraphModule | None:
-    """A traced graph with the network's weights and without batch norms; on a CPU, its convolutions packed.
+    backend: Backend,
+) -> GraphModule:
+    """A traced graph with the weights of a network, set up for a backend and compared with the plain network.
 
-    It must then give what the network gives on random images (before what bfloat16 rounds); None where it
-    does not.
+    Raises:
+        Exception: of many kinds, where the graph cannot run, or gives something else than the network.
     """
-    if traced is None:
-        return None
+
+    def inputs() -> Tensor:
+        """Normalised random images, new ones for each pass: a forward pass may change its input."""
+        generator = torch.Generator().manual_seed(0)
+        images = torch.rand(1, 3, side, side, generator=generator)
+        return network.normalise(images.to(_weights_type(network)))
+
+    with torch.no_grad():
+        expected = Answer(network)(inputs())
+        graph = _copy(traced)
+        load_weights(graph, network)
+        fold_batch_norms(graph)
+        _compare(graph(inputs()), expected)
+        if backend == "onednn":
+            pack_convolutions(graph, batch, dtype)
+        elif dtype == torch.bfloat16:
+            round_weights(graph, dtype)
+        graph.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        with torch.autocast(device.type, torch.bfloat16, enabled=dtype == torch.bfloat16):
+            found = graph(inputs().to(device))  # fails where the graph makes tensors on another device
+        if backend == "onednn" and dtype == torch.float32:
+            _compare(found, expected)
+    return graph
+
+
+def _weights_type(network: SaliencyNetwork) -> torch.dtype:
+    return next(network.parameters()).dtype
+
+
+def _copy(graph: GraphModule) -> GraphModule:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # of PyTorch about itself
-        graph = copy.deepcopy(traced)
-    generator = torch.Generator().manual_seed(0)
-    images = torch.rand(1, 3, side, side, generator=generator).to(next(network.parameters()).dtype)
-    try:
-        with torch.no_grad():
-            expected = Answer(network)(network.normalise(images))
-            graph.load_state_dict(
-                {f"{NAME}.{key}": tensor for key, tensor in network.state_dict().items()}, strict=False
-            )
-            fold_batch_norms(graph)
-            _check(graph(network.normalise(images)), expected)
-            packs = device.type == "cpu" and images.dtype == torch.float32 and can_pack(dtype)
-            if packs:
-                pack_convolutions(graph, batch, dtype)
-            elif dtype == torch.bfloat16:
-                _round_weights(graph)
-            graph.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-            with torch.autocast(device.type, torch.bfloat16, enabled=dtype == torch.bfloat16):
-                found = graph(
-                    network.normalise(images).to(device)
-                )  # a tensor of the forward's own may be on the wrong device
-            if packs and dtype == torch.float32:
-                _check(found, expected)
-        return graph
-    except Exception as error:  # as above: the plain network answers
-        _warn(network, str(error))
-        return None
+        return copy.deepcopy(graph)
 
 
-def _warn(network: SaliencyNetwork, reason: str) -> None:
-    first = reason.strip().partition("\n")[0]
-    warnings.warn(
-        f"{type(network).__name__} asks as it is, which is slower: its forward pass is no fixed graph ({first})",
-        stacklevel=2,
-    )
-
-
-def _round_weights(graph: GraphModule) -> None:
-    """Turn the weights of the convolutions into bfloat16: autocast would do it at every pass, as it keeps no
-    copy of frozen ones.
-    """
-    for convolution in frozen_convolutions(graph):
-        for node in convolution.args[1:3]:
-            if isinstance(node, Node):
-                set_value(graph, node.target, value(graph, node).to(torch.bfloat16))
-
-
-def _check(found: tuple[Tensor, Tensor], expected: tuple[Tensor, Tensor]) -> None:
-    """Raise ValueError where the saliency map before its sigmoid, or the features, differ by more than
-    rounding.
-    """
+def _compare(found: tuple[Tensor, Tensor], expected: tuple[Tensor, Tensor]) -> None:
+    """Raise ValueError where the logits or the features differ by more than TOLERANCE."""
     for one, other in zip(found, expected, strict=True):
         if not float((one - other).abs().max()) <= TOLERANCE * float(other.abs().max()):
             raise ValueError("the graph gives something else")
 
 
+def _warn(network: SaliencyNetwork, error: Exception) -> None:
+    reason = str(error).strip().partition("\n")[0]
+    name = type(network).__name__
+    warnings.warn(f"{name} runs unoptimised, which is slower: no usable graph ({reason})", stacklevel=3)
+
+
 class Prepared(SaliencyNetwork):
-    """A frozen network that computes with a graph of its own for each side, and gives the logits of the
-    prediction alone.
+    """A frozen network that computes with a graph for each side; its logits are those of the prediction
+    alone.
 
     Args:
-        network: answers where there is no graph.
-        graphs: side -> graph of its answer, or None.
+        network: the plain one, which computes the sides without a graph.
+        graphs: side -> graph of its prediction and features, or None.
         dtype: bfloat16 lets the convolutions compute in that, by autocast.
     """
 
@@ -167,15 +173,11 @@ class Prepared(SaliencyNetwork):
         self, network: SaliencyNetwork, graphs: dict[int, GraphModule | None], dtype: torch.dtype
     ) -> None:
         super().__init__()
-        self.feature_channels, self.multiple, self.mean, self.std = (
-            network.feature_channels,
-            network.multiple,
-            network.mean,
-            network.std,
-        )
+        self.feature_channels, self.multiple = network.feature_channels, network.multiple
+        self.mean, self.std = network.mean, network.std
         self.autocast = dtype == torch.bfloat16
         self.graphs = nn.ModuleDict({str(side): graph for side, graph in graphs.items() if graph is not None})
-        self.plain = None if len(self.graphs) == len(graphs) else self._plain(network)
+        self.plain = None if len(self.graphs) == len(graphs) else plain_answer(network, dtype)
         self._without_weights = (_without_weights(network),)  # in a tuple: no part of this module
         self.eval().requires_grad_(False)
 
@@ -189,19 +191,11 @@ class Prepared(SaliencyNetwork):
         height, width = x.shape[-2:]
         answer = self.graphs[str(height)] if height == width and str(height) in self.graphs else self.plain
         if answer is None:
-            raise DataError(
-                f"images are {width}x{height} px: the snapshot is prepared for sides of {', '.join(self.graphs)}"
-            )
+            known = ", ".join(self.graphs)
+            raise DataError(f"images are {width}x{height} px: the snapshot is prepared for sides of {known}")
         with torch.autocast(x.device.type, torch.bfloat16, enabled=self.autocast):
             logits, features = answer(x)
         return SaliencyOutput((logits.to(x.dtype),), features.to(x.dtype))
-
-    def _plain(self, network: SaliencyNetwork) -> Answer:
-        plain = copy.deepcopy(network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        for module in plain.modules() if self.autocast else ():
-            if type(module) is nn.Conv2d:
-                module.to(torch.bfloat16)  # as in `_round_weights`
-        return Answer(plain)
 
 
 def _without_weights(network: SaliencyNetwork) -> SaliencyNetwork:

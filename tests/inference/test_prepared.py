@@ -8,9 +8,10 @@ from torch import Tensor, nn
 from torch.fx import GraphModule
 from torch.nn.functional import conv2d, relu
 
+from atal_ray.config.query import Precision
 from atal_ray.errors import DataError
 from atal_ray.inference.onednn import PackedConvolution
-from atal_ray.inference.prepared import Precision, Prepared, prepare_snapshots
+from atal_ray.inference.prepared import Prepared, prepare_snapshots
 from atal_ray.networks.backbone import Backbone, Levels
 from atal_ray.networks.f3net import F3Net
 from atal_ray.networks.layers import conv_bn_relu
@@ -126,7 +127,7 @@ def test_every_convolution_is_packed_and_the_answer_is_that_of_float32(
     assert isinstance(graph, GraphModule)
     assert len(packed(found)) > 20
     assert not [node for node in graph.graph.nodes if node.target is torch.ops.aten.conv2d.default]
-    assert any(convolution.rectified for convolution in packed(found))
+    assert any(convolution.fused_relu for convolution in packed(found))
     agree(found, single, images.float(), 1e-3)
 
 
@@ -155,9 +156,9 @@ def test_what_leads_to_other_logits_is_gone() -> None:
 @pytest.mark.parametrize("dilation", [1, 2])
 @pytest.mark.parametrize(("groups", "bias"), [(1, True), (2, False)])
 @pytest.mark.parametrize("padding", [0, 1, 9])
-@pytest.mark.parametrize("rectified", [False, True])
+@pytest.mark.parametrize("fused_relu", [False, True])
 def test_a_packed_convolution_is_the_convolution(
-    kernel: int, stride: int, dilation: int, groups: int, bias: bool, padding: int, rectified: bool
+    kernel: int, stride: int, dilation: int, groups: int, bias: bool, padding: int, fused_relu: bool
 ) -> None:
     generator = torch.Generator().manual_seed(7)
     weight, x = (
@@ -166,11 +167,11 @@ def test_a_packed_convolution_is_the_convolution(
     )
     shift = torch.randn(6, generator=generator) if bias else None
     pairs = ([stride] * 2, [padding] * 2, [dilation] * 2)
-    convolution = PackedConvolution(weight, shift, *pairs, groups, rectified, [2, 4, 12, 10])
+    convolution = PackedConvolution(weight, shift, *pairs, groups, fused_relu, [2, 4, 12, 10])
     for images in (x, x[:1], x.contiguous(memory_format=torch.channels_last)):
         one, other = (images.clone().requires_grad_() for _ in range(2))
         expected = conv2d(one, weight, shift, stride, padding, dilation, groups)
-        expected, found = expected.relu() if rectified else expected, convolution(other)
+        expected, found = expected.relu() if fused_relu else expected, convolution(other)
         torch.testing.assert_close(found, expected)
         expected.square().sum().backward()
         found.square().sum().backward()
