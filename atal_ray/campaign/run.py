@@ -15,12 +15,14 @@ from atal_ray.campaign.campaign_folder import (
     CampaignFolder,
 )
 from atal_ray.campaign.evaluate import evaluate
+from atal_ray.campaign.gallery import make_gallery
 from atal_ray.campaign.life import Run, run_in
 from atal_ray.campaign.prepare import prepare
 from atal_ray.campaign.query.ask import query
 from atal_ray.campaign.train import train
 from atal_ray.config import Config, config_file
 from atal_ray.config.config_file import CONFIG
+from atal_ray.report.gallery_file import GALLERY
 from atal_ray.report.page import write_report
 from atal_ray.runtime.session import campaign_session
 from atal_ray.store.folder import Folder
@@ -57,6 +59,8 @@ def run_campaign(
                     run_round(run, campaign, config, number)
                     campaign.commit(number)
                 on_round(campaign, number)
+            last = config.rounds - 1
+            run.step(campaign.round(last), GALLERY, lambda: make_gallery(campaign, config, last))
         logger.info("writing the report")
         run.finish(lambda: write_report(campaign, config))
     return campaign

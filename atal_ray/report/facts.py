@@ -11,7 +11,7 @@ from atal_ray.report.numbers import Numbers
 
 @dataclass(frozen=True)
 class Notice:
-    """A sentence above everything else."""
+    """A sentence at the top of the report."""
 
     level: Literal["warning", "note"]
     text: str
@@ -31,7 +31,8 @@ def facts(config: Config, numbers: Numbers) -> dict[str, str]:
         "Test sets": ", ".join(numbers.test_sets) or "none",
         "Labels": f"{config.regions.labels}, from {config.data.points or config.budget.annotator}",
         "Network": config.network.name,
-        "Training": f"L = {plan.cycles} cycles, {plan.epochs} epochs a round, batches of {plan.batch_size}, {plan.schedule}",
+        "Training": f"L = {plan.cycles} cycles, {plan.epochs} epochs a round, batches of {plan.batch_size}, "
+        f"{plan.schedule}",
         "Query": f"{query.strategy}{_SCOPE[query.scope]}, K = {query.top_percent:g} %, {query.score}, "
         f"{query.cover} by {query.cover_space}, {plan.size} px",
         "Seed": str(config.seed),
@@ -45,7 +46,7 @@ _PACKAGES = {"atal_ray": "atal-ray", "torch": "torch", "ray": "ray"}
 
 
 def notices(config: Config, numbers: Numbers) -> list[Notice]:
-    """What makes this campaign differ from the method on whole data, gravest first."""
+    """What makes this campaign differ from the method on whole data, the most serious first."""
     return [
         *_label_notices(config),
         *_progress_notices(config, numbers),
@@ -56,10 +57,16 @@ def notices(config: Config, numbers: Numbers) -> list[Notice]:
 def _label_notices(config: Config) -> list[Notice]:
     found = []
     if config.regions.labels == "oracle_mask":
-        text = "Labels leak from the true mask: every clicked superpixel takes its labels from the mask, which tells more than a click."
-        found.append(Notice("warning", f"{text} Do not compare these numbers with those of point labels."))
+        text = (
+            "Labels leak from the true mask: every clicked superpixel takes its labels from the mask, which "
+            "tells more than a click. Do not compare these numbers with those of point labels."
+        )
+        found.append(Notice("warning", text))
     if config.regions.labels == "dense":
-        text = "Trained on full masks (labels: dense): this is the fully supervised reference, not a result of points."
+        text = (
+            "Trained on full masks (labels: dense): this is the fully supervised reference, not a result of "
+            "points."
+        )
         found.append(Notice("warning", text))
     if config.regions.labels == "none":
         found.append(
@@ -89,7 +96,8 @@ def _progress_notices(config: Config, numbers: Numbers) -> list[Notice]:
     return [
         Notice(
             "warning",
-            f"Unfinished: {what} committed, and the report holds nothing else. Run the same command again to go on.",
+            f"Unfinished: {what} committed, and the report holds nothing else. Run the same command again to "
+            "go on.",
         )
     ]
 
@@ -100,7 +108,8 @@ def _data_notices(config: Config, numbers: Numbers) -> list[Notice]:
         found.append(
             Notice(
                 "note",
-                "Drawn images: without data.train the campaign labels a small synthetic set; its numbers mean little.",
+                "Drawn images: without data.train the campaign labels a small synthetic set; its numbers "
+                "mean little.",
             )
         )
     if config.data.limit or config.data.test_limit or config.data.subset:

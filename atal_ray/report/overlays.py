@@ -43,7 +43,7 @@ def photo(image: NDArray[np.uint8], shape: Shape) -> Layer:
     return _png(Image.fromarray(scaled))
 
 
-def heat(values: NDArray[np.floating[Any]], shape: Shape, top: float, colour_map: str) -> Layer:
+def heat(values: NDArray[np.floating[Any] | np.uint8], shape: Shape, top: float, colour_map: str) -> Layer:
     """A map of values from 0 to `top`, stretched to the shape of the picture."""
     scaled = cv2.resize(values.astype(np.float32), shape[::-1], interpolation=cv2.INTER_LINEAR)
     levels = np.clip(scaled / top * (_LEVELS - 1), 0, _LEVELS - 1).round().astype(np.uint8)

@@ -1,24 +1,19 @@
 """The pictures of one image: what each shows, and the sentence under it."""
 
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from atal_ray.acquisition.uncertainty import REGION_NAMES, difference, region_kind
+from atal_ray.acquisition.uncertainty import REGION_NAMES
 from atal_ray.config import QueryConfig
+from atal_ray.config.query import RegionLabels
 from atal_ray.labels.points import UNSURE
-from atal_ray.labels.regions import Mode, region_labels
+from atal_ray.labels.regions import region_labels
 from atal_ray.report import overlays
+from atal_ray.report.gallery_file import LEVELS, ImageMaps
 from atal_ray.report.overlays import LABEL_COLOURS, LABEL_NAMES, SALIENCY_MAP, UNCERTAINTY_MAP, fit
-
-
-class Maps(NamedTuple):
-    """Ensemble saliency maps [S, S] of an image."""
-
-    clean: NDArray[np.float32]
-    attacked: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -69,12 +64,7 @@ class Picture:
     dots: tuple[Dot, ...] = field(default=())
 
 
-def top_score(config: QueryConfig) -> int:
-    """The largest score that `difference` can give."""
-    return 2 if config.score == "flip-margin" else 1
-
-
-def map_pictures(scene: Scene, maps: Maps | None, config: QueryConfig) -> list[Picture]:
+def map_pictures(scene: Scene, maps: ImageMaps | None, config: QueryConfig) -> list[Picture]:
     """The image, its mask where there is one, and what the snapshots make of it where there are maps."""
     shape = fit(*scene.shape)
     pictures = [Picture("Image", on_photo=True)]
@@ -82,27 +72,26 @@ def map_pictures(scene: Scene, maps: Maps | None, config: QueryConfig) -> list[P
         pictures.append(Picture("True mask", overlays.mask(scene.mask.astype(np.uint8), shape)))
     if maps is None:
         return pictures
-    kinds = region_kind(*maps, config.near_boundary)
     shares = ", ".join(
-        f"{name} {100 * np.mean(kinds == kind):.1f} %" for kind, name in enumerate(REGION_NAMES)
+        f"{name} {100 * np.mean(maps.regions == kind):.1f} %" for kind, name in enumerate(REGION_NAMES)
     )
-    clean, score = difference(*maps, "margin"), difference(*maps, config.score)
+    heats = (
+        ("Ensemble prediction", maps.prediction, SALIENCY_MAP),
+        ("Clean uncertainty, 1 - BvSB", maps.uncertainty, UNCERTAINTY_MAP),
+        (f"Score of the query ({config.score})", maps.score, UNCERTAINTY_MAP),
+    )
     return [
         *pictures,
-        Picture("Ensemble prediction", overlays.heat(maps.clean, shape, 1, SALIENCY_MAP)),
-        Picture("Clean uncertainty, 1 - BvSB", overlays.heat(clean, shape, 1, UNCERTAINTY_MAP)),
-        Picture(
-            f"Score of the query ({config.score})",
-            overlays.heat(score, shape, top_score(config), UNCERTAINTY_MAP),
+        *(
+            Picture(caption, overlays.heat(values, shape, LEVELS, colours))
+            for caption, values, colours in heats
         ),
-        Picture(f"Regions: {shares}", overlays.regions(kinds, shape)),
+        Picture(f"Regions: {shares}", overlays.regions(maps.regions, shape)),
     ]
 
 
-def point_pictures(scene: Scene, mode: Mode) -> list[Picture]:
-    """The superpixels, the pixels that the points label, and the points themselves, as far as the mode has
-    them.
-    """
+def point_pictures(scene: Scene, mode: RegionLabels) -> list[Picture]:
+    """As far as the mode has them: the superpixels, the pixels that the points label, and the points."""
     shape = fit(*scene.shape)
     pictures = []
     if scene.superpixels is not None:
@@ -137,7 +126,12 @@ def _dots(scene: Scene) -> tuple[Dot, ...]:
             round((point["y"] + 0.5) * scale, 1),
             LABEL_COLOURS[point["label"]],
             str(point["round"]),
-            f"round {point['round']}: {LABEL_NAMES[point['label']]} at x {point['x']}, y {point['y']}, score {point['score']:.3g}",
+            _description(point),
         )
         for point in scene.points
     )
+
+
+def _description(point: dict[str, Any]) -> str:
+    label = LABEL_NAMES[point["label"]]
+    return f"round {point['round']}: {label} at x {point['x']}, y {point['y']}, score {point['score']:.3g}"

@@ -1,0 +1,123 @@
+"""Stage: snapshots and a few images -> the maps that the report shows, made by the query's kind of actor."""
+
+import logging
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from atal_ray.acquisition.estimate import Estimate, estimate
+from atal_ray.acquisition.grid import labels_on_grid
+from atal_ray.acquisition.uncertainty import difference, region_kind
+from atal_ray.campaign.campaign_folder import MANIFEST, CampaignFolder
+from atal_ray.campaign.snapshot_actor import SnapshotActor
+from atal_ray.config import Config, QueryConfig
+from atal_ray.data.images import read_image, resize
+from atal_ray.data.manifest import Record
+from atal_ray.errors import AtalError, DataError
+from atal_ray.labels.points import PointIndex
+from atal_ray.metrics.saliency_map import to_uint8
+from atal_ray.networks.inputs import to_batch
+from atal_ray.report.gallery_file import (
+    GALLERY,
+    ImageMaps,
+    gallery_table,
+    problem_row,
+    shown_records,
+    top_score,
+)
+from atal_ray.runtime.shards import Pool, run_shards, shard_rows
+
+logger = logging.getLogger(__name__)
+Row = dict[str, Any]
+Readable = list[tuple[Record, NDArray[np.uint8]]]
+"""Records, each with its image at the size of the network [S, S, 3]."""
+
+
+def make_gallery(campaign: CampaignFolder, config: Config, round_number: int) -> None:
+    """Attack and score the images that the report shows by a round's snapshots; writes gallery.parquet of the
+    round.
+
+    An image that cannot be read is a row with its reason. Where no image can be scored, the reason is logged
+    and the file is left out: a finished campaign does not fail for want of pictures.
+    """
+    shown = shown_records(campaign.root.read_table(MANIFEST))
+    found: list[Row] = []
+    try:
+        for row in run_shards(
+            shard_rows(len(shown), config.query.shard_size),
+            Pool.of_query(config, network=True),
+            load=None,
+            actor=GalleryActor,
+            arguments={"campaign": campaign, "config": config, "round_number": round_number, "shown": shown},
+            title=f"round {round_number}: maps for the report",
+            total=len(shown),
+        ):
+            found.extend(row["maps"])
+    except AtalError as error:
+        logger.warning("the report will show no maps: %s", error)
+        return
+    campaign.round(round_number).write_table(GALLERY, gallery_table(found))
+
+
+class GalleryActor(SnapshotActor):
+    """An actor that attacks and scores the images of a shard and returns their maps as small pictures.
+
+    Args:
+        campaign: the folder.
+        config: the configuration.
+        round_number: the round whose snapshots are read.
+        shown: the images that the rows of shards count.
+    """
+
+    def __init__(
+        self, campaign: CampaignFolder, config: Config, round_number: int, shown: list[Record]
+    ) -> None:
+        super().__init__(campaign, config, round_number, config.query.precision, config.attack)
+        self.shown = shown
+
+    def __call__(self, row: Row) -> Row:
+        """A row of GALLERY_SCHEMA for each image of the shard, in `maps`."""
+        readable, found = self._read(self.shown[row["start"] : row["stop"]])
+        size = self.config.query.batch_size
+        for batch in (readable[start : start + size] for start in range(0, len(readable), size)):
+            maps = self._estimate(batch)
+            for (record, _), clean, attacked in zip(batch, maps.clean, maps.attacked, strict=True):
+                found.append(image_maps(clean, attacked, self.config.query).to_row(record.image_id))
+        return {**row, "images": row["stop"] - row["start"], "maps": found}
+
+    def _read(self, shown: list[Record]) -> tuple[Readable, list[Row]]:
+        """The images that can be read, and a row for each that cannot."""
+        readable, problems = [], []
+        for record in shown:
+            try:
+                readable.append((record, resize(read_image(record.image), self.config.train.size)))
+            except DataError as error:
+                problems.append(problem_row(record.image_id, str(error)))
+        return readable, problems
+
+    def _estimate(self, batch: Readable) -> Estimate:
+        """Both saliency maps of every image; the attack may be told to use the labelled points."""
+        images = to_batch(np.stack([image for _, image in batch]), self.device)
+        if self.config.attack.labels != "points":
+            return estimate(self.snapshots, images, self.config.attack)
+        maps = np.array([self._labels(record) for record, _ in batch])
+        labels, known = torch.from_numpy(maps[:, :, None]).to(self.device).unbind(1)
+        return estimate(self.snapshots, images, self.config.attack, labels, known)
+
+    def _labels(self, record: Record) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Label and whether it is known, of the cells that hold the image's points."""
+        points = self.campaign.points(self.round_number, record.image_id, record.image_id)
+        xy, labels = PointIndex(points).of(record.image_id)
+        return labels_on_grid(xy, labels, self.config.train.size, record.height, record.width)
+
+
+def image_maps(clean: NDArray[np.float32], attacked: NDArray[np.float32], config: QueryConfig) -> ImageMaps:
+    """What is shown of an image, from the ensemble's maps [S, S] of it and of its attacked version."""
+    return ImageMaps(
+        prediction=to_uint8(clean),
+        uncertainty=to_uint8(difference(clean, attacked, "margin")),
+        score=to_uint8(np.minimum(difference(clean, attacked, config.score) / top_score(config), 1)),
+        regions=region_kind(clean, attacked, config.near_boundary),
+    )

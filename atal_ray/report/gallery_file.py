@@ -1,0 +1,89 @@
+"""The file between the actors that attack a few images and the page that shows them: small PNG maps, one row
+an image.
+"""
+
+import heapq
+from dataclasses import dataclass
+from typing import Any, Self
+
+import cv2
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from atal_ray import seeding
+from atal_ray.config import QueryConfig
+from atal_ray.data.manifest import Record, records
+from atal_ray.store.folder import Folder
+
+GALLERY = "gallery.parquet"
+IMAGES = 4
+LEVELS = 255
+"""Largest value of an 8-bit map."""
+GALLERY_SCHEMA = pa.schema(
+    [
+        pa.field("image_id", pa.string(), nullable=False),
+        pa.field("problem", pa.string(), nullable=False),  # why there are no maps; else empty
+        pa.field("prediction", pa.binary()),  # PNG of 8 bits [S, S], as are the following
+        pa.field("uncertainty", pa.binary()),
+        pa.field("score", pa.binary()),
+        pa.field("regions", pa.binary()),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class ImageMaps:
+    """What the snapshots of a round say of one image, each uint8 [S, S]."""
+
+    prediction: NDArray[np.uint8]
+    """Ensemble saliency of the clean image (Eq. 6), 255 for 1."""
+    uncertainty: NDArray[np.uint8]
+    """1 - BvSB of the clean image, 255 for 1."""
+    score: NDArray[np.uint8]
+    """Score of the query, 255 for the largest that it can be."""
+    regions: NDArray[np.uint8]
+    """The value of `region_kind`."""
+
+    def to_row(self, image_id: str) -> dict[str, Any]:
+        """A row of GALLERY_SCHEMA."""
+        pictures = {name: cv2.imencode(".png", values)[1].tobytes() for name, values in vars(self).items()}
+        return {"image_id": image_id, "problem": "", **pictures}
+
+    @classmethod
+    def from_row(cls, row: dict[str, Any]) -> Self:
+        """The maps of a row without a problem."""
+        pictures = (np.frombuffer(row[name], np.uint8) for name in cls.__dataclass_fields__)
+        return cls(*(np.asarray(cv2.imdecode(data, cv2.IMREAD_GRAYSCALE), np.uint8) for data in pictures))
+
+
+def top_score(config: QueryConfig) -> int:
+    """The largest score that the query's form of `difference` can give."""
+    return 2 if config.score == "flip-margin" else 1
+
+
+def problem_row(image_id: str, problem: str) -> dict[str, Any]:
+    """The row of an image that has no maps."""
+    return {"image_id": image_id, "problem": problem}
+
+
+def gallery_table(rows: list[dict[str, Any]]) -> pa.Table:
+    """Rows of images in the order of their ids."""
+    return pa.Table.from_pylist(rows, GALLERY_SCHEMA).sort_by("image_id")
+
+
+def shown_records(manifest: pa.Table) -> list[Record]:
+    """The images whose ids have the smallest hashes: the same ones for every campaign on the same data."""
+    ids: list[str] = manifest["image_id"].to_pylist()
+    rows = heapq.nsmallest(IMAGES, range(len(ids)), key=lambda row: seeding.derive("report", ids[row]))
+    return records(manifest.take(rows))
+
+
+def read_maps(folder: Folder) -> dict[str, ImageMaps | str]:
+    """The maps of each image in a round's gallery.parquet, or why it has none.
+
+    Raises:
+        CampaignError: the file cannot be read.
+    """
+    rows = folder.read_table(GALLERY).to_pylist()
+    return {row["image_id"]: row["problem"] or ImageMaps.from_row(row) for row in rows}
