@@ -42,7 +42,7 @@ class Pool:
 
     @classmethod
     def of_query(cls, config: Config, *, network: bool) -> "Pool":
-        """The actors of the query and of the evaluation; without a network (random points) they take no GPU."""
+        """The actors of the query and of the evaluation; without a network they take no GPU."""
         where, threads = config.resources, config.query.threads
         if where.backend == "inline":
             return cls(1, threads, 0, backend="inline")

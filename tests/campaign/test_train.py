@@ -6,16 +6,15 @@ import pytest
 import torch
 from campaigns import open_campaign, tiny_config
 
-from atal_ray.annotation.annotate import annotate
+from atal_ray.campaign.annotate import annotate
 from atal_ray.campaign import prepare
 from atal_ray.campaign.campaign_folder import POINTS, START, TRAINING
 from atal_ray.campaign.query.ask import query
 from atal_ray.campaign.run import run_campaign
-from atal_ray.campaign.train import BOOKS, _drop_unusable_run, train
+from atal_ray.campaign.train import train
 from atal_ray.config import RegionConfig
-from atal_ray.errors import DataError, StoreError
+from atal_ray.errors import DataError
 from atal_ray.networks.snapshots import read_snapshots
-from atal_ray.store.folder import Folder
 
 
 @pytest.fixture
@@ -63,18 +62,3 @@ def test_image_that_vanished_is_named(started, tmp_path):
     campaign.root.write_table("manifest.parquet", type(manifest).from_pylist(rows, manifest.schema))
     with pytest.raises(DataError, match=r"gone\.jpg"):
         train(campaign, config, 0)
-
-
-def test_a_run_is_dropped_for_damage_but_not_because_its_store_is_away(tmp_path, monkeypatch):
-    def away(*_):
-        raise StoreError("the store cannot be reached")
-
-    folder = Folder(str(tmp_path))
-    (folder / "train").write_bytes(BOOKS, b'{"ray_version": ')
-    with monkeypatch.context() as patch:
-        patch.setattr(Folder, "read_bytes", away)
-        with pytest.raises(StoreError):
-            _drop_unusable_run(folder)
-    assert folder.exists("train")
-    _drop_unusable_run(folder)
-    assert not folder.exists("train")
