@@ -54,6 +54,8 @@ def from_tree(kind: type[Tree], data: dict[str, Any], name: str) -> Tree:
             for found in error.errors()
         )
         raise ConfigError(f"{name}: " + "; ".join(sentences)) from error
+    except ConfigError as error:
+        raise ConfigError(f"{name}: {error}") from error
 
 
 def _refusal(kind: type[Section], data: Any, location: list[Any]) -> str:

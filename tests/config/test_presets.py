@@ -60,6 +60,7 @@ def test_full_presets_name_the_published_losses_and_rules() -> None:
 def test_unknown_preset_lists_the_known_ones() -> None:
     with pytest.raises(
         ConfigError,
-        match=r"'papper' is neither a preset \(paper, cpu-small, demo, f3net-full, minet-full, pfsnet-full\) nor a YAML file",
+        match=r"'papper' is neither a preset \(paper, cpu-small, demo, f3net-full, minet-full, pfsnet-full\) "
+        "nor a YAML file",
     ):
         presets.preset("papper")
