@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.fx import GraphModule
 
+from atal_ray.config.query import Precision
 from atal_ray.errors import DataError
 from atal_ray.inference.graph import fold_batch_norms, load_weights, round_weights, trace
 from atal_ray.inference.onednn import can_pack, pack_convolutions
@@ -26,7 +27,6 @@ TOLERANCE = 1e-4
 """Largest difference between a backend's output and the plain one, as a share of the largest value."""
 
 Backend = Literal["plain", "folded", "onednn"]
-Precision = Literal["float32", "bfloat16"]
 
 
 def choose_backend(device: torch.device, weights: torch.dtype, computing: torch.dtype) -> Backend:
