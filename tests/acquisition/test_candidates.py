@@ -2,6 +2,10 @@ from math import floor
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+from properties import examples
 
 from atal_ray.acquisition.candidates import candidate_set
 from atal_ray.errors import DataError
@@ -56,3 +60,34 @@ def test_refuses_nan_and_mixed_shapes() -> None:
     score[1, 1] = np.nan
     with pytest.raises(DataError, match="not finite"):
         candidate_set(score, free, 3, tie)
+
+
+@st.composite
+def maps(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, float, np.ndarray]:
+    """Scores of few levels, free pixels, K, and tie-breaking numbers that may be equal too."""
+    shape = draw(array_shapes(min_dims=2, max_dims=2, max_side=12))
+    score = draw(arrays(np.float32, shape, elements=st.sampled_from([0.0, 0.25, 0.5, 2.0])))
+    tie = draw(arrays(np.float32, shape, elements=st.sampled_from([0.0, 0.1, 0.2, 0.3, 0.4])))
+    return score, draw(arrays(bool, shape)), draw(st.floats(0.01, 100)), tie
+
+
+@examples
+@given(maps())
+def test_the_set_is_the_top_of_the_sorted_free_pixels(
+    drawn: tuple[np.ndarray, np.ndarray, float, np.ndarray],
+) -> None:
+    score, free, percent, tie = drawn
+    chosen = candidate_set(score, free, percent, tie)
+    assert chosen.tolist() == naive(score, free, percent, tie)
+    assert free.ravel()[chosen].all()
+    left = np.setdiff1d(np.flatnonzero(free), chosen)
+    if len(chosen) and len(left):
+        assert score.ravel()[left].max() <= score.ravel()[chosen].min()
+        larger = candidate_set(score, free, min(100.0, 2 * percent), tie)
+        assert larger[: len(chosen)].tolist() == chosen.tolist()  # a larger K only adds
+
+
+def test_equal_scores_are_ordered_by_the_smallest_tie() -> None:
+    score = np.array([[1, 1, 1, 2]], np.float32)
+    tie = np.array([[0.5, 0.1, 0.3, 0.9]], np.float32)
+    assert candidate_set(score, np.ones((1, 4), bool), 75, tie).tolist() == [3, 1, 2]

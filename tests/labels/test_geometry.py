@@ -3,6 +3,9 @@ from math import floor
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from properties import examples
 
 from atal_ray.labels.geometry import Geometry
 
@@ -142,3 +145,53 @@ def test_random_crops_of_tiny_images_keep_them() -> None:
         geometry = Geometry.random(1, 7, 32, rng)
         assert (geometry.left, geometry.top, geometry.width, geometry.height) == (0, 0, 7, 1)
         assert geometry.image(np.zeros((1, 7, 3), np.uint8)).shape == (32, 32, 3)
+
+
+@st.composite
+def geometries(draw: st.DrawFn) -> tuple[Geometry, int, int]:
+    """A random augmentation of an image, and the image's height and width."""
+    height, width, size = draw(st.integers(1, 90)), draw(st.integers(1, 90)), draw(st.integers(1, 70))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    return Geometry.random(height, width, size, rng), height, width
+
+
+@examples
+@given(geometries())
+def test_the_crop_lies_in_the_image_and_cuts_less_than_an_eighth(drawn: tuple[Geometry, int, int]) -> None:
+    geometry, height, width = drawn
+    assert 0 <= geometry.top <= geometry.top + geometry.height <= height
+    assert 0 <= geometry.left <= geometry.left + geometry.width <= width
+    assert height - geometry.height <= height // 8
+    assert width - geometry.width <= width // 8
+
+
+@examples
+@given(geometries())
+def test_points_keep_their_order_and_stay_in_the_square(drawn: tuple[Geometry, int, int]) -> None:
+    geometry, height, width = drawn
+    columns = np.stack([np.arange(width), np.full(width, geometry.top)], axis=1)
+    placed, inside = geometry.to_target(columns)
+    expected = (columns[:, 0] >= geometry.left) & (columns[:, 0] < geometry.left + geometry.width)
+    assert inside.tolist() == expected.tolist()
+    steps = np.diff(placed[inside, 0])
+    assert ((steps <= 0) if geometry.flip else (steps >= 0)).all()
+    for place in placed.tolist():
+        assert 0 <= min(place) <= max(place) < geometry.size
+    rows = np.stack([np.full(height, geometry.left), np.arange(height)], axis=1)
+    placed, inside = geometry.to_target(rows)
+    assert (np.diff(placed[inside, 1]) >= 0).all()  # a flip leaves rows as they are
+
+
+@examples
+@given(geometries())
+def test_source_and_target_are_inverse(drawn: tuple[Geometry, int, int]) -> None:
+    """Exactly where an axis shrinks; where it grows, the target pixel of a source takes its label from it."""
+    geometry, _, _ = drawn
+    rows, columns = geometry.source()
+    placed, inside = geometry.to_target(np.stack([columns, rows], axis=1))
+    assert inside.all()
+    for axis, (side, sources) in enumerate(((geometry.width, columns), (geometry.height, rows))):
+        if geometry.size <= side:
+            assert placed[:, axis].tolist() == list(range(geometry.size))
+        else:
+            assert sources[placed[:, axis]].tolist() == sources.tolist()

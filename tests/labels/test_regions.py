@@ -1,5 +1,11 @@
+from random import Random
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+from properties import examples
 
 from atal_ray.labels.points import UNSURE
 from atal_ray.labels.regions import component, covered, region_labels
@@ -141,3 +147,48 @@ def test_dense_is_the_whole_mask_with_or_without_clicks(halves: np.ndarray) -> N
 def test_no_clicks_label_nothing(halves: np.ndarray, mode: str) -> None:
     xy, labels = clicks(0, 0)
     assert (region_labels(halves, xy, labels, SHAPE, mode, np.ones(SHAPE, bool)) == UNSURE).all()
+
+
+@st.composite
+def clicked_images(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Superpixels in many parts, clicks on different pixels, and their labels."""
+    shape = draw(array_shapes(min_dims=2, max_dims=2, max_side=8))
+    superpixels = draw(arrays(np.int32, shape, elements=st.integers(0, 2)))
+    pixels = st.tuples(st.integers(0, shape[1] - 1), st.integers(0, shape[0] - 1))
+    xy = draw(st.lists(pixels, max_size=6, unique=True))
+    labels = draw(st.lists(st.sampled_from([0, 1, UNSURE]), min_size=len(xy), max_size=len(xy)))
+    return superpixels, np.array(xy, np.int32).reshape(-1, 2), np.array(labels, np.uint8)
+
+
+@examples
+@given(clicked_images())
+def test_each_pixel_has_the_label_of_the_last_sure_click_in_its_part(
+    image: tuple[np.ndarray, np.ndarray, np.ndarray],
+) -> None:
+    superpixels, xy, labels = image
+    shape = superpixels.shape
+    found = region_labels(superpixels, xy, labels, shape, "propagate")
+    clicks = list(zip(map(tuple, xy.tolist()), labels.tolist(), strict=True))
+    own, parts = dict(clicks), {(x, y): flood(superpixels, x, y) for (x, y), _ in clicks}
+    for y, x in np.ndindex(*shape):
+        sure = [label for pixel, label in clicks if label != UNSURE and parts[pixel][y, x]]
+        assert found[y, x] == own.get((x, y), sure[-1] if sure else UNSURE)
+    labelled = covered(superpixels, xy, shape)
+    assert labelled[found != UNSURE].all()
+    assert np.array_equal(covered(superpixels, xy[::-1], shape), labelled)  # in any order
+    alone = region_labels(None, xy, labels, shape, "none")
+    assert {(x, y): int(alone[y, x]) for x, y in xy.tolist()} == own
+    assert (alone != UNSURE).sum() == (labels != UNSURE).sum()
+
+
+@examples
+@given(clicked_images(), st.randoms(use_true_random=False))
+def test_the_copied_mask_is_right_wherever_it_is_known(
+    image: tuple[np.ndarray, np.ndarray, np.ndarray], random: Random
+) -> None:
+    superpixels, xy, _ = image
+    mask = np.array([[random.random() < 0.5 for _ in row] for row in superpixels])
+    labels = mask[xy[:, 1], xy[:, 0]].astype(np.uint8)
+    found = region_labels(superpixels, xy, labels, mask.shape, "oracle_mask", mask)
+    assert np.array_equal(found != UNSURE, covered(superpixels, xy, mask.shape))
+    assert np.array_equal(found[found != UNSURE], mask[found != UNSURE])

@@ -35,6 +35,16 @@ PICKS = 256
 PRODUCT = ROWS * PICKS
 
 
+def products(factors: Matrix, points: Matrix) -> Matrix:
+    """x.p - |p|^2 / 2 in float32 for members p and candidates x, [P, B].
+
+    Args:
+        factors: p and -|p|^2 / 2 [P, D + 1].
+        points: x and 1 [B, D + 1].
+    """
+    return np.asarray(factors @ points.T)
+
+
 class Picks:
     """The members of the cover so far: float32 factors for matrix products, and their indices."""
 
@@ -77,7 +87,7 @@ class Picks:
         found = np.full(len(points), -np.inf, np.float32)
         for first in range(since, self.count, PICKS):
             factors = self._factors[first : min(first + PICKS, self.count)]
-            np.maximum(found, (factors @ points.T).max(axis=0), out=found)
+            np.maximum(found, products(factors, points).max(axis=0), out=found)
         return found
 
     def exact(self, rows: Indices, points: Matrix, since: int, error: float) -> NDArray[np.float64]:
@@ -95,7 +105,7 @@ class Picks:
         step = max(PICKS, PRODUCT // len(rows))
         for first in range(since, self.count, step):
             last = min(first + step, self.count)
-            closeness = self._factors[first:last] @ points.T
+            closeness = products(self._factors[first:last], points)
             # Closeness is half of a squared distance: two that may be equal differ by at most 2 * error / 2.
             pick, row = np.nonzero(closeness >= closeness.max(axis=0) - error)
             between = squared_euclidean(

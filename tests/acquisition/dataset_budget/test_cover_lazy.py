@@ -63,6 +63,42 @@ def test_float32_products_stay_within_the_bound_of_their_error() -> None:
         assert 0 < np.abs(product - exact).max() < distance_error(float(squares.max()), dimensions) < 1e-3
 
 
+def worst_squared_distance(x: np.ndarray, p: np.ndarray) -> np.float32:
+    """|x|^2 + |p|^2 - 2 x.p in float32, term after term."""
+    norm_x, norm_p, product = (
+        np.add.accumulate(term, dtype=np.float32)[-1] for term in (x * x, p * p, x * p)
+    )
+    return norm_x + norm_p - 2 * product
+
+
+@pytest.mark.parametrize("dimensions", [64, 256, 2048])
+def test_the_bound_holds_where_every_sum_is_rounded_down(dimensions: int) -> None:
+    x = np.full(dimensions, 2.0**-12, np.float32)
+    x[0] = 1  # each further term is half of the last bit of 1, and so is lost
+    wrong = abs(float(worst_squared_distance(x, -x)) - float(((2 * x.astype(np.float64)) ** 2).sum()))
+    bound = distance_error(float((x.astype(np.float64) ** 2).sum()), dimensions)
+    assert bound / 2 < wrong < bound
+
+
+@pytest.mark.parametrize("kind", ["random", "clustered", "tied"])
+@pytest.mark.parametrize("seed", range(3))
+def test_members_are_right_however_products_err_within_the_bound(
+    kind: str, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    positions = positions_of(kind, seed)
+    error, noise = 0.02 * float(np.square(positions).sum(axis=1).max()), np.random.default_rng(seed)
+    exact_products = cover_lazy.products
+
+    def noisy(factors: np.ndarray, points: np.ndarray) -> np.ndarray:
+        """A squared distance holds a product twice."""
+        found = exact_products(factors, points)
+        return found + np.float32(0.4999 * error) * noise.choice(np.float32([-1, 1]), found.shape)
+
+    monkeypatch.setattr(cover_lazy, "products", noisy)
+    monkeypatch.setattr(cover_lazy, "distance_error", lambda *_: error)
+    assert cover_kcenter_lazy(positions, 60, [seed]).tolist() == flat(positions, 60, [seed])
+
+
 def test_equal_and_few_candidates() -> None:
     assert cover_kcenter_lazy(np.ones((50, 3), np.float32), 5).tolist() == [0, 1, 2, 3, 4]
     assert cover_kcenter_lazy(np.ones((1, 3), np.float32), 5).tolist() == [0]
