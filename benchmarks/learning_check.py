@@ -1,11 +1,11 @@
-"""Do well-chosen points teach more than random ones? maxF on ECSSD after each round, against full masks.
+"""Do well-chosen points teach more than random ones? maxF and MAE on ECSSD, beside full masks.
 
     python benchmarks/learning_check.py /path/to/DUTS-TR /path/to/ECSSD resnet50.pth --out runs/learning
 
 Each method is a campaign of its own, on one CPU thread; ATAL and random points share round 0; an interrupted
 check goes on where it was, and seeds may run side by side (--seeds 0, --seeds 1) before one call for all of
-them gathers the figures. Writes benchmarks/results/learning_check.json with every figure, and a table of them
-to the terminal.
+them gathers the figures. A Gaussian in the middle of every image says what can be had without training.
+Writes benchmarks/results/learning_check.json with every figure, and a table of them to the terminal.
 """
 
 import dataclasses
@@ -14,12 +14,17 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tyro
 from machine import provenance
 
 from atal_ray.campaign.campaign_folder import COMMITTED, ERRORS, METRICS, QUERIES
 from atal_ray.campaign.run import run_campaign
 from atal_ray.config import Config, presets
+from atal_ray.data.images import read_mask
+from atal_ray.data.manifest import build_manifest, records
+from atal_ray.metrics.accumulator import Accumulator
+from atal_ray.metrics.saliency_map import to_uint8
 
 RESULT = Path(__file__).parent / "results" / "learning_check.json"
 MEASURES = (
@@ -43,20 +48,48 @@ MEASURES = (
 )
 
 
-def configure(
-    train: str, test: str, weights: str, seed: int, images: int, test_images: int, epochs: int, points: int
-) -> Config:
-    """The small CPU campaign on real images, with the ImageNet weights of a ResNet that strides on its 1x1
-    convolutions.
-    """
+REFERENCE_MEASURES = ("atal_ray.data.manifest", "atal_ray.metrics")
+FIGURES = ("max_f", "mae", "s_measure")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+    """What is run."""
+
+    train: tyro.conf.Positional[str]
+    """DUTS-TR."""
+    test: tyro.conf.Positional[str]
+    """ECSSD."""
+    weights: tyro.conf.Positional[str]
+    """ImageNet weights of a ResNet-50 that strides on its 1x1 convolutions."""
+    out: Path = Path("runs/learning")
+    """Where the campaigns go."""
+    seeds: tuple[int, ...] = (0, 1)
+    images: int = 100
+    test_images: int = 150
+    epochs: int = 12
+    points: int = 6
+    reference_only: bool = False
+    """Score the untrained reference alone, and put it into the result that is there."""
+
+
+def configure(options: Options, seed: int) -> Config:
+    """The small CPU campaign on real images."""
     base = presets.cpu_small()
+    data = dataclasses.replace(
+        base.data,
+        train=options.train,
+        tests=(options.test,),
+        limit=options.images,
+        test_limit=options.test_images,
+    )
     return dataclasses.replace(
         base,
         seed=seed,
-        data=dataclasses.replace(base.data, train=train, tests=(test,), limit=images, test_limit=test_images),
-        network=dataclasses.replace(base.network, weights=weights, stride_on="1x1"),
-        train=dataclasses.replace(base.train, epochs=epochs, threads=1),
-        budget=dataclasses.replace(base.budget, total=points),
+        data=data,
+        network=dataclasses.replace(base.network, weights=options.weights, stride_on="1x1"),
+        train=dataclasses.replace(base.train, epochs=options.epochs, threads=1),
+        budget=dataclasses.replace(base.budget, total=options.points),
         query=dataclasses.replace(base.query, threads=1),
     )
 
@@ -91,10 +124,7 @@ def scores(config: Config, folder: Path, test: str) -> list[dict[str, Any]]:
     rows = []
     for number in range(config.rounds):
         metrics = done.round(number).read_json(METRICS)[Path(test).resolve().name]
-        figures = {
-            who: {name: metrics[who][name] for name in ("max_f", "mae", "s_measure")}
-            for who in ("ensemble", "last")
-        }
+        figures = {who: {name: metrics[who][name] for name in FIGURES} for who in ("ensemble", "last")}
         points = (
             None
             if config.regions.labels == "dense"
@@ -104,46 +134,77 @@ def scores(config: Config, folder: Path, test: str) -> list[dict[str, Any]]:
     return rows
 
 
-def main(
-    train: tyro.conf.Positional[str],
-    test: tyro.conf.Positional[str],
-    weights: tyro.conf.Positional[str],
-    out: Path = Path("runs/learning"),
-    seeds: tuple[int, ...] = (0, 1),
-    images: int = 100,
-    test_images: int = 150,
-    epochs: int = 12,
-    points: int = 6,
-) -> None:
-    """Run all campaigns and write the result after each one."""
-    head = provenance(MEASURES)
-    RESULT.parent.mkdir(exist_ok=True)
+def centred_gaussian(test: str, images: int) -> dict[str, Any]:
+    """What a map scores that has seen no image: exp(-3 (x^2 + y^2)), x and y from -1 to 1 over the image.
+
+    Its maxF does not depend on the 3, its MAE does.
+    """
+    sums = Accumulator()
+    for record in records(build_manifest(test, limit=images).table):
+        mask = read_mask(str(record.mask)).astype(bool)
+        y, x = np.ogrid[-1 : 1 : mask.shape[0] * 1j, -1 : 1 : mask.shape[1] * 1j]
+        sums.add(to_uint8(np.exp(-3 * (x**2 + y**2))), mask, record.image_id)
+    found = sums.summary().to_json()
+    return {
+        "method": "centred Gaussian, untrained",
+        "images": images,
+        **{name: found[name] for name in FIGURES},
+    }
+
+
+def run_all(options: Options, head: dict[str, Any]) -> dict[str, Any]:
+    """Run all campaigns; the result is written after each one."""
     runs: list[dict[str, Any]] = []
-    for seed in seeds:
-        config = configure(train, test, weights, seed, images, test_images, epochs, points)
+    reference = centred_gaussian(options.test, options.test_images)
+    for seed in options.seeds:
+        config = configure(options, seed)
         for method, chosen in methods(config).items():
-            folder = out / f"{method.replace(' ', '-')}-{seed}"
+            folder = options.out / f"{method.replace(' ', '-')}-{seed}"
             if method == "random":
-                share_start(out / f"atal-{seed}", folder)
-            rounds = scores(chosen, folder, test)
+                share_start(options.out / f"atal-{seed}", folder)
+            rounds = scores(chosen, folder, options.test)
             runs += [{"method": method, "seed": seed, **row} for row in rounds]
-            setting = {
-                "images": images,
-                "test_images": test_images,
+            result = {
+                "provenance": head,
+                "data": ["DUTS-TR", "ECSSD"],
+                "images": options.images,
+                "test_images": options.test_images,
                 "size": config.train.size,
-                "epochs": epochs,
+                "epochs": options.epochs,
                 "cycles": config.train.cycles,
+                "reference": reference,
+                "runs": runs,
             }
-            RESULT.write_text(
-                json.dumps(
-                    {"provenance": head, "data": ["DUTS-TR", "ECSSD"], **setting, "runs": runs}, indent=1
-                )
-                + "\n"
-            )
-    for run in runs:
-        figures = "  ".join(f"{who} {run[who]['max_f']:.4f}" for who in ("ensemble", "last"))
-        print(f"{run['method']:10} seed {run['seed']}  points {run['points'] or 'all':>3}  maxF {figures}")
+            write(result)
+    return result
+
+
+def write(result: dict[str, Any]) -> None:
+    """Replace the result file."""
+    RESULT.write_text(json.dumps(result, indent=1) + "\n")
+
+
+def main(options: Options) -> None:
+    """Run what is asked for, and print a table of the figures."""
+    if options.reference_only:
+        head = provenance(REFERENCE_MEASURES)
+        result = json.loads(RESULT.read_text())
+        measured = centred_gaussian(options.test, result["test_images"])
+        runs = result.pop("runs")
+        write(result := {**result, "reference": {**measured, "provenance": head}, "runs": runs})
+    else:
+        head = provenance(MEASURES)
+        result = run_all(options, head)
+    print(f"{result['reference']['method']}:  " + figures_of(result["reference"]))
+    for run in result["runs"]:
+        points = run["points"] or "all"
+        print(f"{run['method']:10} seed {run['seed']}  points {points:>3}  " + figures_of(run["ensemble"]))
+
+
+def figures_of(found: dict[str, Any]) -> str:
+    """Figures of one network or map, in a line."""
+    return "  ".join(f"{name} {found[name]:.4f}" for name in FIGURES)
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    main(tyro.cli(Options, description=__doc__))

@@ -54,6 +54,25 @@ def test_figures_come_from_the_result_file() -> None:
     assert f"on {result['images']} images of DUTS-TR at {result['size']} px" in README
 
 
+def test_learning_check_shows_mae_and_what_no_training_gives():
+    result = json.loads((ROOT / "benchmarks" / "results" / "learning_check.json").read_text())
+    runs = {(run["method"], run["seed"], run["points"]): run["ensemble"] for run in result["runs"]}
+    for name, method in (("ATAL", "atal"), ("random points", "random")):
+        (row,) = re.findall(rf"^\| {name}, MAE \|(.*)\| \|$", README, re.MULTILINE)
+        expected = [" / ".join(f"{runs[method, seed, n]['mae']:.3f}" for seed in (0, 1)) for n in (2, 4, 6)]
+        assert [cell.strip() for cell in row.split("|")] == expected
+    untrained = result["reference"]["max_f"]
+    full = [runs["full masks", seed, None]["max_f"] for seed in (0, 1)]
+    shares = " / ".join(f"{100 * untrained / value:.1f} %" for value in full)
+    assert f"| a centred Gaussian, untrained | | | {untrained:.3f} (none) | {shares} |" in README
+    for seed in (0, 1):  # what the text says
+        atal, random = runs["atal", seed, 6], runs["random", seed, 6]
+        assert atal["max_f"] > random["max_f"]
+        assert atal["mae"] > random["mae"]
+        assert runs["atal", seed, 2]["max_f"] < untrained < runs["atal", seed, 4]["max_f"]
+        assert untrained < min(runs["random", seed, 4]["max_f"], runs["random", seed, 6]["max_f"])
+
+
 def test_speed_and_memory_of_the_evaluation_come_from_their_files() -> None:
     page = " ".join((ROOT / "docs/evaluation.md").read_text().split())
     speed = json.loads((ROOT / "benchmarks/results/metrics_speed.json").read_text())["sizes"]
