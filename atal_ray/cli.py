@@ -1,6 +1,7 @@
 """The command `atal`: every option of `run` is a field of the configuration."""
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -107,7 +108,9 @@ def _start(name: str) -> Config:
 
 
 def _campaign(config: Config, folder: str) -> int:
-    from atal_ray.campaign.run import run_campaign  # imports Ray and torch: seconds that `--help` need not wait
+    from atal_ray.campaign.run import (
+        run_campaign,  # imports Ray and torch: seconds that `--help` need not wait
+    )
 
     run_campaign(config, folder)
     print(f"done: {join(folder, 'report.html')}")
@@ -148,9 +151,9 @@ def _sweep(name: str, folder: str, rest: list[str]) -> int:
 
 def _resume_sweep(folder: str) -> int:
     from atal_ray.studies.sweep.plan import Sweep
-    from atal_ray.studies.sweep.sweep import PLAN
+    from atal_ray.studies.sweep.sweep import SWEEP_PLAN
 
-    return _run_sweep(config_file.saved(Folder.at(folder), PLAN, Sweep), folder)
+    return _run_sweep(config_file.saved(Folder.at(folder), SWEEP_PLAN, Sweep), folder)
 
 
 def _run_sweep(plan: "Sweep", folder: str) -> int:
@@ -176,9 +179,9 @@ def _cross_validate(name: str, folder: str, rest: list[str]) -> int:
 
 
 def _resume_cross_validation(folder: str) -> int:
-    from atal_ray.studies.cross_validation import PLAN, CrossValidation, cross_validate
+    from atal_ray.studies.cross_validation import CROSS_VALIDATION_PLAN, CrossValidation, cross_validate
 
-    cross_validate(config_file.saved(Folder.at(folder), PLAN, CrossValidation), folder)
+    cross_validate(config_file.saved(Folder.at(folder), CROSS_VALIDATION_PLAN, CrossValidation), folder)
     print(f"done: {join(folder, 'cross_validation.md')}")
     return 0
 
@@ -210,8 +213,9 @@ def data_check(
 ) -> int:
     """Read every file of a dataset and report what is wrong, by name; exit status 1 when something is."""
     from atal_ray.data.check import check_folder
+    from atal_ray.runtime.progress_bar import tracked
 
-    report = check_folder(folder)
+    report = check_folder(folder, partial(tracked, title="checking images", unit="image"))
     print(report.render(full=full))
     return 0 if report.ok else 1
 

@@ -3,6 +3,7 @@ images.
 """
 
 import logging
+from functools import partial
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -16,6 +17,7 @@ from atal_ray.data.manifest import build_manifest
 from atal_ray.data.synthetic.dataset import write_dataset
 from atal_ray.errors import DataError
 from atal_ray.networks.conformance import check_network
+from atal_ray.runtime.progress_bar import tracked
 from atal_ray.store.path import Place, as_place, set_name
 
 logger = logging.getLogger(__name__)
@@ -39,9 +41,10 @@ def prepare(campaign: CampaignFolder, config: Config) -> None:
     (campaign.root / "tests").delete()  # an earlier attempt, perhaps with other test sets
     train, tests = _folders(campaign, config)
     bad: list[BadFile] = []
+    checking = partial(tracked, title="checking images", unit="image")
     for name, folder in _named(tests).items():
         found = build_manifest(
-            folder, limit=config.data.test_limit, on_bad_file=config.data.on_bad_file, progress=True
+            folder, limit=config.data.test_limit, on_bad_file=config.data.on_bad_file, track=checking
         )
         unlabelled = [row for row in found.table.to_pylist() if row["mask"] is None]
         if unlabelled:
@@ -56,7 +59,7 @@ def prepare(campaign: CampaignFolder, config: Config) -> None:
         subset=config.data.subset,
         limit=config.data.limit,
         on_bad_file=config.data.on_bad_file,
-        progress=True,
+        track=checking,
     )
     _require_masks(train, manifest.table, config)
     bad.extend(manifest.bad)

@@ -6,7 +6,7 @@ from typing import Literal
 
 from atal_ray.data.images import MaskInfo, read_image, read_mask_info
 from atal_ray.data.layout import FolderListing, find_pairs
-from atal_ray.data.manifest import in_threads
+from atal_ray.data.manifest import Track, in_threads, untracked
 from atal_ray.errors import DataError
 from atal_ray.store.path import Place, as_place, relative
 
@@ -86,8 +86,8 @@ class CheckReport:
         )
 
 
-def check_folder(folder: str | Place, progress: bool = True) -> CheckReport:
-    """Read every image and mask of a folder in any layout of `find_pairs`.
+def check_folder(folder: str | Place, track: Track = untracked) -> CheckReport:
+    """Read every image and mask of a folder in any layout of `find_pairs`; `track` may show a progress bar.
 
     Raises:
         DataError: the folder is missing, holds no images, or can be read in more than one way.
@@ -95,7 +95,7 @@ def check_folder(folder: str | Place, progress: bool = True) -> CheckReport:
     listing = find_pairs(as_place(folder))
     findings = [Finding(problem.kind, "error", problem.file, problem.reason) for problem in listing.problems]
     image_ids = sorted(listing.images.keys() | listing.masks.keys())
-    for found in in_threads(lambda image_id: _examine(listing, image_id), image_ids, progress):
+    for found in in_threads(lambda image_id: _examine(listing, image_id), image_ids, track):
         findings += found
     findings.sort(key=lambda finding: (finding.kind, finding.file))
     return CheckReport(listing.root, listing.layout, len(listing.images), len(listing.masks), tuple(findings))

@@ -1,9 +1,9 @@
 """The manifest: one row an image, with where it is, where its mask is and its size."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pyarrow as pa
 
@@ -11,7 +11,6 @@ from atal_ray.config.data import OnBadFile
 from atal_ray.data.images import read_image, read_mask, read_size
 from atal_ray.data.layout import BadFile, FolderListing, find_pairs
 from atal_ray.errors import DataError
-from atal_ray.runtime.progress_bar import progress_bar
 from atal_ray.seeding import derive
 from atal_ray.store.path import Place, StorePath, as_place, relative
 from atal_ray.store.uri import read_uri
@@ -49,6 +48,15 @@ class Manifest:
     layout: str
 
 
+Track = Callable[[Iterable[Any], int], Iterable[Any]]
+"""Passes on the items it is given, of which there are so many."""
+
+
+def untracked(items: Iterable[Any], total: int) -> Iterable[Any]:
+    """The items, without a progress bar."""
+    return items
+
+
 def build_manifest(
     folder: str | Place,
     *,
@@ -56,7 +64,7 @@ def build_manifest(
     limit: int | None = None,
     verify: bool = True,
     on_bad_file: OnBadFile = "refuse",
-    progress: bool = False,
+    track: Track = untracked,
 ) -> Manifest:
     """The manifest of a dataset folder in any layout of `find_pairs`.
 
@@ -67,7 +75,7 @@ def build_manifest(
             every machine sees the same ones. Only the files of images in use are read.
         verify: decode every file in full; otherwise headers alone.
         on_bad_file: refuse the folder, or leave bad files out (then `limit` may not be reached).
-        progress: show a progress bar.
+        track: passes on what it is given, one item for each image that is read; it may show a progress bar.
 
     Raises:
         DataError: nothing usable, an unknown id in `subset`, two images of one stem, or bad files to refuse.
@@ -83,7 +91,7 @@ def build_manifest(
         image_ids = _keep_subset(image_ids, as_place(subset), str(folder))
     if limit is not None:
         image_ids = sorted(sorted(image_ids, key=lambda image_id: derive("limit", image_id))[:limit])
-    rows, bad = _read_all(listing, image_ids, verify, progress)
+    rows, bad = _read_all(listing, image_ids, verify, track)
     if bad and on_bad_file == "refuse":
         advice = f"Run `atal data check {folder}` for the whole list, or pass --data.on-bad-file skip to leave them out."
         raise DataError(f"{folder}: {len(bad)} bad file{'s' * (len(bad) > 1)}:{_sentence(bad)}\n{advice}")
@@ -121,7 +129,7 @@ def _keep_subset(image_ids: list[str], subset: Place, folder: str) -> list[str]:
 
 
 def _read_all(
-    listing: FolderListing[Place], image_ids: list[str], verify: bool, progress: bool
+    listing: FolderListing[Place], image_ids: list[str], verify: bool, track: Track
 ) -> tuple[list[Record], list[BadFile]]:
     """The rows of the usable images and the reasons of the others, both in the order of the ids."""
     chosen = set(image_ids)
@@ -129,7 +137,7 @@ def _read_all(
     spoilt = {problem.image_id for problem in known}
     usable = [image_id for image_id in image_ids if image_id not in spoilt]
     rows, bad = [], known
-    for outcome in in_threads(lambda image_id: _read_one(listing, image_id, verify), usable, progress):
+    for outcome in in_threads(lambda image_id: _read_one(listing, image_id, verify), usable, track):
         if isinstance(outcome, Record):
             rows.append(outcome)
         else:
@@ -137,14 +145,11 @@ def _read_all(
     return rows, sorted(bad, key=lambda item: (item.image_id, item.file))
 
 
-def in_threads(work: Callable[[str], Outcome], image_ids: list[str], progress: bool) -> Iterator[Outcome]:
+def in_threads(work: Callable[[str], Outcome], image_ids: list[str], track: Track) -> Iterator[Outcome]:
     """`work` on every image id, in order, on threads: Pillow decodes without holding the interpreter's lock."""
     pool = ThreadPoolExecutor()
     try:
-        with progress_bar(len(image_ids), "checking images", "image", shown=progress) as bar:
-            for outcome in pool.map(work, image_ids):
-                bar.update(1)
-                yield outcome
+        yield from track(pool.map(work, image_ids), len(image_ids))
     finally:
         pool.shutdown(cancel_futures=True)  # an interrupt must not wait for the files still queued
 

@@ -1,9 +1,12 @@
 """The one kind of progress bar: a line that moves on a terminal, a line now and then in a log."""
 
 import sys
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeVar
 
 from tqdm import tqdm
+
+Item = TypeVar("Item")
 
 LOG_SECONDS = 10.0
 """Between two lines of a log: a job of days leaves kilobytes an hour, and whoever looks sees that it moves.
@@ -32,6 +35,14 @@ def progress_bar(total: int, title: str, unit: str, *, done: int = 0, shown: boo
         mininterval=LOG_SECONDS,
         maxinterval=LOG_SECONDS,
     )
+
+
+def tracked(items: Iterable[Item], total: int, *, title: str, unit: str) -> Iterator[Item]:
+    """The items, each counted by a bar when it is taken."""
+    with progress_bar(total, title, unit) as bar:
+        for item in items:
+            bar.update(1)
+            yield item
 
 
 class LogLines:

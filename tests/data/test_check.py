@@ -18,7 +18,7 @@ def kinds(report: CheckReport) -> dict[tuple[str, str], str]:
 
 
 def test_a_clean_folder(dataset: Writer) -> None:
-    report = check_folder(dataset(), progress=False)
+    report = check_folder(dataset())
     assert (report.ok, report.images, report.masks, report.findings) == (True, 3, 3, ())
     assert "No defects found" in report.render()
 
@@ -37,7 +37,7 @@ def test_every_defect_is_found_by_name(
     put("masks/s7.png", np.zeros((24, 32), np.uint8))
     put("masks/s8.png", np.full((24, 32), 255, np.uint8))
     dataset("images", None, ["s8"], ".png")
-    report = check_folder(root, progress=False)
+    report = check_folder(root)
     assert not report.ok
     assert kinds(report) == {
         ("images/s0.jpg", "image without mask"): "error",
@@ -64,7 +64,7 @@ def test_every_defect_is_found_by_name(
 def test_a_photograph_among_the_masks_is_a_warning(dataset: Writer, put: Writer) -> None:
     root = dataset()
     put("masks/b.png", np.random.default_rng(0).integers(0, 256, (24, 32, 3), dtype=np.uint8))
-    report = check_folder(root, progress=False)
+    report = check_folder(root)
     assert kinds(report) == {("masks/b.png", "mostly grey mask"): "warning"}
     assert report.ok
     assert "No errors" in report.render()
@@ -86,14 +86,14 @@ def test_render_names_twenty_of_a_kind_unless_full() -> None:
 
 def test_what_check_passes_the_manifest_accepts(dataset: Writer) -> None:
     root = dataset()
-    assert check_folder(root, progress=False).ok
+    assert check_folder(root).ok
     assert len(build_manifest(root).table) == 3
     (root / "images" / "a.jpg").unlink()
-    assert not check_folder(root, progress=False).ok
+    assert not check_folder(root).ok
     with pytest.raises(DataError):
         build_manifest(root)
 
 
 def test_unlabelled_folder_has_no_missing_masks(dataset: Writer) -> None:
-    report = check_folder(dataset("", None), progress=False)
+    report = check_folder(dataset("", None))
     assert (report.ok, report.images, report.masks, report.findings) == (True, 3, 0, ())

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 from atal_ray.data.manifest import MANIFEST_SCHEMA, Record, build_manifest, records, slice_rows
 from atal_ray.errors import DataError
+from atal_ray.runtime.progress_bar import tracked
 from atal_ray.seeding import derive
 from atal_ray.store.folder import Folder
 
@@ -152,11 +154,11 @@ def test_round_trip_and_slices(dataset: Writer, tmp_path: Path) -> None:
     )
 
 
-def test_progress_bar(dataset: Writer, capsys: pytest.CaptureFixture[str]) -> None:
-    build_manifest(dataset(), progress=False)
+def test_a_progress_bar_counts_every_image(dataset: Writer, capsys: pytest.CaptureFixture[str]) -> None:
+    build_manifest(dataset())
     assert capsys.readouterr().err == ""
-    build_manifest(dataset(), progress=True)
-    assert "checking images" in capsys.readouterr().err
+    build_manifest(dataset(), track=partial(tracked, title="checking images", unit="image"))
+    assert "checking images: 100%" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["ECSSD", "DUTS-TR"])

@@ -12,6 +12,7 @@ from atal_ray.data.images import read_image, read_mask, read_size
 from atal_ray.data.layout import find_pairs
 from atal_ray.data.manifest import build_manifest, records
 from atal_ray.errors import DataError, StoreError
+from atal_ray.store import s3 as s3_clients
 from atal_ray.store import uri as stores
 from atal_ray.store.folder import Folder
 from atal_ray.store.path import StorePath, as_place, relative
@@ -58,8 +59,8 @@ def test_defects_are_named_below_the_folder(
     cut_short(folder / "images" / "a.jpg")
     (folder / "masks" / "b.png").unlink()
     remote, local = (
-        check_folder(s3.upload(folder, "set"), progress=False),
-        check_folder(folder, progress=False),
+        check_folder(s3.upload(folder, "set")),
+        check_folder(folder),
     )
     assert [(item.kind, item.file) for item in remote.findings] == [
         (item.kind, item.file) for item in local.findings
@@ -95,7 +96,7 @@ def test_what_is_not_there_is_named(s3: Store, uri: str) -> None:
 
 
 def test_a_store_that_is_away_spoils_no_image(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stores, "ATTEMPTS", 1)
+    monkeypatch.setattr(s3_clients, "ATTEMPTS", 1)
     away = stores.join("s3://images/set?endpoint_override=127.0.0.1:9&scheme=http", "a.jpg")
     with pytest.raises(StoreError, match="cannot be read: the store cannot be reached"):
         read_image(away)
@@ -103,7 +104,7 @@ def test_a_store_that_is_away_spoils_no_image(monkeypatch: pytest.MonkeyPatch) -
 
 def test_images_share_one_client(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
     build_manifest(uri)
-    monkeypatch.setattr(stores, "_s3", lambda *_: pytest.fail("a client for each image"))
+    monkeypatch.setattr(s3_clients.Bucket, "file_system", lambda _: pytest.fail("a client for each image"))
     assert len(build_manifest(uri).table) == 8
 
 

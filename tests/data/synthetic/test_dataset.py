@@ -18,7 +18,7 @@ def contents(root: Path) -> dict[str, bytes]:
 
 def test_a_dataset_is_clean_and_varied(tmp_path: Path) -> None:
     root = write_dataset(tmp_path / "new" / "set", count=24)
-    report = check_folder(root, progress=False)
+    report = check_folder(root)
     assert (report.layout, report.images, report.masks, report.findings) == ("images + masks", 24, 24, ())
     masks = [read_mask(path) for path in sorted((root / "masks").iterdir())]
     shares = [float(mask.mean()) for mask in masks]
