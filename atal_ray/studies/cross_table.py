@@ -1,4 +1,4 @@
-"""The table of a cross validation: whose points, which network, and what that is of its own full supervision."""
+"""The table of a cross validation: a row for whose points, a column for which network was trained on them."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -9,7 +9,7 @@ from atal_ray.campaign.campaign_folder import MEMBERS
 from atal_ray.evaluation.score_formats import markdown_row
 
 FULL = "full"
-"""Stands in the place of a network where the labels are full masks."""
+"""Written instead of a network where the labels are full masks."""
 Scores = dict[tuple[str, str], Mapping[str, Any]]
 """(points, network) -> test set -> ensemble or last -> metrics."""
 NOT_YET = "–"
@@ -61,7 +61,8 @@ def to_markdown(table: Mapping[str, Any]) -> str:
     lines = [
         "# Points of one network, training of another",
         "",
-        "Rows: the network that selected the points. Columns: the network that was trained on them. A cell: classic maxF, and what it",
+        "Rows: the network that selected the points. Columns: the network that was trained on them. A cell: "
+        "classic maxF, and what it",
         f"is of the same network's full supervision ({table['full_supervision']} recipe).",
     ]
     if table["full_supervision"] == "published":

@@ -10,6 +10,7 @@ import tyro
 
 from atal_ray import networks
 from atal_ray.campaign.campaign_folder import MANIFEST, METRICS, CampaignFolder
+from atal_ray.campaign.life import run_in
 from atal_ray.campaign.run import run_campaign
 from atal_ray.config import Config, RegionConfig, config_file, presets
 from atal_ray.config.section import Section, require
@@ -17,14 +18,13 @@ from atal_ray.networks.conformance import check_network
 from atal_ray.report.page import REPORT
 from atal_ray.runtime.session import campaign_session
 from atal_ray.store.folder import Folder
-from atal_ray.store.lock import locked
 from atal_ray.studies.cross_table import FULL, Scores, to_json, to_markdown
 from atal_ray.studies.sweep.sharing import share_start
 
 logger = logging.getLogger(__name__)
 
 Recipe = Literal["published", "same"]
-PLAN, RESULT = "cross_validation.yaml", "cross_validation"
+CROSS_VALIDATION_PLAN, RESULT = "cross_validation.yaml", "cross_validation"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,10 +112,10 @@ def trainings(plan: CrossValidation, root: Folder) -> Iterator[Training]:
     for name, base in bases.items():
         yield Training(FULL, name, _full(base, plan.full))
     for points in plan.networks:
-        given = (root / selecting[points].folder).uri
+        selected = (root / selecting[points].folder).uri
         for name, base in bases.items():
             if name != points:
-                yield Training(points, name, replace(base, data=replace(base.data, points=given)))
+                yield Training(points, name, replace(base, data=replace(base.data, points=selected)))
 
 
 def _of_network(shared: Config, name: str) -> Config:
@@ -151,27 +151,22 @@ def cross_validate(plan: CrossValidation, folder: Path | str) -> Folder:
         root = Folder(str(Path(root.uri).resolve()))  # it is part of what a cell is: where its points lie
     plan = replace(plan, campaign=config_file.absolute(plan.campaign))
     todo = list(trainings(plan, root))
-    with locked(root) as lock:
-        started = (root / todo[0].folder).exists(MANIFEST)
-        config_file.keep(root, PLAN, plan, final=started)
-        if not started:
-            for one in todo[
-                : 2 * len(plan.networks)
-            ]:  # what is wrong with a network or a recipe is found now, not after days
+    first = CampaignFolder(root / todo[0].folder)
+    with run_in(root, plan, CROSS_VALIDATION_PLAN, started=lambda: first.root.exists(MANIFEST)) as run:
+        if not first.root.exists(MANIFEST):
+            # what is wrong with a network or a recipe is found now, not after days
+            for one in todo[: 2 * len(plan.networks)]:
                 check_network(networks.build(one.config.network), one.config.train)
         scores = {(one.points, one.network): _metrics(root, one) for one in todo if _finished(root, one)}
         with campaign_session(plan.campaign):
             for number, one in enumerate(todo, start=1):
                 if (one.points, one.network) not in scores:
                     logger.info("[%d/%d] %s", number, len(todo), one.title)
-                    share_start(
-                        CampaignFolder(root / todo[0].folder), CampaignFolder(root / one.folder), one.config
-                    )
+                    share_start(first, CampaignFolder(root / one.folder), one.config)
                     run_campaign(one.config, (root / one.folder).uri)
-                    lock.check()
                     scores[one.points, one.network] = _metrics(root, one)
-                    _write(root, plan, scores)
-        _write(root, plan, scores)
+                    run.finish(lambda: _write(root, plan, scores))
+        run.finish(lambda: _write(root, plan, scores))
     return root
 
 

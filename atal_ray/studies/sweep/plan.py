@@ -130,7 +130,7 @@ class Sweep(Section):
             config = trial.config
             require(
                 config.asks,
-                f"{trial.name} asks for no points, which a sweep compares: leave data.points and dense labels",
+                f"{trial.name} asks for no points, which a sweep compares: no data.points, no dense labels",
             )
             require(
                 config.budget.annotator == "oracle",
@@ -144,6 +144,10 @@ class Sweep(Section):
         uneven = [
             path for axis in self.axes for path in axis.paths if path in ("budget.start", "budget.per_round")
         ]
+        require(
+            not self.stop_early or self.campaign.resources.backend == "ray",
+            "stop-early compares trials that run at the same time: use resources.backend ray",
+        )
         require(
             not self.stop_early or not uneven,
             f"stop-early compares trials that have equally many points, not those of another {uneven[:1]}",

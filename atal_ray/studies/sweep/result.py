@@ -25,7 +25,7 @@ class Outcome:
     """Points an image -> test set -> ensemble or last -> the main metrics."""
     images: int = 0
     """Training images."""
-    given: int = 0
+    shared_rounds: int = 0
     """Rounds that another campaign trained."""
     reason: str = ""
     """Why it failed."""
@@ -68,7 +68,7 @@ def read_outcome(
     campaign: CampaignFolder,
     *,
     stopped: bool = False,
-    given: int = 0,
+    shared_rounds: int = 0,
     reason: str = "",
 ) -> Outcome:
     """What the folder of a trial holds; CampaignError names a file of a committed round that was changed or
@@ -85,7 +85,13 @@ def read_outcome(
     whole: State = "finished" if len(scores) == rounds else "open"
     images = campaign.root.count_rows(MANIFEST) if campaign.root.exists(MANIFEST) else 0
     return Outcome(
-        trial, "failed" if reason else "stopped" if stopped else whole, scores, metrics, images, given, reason
+        trial,
+        "failed" if reason else "stopped" if stopped else whole,
+        scores,
+        metrics,
+        images,
+        shared_rounds,
+        reason,
     )
 
 
@@ -116,7 +122,7 @@ def count_work(plan: Sweep, outcomes: Sequence[Outcome], shared: Sequence[Outcom
     """
     rounds = passes = separate_rounds = separate_passes = 0
     for outcome in (*outcomes, *shared):
-        mine = max(0, len(outcome.scores) - outcome.given)
+        mine = max(0, len(outcome.scores) - outcome.shared_rounds)
         rounds, passes = rounds + mine, passes + mine * outcome.round_passes
     for outcome in outcomes:
         budget = outcome.trial.config.budget

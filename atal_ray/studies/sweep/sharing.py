@@ -40,7 +40,7 @@ def until_first_query(config: Config) -> Config:
 
 
 def share_start(source: CampaignFolder, campaign: CampaignFolder, config: Config) -> None:
-    """Copy the manifests and, where points are asked for, the random start into a campaign that has none yet."""
+    """Copy the manifests, and the random start where points are asked for, into a campaign without them."""
     if campaign.root.exists(MANIFEST) or not source.root.exists(MANIFEST):
         return
     for name in source.test_sets():
@@ -68,7 +68,8 @@ def share_first_round(source: CampaignFolder, campaign: CampaignFolder, config: 
     ]
     if missing:
         raise CampaignError(
-            f"{source.snapshots(0).where(missing[0])} was lost: delete {source.root.uri}, which is then trained again"
+            f"{source.snapshots(0).where(missing[0])} was lost: delete {source.root.uri}, which is then "
+            "trained again"
         )
     ours.copy_from(theirs, POINTS)
     for number in range(1, config.train.cycles + 1):

@@ -9,33 +9,34 @@ from pathlib import Path
 
 from atal_ray import networks
 from atal_ray.campaign.campaign_folder import MANIFEST, QUERIES, START, CampaignFolder
+from atal_ray.campaign.life import run_in
 from atal_ray.campaign.prepare import prepare
 from atal_ray.campaign.query.ask import query
 from atal_ray.config import Config, config_file
 from atal_ray.errors import CampaignError
 from atal_ray.networks.conformance import check_network
-from atal_ray.runtime.trials import Job, run_trials, trials_session
+from atal_ray.runtime.trials import trials_session
 from atal_ray.store.folder import Folder
-from atal_ray.store.lock import locked
 from atal_ray.studies.sweep.plan import Sweep, Trial
 from atal_ray.studies.sweep.result import count_work, read_outcome
 from atal_ray.studies.sweep.sharing import share_start, start_key, until_first_query
 from atal_ray.studies.sweep.sweep_page import write_sweep_report
+from atal_ray.studies.sweep.trial_jobs import TrialJob, run_jobs
 
 logger = logging.getLogger(__name__)
 
-PLAN, TRIALS, SHARED, LOGS = "sweep.yaml", "trials", "shared", "tune"
+SWEEP_PLAN, TRIALS, SHARED, LOGS = "sweep.yaml", "trials", "shared", "tune"
 
 
 @dataclass(frozen=True)
 class Jobs:
     """The campaigns of a sweep."""
 
-    shared: list[Job]
+    shared: list[TrialJob]
     """Campaigns of one round, whose training and evaluation several trials go on from."""
-    trials: list[Job]
+    trials: list[TrialJob]
 
-    def __iter__(self) -> Iterator[Job]:
+    def __iter__(self) -> Iterator[TrialJob]:
         return iter([*self.shared, *self.trials])
 
 
@@ -46,16 +47,16 @@ def jobs(plan: Sweep, root: Folder) -> Jobs:
     points.
     """
     superpixels = plan.campaign.resources.superpixels or (root / "superpixels").uri
-    shared: list[Job] = []
-    made: list[Job] = []
-    first: dict[str, Job] = {}
+    shared: list[TrialJob] = []
+    made: list[TrialJob] = []
+    first: dict[str, TrialJob] = {}
     trials = plan.trials()
     keys = [config_file.to_yaml(until_first_query(trial.config)) for trial in trials]
     for trial, key in zip(trials, keys, strict=True):
         config = replace(trial.config, resources=replace(trial.config.resources, superpixels=superpixels))
         if keys.count(key) > 1 and key not in first:
             name = f"{len(shared):02d}"
-            first[key] = Job(
+            first[key] = TrialJob(
                 name,
                 until_first_query(config),
                 CampaignFolder(root / SHARED / name),
@@ -63,7 +64,9 @@ def jobs(plan: Sweep, root: Folder) -> Jobs:
             )
             shared.append(first[key])
         source = first[key].campaign if key in first else None
-        made.append(Job(trial.name, config, CampaignFolder(root / TRIALS / trial.name), trial.fields, source))
+        made.append(
+            TrialJob(trial.name, config, CampaignFolder(root / TRIALS / trial.name), trial.fields, source)
+        )
     return Jobs(shared, made)
 
 
@@ -84,28 +87,31 @@ def sweep(plan: Sweep, folder: Path | str) -> Folder:
     plan.check()
     root = Folder.at(folder)
     todo = jobs(plan, root)
-    with locked(root) as lock:
-        config_file.keep(root, PLAN, plan, final=any(job.campaign.root.exists(MANIFEST) for job in todo))
+    with run_in(root, plan, SWEEP_PLAN, started=lambda: _is_started(todo)) as run:
         with trials_session([job.config for job in todo.trials], plan.trials_at_once) as at_once:
             _start(todo)
             logger.info(
                 f"trials: {len(todo.trials)}, {at_once} at once; shared first rounds: {len(todo.shared)}"
             )
-            failures = run_trials(
+            failures = run_jobs(
                 todo.shared, replace(plan, stop_early=False), root / LOGS, at_once, "shared first rounds"
             )
-            lock.check()
+            run.lock.check()
             failures = _of_trials(todo, failures)
             able = [job for job in todo.trials if job.name not in failures]
-            failures |= run_trials(able, plan, root / LOGS, at_once, "trials")
-            lock.check()
-        _report(root, plan, todo, failures)
+            failures |= run_jobs(able, plan, root / LOGS, at_once, "trials")
+        run.finish(lambda: _report(root, plan, todo, failures))
     if failures:
-        told = "\n  ".join(f"{name}: {sentence}" for name, sentence in failures.items())
+        listed = "\n  ".join(f"{name}: {sentence}" for name, sentence in failures.items())
         raise CampaignError(
-            f"{len(failures)} of {len(todo.trials)} trials failed; the same command tries them again:\n  {told}"
+            f"{len(failures)} of {len(todo.trials)} trials failed; the same command tries them again:\n"
+            f"  {listed}"
         )
     return root
+
+
+def _is_started(todo: Jobs) -> bool:
+    return any(job.campaign.root.exists(MANIFEST) for job in todo)
 
 
 def _start(todo: Jobs) -> None:
@@ -119,7 +125,7 @@ def _start(todo: Jobs) -> None:
         ):
             check_network(networks.build(job.config.network), job.config.train)
             checked.append(job.config)
-    leaders: dict[str, Job] = {}
+    leaders: dict[str, TrialJob] = {}
     for job in todo:
         leader = leaders.setdefault(repr(start_key(job.config)), job)
         if leader is job:
@@ -144,7 +150,7 @@ def _report(root: Folder, plan: Sweep, todo: Jobs, failures: Mapping[str, str]) 
             trial,
             job.campaign,
             stopped=job.is_stopped,
-            given=int(job.source is not None),
+            shared_rounds=int(job.source is not None),
             reason=failures.get(trial.name, ""),
         )
         for trial, job in zip(plan.trials(), todo.trials, strict=True)

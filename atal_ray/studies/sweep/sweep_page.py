@@ -61,13 +61,14 @@ def to_json(plan: Sweep, outcomes: Sequence[Outcome], work: Work, best: Best | N
 def facts(plan: Sweep, outcomes: Sequence[Outcome], work: Work, best: Best | None) -> dict[str, str]:
     """Name and value of each key fact."""
     states = [outcome.state for outcome in outcomes]
-    told = ", ".join(f"{states.count(state)} {words}" for state, words in STATES.items() if state in states)
+    counts = ", ".join(f"{states.count(state)} {words}" for state, words in STATES.items() if state in states)
+    member = plan.member if plan.member == "ensemble" else "last snapshot"
     saved = (
         f", {work.passes / work.separate_passes:.0%} of separate campaigns" if work.separate_passes else ""
     )
     return {
-        "Trials": f"{len(outcomes)}: {told}",
-        "Judged by": f"{plan.metric} of the {plan.member if plan.member == 'ensemble' else 'last snapshot'} on {plan.judge}",
+        "Trials": f"{len(outcomes)}: {counts}",
+        "Judged by": f"{plan.metric} of the {member} on {plan.judge}",
         "Best": f"{best.score:.4f}: {best.trial.name}, {best.points} points an image" if best else NOTHING,
         "Trained": f"{work.rounds} rounds, {work.passes:,} image passes{saved}",
         "Written": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",

@@ -29,7 +29,7 @@ def outcomes() -> list[Outcome]:
         points = [(), (2,), (2, 4, 6)][min(place, 2)]
         scores = {count: 0.5 + 0.01 * place + 0.001 * count for count in points}
         state = "open" if place < 2 else "finished"
-        made.append(Outcome(trial, state, scores, {count: {} for count in points}, images=7, given=1))
+        made.append(Outcome(trial, state, scores, {count: {} for count in points}, images=7, shared_rounds=1))
     return made
 
 
