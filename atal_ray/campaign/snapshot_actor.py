@@ -8,10 +8,13 @@ from atal_ray.acquisition.estimate import attacked_side
 from atal_ray.campaign.campaign_folder import CampaignFolder
 from atal_ray.config import AttackConfig, Config
 from atal_ray.config.query import Precision
-from atal_ray.inference.prepared import prepare_snapshots
+from atal_ray.inference.prepared import Traces, prepare_snapshots
 from atal_ray.networks.inputs import choose_device
 from atal_ray.networks.protocol import SaliencyNetwork
 from atal_ray.networks.snapshots import read_snapshots
+
+_TRACES: Traces = {}
+"""Graphs for all stages of a process that runs them inline; an actor prepares its snapshots only once."""
 
 
 class SnapshotActor:
@@ -48,8 +51,6 @@ class SnapshotActor:
         if self.attack is not None:
             for attacked in sides[-1:] if self.attack.model == "last" else sides:
                 attacked.add(attacked_side(side, self.attack.scale, read[-1].multiple))
-        return [
-            *prepare_snapshots(
-                read, sides, min(query.batch_size, query.shard_size), self.precision, self.device
-            )
-        ]
+        batch = min(query.batch_size, query.shard_size)
+        traces = _TRACES if self.config.resources.backend == "inline" else None
+        return [*prepare_snapshots(read, sides, batch, self.precision, self.device, traces=traces)]

@@ -27,6 +27,8 @@ TOLERANCE = 1e-4
 """Largest difference between a backend's output and the plain one, as a share of the largest value."""
 
 Backend = Literal["plain", "folded", "onednn"]
+Traces = dict[tuple[type, str, int], GraphModule]
+"""Graphs by the class and structure of the network and the side of its images."""
 
 
 def choose_backend(device: torch.device, weights: torch.dtype, computing: torch.dtype) -> Backend:
@@ -48,6 +50,7 @@ def prepare_snapshots(
     precision: Precision,
     device: torch.device,
     backend: Backend | None = None,
+    traces: Traces | None = None,
 ) -> list["Prepared"]:
     """Prepare the networks of a trajectory; they have one structure, so it is traced once for each side.
 
@@ -65,12 +68,15 @@ def prepare_snapshots(
         device: where the result is to be.
         backend: `choose_backend` decides, unless given. A network that cannot be traced gets `plain`, with a
             warning.
+        traces: graphs of earlier calls, which networks of the same structure take instead of being traced
+            again; new ones are added. Each keeps the weights of the network that was traced.
     """
     dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
     if backend is None:
         backend = choose_backend(device, _weights_type(networks[0]), dtype)
 
-    traced = {} if backend == "plain" else _trace(networks[0], {side for own in sides for side in own})
+    every_side = {side for own in sides for side in own}
+    traced = {} if backend == "plain" else _trace(networks[0], every_side, {} if traces is None else traces)
     prepared = []
     for network, own in zip(networks, sides, strict=True):
         graphs: dict[int, GraphModule | None] = dict.fromkeys(own)
@@ -83,15 +89,28 @@ def prepare_snapshots(
     return prepared
 
 
-def _trace(network: SaliencyNetwork, sides: Collection[int]) -> dict[int, GraphModule]:
+def _trace(network: SaliencyNetwork, sides: Collection[int], traces: Traces) -> dict[int, GraphModule]:
     """Side -> graph, without the sides at which the network cannot be traced."""
-    traced = {}
+    traced, kind, structure = {}, type(network), _structure(network)
     for side in sides:
         try:
-            traced[side] = trace(network, side)
+            if (kind, structure, side) not in traces:
+                traces[kind, structure, side] = trace(network, side)
+            traced[side] = traces[kind, structure, side]
         except Exception as error:  # a user's forward pass and torch.export may raise anything
             _warn(network, error)
     return traced
+
+
+def _structure(network: SaliencyNetwork) -> str:
+    """What the operations of a class depend on: modules, their settings, the type of the weights."""
+    settings = {
+        name: {
+            key: value for key, value in vars(module).items() if isinstance(value, int | float | str | tuple)
+        }
+        for name, module in network.named_modules()
+    }
+    return f"{network} {settings} {_weights_type(network)}"
 
 
 def prepare_graph(

@@ -8,8 +8,11 @@ from torch import Tensor, nn
 from torch.fx import GraphModule
 from torch.nn.functional import conv2d, relu
 
+from atal_ray import networks
+from atal_ray.config import NetworkConfig
 from atal_ray.config.query import Precision
 from atal_ray.errors import DataError
+from atal_ray.inference import prepared
 from atal_ray.inference.onednn import PackedConvolution
 from atal_ray.inference.prepared import Prepared, prepare_snapshots
 from atal_ray.networks.backbone import Backbone, Levels
@@ -401,3 +404,23 @@ def test_each_snapshot_answers_with_its_own_weights(images: Tensor) -> None:
     ):
         assert norms(found) == 0
         agree(found, plain, images, 1e-9)
+
+
+def test_networks_of_one_structure_are_traced_once(monkeypatch):
+    traced, traces, real = [], {}, prepared.trace
+
+    def counted(network, side):
+        traced.append((type(network).__name__, side))
+        return real(network, side)
+
+    monkeypatch.setattr(prepared, "trace", counted)
+    images = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(1))
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        network = networks.build(NetworkConfig(name="f3net-small")).eval().requires_grad_(False)
+        (fast,) = prepare_snapshots([network], [{64}], 1, "float32", torch.device("cpu"), traces=traces)
+        with torch.no_grad():
+            expected = network(images).logits[network.prediction]
+            found = fast(images).logits[0]
+        assert torch.allclose(found, expected, atol=1e-3)
+    assert traced == [("F3NetSmall", 64)]
