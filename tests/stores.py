@@ -11,6 +11,21 @@ from uuid import uuid4
 
 from atal_ray.store.folder import Folder
 
+SERVER = """
+import sys, threading
+from moto.s3.responses import S3Response
+from moto.server import main
+
+lock, put_object = threading.Lock(), S3Response.put_object
+
+def put_in_one_step(self):  # as S3 does; moto looks at the condition of a write, and then writes
+    with lock:
+        return put_object(self)
+
+S3Response.put_object = put_in_one_step
+main(sys.argv[1:])
+"""
+
 
 @dataclass(frozen=True)
 class Store:
@@ -52,7 +67,7 @@ def start_server() -> "tuple[Store, subprocess.Popen[bytes]]":
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    command = [sys.executable, "-c", SERVER, "-H", "127.0.0.1", "-p", str(port)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 60
     while True:

@@ -21,6 +21,7 @@ from pyarrow import fs
 
 from atal_ray.errors import CampaignError, StoreError
 from atal_ray.store import uri as stores
+from atal_ray.store.reasons import reason
 
 UNFINISHED = ".unfinished-"
 ROWS_PER_GROUP = 8192  # a shard reads only the row groups that hold its images
@@ -70,7 +71,7 @@ class Folder:
         return (fs.LocalFileSystem(), self.uri) if self.is_local else stores.open_uri(self.uri)
 
     def _reason(self, error: BaseException) -> str:
-        return str(error) if self.is_local else stores.reason(error)
+        return str(error) if self.is_local else reason(error)
 
     def info(self, name: str) -> fs.FileInfo:
         """What is known of a file or folder without reading it: its type, size and time of change."""
@@ -94,7 +95,7 @@ class Folder:
         try:
             if not isinstance(system, fs.S3FileSystem):
                 system.create_dir(path, recursive=True)
-            elif stores.makes_bucket(self.uri):
+            elif (bucket := stores.s3_bucket(self.uri)) and bucket.may_be_made:
                 system.create_dir(path.partition("/")[0])
         except OSError as error:
             raise CampaignError(f"{self.uri} cannot be written: {self._reason(error)}") from error
@@ -112,7 +113,7 @@ class Folder:
 
     @contextmanager
     def _whole_file(self, name: str) -> Iterator[IO[bytes]]:
-        """A file to write to; it appears under its name when the block ends well, by rename or by one upload."""
+        """A file to write to; it appears under its name, whole, when the block ends without an error."""
         system, path = self.open()
         try:
             if not isinstance(system, fs.S3FileSystem):  # which has no folders, and no need of them

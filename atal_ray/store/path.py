@@ -9,6 +9,7 @@ from pyarrow import fs
 
 from atal_ray.errors import StoreError
 from atal_ray.store import uri as stores
+from atal_ray.store.reasons import reason
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class StorePath:
         try:
             return system.get_file_info(path).type
         except OSError as error:
-            raise StoreError(f"{self.uri} cannot be looked at: {stores.reason(error)}") from error
+            raise StoreError(f"{self.uri} cannot be looked at: {reason(error)}") from error
 
     def entries(self) -> Iterator[tuple[str, bool]]:
         """The name of everything in the folder, and whether that is a folder; StoreError where it cannot be
@@ -64,7 +65,7 @@ class StorePath:
         try:
             infos = system.get_file_info(fs.FileSelector(path))
         except OSError as error:
-            raise StoreError(f"{self.uri} cannot be listed: {stores.reason(error)}") from error
+            raise StoreError(f"{self.uri} cannot be listed: {reason(error)}") from error
         return ((info.base_name, info.type == fs.FileType.Directory) for info in infos)
 
 

@@ -23,7 +23,7 @@ from atal_ray.data.synthetic.dataset import write_dataset
 from atal_ray.errors import CampaignError
 from atal_ray.store import lock
 from atal_ray.store.folder import Folder
-from atal_ray.store.lock import LOCK, Times
+from atal_ray.store.lease import LOCK, Times
 
 Atal = Callable[..., str]
 DIE_AT_COMMIT = (
@@ -34,7 +34,7 @@ DIE_AT_COMMIT = (
 
 @pytest.fixture(autouse=True)
 def quick_lease(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lock, "Times", lambda: Times(beat=1, stale=6, settle=0.1))
+    monkeypatch.setattr(lock, "Times", lambda: Times(beat=1, stale=6))
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def test_a_round_that_was_not_committed_is_taken_up(
     assert printed.endswith(f"done: s3://{store.root.open()[1]}/report.html{s3.query}\n")
     assert_finished(store, 2)
     assert all_points(store, 2) == all_points(CampaignFolder(Folder(str(local))), 2)
-    assert not store.root.exists(LOCK)
+    assert store.root.read_json(LOCK)["free"]
     store.round(0).remove(QUERIES)
     with pytest.raises(CampaignError, match=r"round-00/queries\.parquet\?.* was changed or lost"):
         store.is_committed(0)

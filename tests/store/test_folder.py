@@ -135,9 +135,12 @@ def test_rows_are_read_from_their_row_groups_alone(local: Folder, monkeypatch: p
     local.write_table("t.parquet", numbered(0, ROWS))
     asked: list[list[int]] = []
     read = pq.ParquetFile.read_row_groups
-    monkeypatch.setattr(
-        pq.ParquetFile, "read_row_groups", lambda self, groups: asked.append(groups) or read(self, groups)
-    )
+
+    def counted(file: pq.ParquetFile, groups: list[int]) -> pa.Table:
+        asked.append(groups)
+        return read(file, groups)
+
+    monkeypatch.setattr(pq.ParquetFile, "read_row_groups", counted)
     local.read_rows("t.parquet", ROWS_PER_GROUP + 1, ROWS_PER_GROUP + 2)
     assert asked == [[1]]
 
@@ -186,11 +189,14 @@ def test_rows_between_two_ids_come_from_their_row_groups_alone(
     folder, ids = Folder(str(tmp_path)), [f"{number // 3:05d}" for number in range(3 * ROWS_PER_GROUP)]
     table = pa.table({"image_id": ids, "x": range(len(ids))})
     folder.write_table("points.parquet", table)
-    read = []
+    read: list[int] = []
     whole = pq.ParquetFile.read_row_groups
-    monkeypatch.setattr(
-        pq.ParquetFile, "read_row_groups", lambda file, groups: read.extend(groups) or whole(file, groups)
-    )
+
+    def counted(file: pq.ParquetFile, groups: list[int]) -> pa.Table:
+        read.extend(groups)
+        return whole(file, groups)
+
+    monkeypatch.setattr(pq.ParquetFile, "read_row_groups", counted)
     for first, last in (("00000", "00004"), ("04000", "04001"), ("02729", "02731"), ("99999", "99999")):
         expected = [row for row in table.to_pylist() if first <= row["image_id"] <= last]
         assert folder.read_between("points.parquet", "image_id", first, last).to_pylist() == expected

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from atal_ray.campaign.run import run_campaign
 from pyarrow import fs
 from stores import Store
 
+from atal_ray.campaign.run import run_campaign
 from atal_ray.cli import main
 from atal_ray.config import Config, DataConfig
 from atal_ray.errors import CampaignError, ConfigError, StoreError
+from atal_ray.store import s3 as s3_clients
 from atal_ray.store import uri as stores
 from atal_ray.store.folder import ROWS_PER_GROUP, Folder
 
@@ -205,7 +206,7 @@ def test_a_server_that_is_not_there_is_named_within_seconds(monkeypatch: pytest.
     ):
         away.names()
     assert time.monotonic() - started < 30
-    monkeypatch.setattr(stores, "ATTEMPTS", 1)
+    monkeypatch.setattr(s3_clients, "ATTEMPTS", 1)
     with pytest.raises(StoreError, match=r"s3://other/x/a\?.* cannot be read: the store cannot be reached"):
         Folder(away.uri.replace("bucket", "other")).read_bytes("a")
 

@@ -25,7 +25,7 @@ from atal_ray.errors import CampaignError, ConfigError
 from atal_ray.store import lock
 from atal_ray.store import uri as stores
 from atal_ray.store.folder import Folder
-from atal_ray.store.lock import Times
+from atal_ray.store.lease import Times
 from atal_ray.studies.cross_validation import CrossValidation, cross_validate, trainings
 
 
@@ -111,7 +111,7 @@ def ran(monkeypatch, plan) -> list[str]:
 
     monkeypatch.setattr(campaigns, "run", run)
     monkeypatch.setattr(
-        "atal_ray.studies.cross_validation.ray_session", lambda config: contextlib.nullcontext()
+        "atal_ray.studies.cross_validation.campaign_session", lambda config: contextlib.nullcontext()
     )
     return ran
 
@@ -170,7 +170,7 @@ def test_resume_needs_no_flags(ran, small, tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_it_goes_on_in_an_object_store(ran, small, s3, monkeypatch, capsys):
-    monkeypatch.setattr(lock, "Times", lambda: Times(settle=0.1))
+    monkeypatch.setattr(lock, "Times", lambda: Times(beat=1))
     root = s3.folder()
     with pytest.raises(CampaignError, match="cut short"):
         cross_validate(small, root.uri)
