@@ -1,91 +1,165 @@
 """The command `atal`: every option of `run` is a field of the configuration."""
 
+import argparse
+import logging
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from pkgutil import resolve_name
+from typing import Annotated, Any
 
 import tyro
 
 from atal_ray.config import Config, config_file, presets
+from atal_ray.config.section import Section, require
 from atal_ray.errors import AtalError
-from atal_ray.runtime.stop import Terminated, raise_on_sigterm
+from atal_ray.runtime.stop import exit_status, raise_on_sigterm
 from atal_ray.store.folder import Folder
 from atal_ray.store.uri import join
 
-if TYPE_CHECKING:
-    from atal_ray.campaign.generate import Generation
-    from atal_ray.studies.sweep.plan import Sweep
-
 USAGE = """usage:
-  atal run PRESET FOLDER [--FIELD VALUE ...]   run a campaign, or go on with it; PRESET is {presets}, or a YAML file
-  atal run PRESET --help                       every field with its default
-  atal resume FOLDER                           go on with a campaign, a generation, a sweep or a cross validation, as it was started
-  atal generate CAMPAIGN FOLDER --images IMAGES [--FIELD VALUE ...]   points for any images by a campaign's snapshots, or go on with it
-  atal sweep PRESET FOLDER --over FIELD=VALUE,... [--FIELD VALUE ...]   a campaign for each combination of fields, or go on with it
-  atal cross-validate PRESET FOLDER [--FIELD VALUE ...]   train each network on the points of each (Table 3), or go on with it
-  atal evaluate FOLDER --masks SET ... --maps METHOD ...   score saliency maps of any methods; exit status 1 if any is missing
-  atal report FOLDER                           write report.html again
-  atal config PRESET [--FIELD VALUE ...]       print a complete configuration as YAML
-  atal data check FOLDER                       read every file and say what is wrong
-  atal data synth FOLDER                       make the embedded images and masks
-FOLDER is a path or, but for `evaluate` and `data synth`, the URI of a folder on an object store, such as s3://bucket/runs/first
+  atal run PRESET FOLDER [--FIELD VALUE ...]
+      run a campaign, or go on with it; PRESET is {presets}, or a YAML file
+  atal run PRESET --help
+      every field with its default
+  atal resume FOLDER
+      go on with a campaign, a generation, a sweep or a cross validation, as it was started
+  atal generate CAMPAIGN FOLDER --images IMAGES [--FIELD VALUE ...]
+      points for any images by a campaign's snapshots, or go on with it
+  atal sweep PRESET FOLDER --over FIELD=VALUE,... [--FIELD VALUE ...]
+      a campaign for each combination of fields, or go on with it
+  atal cross-validate PRESET FOLDER [--FIELD VALUE ...]
+      train each network on the points of each (Table 3), or go on with it
+  atal evaluate FOLDER --masks SET ... --maps METHOD ...
+      score saliency maps of any methods; exit status 1 if any is missing
+  atal report FOLDER
+      write report.html again
+  atal config PRESET [--FIELD VALUE ...]
+      print a complete configuration as YAML
+  atal data check FOLDER
+      read every file and say what is wrong
+  atal data synth FOLDER
+      make the embedded images and masks
+FOLDER is a path or, but for `evaluate` and `data synth`, the URI of a folder on an object store, such as
+s3://bucket/runs/first. Every command takes --log-level {levels} (default info).
 """
+LEVELS = ("debug", "info", "warning", "error")
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command that does a plan in a folder; the plan is kept there, and its fields are the options."""
+
+    plan: str
+    """Class of the plan, as module:Class: it is imported when it is used, for Ray and torch take seconds."""
+    kept: str
+    """Name of the plan's file in the folder."""
+    start: Callable[[Any, str], Section]
+    """The plan before its options, from its class and the word before the folder."""
+    run: str
+    """Function of the plan and the folder, as module:function."""
+    done: Callable[[Any, str], str]
+    """Where the result is, from what `run` returned and the folder."""
+
+
+def _start(name: str) -> Config:
+    """The preset or the YAML file of that name."""
+    return config_file.load(Path(name)) if name.endswith((".yaml", ".yml")) else presets.preset(name)
+
+
+def _summary(campaign: Any, folder: str) -> str:
+    from atal_ray.campaign.generate import summary
+
+    return summary(campaign)
+
+
+COMMANDS = {
+    "generate": Command(
+        plan="atal_ray.campaign.generate:Generation",
+        kept="generation.yaml",
+        start=lambda plan, campaign: plan.like(campaign),
+        run="atal_ray.campaign.generate:generate",
+        done=_summary,
+    ),
+    "sweep": Command(
+        plan="atal_ray.studies.sweep.plan:Sweep",
+        kept="sweep.yaml",
+        start=lambda plan, preset: plan(campaign=_start(preset)),
+        run="atal_ray.studies.sweep.sweep:sweep",
+        done=lambda _, folder: join(folder, "sweep.html"),
+    ),
+    "cross-validate": Command(
+        plan="atal_ray.studies.cross_validation:CrossValidation",
+        kept="cross_validation.yaml",
+        start=lambda plan, preset: plan(campaign=_start(preset)),
+        run="atal_ray.studies.cross_validation:cross_validate",
+        done=lambda _, folder: join(folder, "cross_validation.md"),
+    ),
+    "run": Command(
+        plan="atal_ray.config:Config",
+        kept="config.yaml",
+        start=lambda _, preset: _start(preset),
+        run="atal_ray.campaign.run:run_campaign",
+        done=lambda _, folder: join(folder, "report.html"),
+    ),
+}
+"""The commands that can be resumed."""
 
 
 def main() -> None:
     """Run the command line; a mistake that a person can mend is one sentence and exit status 2."""
-    arguments = sys.argv[1:]
     try:
+        level, arguments = split_log_level(sys.argv[1:])
+        logging.basicConfig(format="%(message)s")  # on standard error; of other packages, warnings alone
+        logging.getLogger("atal_ray").setLevel(level.upper())
         sys.path.append(str(Path.cwd()))  # where a network that is given as module:Class may lie
         raise_on_sigterm()
-        sys.exit(_dispatch(arguments))
+        sys.exit(dispatch(arguments))
     except AtalError as error:
+        logger.debug("raised here:", exc_info=True)
         print(f"atal: {error}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt as stop:
+    except KeyboardInterrupt:
         print("atal: stopped; the same command goes on from here", file=sys.stderr)
-        sys.exit(143 if isinstance(stop, Terminated) else 130)
+        sys.exit(exit_status())
 
 
-def _dispatch(arguments: list[str]) -> int:
+def split_log_level(arguments: list[str]) -> tuple[str, list[str]]:
+    """The value of --log-level, wherever it stands, and the other arguments in their order."""
+    parser = argparse.ArgumentParser(prog="atal", add_help=False, allow_abbrev=False)
+    parser.add_argument("--log-level", default="info")
+    options, rest = parser.parse_known_args(arguments)
+    level: str = options.log_level
+    require(level in LEVELS, f"--log-level is {level!r}: use {', '.join(LEVELS)}")
+    return level, rest
+
+
+def dispatch(arguments: list[str]) -> int:
+    """Do what the arguments say; the exit status."""
     match arguments:
-        case ["run", name, folder, *rest] if not folder.startswith("-"):
-            return _campaign(_configure("run", name, rest), folder)
-        case ["run", name, "-h" | "--help"]:
-            _configure("run", name, ["--help"])
-        case ["generate", trained, folder, *rest] if not folder.startswith("-"):
-            return _generate(trained, folder, rest)
-        case ["generate", trained, "-h" | "--help"]:
-            _generate(trained, "", ["--help"])
-        case ["sweep", name, folder, *rest] if not folder.startswith("-"):
-            return _sweep(name, folder, rest)
-        case ["sweep", name, "-h" | "--help"]:
-            _sweep(name, "", ["--help"])
-        case ["cross-validate", name, folder, *rest] if not folder.startswith("-"):
-            return _cross_validate(name, folder, rest)
-        case ["cross-validate", name, "-h" | "--help"]:
-            _cross_validate(name, "", ["--help"])
-        case ["evaluate", folder, *rest] if not folder.startswith("-"):
-            return _evaluate(Path(folder), rest)
-        case ["evaluate", "-h" | "--help"]:
-            _evaluate(Path(), ["--help"])
-        case ["resume", folder] if Folder.at(folder).exists("generation.yaml"):
-            return _resume_generation(folder)
-        case ["resume", folder] if Folder.at(folder).exists("sweep.yaml"):
-            return _resume_sweep(folder)
-        case ["resume", folder] if Folder.at(folder).exists("cross_validation.yaml"):
-            return _resume_cross_validation(folder)
+        case [name, first, "-h" | "--help"] if name in COMMANDS:
+            _plan(name, first, ["--help"])
+        case [name, first, folder, *options] if name in COMMANDS and not folder.startswith("-"):
+            return _run(COMMANDS[name], _plan(name, first, options), folder)
         case ["resume", folder]:
-            return _campaign(config_file.of_campaign(Folder.at(folder)), folder)
+            return _resume(folder)
+        case ["evaluate", "-h" | "--help"]:
+            return _evaluate(Path(), ["--help"])
+        case ["evaluate", folder, *options] if not folder.startswith("-"):
+            return _evaluate(Path(folder), options)
         case ["report", folder]:
             return _report(folder)
-        case ["config", name, *rest] if not name.startswith("-"):
-            print(config_file.to_yaml(_configure("config", name, rest)), end="")
-        case ["data", "check", *rest]:
-            return tyro.cli(data_check, args=rest, prog="atal data check")
-        case ["data", "synth", *rest]:
-            return tyro.cli(data_synth, args=rest, prog="atal data synth")
+        case ["config", preset, *options] if not preset.startswith("-"):
+            config = tyro.cli(Config, default=_start(preset), args=options, prog=f"atal config {preset}")
+            print(config_file.to_yaml(config), end="")
+        case ["data", "check", *options]:
+            return tyro.cli(data_check, args=options, prog="atal data check")
+        case ["data", "synth", *options]:
+            return tyro.cli(data_synth, args=options, prog="atal data synth")
         case [] | ["-h"] | ["--help"]:
             print(_usage())
         case _:
@@ -95,94 +169,28 @@ def _dispatch(arguments: list[str]) -> int:
 
 
 def _usage() -> str:
-    return USAGE.format(presets=", ".join(presets.PRESETS))
+    return USAGE.format(presets=", ".join(presets.PRESETS), levels=", ".join(LEVELS))
 
 
-def _configure(command: str, name: str, rest: list[str]) -> Config:
-    """The preset, or the YAML file, of that name, with the fields that the command line sets."""
-    return tyro.cli(Config, default=_start(name), args=rest, prog=f"atal {command} {name}")
+def _plan(name: str, first: str, options: list[str]) -> Section:
+    """The plan of a command with the fields that the options set."""
+    plan = resolve_name(COMMANDS[name].plan)
+    start = COMMANDS[name].start(plan, first)
+    found: Section = tyro.cli(plan, default=start, args=options, prog=f"atal {name} {first} FOLDER")
+    return found
 
 
-def _start(name: str) -> Config:
-    return config_file.load(Path(name)) if name.endswith((".yaml", ".yml")) else presets.preset(name)
+def _resume(folder: str) -> int:
+    root = Folder.at(folder)
+    for command in COMMANDS.values():
+        if root.exists(command.kept):
+            return _run(command, config_file.saved(root, command.kept, resolve_name(command.plan)), folder)
+    return _run(COMMANDS["run"], config_file.of_campaign(root), folder)  # which says that there is none
 
 
-def _campaign(config: Config, folder: str) -> int:
-    from atal_ray.campaign.run import (
-        run_campaign,  # imports Ray and torch: seconds that `--help` need not wait
-    )
-
-    run_campaign(config, folder)
-    print(f"done: {join(folder, 'report.html')}")
-    return 0
-
-
-def _generate(trained: str, folder: str, rest: list[str]) -> int:
-    from atal_ray.campaign.generate import Generation
-
-    return _run_generation(
-        tyro.cli(
-            Generation, default=Generation.like(trained), args=rest, prog=f"atal generate {trained} FOLDER"
-        ),
-        folder,
-    )
-
-
-def _resume_generation(folder: str) -> int:
-    from atal_ray.campaign.generate import PLAN, Generation
-
-    return _run_generation(config_file.saved(Folder.at(folder), PLAN, Generation), folder)
-
-
-def _run_generation(plan: "Generation", folder: str) -> int:
-    from atal_ray.campaign.generate import generate, summary
-
-    print(f"done: {summary(generate(plan, folder))}")
-    return 0
-
-
-def _sweep(name: str, folder: str, rest: list[str]) -> int:
-    from atal_ray.studies.sweep.plan import Sweep
-
-    return _run_sweep(
-        tyro.cli(Sweep, default=Sweep(campaign=_start(name)), args=rest, prog=f"atal sweep {name}"), folder
-    )
-
-
-def _resume_sweep(folder: str) -> int:
-    from atal_ray.studies.sweep.plan import Sweep
-    from atal_ray.studies.sweep.sweep import SWEEP_PLAN
-
-    return _run_sweep(config_file.saved(Folder.at(folder), SWEEP_PLAN, Sweep), folder)
-
-
-def _run_sweep(plan: "Sweep", folder: str) -> int:
-    from atal_ray.studies.sweep.sweep import sweep
-
-    sweep(plan, folder)
-    print(f"done: {join(folder, 'sweep.html')}")
-    return 0
-
-
-def _cross_validate(name: str, folder: str, rest: list[str]) -> int:
-    from atal_ray.studies.cross_validation import CrossValidation, cross_validate
-
-    plan = tyro.cli(
-        CrossValidation,
-        default=CrossValidation(campaign=_start(name)),
-        args=rest,
-        prog=f"atal cross-validate {name}",
-    )
-    cross_validate(plan, folder)
-    print(f"done: {join(folder, 'cross_validation.md')}")
-    return 0
-
-
-def _resume_cross_validation(folder: str) -> int:
-    from atal_ray.studies.cross_validation import CROSS_VALIDATION_PLAN, CrossValidation, cross_validate
-
-    cross_validate(config_file.saved(Folder.at(folder), CROSS_VALIDATION_PLAN, CrossValidation), folder)
-    print(f"done: {join(folder, 'cross_validation.md')}")
+def _run(command: Command, plan: Section, folder: str) -> int:
+    result = resolve_name(command.run)(plan, folder)
+    print(f"done: {command.done(result, folder)}")
     return 0
 
 
@@ -221,7 +229,7 @@ def data_check(
 
 
 def data_synth(folder: tyro.conf.Positional[Path], count: int = 48, seed: int = 0) -> int:
-    """Make deterministic images with masks: textured scenes with occlusion, low contrast and small objects."""
+    """Make deterministic images with masks: textured scenes with occlusion, low contrast, small objects."""
     from atal_ray.data.synthetic.dataset import write_dataset
 
     print(f"{count} images with masks in {write_dataset(folder, count=count, seed=seed)}")

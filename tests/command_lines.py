@@ -12,10 +12,6 @@ import pytest
 from atal_ray import cli
 from atal_ray.campaign.generate import Generation
 from atal_ray.config import Config, config_file
-from atal_ray.data import check
-from atal_ray.data.synthetic import dataset as synth
-from atal_ray.evaluation import compare as evaluation
-from atal_ray.studies import cross_validation
 
 ROOT = Path(__file__).resolve().parents[1]
 JOBS = {
@@ -67,7 +63,7 @@ def parse(command: str) -> Any:
     """
     with _idle():
         try:
-            status = cli._dispatch(arguments(command))
+            status = cli.dispatch(cli.split_log_level(arguments(command))[1])
         except Parsed as parsed:
             return parsed.args[0]
         except SystemExit as end:  # a page of help is a success
@@ -83,17 +79,14 @@ def _idle() -> Iterator[None]:
         raise Parsed(*arguments)
 
     with pytest.MonkeyPatch.context() as patch:
-        for owner, name in (
-            (cli, "_campaign"),
-            (cli, "_run_generation"),
-            (cli, "_run_sweep"),
-            (cli, "_report"),
-            (evaluation, "evaluate"),
-            (cross_validation, "cross_validate"),
-            (check, "check_folder"),
-            (synth, "write_dataset"),
+        for module, name in (
+            *(command.run.split(":") for command in cli.COMMANDS.values()),
+            ("atal_ray.evaluation.compare", "evaluate"),
+            ("atal_ray.report.page", "write_report"),
+            ("atal_ray.data.check", "check_folder"),
+            ("atal_ray.data.synthetic.dataset", "write_dataset"),
         ):
-            patch.setattr(owner, name, stop)
+            patch.setattr(f"{module}.{name}", stop)
         patch.setattr(config_file, "of_campaign", lambda folder: Config())
         patch.setattr(Generation, "like", classmethod(lambda cls, trained: cls(snapshots=str(trained))))
         yield

@@ -1,10 +1,14 @@
 """Every mistake that a person can make ends in one sentence and exit status 2, before Ray is started."""
 
+import logging
 import os
 import signal
+import subprocess
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from pkgutil import resolve_name
 
 import pytest
 import ray
@@ -12,11 +16,14 @@ import torch
 from PIL import Image
 
 from atal_ray import cli, networks
+from atal_ray.campaign import generate as generation_module
 from atal_ray.campaign import run as campaign_module
 from atal_ray.campaign.campaign_folder import CampaignFolder
 from atal_ray.config import Config, NetworkConfig, presets
 from atal_ray.config.config_file import from_yaml, to_yaml
+from atal_ray.config.section import Section
 from atal_ray.data.synthetic.dataset import write_dataset
+from atal_ray.store.folder import Folder
 
 Atal = Callable[..., str]
 Prepared = Callable[..., None]
@@ -33,11 +40,11 @@ def no_ray(monkeypatch: pytest.MonkeyPatch) -> None:
     def started(config: Config) -> None:
         pytest.fail("Ray was started before the mistake was found")
 
-    monkeypatch.setattr(campaign_module, "ray_session", started)
+    monkeypatch.setattr(campaign_module, "campaign_session", started)
 
 
 @pytest.fixture
-def atal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Atal:
+def atal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Atal]:
     """Run a command line that must end with the given status; returns what it printed."""
 
     def run(*arguments: object, status: int = 0, stream: str = "out") -> str:
@@ -48,7 +55,9 @@ def atal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
         assert (end.value.code or 0) == status, printed
         return str(getattr(printed, stream))
 
-    return run
+    level = logging.getLogger("atal_ray").level
+    yield run
+    logging.getLogger("atal_ray").setLevel(level)
 
 
 @pytest.fixture
@@ -76,7 +85,7 @@ def prepared(monkeypatch: pytest.MonkeyPatch) -> Prepared:
             raise PreparedError
 
         with monkeypatch.context() as patch:
-            patch.setattr(campaign_module, "ray_session", started)
+            patch.setattr(campaign_module, "campaign_session", started)
             patch.setattr("sys.argv", ["atal", *map(str, arguments)])
             with pytest.raises(PreparedError):
                 cli.main()
@@ -93,11 +102,8 @@ def data(tmp_path: Path) -> Path:
 def test_usage(atal: Atal) -> None:
     for arguments in ((), ("-h",), ("--help",)):
         printed = atal(*arguments)
-        assert all(
-            f"atal {command}" in printed
-            for command in ("run", "resume", "report", "config", "data check", "data synth")
-        )
-        assert all(name in printed for name in presets.PRESETS)
+        others = ("resume", "evaluate", "report", "config", "data check", "data synth", "--log-level")
+        assert [name for name in (*cli.COMMANDS, *others, *presets.PRESETS) if name not in printed] == []
 
 
 @pytest.mark.parametrize(
@@ -162,11 +168,13 @@ def test_config_prints_what_yaml_can_read(atal: Atal, tmp_path: Path) -> None:
         ),
         (
             ("--network.name", "unet"),
-            "atal: network.name is 'unet': known networks are f3net, f3net-small, minet, pfsnet; give your own as module:Class",
+            "atal: network.name is 'unet': known networks are f3net, f3net-small, minet, pfsnet; "
+            "give your own as module:Class",
         ),
         (
             ("--train.scales", "96", "100"),
-            "atal: train.size and train.scales hold 100 px: F3NetSmall needs multiples of 32, for instance 96",
+            "atal: train.size and train.scales hold 100 px: F3NetSmall needs multiples of 32, "
+            "for instance 96",
         ),
     ],
 )
@@ -184,10 +192,8 @@ def test_a_field_of_the_wrong_type_is_refused(atal: Atal, tmp_path: Path) -> Non
 
 
 def test_presets_and_files_that_are_not_there(refused: Atal, tmp_path: Path) -> None:
-    assert (
-        "'papper' is neither a preset (paper, cpu-small, demo, f3net-full, minet-full, pfsnet-full) nor a YAML file"
-        in refused("run", "papper", tmp_path / "run")
-    )
+    sentence = refused("run", "papper", tmp_path / "run")
+    assert f"'papper' is neither a preset ({', '.join(presets.PRESETS)}) nor a YAML file" in sentence
     assert "none.yaml cannot be read" in refused("config", tmp_path / "none.yaml")
     (tmp_path / "bad.yaml").write_text("sede: 1\n")
     assert "bad.yaml: sede: " in refused("config", tmp_path / "bad.yaml")
@@ -288,7 +294,7 @@ def test_a_mistake_found_while_preparing_does_not_spoil_the_folder(
     refused("run", "demo", folder, "--data.tests", other, "--data.train", tmp_path / "dta")
     prepared("run", "demo", folder, "--data.train", data)
     assert from_yaml((folder / "config.yaml").read_text()).data.train == str(data)
-    assert CampaignFolder(campaign_module.Folder(str(folder))).test_sets() == []
+    assert CampaignFolder(Folder(str(folder))).test_sets() == []
 
 
 def test_a_saved_configuration_that_was_edited_is_named(refused: Atal, tmp_path: Path) -> None:
@@ -311,7 +317,7 @@ def test_ctrl_c_says_how_to_go_on(atal: Atal, tmp_path: Path, monkeypatch: pytes
     def interrupted(config: Config, folder: Path) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(campaign_module, "run", interrupted)
+    monkeypatch.setattr(campaign_module, "run_campaign", interrupted)
     assert (
         atal("run", "demo", tmp_path, status=130, stream="err")
         == "atal: stopped; the same command goes on from here\n"
@@ -330,7 +336,7 @@ def test_sigterm_ends_a_command_as_ctrl_c_does(
         finally:
             tidied.append(folder)
 
-    monkeypatch.setattr(campaign_module, "run", preempted)
+    monkeypatch.setattr(campaign_module, "run_campaign", preempted)
     handler = signal.getsignal(signal.SIGTERM)
     try:
         assert (
@@ -340,3 +346,70 @@ def test_sigterm_ends_a_command_as_ctrl_c_does(
     finally:
         signal.signal(signal.SIGTERM, handler)
     assert tidied == [str(tmp_path)]
+
+
+@pytest.mark.parametrize(("name", "command"), cli.COMMANDS.items())
+def test_resume_goes_on_with_the_plan_that_the_folder_keeps(
+    atal: Atal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, command: cli.Command
+) -> None:
+    plan: type[Section] = resolve_name(command.plan)
+    Folder(str(tmp_path)).write_bytes(command.kept, to_yaml(plan()).encode())
+    ran: list[tuple[Section, str]] = []
+    monkeypatch.setattr(command.run.replace(":", "."), lambda plan, folder: ran.append((plan, folder)))
+    monkeypatch.setattr(generation_module, "summary", lambda campaign: "points")
+    assert atal("resume", tmp_path).startswith("done: ")
+    assert ran == [(plan(), str(tmp_path))]
+
+
+def test_the_level_of_the_log_stands_anywhere() -> None:
+    words = ["run", "demo", "F", "--seed", "-1", "--data.tests", "a b", "c", "--train.half", "False"]
+    assert cli.split_log_level(words) == ("info", words)
+    for place in (0, 3, 5, len(words)):
+        given = [*words[:place], "--log-level", "debug", *words[place:]]
+        assert cli.split_log_level(given) == ("debug", words)
+    assert cli.split_log_level(["--log-level=error", "report", "F"]) == ("error", ["report", "F"])
+
+
+def test_an_unknown_level_is_refused(refused: Atal) -> None:
+    assert refused("data", "check", "F", "--log-level", "loud") == (
+        "atal: --log-level is 'loud': use debug, info, warning, error"
+    )
+
+
+@pytest.mark.parametrize("arguments", [("report", "F"), ("run", "demo", "F"), ("data", "check", "F"), ()])
+@pytest.mark.parametrize(("level", "shown"), [("info", ["info", "warning"]), ("error", [])])
+def test_a_level_holds_for_every_command(
+    atal: Atal, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, arguments: tuple[str, ...],
+    level: str, shown: list[str],
+) -> None:  # fmt: skip
+    def dispatch(rest: list[str]) -> int:
+        assert rest == list(arguments)
+        for name in ("debug", "info", "warning"):
+            getattr(logging.getLogger("atal_ray.campaign.run"), name)(name)
+        logging.getLogger("another.package").info("noise")
+        return 0
+
+    monkeypatch.setattr(cli, "dispatch", dispatch)
+    atal(*arguments, "--log-level", level)
+    assert caplog.messages == shown
+
+
+def test_messages_are_plain_lines_on_standard_error_and_results_alone_on_standard_output(
+    tmp_path: Path,
+) -> None:
+    script = (
+        "import logging, sys; from atal_ray import cli\n"
+        "def dispatch(rest): logging.getLogger('atal_ray.data').info('said'); print('result'); return 0\n"
+        "cli.dispatch = dispatch; cli.main()"
+    )
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert (ended.stdout, ended.stderr) == ("result\n", "said\n")
+
+
+def test_debug_shows_where_a_mistake_was_found(
+    refused: Atal, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    refused("resume", tmp_path)
+    assert not caplog.records
+    refused("resume", tmp_path, "--log-level", "debug")
+    assert [record.exc_info is not None for record in caplog.records] == [True]

@@ -46,7 +46,8 @@ def test_what_is_found_in_a_page() -> None:
 
 def test_what_is_read() -> None:
     config = parse(
-        "python /opt/atal_ray/jobs/run.py paper s3://bucket/runs/first --data.train s3://bucket/images --train.workers 4"
+        "python /opt/atal_ray/jobs/run.py paper s3://bucket/runs/first --data.train s3://bucket/images "
+        "--train.workers 4 --log-level warning"
     )
     assert isinstance(config, Config)
     assert (config.data.train, config.train.workers) == ("s3://bucket/images", 4)
@@ -61,6 +62,7 @@ def test_what_is_read() -> None:
         "atal rum paper F",
         "python jobs/run.py papier F",
         "atal evaluate F --mask S",
+        "atal run paper F --log-level",
     ],
 )
 def test_a_slip_is_noticed(command: str) -> None:
