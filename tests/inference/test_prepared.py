@@ -12,7 +12,7 @@ from atal_ray import networks
 from atal_ray.config import NetworkConfig
 from atal_ray.config.query import Precision
 from atal_ray.errors import DataError
-from atal_ray.inference import prepared
+from atal_ray.inference import prepared as prepared_module
 from atal_ray.inference.onednn import PackedConvolution
 from atal_ray.inference.prepared import Prepared, prepare_snapshots
 from atal_ray.networks.backbone import Backbone, Levels
@@ -407,13 +407,13 @@ def test_each_snapshot_answers_with_its_own_weights(images: Tensor) -> None:
 
 
 def test_networks_of_one_structure_are_traced_once(monkeypatch):
-    traced, traces, real = [], {}, prepared.trace
+    traced, traces, real = [], {}, prepared_module.trace
 
     def counted(network, side):
         traced.append((type(network).__name__, side))
         return real(network, side)
 
-    monkeypatch.setattr(prepared, "trace", counted)
+    monkeypatch.setattr(prepared_module, "trace", counted)
     images = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(1))
     for seed in (0, 1):
         torch.manual_seed(seed)
