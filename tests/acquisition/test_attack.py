@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, interpolate
 from atal_ray.acquisition.attack import pgd, pgd_resized
 from atal_ray.errors import DataError
 
-STEP = {"epsilon": 8 / 255, "alpha": 2 / 255, "steps": 5}
+STEP: dict[str, Any] = {"epsilon": 8 / 255, "alpha": 2 / 255, "steps": 5}
 
 
 @pytest.fixture

@@ -79,7 +79,7 @@ def test_means_equal_the_naive_form(
     made = seen_by(monkeypatch)
     found = estimate(snapshots, images, CONFIG)
     target = (probability(snapshots[-1], images) > 0.5).double()
-    step = {"epsilon": 8 / 255, "alpha": 2 / 255, "steps": 5}
+    step: dict[str, Any] = {"epsilon": 8 / 255, "alpha": 2 / 255, "steps": 5}
     by_hand = pgd(images, lambda x: snapshots[-1](snapshots[-1].normalise(x)).logits[1], target, **step)
     assert torch.equal(made[0], by_hand)
     np.testing.assert_allclose(found.clean, naive_mean(snapshots, images)[:, 0], rtol=1e-6)

@@ -1,11 +1,13 @@
 import dataclasses
 from collections.abc import Callable
+from math import dist
 
 import numpy as np
 import pytest
 
+from atal_ray.acquisition.features import sample_bilinear
 from atal_ray.acquisition.grid import original_pixels
-from atal_ray.acquisition.pick import Pick, PixelPool, pick_diverse, pick_random, pick_uncertain
+from atal_ray.acquisition.pick import Pick, PixelPool, pick_diverse, pick_random, pick_uncertain, rank_diverse
 from atal_ray.config import QueryConfig
 
 SIZE, CHANNELS = 32, 5
@@ -21,10 +23,8 @@ def superpixel_of(y: np.ndarray, x: np.ndarray, width: int) -> np.ndarray:
 
 def make_pool(height: int, width: int, seed: int = 0, share: float = 0.7, regions: bool = True) -> PixelPool:
     grid = original_pixels(SIZE, height, width)
-    kept, (y, x) = (
-        np.ix_(grid.cell_rows, grid.cell_columns),
-        np.meshgrid(grid.rows, grid.columns, indexing="ij"),
-    )
+    kept = np.ix_(grid.cell_rows, grid.cell_columns)
+    y, x = np.meshgrid(grid.rows, grid.columns, indexing="ij")
     free, superpixels = np.zeros((SIZE, SIZE), bool), np.full((SIZE, SIZE), -1, np.int32)
     free[kept] = np.random.default_rng(seed).random(y.shape) < share
     if regions:
@@ -68,7 +68,7 @@ def test_picks_are_distinct_free_pixels_of_the_image(pick: Picker, height: int, 
     for (x, y), row, column in zip(found.xy.tolist(), rows.tolist(), columns.tolist(), strict=True):
         assert 0 <= x < width
         assert 0 <= y < height
-        assert (x, y) == ((2 * column + 1) * width // (2 * SIZE), (2 * row + 1) * height // (2 * SIZE))
+        assert (x, y) == (int((column + 0.5) * width / SIZE), int((row + 0.5) * height / SIZE))
         assert pool.superpixels[row, column] == superpixel_of(np.array(y), np.array(x), width)
 
 
@@ -137,24 +137,13 @@ def test_uncertain_picks_are_the_top_of_the_sorted_scores() -> None:
 
 
 def naive_diverse(pool: PixelPool, k: int) -> list[tuple[int, int]]:
-    """Candidates by score, greedy k-center from the most uncertain, then least mean cosine, one a superpixel
-    first.
-    """
+    """Candidates by score, greedy k-center, least mean cosine, the first of each superpixel before others."""
     score, features, n = score_map(), feature_map(), int(SIZE * SIZE * CONFIG.top_percent / 100)
     cells = sorted(np.argwhere(pool.free).tolist(), key=lambda cell: -score[tuple(cell)])[:n]
-    place = [
-        ((2 * c + 1) * pool.width // (2 * SIZE), (2 * r + 1) * pool.height // (2 * SIZE)) for r, c in cells
-    ]
+    place = [(int((c + 0.5) * pool.width / SIZE), int((r + 0.5) * pool.height / SIZE)) for r, c in cells]
     cover = [0]
     while len(cover) < CONFIG.cover_factor * k:
-        cover.append(
-            max(
-                range(n),
-                key=lambda i: min(
-                    (place[i][0] - place[j][0]) ** 2 + (place[i][1] - place[j][1]) ** 2 for j in cover
-                ),
-            )
-        )
+        cover.append(max(range(n), key=lambda i: min(dist(place[i], place[j]) for j in cover)))
 
     def feature(column: float, row: float) -> np.ndarray:
         u, v = (np.clip((p + 0.5) * 8 / SIZE - 0.5, 0, 7) for p in (column, row))
@@ -171,11 +160,8 @@ def naive_diverse(pool: PixelPool, k: int) -> list[tuple[int, int]]:
     ]
     phi = {i: np.mean([feature(cells[i][1], cells[i][0]) @ d for d in known]) for i in cover}
     ranked = sorted(cover, key=lambda i: (phi[i], i))
-    seen: set[int] = set()
-    fresh = [
-        i for i in ranked if (s := int(pool.superpixels[tuple(cells[i])])) not in seen and not seen.add(s)
-    ]  # type: ignore[func-returns-value]
-    return [place[i] for i in [*fresh, *(i for i in ranked if i not in fresh)][:k]]
+    first = {int(pool.superpixels[tuple(cells[i])]): i for i in reversed(ranked)}.values()
+    return [place[i] for i in sorted(ranked, key=lambda i: i not in first)][:k]
 
 
 @pytest.mark.parametrize(("height", "width"), [(90, 130), (64, 64)])
@@ -183,6 +169,30 @@ def naive_diverse(pool: PixelPool, k: int) -> list[tuple[int, int]]:
 def test_diverse_picks_equal_the_naive_form(height: int, width: int, k: int) -> None:
     pool = make_pool(height, width)
     assert [tuple(point) for point in diversely(pool, k).xy.tolist()] == naive_diverse(pool, k)
+
+
+def test_a_ranked_cover_holds_the_features_of_its_own_pixels_and_of_the_labelled_ones() -> None:
+    pool, features = make_pool(64, 64), feature_map()
+    cover = rank_diverse(pool, score_map(), features, 4, CONFIG, np.random.default_rng(0))
+    rows, columns = cover.pick.cells
+    assert len(rows) == 4 * CONFIG.cover_factor
+    cells = np.stack([columns, rows], axis=1).astype(np.float64)
+    assert np.array_equal(cover.features, sample_bilinear(features, cells, SIZE))
+    known = (pool.labelled + 0.5) * SIZE / 64 - 0.5
+    assert np.array_equal(cover.labelled, sample_bilinear(features, known, SIZE))
+    assert np.array_equal(cover.first(3).xy, cover.pick.xy[:3])
+    assert np.array_equal(cover.first(3).cells, (rows[:3], columns[:3]))
+
+
+def test_of_two_alike_candidates_the_one_unlike_the_labelled_points_is_asked() -> None:
+    """The left half has the features of the labelled point, the right half the opposite, and lower scores."""
+    pool = dataclasses.replace(make_pool(32, 32, share=1.0, regions=False), labelled=np.array([[0, 0]]))
+    features = np.ones((2, 8, 8), np.float32)
+    features[:, :, 4:] = -1
+    score = np.linspace(1, 0.9, SIZE * SIZE, dtype=np.float32).reshape(SIZE, SIZE)
+    config = dataclasses.replace(CONFIG, top_percent=100.0)
+    found = pick_diverse(pool, score, features, 3, config, np.random.default_rng(0))
+    assert (found.xy[:, 0] >= 16).all()
 
 
 def test_diverse_picks_are_candidates() -> None:
@@ -200,18 +210,12 @@ def test_options_of_the_cover_change_the_picks() -> None:
         {"cover_factor": 1},
         {"top_percent": 5.0},
     )
-    picks = [
-        pick_diverse(
-            pool,
-            score_map(),
-            feature_map(),
-            6,
-            dataclasses.replace(CONFIG, **option),
-            np.random.default_rng(0),
-        ).xy.tolist()
-        for option in options
-    ]
-    assert len({str(found) for found in picks}) == len(options)
+    picks = set()
+    for option in options:
+        config = dataclasses.replace(CONFIG, **option)
+        found = pick_diverse(pool, score_map(), feature_map(), 6, config, np.random.default_rng(0))
+        picks.add(str(found.xy.tolist()))
+    assert len(picks) == len(options)
 
 
 def test_a_flat_score_is_decided_by_the_seed_and_not_by_the_corner() -> None:

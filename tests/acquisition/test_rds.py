@@ -1,6 +1,6 @@
 from itertools import combinations
 from math import dist, sqrt
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -59,7 +59,7 @@ def radius(positions: np.ndarray, chosen: list[int] | tuple[int, ...]) -> float:
 
 @pytest.mark.parametrize("dimensions", [1, 2, 8])
 @pytest.mark.parametrize(("cover", "function"), [("kcenter", cover_kcenter), ("maxsum", cover_maxsum)])
-def test_algorithm_1_equals_the_loop(cover: str, function: object, dimensions: int) -> None:
+def test_algorithm_1_equals_the_loop(cover: str, function: Any, dimensions: int) -> None:
     for seed in range(4):
         positions = positions_of(seed, 40, dimensions)
         assert function(positions, 12, start=seed).tolist() == naive_cover(positions, 12, seed, cover)
@@ -83,7 +83,7 @@ def test_kcenter_covers_a_band_better_than_the_printed_sum() -> None:
 
 
 @pytest.mark.parametrize("function", [cover_kcenter, cover_maxsum])
-def test_duplicates_are_picked_once_and_m_beyond_n_gives_all(function: object) -> None:
+def test_duplicates_are_picked_once_and_m_beyond_n_gives_all(function: Any) -> None:
     same = np.zeros((6, 2))
     assert function(same, 4).tolist() == [0, 1, 2, 3]
     assert sorted(function(same, 10).tolist()) == list(range(6))
@@ -117,7 +117,7 @@ def test_nearest_similarity_equals_the_loop() -> None:
 
 
 @pytest.mark.parametrize("function", [mean_similarity, nearest_similarity])
-def test_phi_does_not_depend_on_the_rows_that_share_the_call(function: object) -> None:
+def test_phi_does_not_depend_on_the_rows_that_share_the_call(function: Any) -> None:
     rng = np.random.default_rng(5)
     features, labelled = (
         rng.normal(size=(301, 64)).astype(np.float32),
@@ -128,7 +128,7 @@ def test_phi_does_not_depend_on_the_rows_that_share_the_call(function: object) -
 
 
 @pytest.mark.parametrize("function", [mean_similarity, nearest_similarity])
-def test_nothing_labelled_gives_zeros_and_channels_must_match(function: object) -> None:
+def test_nothing_labelled_gives_zeros_and_channels_must_match(function: Any) -> None:
     assert function(np.ones((3, 4)), np.empty((0, 4))).tolist() == [0, 0, 0]
     with pytest.raises(DataError, match="4 channels and labelled points 5"):
         function(np.ones((3, 4)), np.ones((2, 5)))
@@ -136,13 +136,14 @@ def test_nothing_labelled_gives_zeros_and_channels_must_match(function: object) 
 
 def test_unit_vectors_have_length_1_or_0() -> None:
     rows = np.array([[3.0, 4.0], [0.0, 0.0], [-2.0, 0.0]], dtype=np.float32)
-    np.testing.assert_allclose(unit_vectors(rows), [[0.6, 0.8], [0, 0], [-1, 0]], atol=1e-15)
+    expected = np.array([[0.6, 0.8], [0, 0], [-1, 0]])
+    np.testing.assert_allclose(unit_vectors(rows), expected, atol=1e-15)
 
 
 @pytest.mark.parametrize("cover", COVERS)
 @pytest.mark.parametrize(("similarity", "phi"), [("mean", naive_phi), ("nearest", naive_nearest)])
 @pytest.mark.parametrize("dimensions", [2, FLAT + 1])
-def test_select_equals_the_loop(cover: Cover, similarity: Similarity, phi: object, dimensions: int) -> None:
+def test_select_equals_the_loop(cover: Cover, similarity: Similarity, phi: Any, dimensions: int) -> None:
     rng = np.random.default_rng(6)
     positions, features, labelled = (
         rng.random((50, dimensions)),

@@ -44,26 +44,28 @@ def test_eq_3_equals_the_loop(maps: tuple[np.ndarray, np.ndarray], form: Score) 
 
 
 def test_bvsb_is_the_gap_of_the_two_classes() -> None:
-    np.testing.assert_allclose(bvsb(np.float32([0, 0.25, 0.5, 0.9, 1])), [1, 0.5, 0, 0.8, 1], atol=1e-6)
+    np.testing.assert_allclose(
+        bvsb(np.array([0, 0.25, 0.5, 0.9, 1], np.float32)), [1, 0.5, 0, 0.8, 1], atol=1e-6
+    )
 
 
 def test_the_printed_form_is_blind_to_a_confident_flip() -> None:
-    p = np.float32([0.9, 0.9, 0.52, 0.2])
-    p_adv = np.float32([0.1, 0.6, 0.51, 0.2])
+    p = np.array([0.9, 0.9, 0.52, 0.2], np.float32)
+    p_adv = np.array([0.1, 0.6, 0.51, 0.2], np.float32)
     assert difference(p, p_adv, "margin-change")[0] == pytest.approx(0, abs=1e-6)
     assert difference(p, p_adv, "margin-change").argmax() == 1
     assert difference(p, p_adv, "flip-margin").argmax() == 0
 
 
 def test_flip_margin_ranks_flips_by_their_smaller_margin() -> None:
-    p = np.float32([0.9, 0.6, 0.5, 0.99])
-    p_adv = np.float32([0.1, 0.1, 0.5, 0.01])
+    p = np.array([0.9, 0.6, 0.5, 0.99], np.float32)
+    p_adv = np.array([0.1, 0.1, 0.5, 0.01], np.float32)
     assert difference(p, p_adv, "flip-margin").argsort()[::-1].tolist() == [1, 0, 3, 2]
 
 
 def test_regions_follow_class_and_clean_margin() -> None:
-    p = np.float32([0.9, 0.9, 0.6, 0.5, 0.75, 0.1])
-    p_adv = np.float32([0.6, 0.4, 0.4, 0.1, 0.4, 0.9])
+    p = np.array([0.9, 0.9, 0.6, 0.5, 0.75, 0.1], np.float32)
+    p_adv = np.array([0.6, 0.4, 0.4, 0.1, 0.4, 0.9], np.float32)
     kind = region_kind(p, p_adv, near_boundary=0.5)
     assert kind.dtype == np.uint8
     assert [REGION_NAMES[value] for value in kind] == ["SR", "PIR", "PSR", "SR", "PSR", "PIR"]

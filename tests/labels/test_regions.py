@@ -1,4 +1,5 @@
 from random import Random
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,12 +20,8 @@ def flood(superpixels: np.ndarray, x: int, y: int) -> np.ndarray:
     while queue:
         row, column = queue.pop()
         for r, c in ((row - 1, column), (row + 1, column), (row, column - 1), (row, column + 1)):
-            if (
-                0 <= r < height
-                and 0 <= c < width
-                and (r, c) not in found
-                and superpixels[r, c] == superpixels[y, x]
-            ):
+            inside = 0 <= r < height and 0 <= c < width
+            if inside and (r, c) not in found and superpixels[r, c] == superpixels[y, x]:
                 found.add((r, c))
                 queue.append((r, c))
     result = np.zeros((height, width), bool)
@@ -41,9 +38,8 @@ def noisy(seed: int, ids: int = 3) -> np.ndarray:
 def clicks(seed: int, count: int = 12) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(seed)
     cells = rng.choice(SHAPE[0] * SHAPE[1], count, replace=False)
-    return np.stack([cells % SHAPE[1], cells // SHAPE[1]], axis=1).astype(np.int32), rng.choice(
-        [0, 1, UNSURE], count
-    ).astype(np.uint8)
+    xy = np.stack([cells % SHAPE[1], cells // SHAPE[1]], axis=1).astype(np.int32)
+    return xy, rng.choice([0, 1, UNSURE], count).astype(np.uint8)
 
 
 @pytest.fixture
@@ -129,11 +125,18 @@ def test_none_labels_the_pixels_alone(halves: np.ndarray) -> None:
 
 def test_oracle_mask_copies_the_mask_into_the_component(halves: np.ndarray) -> None:
     mask = np.random.default_rng(1).random(SHAPE) < 0.5
-    found = region_labels(
-        halves, np.array([[3, 3]]), np.array([mask[3, 3]], np.uint8), SHAPE, "oracle_mask", mask
-    )
+    xy, labels = np.array([[3, 3]]), np.array([mask[3, 3]], np.uint8)
+    found = region_labels(halves, xy, labels, SHAPE, "oracle_mask", mask)
     assert np.array_equal(found[:, :15], mask[:, :15])
     assert (found[:, 15:] == UNSURE).all()
+
+
+@pytest.mark.parametrize("mode", ["propagate", "none"])
+def test_only_the_modes_of_the_mask_look_at_it(halves: np.ndarray, mode: Any) -> None:
+    xy, labels = clicks(5)
+    mask = np.random.default_rng(5).random(SHAPE) < 0.5
+    blind = region_labels(halves, xy, labels, SHAPE, mode)
+    assert np.array_equal(region_labels(halves, xy, labels, SHAPE, mode, mask), blind)
 
 
 def test_dense_is_the_whole_mask_with_or_without_clicks(halves: np.ndarray) -> None:
@@ -144,7 +147,7 @@ def test_dense_is_the_whole_mask_with_or_without_clicks(halves: np.ndarray) -> N
 
 
 @pytest.mark.parametrize("mode", ["propagate", "none", "oracle_mask"])
-def test_no_clicks_label_nothing(halves: np.ndarray, mode: str) -> None:
+def test_no_clicks_label_nothing(halves: np.ndarray, mode: Any) -> None:
     xy, labels = clicks(0, 0)
     assert (region_labels(halves, xy, labels, SHAPE, mode, np.ones(SHAPE, bool)) == UNSURE).all()
 

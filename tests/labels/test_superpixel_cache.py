@@ -55,9 +55,8 @@ def test_two_writers_write_equal_bytes(record: Record, cached: SuperpixelCache, 
 def test_a_map_beyond_16_bits_is_made_again_and_not_kept(
     record: Record, cached: SuperpixelCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    large = (
-        np.arange(record.height * record.width, dtype=np.int32).reshape(record.height, record.width) + 60_000
-    )
+    shape = (record.height, record.width)
+    large = 60_000 + np.arange(np.prod(shape), dtype=np.int32).reshape(shape)
     monkeypatch.setattr(cache, "superpixels", lambda *_: large)
     assert np.array_equal(cached.get(record), large)
     assert cached.folder.names() == []

@@ -1,3 +1,6 @@
+from fractions import Fraction
+from math import floor
+
 import numpy as np
 import pytest
 
@@ -10,9 +13,8 @@ HEIGHT, WIDTH = 90, 130
 
 def clicks(rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:
     cells = rng.choice(HEIGHT * WIDTH, count, replace=False)
-    return np.stack([cells % WIDTH, cells // WIDTH], axis=1).astype(np.int32), rng.choice(
-        [0, 1, UNSURE], count
-    ).astype(np.uint8)
+    xy = np.stack([cells % WIDTH, cells // WIDTH], axis=1).astype(np.int32)
+    return xy, rng.choice([0, 1, UNSURE], count).astype(np.uint8)
 
 
 def last_click_on_each_target_pixel(
@@ -23,11 +25,11 @@ def last_click_on_each_target_pixel(
         column, row = x - geometry.left, y - geometry.top
         if 0 <= column < geometry.width and 0 <= row < geometry.height:
             column = geometry.width - 1 - column if geometry.flip else column
-            place = (
-                (2 * row + 1) * geometry.size // (2 * geometry.height),
-                (2 * column + 1) * geometry.size // (2 * geometry.width),
+            down, across = (
+                Fraction(2 * row + 1, 2 * geometry.height),
+                Fraction(2 * column + 1, 2 * geometry.width),
             )
-            expected[place] = label
+            expected[floor(down * geometry.size), floor(across * geometry.size)] = label
     return expected
 
 
@@ -37,9 +39,7 @@ def test_no_click_inside_the_crop_is_lost(size: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     xy, labels = clicks(rng, 200)
     geometry = Geometry.random(HEIGHT, WIDTH, size, rng)
-    nothing = np.full(
-        (HEIGHT, WIDTH), UNSURE, np.uint8
-    )  # and so nothing but the drawing of clicks can bring one in
+    nothing = np.full((HEIGHT, WIDTH), UNSURE, np.uint8)  # clicks appear only where they are drawn
     target = draw_target(nothing, xy, labels, geometry)
     expected = last_click_on_each_target_pixel(geometry, xy, labels)
     assert len(expected) > 100
@@ -67,8 +67,8 @@ def test_regions_equal_the_loop_over_target_pixels(size: int, flip: bool) -> Non
     assert target.dtype == np.uint8
     for row in range(size):
         for column in range(size):
-            across = size - 1 - column if flip else column
-            y, x = 4 + (2 * row + 1) * 83 // (2 * size), 9 + (2 * across + 1) * 115 // (2 * size)
+            down, across = Fraction(2 * row + 1, 2 * size), Fraction(2 * column + 1, 2 * size)  # of the crop
+            y, x = 4 + floor(down * 83), 9 + floor((1 - across if flip else across) * 115)
             assert target[row, column] == regions[y, x]
 
 

@@ -30,7 +30,7 @@ def image(mask: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("augment", AUGMENTS)
 def test_a_sample_is_what_its_seed_says(image: np.ndarray, mask: np.ndarray, augment: Any) -> None:
-    drawn = []
+    drawn: list[Any] = []
     for seed in (0, 0, 1):
         np.random.seed(len(drawn))  # noqa: NPY002  (no draw may come from here)
         drawn.append(dense_sample(image, mask, augment, 64, np.random.default_rng(seed)))
@@ -73,9 +73,8 @@ def test_rotate_binarises_at_a_half() -> None:
 def test_rotate_takes_the_nearest_pixel_of_the_mask() -> None:
     stripes = np.zeros((160, 160), np.uint8)
     stripes[:, ::3] = 255  # their mean is below a half: blended, they would vanish
-    target = dense_sample(np.zeros((160, 160, 3), np.uint8), stripes, "rotate", 80, np.random.default_rng(0))[
-        1
-    ]
+    black, rng = np.zeros((160, 160, 3), np.uint8), np.random.default_rng(0)
+    _, target = dense_sample(black, stripes, "rotate", 80, rng)
     assert 0.25 < target[20:60, 20:60].mean() < 0.42
     dots = np.zeros((80, 80), np.uint8)
     dots[::3, ::3] = 255  # blended by the rotation, four in ten would vanish
@@ -93,9 +92,8 @@ def test_rotations_reach_ten_degrees_to_either_side_and_fill_black() -> None:
         left, right = (int(np.argmax(target[:, column])) for column in (20, 80))
         slopes.append(np.degrees(np.arctan2(right - left, 60)))
         assert abs(slopes[-1]) <= 10.5
-        assert (
-            abs(slopes[-1]) < 4 or square[[0, 0, -1, -1], [0, -1, 0, -1]].max() < 40
-        )  # the contrast moves black
+        corners = square[[0, 0, -1, -1], [0, -1, 0, -1]]
+        assert abs(slopes[-1]) < 4 or corners.max() < 40  # black, but for the change of the contrast
     assert min(slopes) < -9
     assert max(slopes) > 9
     assert abs(np.mean(slopes)) < 1.5
@@ -122,7 +120,6 @@ def test_jitter_equals_the_formula_in_every_order() -> None:
         factors, order = copy.uniform(0.9, 1.1, 3), copy.permutation(3)
         orders.add(tuple(order.tolist()))
         found = np.asarray(jittered(Image.fromarray(pixels), np.random.default_rng(seed)))
-        assert (
-            np.abs(found - naive_jitter(pixels, factors, order)).max() < 3.5
-        )  # three operations cut or round to levels
+        wrong = np.abs(found - naive_jitter(pixels, factors, order))
+        assert wrong.max() < 3.5  # each of three operations rounds to levels
     assert orders == set(permutations(range(3)))

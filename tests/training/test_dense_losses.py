@@ -131,6 +131,7 @@ def test_the_mask_itself_costs_almost_nothing_and_an_empty_one_is_finite(kind: A
         assert dense_loss([sure], targets, [1.0], kind).item() == pytest.approx(0, abs=1e-6)
         unsure = torch.zeros_like(sure).requires_grad_()
         dense_loss([unsure], targets, [1.0], kind).backward()
+        assert unsure.grad is not None
         assert torch.isfinite(unsure.grad).all()
         assert (unsure.grad[targets[:, None] == 1] < 0).all()
         assert (unsure.grad[targets[:, None] == 0] > 0).all()

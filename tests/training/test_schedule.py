@@ -1,5 +1,5 @@
 from itertools import pairwise
-from math import cos, pi
+from math import cos, pi, sqrt
 
 import pytest
 
@@ -21,6 +21,14 @@ def test_eq_8_equals_the_loop(total: int, cycles: int) -> None:
         expected = 0.01 + 0.5 * (0.05 - 0.01) * (1 + cos(pi * step / period))
         assert cyclic_cosine(i, total, cycles, 0.05, 0.01) == pytest.approx(expected, abs=1e-15)
         step = 0 if step == period - 1 else step + 1
+
+
+def test_eq_8_by_hand() -> None:
+    """Two cycles of four iterations: cosines of 0, 45, 90 and 135 degrees."""
+    high, low = 0.5 + sqrt(0.125), 0.5 - sqrt(0.125)
+    rates = [cyclic_cosine(i, 8, 2, 1.0, 0.0) for i in range(1, 9)]
+    assert rates == pytest.approx([1, high, 0.5, low, 1, high, 0.5, low])
+    assert cyclic_cosine(3, 8, 2, 0.5, 0.25) == pytest.approx(0.375)
 
 
 def test_a_cycle_starts_at_the_top_and_falls() -> None:

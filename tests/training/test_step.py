@@ -3,15 +3,21 @@ from typing import Any, get_args
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, distributed
 
 from atal_ray import networks
 from atal_ray.config import NetworkConfig, TrainConfig
 from atal_ray.config.training import Loss
 from atal_ray.labels.points import UNSURE
 from atal_ray.training.dense_losses import dense_loss
-from atal_ray.training.losses import point_loss
-from atal_ray.training.step import autocast, build_optimizer, set_learning_rate, train_step
+from atal_ray.training.losses import masked_bce, point_loss
+from atal_ray.training.step import (
+    autocast,
+    build_optimizer,
+    labelled_share,
+    set_learning_rate,
+    train_step,
+)
 
 PLAN = TrainConfig()
 
@@ -142,3 +148,64 @@ def test_a_gpu_works_in_half_precision_only_where_that_is_wanted() -> None:
     assert isinstance(wanted, torch.autocast)
     assert wanted.fast_dtype == torch.bfloat16
     assert isinstance(autocast(torch.device("cuda"), half=False), nullcontext)
+
+
+def shares(targets: list[Tensor], monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The labelled share of each data-parallel worker, one worker after the other."""
+    labelled = torch.tensor(float(sum((mine != UNSURE).sum() for mine in targets)))
+    monkeypatch.setattr(distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(distributed, "get_world_size", lambda: len(targets))
+    monkeypatch.setattr(distributed, "all_reduce", lambda tensor: tensor.copy_(labelled))
+    return [float(labelled_share(mine)) for mine in targets]
+
+
+def test_the_mean_of_the_workers_gradients_is_that_of_the_whole_batch(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    draw = torch.Generator().manual_seed(4)
+    targets = torch.randint(0, 2, (6, 8, 8), generator=draw, dtype=torch.uint8)
+    for image, known in enumerate((1, 60, 5, 20, 64, 0)):  # the images have labels in very different numbers
+        targets[image].view(-1)[known:] = UNSURE
+    logits = torch.randn(6, 1, 8, 8, generator=draw).requires_grad_()
+    masked_bce(logits, targets).backward()
+    whole = logits.grad.clone()
+    for size in (2, 3):
+        logits.grad = None
+        parts = targets.split(size)
+        world = len(parts)
+        for mine, own, share in zip(parts, logits.split(size), shares(list(parts), monkeypatch), strict=True):
+            (share * masked_bce(own, mine) / world).backward()  # data-parallel training averages gradients
+        torch.testing.assert_close(logits.grad, whole)
+
+
+def test_shares_of_equal_workers_are_1_and_all_sum_to_their_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    masks = [torch.zeros(2, 4, 4) for _ in range(3)]  # full masks: every pixel is labelled
+    assert shares(masks, monkeypatch) == [1.0, 1.0, 1.0]
+    few = torch.full((2, 4, 4), UNSURE, dtype=torch.uint8)
+    assert shares([few, few], monkeypatch) == [0.0, 0.0]
+    many = few.clone()
+    few[0, 0, 0], many[0, 0, :3] = 1, 0
+    assert shares([few, many], monkeypatch) == [0.5, 1.5]
+
+
+def test_a_single_worker_has_the_whole_share() -> None:
+    assert float(labelled_share(torch.full((1, 4, 4), UNSURE))) == 1
+    assert not distributed.is_initialized()
+
+
+def test_a_step_weights_its_loss_with_the_workers_share(
+    small: networks.SaliencyNetwork, batch: tuple[Tensor, Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small.eval()
+    before = {name: parameter.detach().clone() for name, parameter in small.named_parameters()}
+    plan = TrainConfig(momentum=0.0, weight_decay=0.0)
+    moved, losses = [], []
+    for share in (1.0, 0.25):
+        small.load_state_dict(before, strict=False)
+        factor = torch.tensor(share)
+        monkeypatch.setattr("atal_ray.training.step.labelled_share", lambda _, factor=factor: factor)
+        losses.append(train_step(small, small, build_optimizer(small, plan), *batch, plan))
+        moved.append(next(small.parameters()).detach() - next(iter(before.values())))
+    assert losses[1] == pytest.approx(0.25 * losses[0])
+    torch.testing.assert_close(moved[1], 0.25 * moved[0], atol=1e-6, rtol=1e-3)
+    assert moved[0].abs().max() > 1e-4

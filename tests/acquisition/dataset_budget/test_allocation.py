@@ -1,6 +1,7 @@
 """One budget for all images, against the rules carried out one point at a time."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ def covers_of(images: int, seed: int = 0, most: int = 12) -> Covers:
     image = np.repeat(np.arange(images, dtype=np.int32), rng.integers(0, most, images))
     vectors = rng.normal(size=(len(image), 4)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    score = rng.integers(0, 8, len(image)).astype(np.float32) / 8  # many equal ones
+    score = (rng.integers(0, 8, len(image)) / 8).astype(np.float32)  # many equal ones
     return Covers(image, score, rng.integers(-1, 5, len(image)).astype(np.int32), vectors.__getitem__)
 
 
@@ -38,7 +39,7 @@ def spend(
 ) -> np.ndarray:
     labelled = LabelledFeatures("mean", "numpy")
     labelled.add(np.eye(4, dtype=np.float32)[:2])
-    options = {"cover": reporting_cover, "labelled": labelled, "tie": tie_of(covers)}
+    options: dict[str, Any] = {"cover": reporting_cover, "labelled": labelled, "tie": tie_of(covers)}
     return allocate(covers, budget, config, on_progress=on_progress, **options)
 
 
@@ -111,7 +112,7 @@ def naively(covers: Covers, budget: int, config: QueryConfig) -> list[int]:
         {"cover_images": 1, "floor": 0},
     ],
 )
-def test_equals_the_rules_carried_out_point_by_point(seed: int, changes: dict[str, float]) -> None:
+def test_equals_the_rules_carried_out_point_by_point(seed: int, changes: dict[str, Any]) -> None:
     covers, config = covers_of(9, seed), dataclasses.replace(CONFIG, **changes)
     assert spend(covers, 18, config).tolist() == naively(covers, 18, config)
 
@@ -179,7 +180,7 @@ def test_what_the_ceilings_forbid_is_not_spent() -> None:
 
 def test_uncertain_images_get_what_the_floors_leave() -> None:
     covers = covers_of(30, most=13)
-    score = np.where(covers.image < 15, 0.1, 0.9).astype(np.float32) + covers.score / 100
+    score = np.where(covers.image < 15, np.float32(0.1), np.float32(0.9)) + covers.score / np.float32(100)
     found = np.bincount(covers.image[spend(dataclasses.replace(covers, score=score), 45)], minlength=30)
     assert found[15:].sum() > 2 * found[:15].sum()
 

@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 from covers import KINDS, positions_of
@@ -92,7 +94,7 @@ def test_members_are_right_however_products_err_within_the_bound(
     def noisy(factors: np.ndarray, points: np.ndarray) -> np.ndarray:
         """A squared distance holds a product twice."""
         found = exact_products(factors, points)
-        return found + np.float32(0.4999 * error) * noise.choice(np.float32([-1, 1]), found.shape)
+        return found + np.float32(0.4999 * error) * noise.choice(np.array([-1, 1], np.float32), found.shape)
 
     monkeypatch.setattr(cover_lazy, "products", noisy)
     monkeypatch.setattr(cover_lazy, "distance_error", lambda *_: error)
@@ -124,7 +126,7 @@ def test_what_only_repeats_the_cover_is_measured_once(monkeypatch: pytest.Monkey
     measured = 0
     exact = cover_lazy.Picks.exact
 
-    def counted(picks: cover_lazy.Picks, rows: np.ndarray, *rest: object) -> np.ndarray:
+    def counted(picks: cover_lazy.Picks, rows: np.ndarray, *rest: Any) -> np.ndarray:
         nonlocal measured
         measured += len(rows)
         return exact(picks, rows, *rest)
@@ -136,7 +138,7 @@ def test_what_only_repeats_the_cover_is_measured_once(monkeypatch: pytest.Monkey
 
 
 def test_progress_is_reported() -> None:
-    reported: list[int] = []
+    reported: list[float] = []
     cover_kcenter_lazy(positions_of("clustered", 6), 100, on_progress=reported.append)
     assert reported == sorted(reported)
     assert len(set(reported)) > 3

@@ -70,8 +70,25 @@ def test_few_candidates_are_measured_again(monkeypatch: pytest.MonkeyPatch) -> N
     assert measured < 3 * 100
 
 
+@pytest.mark.parametrize("kind", ["random", "clustered", "tied"])
+@pytest.mark.parametrize("seed", range(3))
+def test_members_are_right_however_products_err_within_the_bound(
+    kind: str, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    positions = positions_of(kind, seed)
+    error, noise = 0.02 * float(np.square(positions).sum(axis=1).max()), np.random.default_rng(seed)
+
+    def noisy(block: np.ndarray, vector: np.ndarray) -> np.ndarray:
+        signs = noise.choice(np.array([-1, 1], np.float32), len(block))
+        return np.vecdot(block, vector) + np.float32(1.9 * error) * signs
+
+    monkeypatch.setattr(cover_scan, "row_products", lambda _: noisy)
+    monkeypatch.setattr(cover_scan, "distance_error", lambda *_: error)  # of which the pass allows for twice
+    assert cover_maxsum_scan(positions, 40, [seed]).tolist() == flat(positions, 40, [seed])
+
+
 def test_progress_is_reported() -> None:
-    reported: list[int] = []
+    reported: list[float] = []
     cover_maxsum_scan(positions_of("random", 6), 20, on_progress=reported.append)
     assert reported == list(range(2, 21))
 

@@ -1,4 +1,5 @@
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,7 +27,7 @@ def _many_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("phi", PHI)
 @pytest.mark.parametrize("kind", KINDS)
-def test_they_are_the_first_of_a_stable_sort(kind: str, phi: str, backend: str) -> None:
+def test_they_are_the_first_of_a_stable_sort(kind: Any, phi: Any, backend: Any) -> None:
     features, labelled = data(kind)
     units = unit_vectors(features).astype(np.float32)
     order = np.argsort(PHI[phi](units, labelled), kind="stable")
@@ -38,7 +39,7 @@ def test_they_are_the_first_of_a_stable_sort(kind: str, phi: str, backend: str) 
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("kind", KINDS)
-def test_products_stay_within_the_bound_of_their_error(kind: str, backend: str) -> None:
+def test_products_stay_within_the_bound_of_their_error(kind: Any, backend: Any) -> None:
     features, labelled = data(kind)
     units = unit_vectors(features).astype(np.float32)
     mean = (unit_vectors(labelled).sum(axis=0) / len(labelled)).astype(np.float32)

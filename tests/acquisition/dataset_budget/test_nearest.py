@@ -1,3 +1,5 @@
+from typing import Any
+
 import faiss
 import numpy as np
 import pytest
@@ -18,7 +20,7 @@ def _many_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("kind", KINDS)
-def test_float32_stays_within_its_bound_and_float64_is_exact(kind: str, backend: str) -> None:
+def test_float32_stays_within_its_bound_and_float64_is_exact(kind: str, backend: Any) -> None:
     features, labelled = data(kind)
     index, expected = NearestLabelled(labelled, backend, False, 1), nearest_similarity(features, labelled)
     assert np.abs(index.float32(features) - expected).max() < cosine_error(24) < 1e-5

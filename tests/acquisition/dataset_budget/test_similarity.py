@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 from labelled_features import BACKENDS, KINDS, PHI, data
@@ -20,7 +22,7 @@ def _many_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("phi", PHI)
 @pytest.mark.parametrize("kind", KINDS)
-def test_both_back_ends_give_the_bits_of_the_plain_form(kind: str, phi: str, backend: str) -> None:
+def test_both_back_ends_give_the_bits_of_the_plain_form(kind: Any, phi: Any, backend: Any) -> None:
     features, labelled = data(kind)
     expected = PHI[phi](features, labelled).tolist()
     for threads in (1, 3):
