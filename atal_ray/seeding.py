@@ -6,7 +6,7 @@ import numpy as np
 
 
 def derive(*key: int | str) -> int:
-    """A 64-bit seed from a key such as (seed, image_id, round): equal keys give equal seeds on any machine."""
+    """A 64-bit seed from a key such as (seed, image_id, round), the same for equal keys on any machine."""
     text = "\x1f".join(f"{'str' if isinstance(part, str) else 'int'}:{part}" for part in key)
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little")
 

@@ -1,6 +1,7 @@
 r"""Saliency maps of any methods against masks, as a Ray job.
 
-ray job submit --working-dir . -- python jobs/evaluate.py /shared/runs/table --masks /shared/ECSSD --maps /shared/maps
+ray job submit --working-dir . -- python jobs/evaluate.py /shared/runs/table \
+    --masks /shared/ECSSD --maps /shared/maps
 """
 
 import sys

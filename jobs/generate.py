@@ -1,6 +1,7 @@
 r"""Points for a folder of images by the snapshots of a campaign, as a Ray job.
 
-ray job submit --working-dir . -- python jobs/generate.py /shared/runs/first /shared/runs/points --images /shared/images
+ray job submit --working-dir . -- python jobs/generate.py /shared/runs/first /shared/runs/points \
+    --images /shared/images
 """
 
 import sys

@@ -1,8 +1,9 @@
-"""Jobs as people submit them: a head of this test's own, `ray job submit`, and what the log and the folders
-then hold.
+"""The exit status of a job; and jobs as people submit them, to a Ray head of this test's own: their logs and
+their folders.
 """
 
 import os
+import runpy
 import shlex
 import shutil
 import socket
@@ -17,16 +18,64 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from command_lines import JOBS
 
+from atal_ray import cli
 from atal_ray.data.synthetic.dataset import write_dataset
-
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 ROOT = Path(__file__).resolve().parents[1]
 RAY = [sys.executable, "-c", "from ray.scripts.scripts import main; main()"]
-SMALL = "--train.size 64 --train.scales 64 --train.epochs 1 --train.cycles 1 --train.batch-size 2 --train.threads 1 --query.threads 1"
+SMALL = (
+    "--train.size 64 --train.scales 64 --train.epochs 1 --train.cycles 1 --train.batch-size 2 "
+    "--train.threads 1 --query.threads 1"
+)
 ONE_ROUND = "--budget.total 2 --data.limit 4 --data.test-limit 2"
 Submit = Callable[..., str]
+
+
+def slow(test: Callable[..., None]) -> Callable[..., None]:
+    """Mark a test that submits jobs."""
+    return pytest.mark.slow(pytest.mark.timeout(900)(test))
+
+
+def test_every_job_is_tested() -> None:
+    assert {script.name for script in (ROOT / "jobs").glob("*.py")} == set(JOBS)
+
+
+@pytest.mark.parametrize(("script", "command"), JOBS.items())
+@pytest.mark.parametrize("status", [0, 1, 2])
+def test_a_job_ends_with_the_status_of_its_command(
+    monkeypatch: pytest.MonkeyPatch, script: str, command: str, status: int
+) -> None:
+    given: list[list[str]] = []
+
+    def dispatch(arguments: list[str]) -> int:
+        given.append(arguments)
+        return status
+
+    monkeypatch.setattr(cli, "dispatch", dispatch)
+    monkeypatch.setattr("sys.argv", [script, "paper", "F"])
+    with pytest.raises(SystemExit) as end:
+        runpy.run_path(str(ROOT / "jobs" / script), run_name="__main__")
+    assert end.value.code == status
+    assert given == [[command, "paper", "F"]]
+
+
+@pytest.mark.parametrize(
+    ("job", "sentence"),
+    [
+        ("run.py demo F --train.cycles 0", "atal: train.cycles (L) is 0: at least one snapshot is needed"),
+        ("sweep.py papper F --over seed=0,1", "atal: 'papper' is neither a preset"),
+    ],
+)
+def test_the_process_of_a_job_with_a_wrong_argument_fails(tmp_path: Path, job: str, sentence: str) -> None:
+    script, *arguments = shlex.split(job)
+    ended = subprocess.run(
+        [sys.executable, ROOT / "jobs" / script, *arguments], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert ended.returncode == 2, ended.stderr
+    assert sentence in ended.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 def free_ports(count: int) -> list[int]:
@@ -105,6 +154,7 @@ def submit(head: str) -> Submit:
     return run
 
 
+@slow
 def test_a_campaign_then_points_then_scores(submit: Submit, tmp_path: Path) -> None:
     images = write_dataset(tmp_path / "images", count=3)
     log = submit(f"jobs/run.py demo {tmp_path}/run {SMALL} {ONE_ROUND}")
@@ -122,6 +172,7 @@ def test_a_campaign_then_points_then_scores(submit: Submit, tmp_path: Path) -> N
     assert (tmp_path / "scores/table.md").is_file()
 
 
+@slow
 def test_a_sweep_on_a_cluster_that_is_there(submit: Submit, tmp_path: Path) -> None:
     log = submit(f"jobs/sweep.py demo {tmp_path}/sweep {SMALL} {ONE_ROUND} --over query.top-percent=3,10")
     assert "trials: 2, 2 at once; shared first rounds: 1" in log
@@ -136,6 +187,7 @@ def test_a_sweep_on_a_cluster_that_is_there(submit: Submit, tmp_path: Path) -> N
     assert "atal: the Ray cluster has 4 CPUs, but this configuration takes 5 at once" in log
 
 
+@slow
 @pytest.mark.parametrize(
     ("job", "sentence"),
     [
