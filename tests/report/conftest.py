@@ -1,4 +1,3 @@
-import io
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -8,9 +7,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-import torch
 
-from atal_ray import networks
 from atal_ray.campaign.campaign_folder import (
     ERRORS,
     MANIFEST,
@@ -36,6 +33,8 @@ from atal_ray.data.synthetic.dataset import write_dataset
 from atal_ray.labels.points import POINT_SCHEMA, QUERY_SCHEMA
 from atal_ray.metrics.accumulator import Accumulator
 from atal_ray.report import curves, overlays
+from atal_ray.report.gallery_file import GALLERY, ImageMaps, gallery_table
+from atal_ray.seeding import derive
 from atal_ray.store.folder import Folder
 from atal_ray.training.schedule import learning_rate, snapshot_epochs
 
@@ -56,18 +55,6 @@ Make = Callable[..., tuple[CampaignFolder, Config]]
 
 
 @pytest.fixture(scope="session")
-def weights() -> list[bytes]:
-    """Two random snapshots."""
-    snapshots = []
-    for seed in range(2):
-        torch.manual_seed(seed)
-        buffer = io.BytesIO()
-        torch.save(networks.build(CONFIG.network, load_weights=False).state_dict(), buffer)
-        snapshots.append(buffer.getvalue())
-    return snapshots
-
-
-@pytest.fixture(scope="session")
 def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Four small drawn images, to be copied."""
     return write_dataset(tmp_path_factory.mktemp("report") / "scenes", count=4, size=(40, 64))
@@ -81,7 +68,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def make(tmp_path: Path, scenes: Path, weights: list[bytes]) -> Make:
+def make(tmp_path: Path, scenes: Path) -> Make:
     """Write a campaign of four images as its stages would have left it."""
 
     def write(
@@ -102,20 +89,18 @@ def make(tmp_path: Path, scenes: Path, weights: list[bytes]) -> Make:
         if labels != "dense":
             campaign.round(START).write_table(QUERIES, questions(table, 0))
         for number in range(rounds):
-            write_round(campaign, config, number, tests, weights)
+            write_round(campaign, config, number, tests)
+        if rounds:
+            campaign.round(rounds - 1).write_table(GALLERY, gallery(table))
         return campaign, config
 
     return write
 
 
-def write_round(
-    campaign: CampaignFolder, config: Config, number: int, tests: tuple[str, ...], weights: list[bytes]
-) -> None:
+def write_round(campaign: CampaignFolder, config: Config, number: int, tests: tuple[str, ...]) -> None:
     folder, table = campaign.round(number), campaign.root.read_table(MANIFEST)
     if config.regions.labels != "dense":
         folder.write_table(POINTS, answers(table, number))
-    for index, data in enumerate(weights, 1):
-        campaign.snapshots(number).write_bytes(f"{index}.pt", data)
     folder.write_json(TRAINING, {"epochs": log(config.train, number)})
     folder.write_json(METRICS, {name: metrics(number, seed) for seed, name in enumerate(tests)})
     if number + 1 < config.rounds:
@@ -123,6 +108,15 @@ def write_round(
         rows = [{"stage": "query", "image_id": "scene-0001", "reason": "only 0 of 1 points asked"}]
         folder.write_table(ERRORS, pa.Table.from_pylist(rows, ERROR_SCHEMA))
     campaign.commit(number)
+
+
+def gallery(table: pa.Table) -> pa.Table:
+    """Maps of every image, other ones for each."""
+    rows = []
+    for row in table.to_pylist():
+        values = np.random.default_rng(derive(row["image_id"])).integers(0, 256, (4, 16, 16), dtype=np.uint8)
+        rows.append(ImageMaps(*values[:3], values[3] % 3).to_row(row["image_id"]))
+    return gallery_table(rows)
 
 
 def rows_of(table: pa.Table, number: int) -> list[dict[str, object]]:

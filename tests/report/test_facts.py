@@ -1,6 +1,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from importlib.metadata import version
+from typing import Any
 
 import pytest
 
@@ -45,7 +46,7 @@ def test_a_plain_campaign_says_only_its_errors(make: Make) -> None:
         ({"budget": BudgetConfig(start=2, per_round=1, total=9)}, "warning", "Unfinished: 2 of 8 rounds"),
     ],
 )
-def test_notices_name_what_differs(make: Make, change: dict[str, object], level: str, words: str) -> None:
+def test_notices_name_what_differs(make: Make, change: dict[str, Any], level: str, words: str) -> None:
     campaign, config = make()
     numbers = read_numbers(campaign, config)
     found = notices(replace(config, **change), numbers)

@@ -1,4 +1,6 @@
 import io
+import subprocess
+import sys
 from base64 import b64decode
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,6 +14,7 @@ from PIL import Image
 from atal_ray.campaign.campaign_folder import COMMITTED, METRICS, CampaignFolder
 from atal_ray.config import Config, DataConfig
 from atal_ray.errors import CampaignError
+from atal_ray.report.gallery_file import GALLERY, gallery_table, problem_row
 from atal_ray.report.page import write_report
 from atal_ray.runtime.throughput import THROUGHPUT, Throughput
 
@@ -184,12 +187,26 @@ def test_an_image_that_cannot_be_read_is_named(make: Make, tmp_path: Path) -> No
 
 
 @pytest.mark.usefixtures("quick")
-def test_snapshots_that_cannot_be_read_are_named(make: Make) -> None:
+def test_maps_that_are_missing_are_named(make: Make) -> None:
     campaign, config = make()
-    campaign.snapshots(1).write_bytes("2.pt", b"no weights")
+    rows = campaign.round(1).read_table(GALLERY).to_pylist()
+    rows[0] = problem_row(rows[0]["image_id"], "the <disk> was full")
+    campaign.round(1).write_table(GALLERY, gallery_table(rows))
     page = report(campaign, config)
-    assert "The maps cannot be made: " in page.text
+    assert "Without maps: the <disk> was full" in page.text
+    assert page.count("figure") == 3 * 9 + 5
+    campaign.round(1).remove(GALLERY)
+    page = report(campaign, config)
+    assert "There are no maps of these images: " in page.text
     assert page.count("figure") == 4 * 5  # image, mask, superpixels, region labels and points
+
+
+def test_the_page_is_written_from_files_without_a_network() -> None:
+    """In a process of its own: what other tests import stays out of it."""
+    heavy = "[name for name in ('torch', 'ray') if name in sys.modules]"
+    code = f"import sys, atal_ray.report.page; print({heavy})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 @pytest.mark.usefixtures("quick")

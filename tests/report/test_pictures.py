@@ -1,9 +1,18 @@
+import io
+from base64 import b64decode
+from typing import Any, get_args
+
 import numpy as np
 import pytest
+from matplotlib import colormaps
+from PIL import Image
 
+from atal_ray.acquisition.uncertainty import difference
 from atal_ray.config import QueryConfig
+from atal_ray.config.query import Score
+from atal_ray.report.gallery_file import ImageMaps, top_score
 from atal_ray.report.overlays import LABEL_COLOURS
-from atal_ray.report.pictures import Maps, Scene, map_pictures, point_pictures, top_score
+from atal_ray.report.pictures import Scene, map_pictures, point_pictures
 
 
 def point(x: int, y: int, label: int, number: int) -> dict[str, object]:
@@ -20,7 +29,7 @@ def scene() -> Scene:
     return Scene("a", np.zeros((4, 8, 3), np.uint8), mask, superpixels, points)
 
 
-def captions(scene: Scene, mode: str) -> list[str]:
+def captions(scene: Scene, mode: Any) -> list[str]:
     return [picture.caption for picture in point_pictures(scene, mode)]
 
 
@@ -28,9 +37,8 @@ def test_region_labels_are_measured_against_the_mask(scene: Scene) -> None:
     # three of four superpixels are labelled; of the second one, half is wrong
     text = "Region labels: 75.0 % of the pixels, 83.3 % of them as in the mask"
     assert captions(scene, "propagate") == ["4 superpixels", text, "4 points, each with its round"]
-    assert captions(scene, "oracle_mask")[1].endswith(
-        "75.0 % of the pixels, 95.8 % of them as in the mask"
-    )  # one click is wrong
+    # with the mask's own labels, only the click that contradicts it is wrong
+    assert captions(scene, "oracle_mask")[1].endswith("75.0 % of the pixels, 95.8 % of them as in the mask")
 
 
 def test_without_a_mask_or_regions(scene: Scene) -> None:
@@ -58,10 +66,10 @@ def test_dots_lie_on_the_centres_of_their_pixels(scene: Scene) -> None:
     assert dots[2].title == "round 1: background at x 7, y 0, score 0.5"
 
 
-def test_regions_are_counted(scene: Scene) -> None:
-    clean = np.array([[0.9, 0.9], [0.6, 0.2]], np.float32)
-    attacked = np.array([[0.8, 0.1], [0.4, 0.3]], np.float32)
-    pictures = map_pictures(scene, Maps(clean, attacked), QueryConfig())
+def test_maps_are_drawn_in_their_places_and_regions_counted(scene: Scene) -> None:
+    regions = np.array([[0, 0], [1, 2]], np.uint8)
+    maps = ImageMaps(*(np.full((2, 2), value, np.uint8) for value in (0, 128, 255)), regions)
+    pictures = map_pictures(scene, maps, QueryConfig())
     assert [picture.caption for picture in pictures] == [
         "Image",
         "True mask",
@@ -70,11 +78,22 @@ def test_regions_are_counted(scene: Scene) -> None:
         "Score of the query (flip-margin)",
         "Regions: SR 50.0 %, PIR 25.0 %, PSR 25.0 %",
     ]
+    shades = [colours(picture.layer) for picture in pictures[2:5]]
+    inferno = 255 * colormaps["inferno"](np.linspace(0, 1, 64))[:, :3]
+    np.testing.assert_allclose(shades, [[[0, 0, 0]], [inferno[32]], [inferno[63]]], atol=1)
+    assert len(colours(pictures[5].layer)) == 3
     assert len(map_pictures(scene, None, QueryConfig())) == 2
 
 
-@pytest.mark.parametrize(
-    ("score", "top"), [("flip-margin", 2), ("margin-change", 1), ("entropy", 1), ("margin", 1)]
-)
-def test_top_score(score: str, top: int) -> None:
-    assert top_score(QueryConfig(score=score)) == top
+def colours(layer: str) -> np.ndarray:
+    """Every colour of a layer once, [N, 3]."""
+    pixels = Image.open(io.BytesIO(b64decode(layer.split(",")[1]))).convert("RGBA").convert("RGB")
+    return np.unique(np.asarray(pixels).reshape(-1, 3), axis=0)
+
+
+@pytest.mark.parametrize("score", get_args(Score))
+def test_no_score_is_above_the_top_and_the_top_is_reached(score: Score) -> None:
+    p, p_adv = np.meshgrid(np.linspace(0, 1, 401), np.linspace(0, 1, 401))
+    scores = difference(p, p_adv, score)
+    assert scores.max() == pytest.approx(top_score(QueryConfig(score=score)), abs=0.01)
+    assert scores.min() == pytest.approx(0, abs=0.01)

@@ -1,0 +1,122 @@
+"""A few images and their maps are shown from files; what cannot be read is named in its place."""
+
+import io
+from base64 import b64decode
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+import pyarrow as pa
+import pytest
+from PIL import Image
+
+from atal_ray.campaign.campaign_folder import MANIFEST, CampaignFolder
+from atal_ray.config import Config
+from atal_ray.data.manifest import MANIFEST_SCHEMA, records
+from atal_ray.report.gallery_file import (
+    GALLERY,
+    IMAGES,
+    ImageMaps,
+    gallery_table,
+    problem_row,
+    read_maps,
+    shown_records,
+)
+from atal_ray.report.numbers import read_numbers
+from atal_ray.report.shown_images import Gallery, ShownImage, read_gallery
+from atal_ray.seeding import derive
+
+Make = Callable[..., tuple[CampaignFolder, Config]]
+
+
+def manifest(names: list[str]) -> pa.Table:
+    return pa.Table.from_pylist(
+        [{"image_id": name, "image": "", "height": 9, "width": 9} for name in names], MANIFEST_SCHEMA
+    )
+
+
+def gallery(campaign: CampaignFolder, config: Config) -> Gallery:
+    return read_gallery(campaign, config, read_numbers(campaign, config))
+
+
+def grey(shown: ShownImage, caption: str) -> np.ndarray:
+    layer = next(picture.layer for picture in shown.pictures if picture.caption.startswith(caption))
+    return np.asarray(Image.open(io.BytesIO(b64decode(layer.split(",")[1]))).convert("RGBA").convert("L"))
+
+
+def test_the_images_with_the_smallest_hashes_are_shown_whatever_else_there_is() -> None:
+    names = [f"image-{number}" for number in range(40)]
+    shown = [record.image_id for record in shown_records(manifest(names))]
+    assert shown == sorted(names, key=lambda name: derive("report", name))[:IMAGES]
+    assert [record.image_id for record in shown_records(manifest(names[::-1]))] == shown
+    assert [record.image_id for record in shown_records(manifest(sorted(shown)))] == shown
+
+
+def test_maps_come_back_as_they_were_written(make: Make) -> None:
+    campaign, _ = make(rounds=0)
+    values = np.random.default_rng(0).integers(0, 256, (4, 5, 7), dtype=np.uint8)
+    rows = [problem_row("b", "b.jpg is cut short"), ImageMaps(*values).to_row("a")]
+    campaign.round(0).write_table(GALLERY, gallery_table(rows))
+    found = read_maps(campaign.round(0))
+    assert list(found) == ["a", "b"]
+    assert found["b"] == "b.jpg is cut short"
+    assert np.array_equal(list(vars(found["a"]).values()), values)
+
+
+@pytest.mark.usefixtures("quick")
+def test_every_image_is_shown_with_its_own_maps_of_the_last_round(make: Make) -> None:
+    campaign, config = make()
+    wrong = [
+        ImageMaps(*np.zeros((4, 3, 3), np.uint8)).to_row(row["image_id"])
+        for row in campaign.root.read_table(MANIFEST).to_pylist()
+    ]
+    campaign.round(0).write_table(GALLERY, gallery_table(wrong))
+    maps, found = read_maps(campaign.round(1)), gallery(campaign, config)
+    assert found.problem == ""
+    assert {shown.image_id for shown in found.images} == set(maps)
+    for shown in found.images:
+        assert shown.problem == ""
+        values = maps[shown.image_id].prediction.astype(np.float32)
+        expected = cv2.resize(values, (shown.width, shown.height), interpolation=cv2.INTER_LINEAR)
+        np.testing.assert_allclose(grey(shown, "Ensemble prediction"), expected, atol=4)  # 64 grey levels
+
+
+@pytest.mark.usefixtures("quick")
+def test_without_the_file_of_maps_the_rest_is_shown_and_the_reason_given(make: Make) -> None:
+    campaign, config = make()
+    campaign.round(1).remove(GALLERY)
+    found = gallery(campaign, config)
+    assert "round-01/gallery.parquet is not there" in found.problem
+    assert f"atal resume {campaign.root.uri}" in found.problem
+    for shown in found.images:
+        captions = [picture.caption for picture in shown.pictures]
+        assert captions[:2] == ["Image", "True mask"]
+        assert [caption.split()[1] for caption in captions[2:]] == ["superpixels", "labels:", "points,"]
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_damaged_file_of_maps_is_named(make: Make) -> None:
+    campaign, config = make()
+    campaign.round(1).write_bytes(GALLERY, b"no table")
+    assert "gallery.parquet" in gallery(campaign, config).problem
+
+
+@pytest.mark.usefixtures("quick")
+def test_an_image_without_maps_is_shown_with_the_reason(make: Make) -> None:
+    campaign, config = make()
+    rows = campaign.round(1).read_table(GALLERY).to_pylist()
+    rows[0] = problem_row(rows[0]["image_id"], "the disk was full")
+    campaign.round(1).write_table(GALLERY, gallery_table(rows))
+    found = {shown.image_id: shown for shown in gallery(campaign, config).images}
+    assert found["scene-0000"].problem == "the disk was full"
+    assert [len(found[name].pictures) for name in sorted(found)] == [5, 9, 9, 9]
+
+
+@pytest.mark.usefixtures("quick")
+def test_points_beyond_a_changed_image_do_not_stop_the_others(make: Make) -> None:
+    campaign, config = make()
+    path = records(campaign.root.read_table(MANIFEST))[0].image
+    Image.new("RGB", (3, 3)).save(path)
+    found = {shown.image_id: shown for shown in gallery(campaign, config).images}
+    assert "is 3x3 px now" in found["scene-0000"].problem
+    assert all(not found[name].problem for name in found if name != "scene-0000")
