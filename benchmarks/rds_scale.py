@@ -25,13 +25,14 @@ from machine import provenance
 from numpy.typing import NDArray
 from side_by_side import paired_ratio, peak_mib, turns, with_one_thread
 
-from atal_ray.acquisition.dataset_budget import cover_lazy
+from atal_ray.acquisition.dataset_budget import cover_members
 from atal_ray.acquisition.dataset_budget.cover_lazy import cover_kcenter_lazy
 
 RESULT = Path(__file__).parent / "results" / "rds_scale.json"
 MEASURES = (
     "atal_ray.acquisition.dataset_budget.blocks",
     "atal_ray.acquisition.dataset_budget.cover_lazy",
+    "atal_ray.acquisition.dataset_budget.cover_members",
     "atal_ray.acquisition.dataset_budget.distances",
     "atal_ray.acquisition.dataset_budget.products",
 )
@@ -59,18 +60,18 @@ class Options(CandidateOptions):
 
 def measured_pairs(cover: Callable[[], object]) -> int:
     """Distances between a candidate and a pick that k-center computes."""
-    pairs, closeness = 0, cover_lazy.Picks.closeness
+    pairs, closeness = 0, cover_members.Members.closeness
 
-    def counted(picks: cover_lazy.Picks, points: Matrix, since: int) -> Matrix:
+    def counted(members: cover_members.Members, points: Matrix, since: int) -> Matrix:
         nonlocal pairs
-        pairs += len(points) * (picks.count - since)
-        return closeness(picks, points, since)
+        pairs += len(points) * (members.count - since)
+        return closeness(members, points, since)
 
-    cover_lazy.Picks.closeness = counted  # type: ignore[method-assign,assignment]
+    cover_members.Members.closeness = counted  # type: ignore[method-assign,assignment]
     try:
         cover()
     finally:
-        cover_lazy.Picks.closeness = closeness  # type: ignore[method-assign]
+        cover_members.Members.closeness = closeness  # type: ignore[method-assign]
     return pairs
 
 

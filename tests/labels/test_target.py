@@ -25,10 +25,8 @@ def last_click_on_each_target_pixel(
         column, row = x - geometry.left, y - geometry.top
         if 0 <= column < geometry.width and 0 <= row < geometry.height:
             column = geometry.width - 1 - column if geometry.flip else column
-            down, across = (
-                Fraction(2 * row + 1, 2 * geometry.height),
-                Fraction(2 * column + 1, 2 * geometry.width),
-            )
+            down = Fraction(2 * row + 1, 2 * geometry.height)
+            across = Fraction(2 * column + 1, 2 * geometry.width)
             expected[floor(down * geometry.size), floor(across * geometry.size)] = label
     return expected
 

@@ -11,109 +11,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from atal_ray.acquisition.dataset_budget.blocks import over_blocks
+from atal_ray.acquisition.dataset_budget.cover_members import ROWS, Indices, Matrix, Members
 from atal_ray.acquisition.dataset_budget.distances import (
     Array,
     OnProgress,
-    dimensions_of,
     distance_error,
     first_members,
     ignore_progress,
-    squared_euclidean,
 )
 from atal_ray.errors import DataError
 
-Matrix = NDArray[np.float32]
-Indices = NDArray[np.int64]
-
 SHARE = 16  # the floor is chosen so that one candidate in 16 is above it,
 FEWEST = 4096  # but at least so many
-ROWS = 2048  # candidates of a block: its product with PICKS members stays in the processor's cache
-PICKS = 256
-PRODUCT = ROWS * PICKS
-
-
-def products(factors: Matrix, points: Matrix) -> Matrix:
-    """x.p - |p|^2 / 2 in float32 for members p and candidates x, [P, B].
-
-    Args:
-        factors: p and -|p|^2 / 2 [P, D + 1].
-        points: x and 1 [B, D + 1].
-    """
-    return np.asarray(factors @ points.T)
-
-
-class Picks:
-    """The members of the cover so far: float32 factors for matrix products, and their indices."""
-
-    def __init__(self, positions: Array, m: int, first: Sequence[int]) -> None:
-        self._positions, self._centre = positions, positions[first[0]]
-        self._factors = np.empty((m, positions.shape[1] + 1), np.float32)
-        self._indices = np.empty(m, np.int64)
-        self.count = 0
-        for index in first:
-            self.add(index)
-
-    def add(self, index: int) -> None:
-        """Add a candidate to the cover."""
-        factors = self._factors[self.count]
-        factors[:-1] = self._positions[index] - self._centre
-        factors[-1] = -0.5 * float(np.square(factors[:-1], dtype=np.float64).sum())
-        self._indices[self.count] = index
-        self.count += 1
-
-    @property
-    def indices(self) -> Indices:
-        """The cover in the order of choice."""
-        return self._indices[: self.count]
-
-    def centred(self, rows: Indices) -> Matrix:
-        """Candidates relative to the first member, with a last column of 1, float32 [B, D + 1]."""
-        points = np.ones((len(rows), self._factors.shape[1]), np.float32)
-        np.subtract(self._positions[rows], self._centre, out=points[:, :-1], casting="same_kind")
-        return points
-
-    def closeness(self, points: Matrix, since: int) -> Matrix:
-        """Largest x.p - |p|^2 / 2 over the members p from number `since` on.
-
-        |x|^2 minus twice that is the squared distance to the nearest of them.
-
-        Args:
-            points: x, from `centred` [B, D + 1].
-            since: number of the first member that counts.
-        """
-        found = np.full(len(points), -np.inf, np.float32)
-        for first in range(since, self.count, PICKS):
-            factors = self._factors[first : min(first + PICKS, self.count)]
-            np.maximum(found, products(factors, points).max(axis=0), out=found)
-        return found
-
-    def exact(self, rows: Indices, points: Matrix, since: int, error: float) -> NDArray[np.float64]:
-        """Squared distance in float64 to the nearest member from number `since` on.
-
-        Only members that may be the nearest, given the error of the float32 products, are measured.
-
-        Args:
-            rows: candidates [B].
-            points: the same candidates from `centred`.
-            since: number of the first member that counts.
-            error: bound of the error of a float32 squared distance.
-        """
-        nearest = np.full(len(rows), np.inf)
-        step = max(PICKS, PRODUCT // len(rows))
-        for first in range(since, self.count, step):
-            last = min(first + step, self.count)
-            closeness = products(self._factors[first:last], points)
-            # Closeness is half of a squared distance: two that may be equal differ by at most 2 * error / 2.
-            pick, row = np.nonzero(closeness >= closeness.max(axis=0) - error)
-            between = squared_euclidean(
-                dimensions_of(self._positions[rows[row]]),
-                dimensions_of(self._positions[self._indices[first + pick]]),
-            )
-            np.minimum.at(nearest, row, between)
-        return nearest
 
 
 @dataclass
@@ -121,34 +32,36 @@ class Band:
     """The candidates above the floor, with their distances to the whole cover."""
 
     rows: Indices
+    """Which candidates [B]."""
     points: Matrix
-    """Centred, with a last column of 1 [B, D + 1]."""
+    """Their positions relative to the first member, with a last column of 1 [B, D + 1]."""
     squares: Matrix
+    """Squared lengths of these [B]."""
     nearest: Matrix
-    """Squared distance to the cover; -inf for a member."""
+    """Squared distance to the cover [B]; -inf for a member."""
 
     def __post_init__(self) -> None:
         self._exact = np.full(len(self.rows), np.inf)
         self._known = np.zeros(len(self.rows), np.int64)
 
-    def extend(self, picks: Picks, m: int, floor: float, error: float) -> None:
+    def extend(self, members: Members, m: int, floor: float, error: float) -> None:
         """Add the farthest candidate to the cover, again and again.
 
         It ends when the cover has m members, or when a candidate below the floor may be as far, given the
         error.
         """
-        while picks.count < m and len(self.rows) and float(self.nearest.max()) > floor + 2 * error:
-            chosen = self._farthest(picks, error)
+        while members.count < m and len(self.rows) and float(self.nearest.max()) > floor + 2 * error:
+            chosen = self._farthest(members, error)
             if self._exact[chosen] == 0:  # all others are duplicates of members: they follow in their order
-                for row in np.sort(self.rows[self.nearest > -np.inf])[: m - picks.count]:
-                    picks.add(int(row))
+                for row in np.sort(self.rows[self.nearest > -np.inf])[: m - members.count]:
+                    members.add(int(row))
                 return
-            picks.add(int(self.rows[chosen]))
-            near = self.squares - 2 * picks.closeness(self.points, picks.count - 1)
+            members.add(int(self.rows[chosen]))
+            near = self.squares - 2 * members.closeness(self.points, members.count - 1)
             np.minimum(self.nearest, near, out=self.nearest)
             self.nearest[chosen] = -np.inf
 
-    def _farthest(self, picks: Picks, error: float) -> int:
+    def _farthest(self, members: Members, error: float) -> int:
         """The candidate farthest from the cover in float64, the first of equal ones.
 
         All candidates whose float32 distance is within twice the error of the largest are measured in
@@ -160,9 +73,9 @@ class Band:
         for since in np.unique(self._known[window]):
             stale = window[self._known[window] == since]
             for part in (stale[i : i + ROWS] for i in range(0, len(stale), ROWS)):
-                found = picks.exact(self.rows[part], self.points[part], int(since), error)
+                found = members.exact(self.rows[part], self.points[part], int(since), error)
                 self._exact[part] = np.minimum(self._exact[part], found)
-        self._known[window] = picks.count
+        self._known[window] = members.count
         tied = window[self._exact[window] == self._exact[window].max()]
         return int(tied[self.rows[tied].argmin()])
 
@@ -190,23 +103,23 @@ class Bounds:
         rank = int(len(sample) * (1 - share))
         return float(np.float32(min(np.partition(sample, rank)[rank], self.nearest.max() - 4 * self.error)))
 
-    def band(self, picks: Picks, floor: float) -> Band:
+    def band(self, members: Members, floor: float) -> Band:
         """Update the bounds above the floor; the candidates that are still above it."""
         rows = np.flatnonzero(self.nearest > floor)
         rows = rows[self.known[rows].argsort(kind="stable")]  # a block has missed about the same members
 
         def refresh(first: int, last: int) -> tuple[Indices, Matrix, Matrix, Matrix]:
             block = rows[first:last]
-            points = picks.centred(block)
+            points = members.centred(block)
             squares = np.vecdot(points[:, :-1], points[:, :-1])
-            distances = squares - 2 * picks.closeness(points, int(self.known[block[0]]))
+            distances = squares - 2 * members.closeness(points, int(self.known[block[0]]))
             near = np.minimum(self.nearest[block], distances)
             self.nearest[block] = near
             above = near > floor
             return block[above], points[above], squares[above], near[above]
 
         blocks = over_blocks(refresh, len(rows), ROWS, self._threads)
-        self.known[rows] = picks.count
+        self.known[rows] = members.count
         return Band(*(np.concatenate(parts) for parts in zip(*blocks, strict=True)))
 
 
@@ -247,12 +160,12 @@ def cover_kcenter_lazy(
     bounds = Bounds(positions, m, first[0], threads)
     if not np.isfinite(bounds.error):
         raise DataError("cover: a position is not finite, or too large for its square; check the features")
-    picks = Picks(positions, m, first)
+    members = Members(positions, m, first)
     bounds.nearest[first] = -np.inf
-    while picks.count < m:
+    while members.count < m:
         floor = bounds.floor()
-        band = bounds.band(picks, floor)
-        band.extend(picks, m, floor, bounds.error)
-        bounds.nearest[band.rows], bounds.known[band.rows] = band.nearest, picks.count
-        on_progress(picks.count)
-    return picks.indices
+        band = bounds.band(members, floor)
+        band.extend(members, m, floor, bounds.error)
+        bounds.nearest[band.rows], bounds.known[band.rows] = band.nearest, members.count
+        on_progress(members.count)
+    return members.indices

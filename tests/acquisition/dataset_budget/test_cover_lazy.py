@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from covers import KINDS, positions_of
 
-from atal_ray.acquisition.dataset_budget import cover_lazy
+from atal_ray.acquisition.dataset_budget import cover_lazy, cover_members
 from atal_ray.acquisition.dataset_budget.cover_lazy import cover_kcenter_lazy
 from atal_ray.acquisition.dataset_budget.distances import distance_error
 from atal_ray.acquisition.rds import cover_kcenter
@@ -29,8 +29,10 @@ def flat(positions: np.ndarray, m: int, start: list[int]) -> list[int]:
 @pytest.fixture(autouse=True)
 def _many_floors(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small blocks and bands, so that a thousand candidates go through what millions do."""
-    for name, value in {"FEWEST": 8, "ROWS": 32, "PICKS": 5, "PRODUCT": 60}.items():
-        monkeypatch.setattr(cover_lazy, name, value)
+    monkeypatch.setattr(cover_lazy, "FEWEST", 8)
+    monkeypatch.setattr(cover_lazy, "ROWS", 32)
+    monkeypatch.setattr(cover_members, "MEMBERS", 5)
+    monkeypatch.setattr(cover_members, "PRODUCT", 60)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -89,14 +91,14 @@ def test_members_are_right_however_products_err_within_the_bound(
 ) -> None:
     positions = positions_of(kind, seed)
     error, noise = 0.02 * float(np.square(positions).sum(axis=1).max()), np.random.default_rng(seed)
-    exact_products = cover_lazy.products
+    exact_products = cover_members.products
 
     def noisy(factors: np.ndarray, points: np.ndarray) -> np.ndarray:
         """A squared distance holds a product twice."""
         found = exact_products(factors, points)
         return found + np.float32(0.4999 * error) * noise.choice(np.array([-1, 1], np.float32), found.shape)
 
-    monkeypatch.setattr(cover_lazy, "products", noisy)
+    monkeypatch.setattr(cover_members, "products", noisy)
     monkeypatch.setattr(cover_lazy, "distance_error", lambda *_: error)
     assert cover_kcenter_lazy(positions, 60, [seed]).tolist() == flat(positions, 60, [seed])
 
@@ -110,28 +112,28 @@ def test_equal_and_few_candidates() -> None:
 
 def test_most_candidates_miss_most_picks(monkeypatch: pytest.MonkeyPatch) -> None:
     measured = 0
-    closeness = cover_lazy.Picks.closeness
+    closeness = cover_members.Members.closeness
 
-    def counted(picks: cover_lazy.Picks, points: np.ndarray, since: int) -> np.ndarray:
+    def counted(members: cover_members.Members, points: np.ndarray, since: int) -> np.ndarray:
         nonlocal measured
-        measured += len(points) * (picks.count - since)
-        return closeness(picks, points, since)
+        measured += len(points) * (members.count - since)
+        return closeness(members, points, since)
 
-    monkeypatch.setattr(cover_lazy.Picks, "closeness", counted)
+    monkeypatch.setattr(cover_members.Members, "closeness", counted)
     cover_kcenter_lazy(positions_of("clustered", 6), 100)
     assert measured < 0.5 * 900 * 100
 
 
 def test_what_only_repeats_the_cover_is_measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
     measured = 0
-    exact = cover_lazy.Picks.exact
+    exact = cover_members.Members.exact
 
-    def counted(picks: cover_lazy.Picks, rows: np.ndarray, *rest: Any) -> np.ndarray:
+    def counted(members: cover_members.Members, rows: np.ndarray, *rest: Any) -> np.ndarray:
         nonlocal measured
         measured += len(rows)
-        return exact(picks, rows, *rest)
+        return exact(members, rows, *rest)
 
-    monkeypatch.setattr(cover_lazy.Picks, "exact", counted)
+    monkeypatch.setattr(cover_members.Members, "exact", counted)
     positions = np.eye(16, dtype=np.float32)[np.arange(900) % 16]
     assert cover_kcenter_lazy(positions, 800).tolist() == flat(positions, 800, [0])
     assert measured < 10 * 900
