@@ -1,11 +1,13 @@
 """Candidates and labelled points on which cosines are hard to order."""
 
+from typing import Any
+
 import numpy as np
 
 from atal_ray.acquisition.rds import mean_similarity, nearest_similarity
 
 BACKENDS = ("faiss", "numpy")
-PHI = {"mean": mean_similarity, "nearest": nearest_similarity}
+PHI: dict[Any, Any] = {"mean": mean_similarity, "nearest": nearest_similarity}
 KINDS = ("random", "duplicated", "nearly equal", "zeros and tiny", "one label")
 
 

@@ -2,6 +2,7 @@
 
 import json
 import statistics
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -123,13 +124,14 @@ def memory() -> list[str]:
 
 
 @pytest.mark.parametrize("figures", [speed, scale, image, space, pipeline, memory])
-def test_figures_come_from_their_file(figures):
+def test_figures_come_from_their_file(figures: Callable[[], list[str]]) -> None:
     for phrase in figures():
         assert phrase in PAGE
 
 
-def test_memory_of_one_budget_is_what_the_actor_asks_for():
-    needed = memory_needed(SimpleNamespace(candidates=60 * 1_000_000, channels=64), Config(), 1_000_000)
+def test_memory_of_one_budget_is_what_the_actor_asks_for() -> None:
+    parts: Any = SimpleNamespace(candidates=60 * 1_000_000, channels=64)
+    needed = memory_needed(parts, Config(), 1_000_000)
     assert Config().query.ceiling * Config().query.cover_factor == 60
     assert f"about {needed / 2**30:.1f} GiB for a million images" in PAGE
     assert f"`query.cover-images` images ({Config().query.cover_images:,})" in PAGE
@@ -137,7 +139,7 @@ def test_memory_of_one_budget_is_what_the_actor_asks_for():
     assert f"up to {VECTOR} C + 100 bytes a candidate" in PAGE
 
 
-def test_ratios_are_medians_of_paired_turns():
+def test_ratios_are_medians_of_paired_turns() -> None:
     for count in ("1,000,000", "10,000,000"):
         found = result("rds_scale")[count]
         pairs = zip(found["repeats_s"]["flat, flat_m picks"], found["repeats_s"]["ours"], strict=True)
@@ -149,7 +151,7 @@ def test_ratios_are_medians_of_paired_turns():
     assert ratios["two actors to one"] == statistics.median(two / one for two, one in pairs)
 
 
-def test_a_slow_turn_of_the_machine_does_not_change_a_ratio():
+def test_a_slow_turn_of_the_machine_does_not_change_a_ratio() -> None:
     seconds = {"ours": [1.0, 1.0, 1.0, 2.0, 3.0], "rival": [2.0, 2.0, 2.0, 4.0, 6.0]}
     assert paired_ratio(seconds, "rival", "ours") == 2
     assert paired_ratio(seconds, "rival", "ours", scale=5) == 10

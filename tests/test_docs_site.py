@@ -14,7 +14,7 @@ SITE: dict[str, Any] = yaml.safe_load((ROOT / "mkdocs.yml").read_text())
 
 def pages(entries: list[Any]) -> list[str]:
     """The files that a navigation names, in order."""
-    found = []
+    found: list[str] = []
     for entry in entries:
         target = next(iter(entry.values())) if isinstance(entry, dict) else entry
         found += pages(target) if isinstance(target, list) else [target]

@@ -6,7 +6,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def test_what_a_sweep_saves():
+def test_what_a_sweep_saves() -> None:
     page = " ".join((ROOT / "docs/sweep.md").read_text().split())
     found = json.loads((ROOT / "benchmarks/results/sweep_sharing.json").read_text())
     work, alone = found["work"], found["alone"]
@@ -21,7 +21,7 @@ def test_what_a_sweep_saves():
     assert found["rounds_committed_at_the_kill"] > 0
 
 
-def test_what_a_generation_takes():
+def test_what_a_generation_takes() -> None:
     page = " ".join((ROOT / "docs/campaign.md").read_text().split())
     found = json.loads((ROOT / "benchmarks/results/generate_run.json").read_text())
     growth = max(value for call in found["growth"].values() for value in call.values()) - 1

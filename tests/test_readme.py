@@ -54,7 +54,7 @@ def test_figures_come_from_the_result_file() -> None:
     assert f"on {result['images']} images of DUTS-TR at {result['size']} px" in README
 
 
-def test_learning_check_shows_mae_and_what_no_training_gives():
+def test_learning_check_shows_mae_and_what_no_training_gives() -> None:
     result = json.loads((ROOT / "benchmarks" / "results" / "learning_check.json").read_text())
     runs = {(run["method"], run["seed"], run["points"]): run["ensemble"] for run in result["runs"]}
     for name, method in (("ATAL", "atal"), ("random points", "random")):

@@ -53,7 +53,7 @@ def test_oracle_reads_the_mask_at_the_point(asked):
     points = campaign.round(0).read_table(POINTS)
     assert points.schema.equals(POINT_SCHEMA)
     masks = {
-        record.image_id: read_mask(record.mask) for record in records(campaign.root.read_table(MANIFEST))
+        record.image_id: read_mask(str(record.mask)) for record in records(campaign.root.read_table(MANIFEST))
     }
     expected = [
         {**row, "label": int(masks[row["image_id"]][row["y"], row["x"]]), "source": "seed"} for row in rows

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -28,7 +29,8 @@ def sums() -> list[str]:
     assert loaded_bytes(WORKED) == 6 * shard * side**2
     store = LIMIT_PER_ACTOR * actors * loaded_bytes(WORKED) / 2**30
     candidates = IMAGES * query.ceiling * query.cover_factor
-    rds = memory_needed(SimpleNamespace(candidates=candidates, channels=64), WORKED, IMAGES) / 2**30
+    parts: Any = SimpleNamespace(candidates=candidates, channels=64)
+    rds = memory_needed(parts, WORKED, IMAGES) / 2**30
     (gpus,) = (demand.wanted for demand in demands(WORKED, [Node({"GPU": 4.0}, {})]) if demand.what == "GPUs")
     return [
         f"| `train.workers 4`, `train.threads 4` | {cpus_wanted(WORKED) - 1} CPUs, {gpus} GPUs |",

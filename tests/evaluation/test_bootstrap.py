@@ -1,4 +1,5 @@
 from math import erfc, sqrt
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -25,7 +26,8 @@ def spread(count: int, mean: float, deviation: float) -> list[float]:
 
 def test_equals_the_naive_loop() -> None:
     generator = np.random.default_rng(1)
-    a, b = ({"mae": generator.random(23), "s_measure": generator.random(23)} for _ in range(2))
+    values = [[generator.random(23) for _ in ("mae", "s_measure")] for _ in range(2)]
+    a, b = (dict[str, Any](zip(("mae", "s_measure"), pair, strict=True)) for pair in values)
     found = paired_bootstrap(scores(**a), scores(**b), resamples=200, seed=5, level=0.9)
     for name in ("mae", "s_measure"):
         draws = rng("paired bootstrap", 5)

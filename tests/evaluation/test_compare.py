@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from atal_ray.evaluation import score_maps
 from atal_ray.evaluation.compare import evaluate, named
 from atal_ray.metrics.accumulator import Accumulator
 from atal_ray.networks.f3net_small import F3NetSmall
+from atal_ray.store.folder import Folder
 
 pytestmark = pytest.mark.usefixtures("ray_local")
 
@@ -50,7 +52,7 @@ def maps(dataset, tmp_path) -> dict[str, dict[str, np.ndarray]]:
     return found
 
 
-def config(dataset: Path, tmp_path: Path, *methods: str, **changes: object) -> EvaluationConfig:
+def config(dataset: Path, tmp_path: Path, *methods: str, **changes: Any) -> EvaluationConfig:
     return EvaluationConfig(
         masks=(str(dataset),), maps=tuple(str(tmp_path / method) for method in methods), actors=2, **changes
     )
@@ -183,8 +185,8 @@ def test_finished_shards_are_not_scored_again(dataset, maps, tmp_path, monkeypat
     (place / "parts").mkdir()
     (place / "parts/000000.sums.json").write_text(json.dumps(sums.state()))
     for kind in ("images", "notes"):
-        table = score_maps.Folder(str(place)).read_table(f"{kind}.parquet").slice(0, 2)
-        score_maps.Folder(str(place / "parts")).write_table(f"000000.{kind}.parquet", table)
+        table = Folder(str(place)).read_table(f"{kind}.parquet").slice(0, 2)
+        Folder(str(place / "parts")).write_table(f"000000.{kind}.parquet", table)
     before = json.loads((out / "scores/SCENES/good/scores.json").read_text())["metrics"]["mae"]
     evaluate(config(dataset, tmp_path, "good"), out)
     assert json.loads((place / "metrics.json").read_text())["mae"] < before

@@ -14,7 +14,7 @@ RECIPE = TrainConfig(size=64, scales=(64, 96))
 class Patches(SaliencyNetwork):
     """Sees patches of 14 px, as vision transformers do."""
 
-    loss_weights = (1.0,)
+    loss_weights: tuple[float, ...] = (1.0,)
     prediction = 0
     feature_channels = 4
     mean = (0.5, 0.5, 0.5)
@@ -23,7 +23,7 @@ class Patches(SaliencyNetwork):
 
     def __init__(self) -> None:
         super().__init__()
-        self.embed = nn.Conv2d(3, 4, 14, stride=14)
+        self.embed: nn.Module = nn.Conv2d(3, 4, 14, stride=14)
         self.head = nn.Conv2d(4, 1, 1)
 
     def forward(self, x: Tensor) -> SaliencyOutput:

@@ -1,4 +1,5 @@
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -38,7 +39,7 @@ def test_block_pads_to_keep_the_size(kernel, stride, dilation, size):
 
 def test_initialisation_is_kaiming_over_the_fan_in():
     torch.manual_seed(0)
-    block = torch.nn.Sequential(conv3x3(64, 256), torch.nn.BatchNorm2d(256))
+    block: Any = torch.nn.Sequential(conv3x3(64, 256), torch.nn.BatchNorm2d(256))
     torch.nn.init.normal_(block[1].weight)
     initialise(block)
     assert block[0].weight.std().item() == pytest.approx(math.sqrt(2 / (64 * 9)), rel=0.02)

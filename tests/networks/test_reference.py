@@ -1,13 +1,13 @@
 """Agreement with the published networks, to rounding in float64."""
 
 import json
-import math
-import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from filled_networks import fill, images
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -29,36 +29,13 @@ SIZES = {  # parameters, numbers in buffers, keys
 CASES = {"train_2x128x128": (2, 128, 128), "eval_1x96x96": (1, 96, 96), "eval_1x96x160": (1, 96, 160)}
 
 
-def fill(key: str, shape: tuple[int, ...]) -> np.ndarray:
-    """Numbers that depend on the published key alone, of the scale that its parameter has."""
-    rng = np.random.Generator(np.random.PCG64(zlib.crc32(key.encode())))
-    if key.endswith("num_batches_tracked"):
-        return np.zeros(shape)
-    if key.endswith("running_mean"):
-        values = 0.05 * rng.standard_normal(shape)
-    elif key.endswith("running_var"):
-        values = 1 + 0.1 * rng.random(shape)
-    elif len(shape) == 4:
-        values = rng.standard_normal(shape) * math.sqrt(1 / math.prod(shape[1:]))
-    elif key.endswith(".bias"):
-        values = 0.02 * rng.standard_normal(shape)
-    else:
-        values = 1 + 0.1 * rng.standard_normal(shape)
-    return values.astype(np.float32)
-
-
-def images(batch: int, height: int, width: int) -> Tensor:
-    rng = np.random.Generator(np.random.PCG64(12345))
-    return torch.from_numpy(rng.standard_normal((batch, 3, height, width)).astype(np.float32)).double()
-
-
 @pytest.fixture(scope="module", params=CLASSES)
 def name(request) -> str:
     return request.param
 
 
 @pytest.fixture(scope="module")
-def facts(name) -> dict:
+def facts(name) -> dict[str, Any]:
     return json.loads((REFERENCE / f"{name}_keys.json").read_text())
 
 

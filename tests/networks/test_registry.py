@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -36,9 +37,9 @@ def test_names():
 
 
 def test_unset_weights_are_the_published_ones(published):
-    network = build(NetworkConfig(name="f3net"))
-    assert isinstance(network, F3Net)
+    network: Any = build(NetworkConfig(name="f3net"))
     assert torch.equal(network.bkbone.conv1.weight, published.conv1.weight)
+    assert isinstance(network, F3Net)
 
 
 @pytest.mark.usefixtures("offline")
@@ -52,9 +53,9 @@ def test_nothing_is_fetched_where_it_is_not_asked_for():
 
 @pytest.mark.usefixtures("offline")
 def test_weights_and_stride_come_from_the_configuration(tmp_path):
-    backbone = ResNet50()
+    backbone: Any = ResNet50()
     torch.save(backbone.state_dict(), tmp_path / "caffe.pth")
-    network = build(NetworkConfig(name="f3net", weights=str(tmp_path / "caffe.pth"), stride_on="1x1"))
+    network: Any = build(NetworkConfig(name="f3net", weights=str(tmp_path / "caffe.pth"), stride_on="1x1"))
     assert torch.equal(network.bkbone.layer4[2].conv3.weight, backbone.layer4[2].conv3.weight)
     assert network.bkbone.layer2[0].conv1.stride == (2, 2)
     assert network.bkbone.layer2[0].conv2.stride == (1, 1)
@@ -63,7 +64,7 @@ def test_weights_and_stride_come_from_the_configuration(tmp_path):
 @pytest.mark.parametrize(("name", "network"), [("f3net", F3Net), ("minet", MINet), ("pfsnet", PFSNet)])
 def test_stride_reaches_the_backbone_of_every_network(name, network):
     with torch.device("meta"):
-        built = build(NetworkConfig(name=name, weights="random", stride_on="1x1"))
+        built: Any = build(NetworkConfig(name=name, weights="random", stride_on="1x1"))
     assert type(built) is network
     assert built.bkbone.layer3[0].conv1.stride == (2, 2)
     assert built.bkbone.layer3[0].conv2.stride == (1, 1)

@@ -25,7 +25,7 @@ def test_own_error_is_found_behind_any_number_of_wrappers():
 
 
 def test_own_error_of_one_worker_wins_over_the_lost_connection_of_another():
-    failures = {
+    failures: dict[int, BaseException] = {
         0: RuntimeError("connection closed by peer"),
         1: Wrapped(DataError("a.jpg cannot be decoded")),
     }

@@ -6,6 +6,7 @@ import shutil
 import sys
 import tracemalloc
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -66,7 +67,8 @@ def test_every_option_meets_the_budget(finished, tmp_path, changes):
 def test_points_depend_neither_on_actors_nor_on_what_searches(finished, tmp_path):
     config, folder = finished
     expected, _ = ask(finished, tmp_path / "one", similarity="nearest")
-    for name, changes in {"two": {"query_actors": 2}, "numpy": {"index": "numpy"}}.items():
+    both: dict[str, dict[str, Any]] = {"two": {"query_actors": 2}, "numpy": {"index": "numpy"}}
+    for name, changes in both.items():
         out = open_campaign(tmp_path / name).root
         spread = dataclasses.replace(config, resources=dataclasses.replace(config.resources, **changes))
         query(open_campaign(folder), by_need(spread, similarity="nearest"), 0, out)
@@ -186,7 +188,6 @@ def test_the_labelled_points_that_are_searched_take_no_more_than_is_asked_for(tm
     assert peak < VECTOR * channels * len(points)
 
 
-@pytest.mark.slow
 def test_campaign_with_one_budget_runs_to_its_end(finished, tmp_path):
     config, folder = finished
     changed = dataclasses.replace(

@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import pytest
 from campaigns import tiny_config
@@ -13,7 +14,7 @@ from atal_ray.studies.sweep.plan import ALONE, Sweep, read_axis, with_fields
 CAMPAIGN = tiny_config(Path("/data/train"), (Path("/data/ECSSD"), Path("/data/DUTS-TE")))
 
 
-def plan(*over: str, **changes: object) -> Sweep:
+def plan(*over: str, **changes: Any) -> Sweep:
     return Sweep(over=over, campaign=dataclasses.replace(CAMPAIGN, **changes))
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,7 +29,7 @@ def outcomes() -> list[Outcome]:
     for place, trial in enumerate(PLAN.trials()):
         points = [(), (2,), (2, 4, 6)][min(place, 2)]
         scores = {count: 0.5 + 0.01 * place + 0.001 * count for count in points}
-        state = "open" if place < 2 else "finished"
+        state: Any = "open" if place < 2 else "finished"
         made.append(Outcome(trial, state, scores, {count: {} for count in points}, images=7, shared_rounds=1))
     return made
 
