@@ -25,16 +25,23 @@ from atal_ray.store.folder import Folder
 
 
 def tiny_config(train: Path, tests: tuple[Path, ...] = (), **changes: Any) -> Config:
-    """Two rounds of 2 + 2 points at 64 px with the small network, two snapshots of one epoch each."""
+    """Two rounds of 2 + 2 points at 64 px with the small network, two snapshots of one epoch each; inline."""
     config = Config(
         data=DataConfig(train=str(train), tests=tuple(map(str, tests))),
         network=NetworkConfig(name="f3net-small"),
         train=TrainConfig(size=64, scales=(64,), epochs=2, cycles=2, batch_size=4),
         query=QueryConfig(shard_size=3, batch_size=2),
         budget=BudgetConfig(total=4),
-        resources=ResourceConfig(object_store_mib=200),
+        resources=ResourceConfig(backend="inline", object_store_mib=200),
     )
     return dataclasses.replace(config, **changes)
+
+
+def on_ray(config: Config, **changes: Any) -> Config:
+    """The configuration on Ray, with changes of its resources."""
+    return dataclasses.replace(
+        config, resources=dataclasses.replace(config.resources, backend="ray", **changes)
+    )
 
 
 def open_campaign(folder: Path) -> CampaignFolder:
@@ -59,7 +66,7 @@ def all_points(campaign: CampaignFolder, rounds: int) -> list[list[dict[str, Any
 
 
 def assert_points_are_true(campaign: CampaignFolder, rounds: int, per_image: int) -> None:
-    """Every point lies in its image, no pixel twice, its label is the mask's, and every image has its budget."""
+    """Every point lies in its image with the mask's label, no pixel twice, and every image has its budget."""
     rows = records(campaign.root.read_table("manifest.parquet"))
     points = campaign.points(rounds - 1)
     check_points(

@@ -72,13 +72,13 @@ def ray_local() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def finished(ray_local: None, tmp_path_factory: pytest.TempPathFactory) -> "tuple[Config, Path]":
-    """A finished campaign of seven images and two rounds, and its configuration; whoever changes a file puts
-    it back.
+def finished(tmp_path_factory: pytest.TempPathFactory) -> "tuple[Config, Path]":
+    """A finished inline campaign of seven images and two rounds, and its configuration; whoever changes a
+    file puts it back.
     """
-    from atal_ray.campaign.run import run_campaign
     from campaigns import tiny_config
 
+    from atal_ray.campaign.run import run_campaign
     from atal_ray.data.synthetic.dataset import write_dataset
 
     folder = tmp_path_factory.mktemp("campaign")

@@ -5,7 +5,7 @@ machine.
 import dataclasses
 
 import pytest
-from campaigns import all_points, assert_points_are_true, open_campaign, tiny_config
+from campaigns import all_points, assert_points_are_true, on_ray, open_campaign, tiny_config
 from fault_injection import Campaign, Kill, inject
 from three_nodes import three_nodes
 
@@ -21,9 +21,8 @@ def test_a_data_actor_and_a_node_die(tmp_path):
         write_dataset(tmp_path / "train", count=12),
         write_dataset(tmp_path / "test", count=24, seed=1),
     )
-    config = tiny_config(
-        train, (test,), attack=AttackConfig(steps=30), query=QueryConfig(shard_size=2, batch_size=2)
-    )
+    query = QueryConfig(shard_size=2, batch_size=2)
+    config = on_ray(tiny_config(train, (test,), attack=AttackConfig(steps=30), query=query))
     placed = dataclasses.replace(
         config.resources, scoring_nodes={"role": "accelerator"}, loading_nodes={"role": "cpu"}, wait_minutes=2
     )

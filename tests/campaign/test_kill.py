@@ -1,4 +1,4 @@
-"""SIGKILL in training, in the query and between commit steps: started again, a campaign buys the same points."""
+"""SIGKILL in training, in the query and between commit steps: started again, it buys the same points."""
 
 import os
 import signal
@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from campaigns import all_points, assert_finished, assert_points_are_true, open_campaign, tiny_config
+from campaigns import all_points, assert_finished, assert_points_are_true, on_ray, open_campaign, tiny_config
 
 from atal_ray.config import config_file
 from atal_ray.data.synthetic.dataset import write_dataset
@@ -50,7 +50,7 @@ def test_three_kills_change_nothing(tmp_path):
         write_dataset(tmp_path / "test", count=3, seed=1),
     )
     config = tmp_path / "config.yaml"
-    config.write_text(config_file.to_yaml(tiny_config(train, (test,))))
+    config.write_text(config_file.to_yaml(on_ray(tiny_config(train, (test,)))))
     assert start(RUN, config, tmp_path / "calm").wait() == 0
 
     folder = tmp_path / "killed"
@@ -78,7 +78,7 @@ def test_sigterm_leaves_a_folder_that_goes_on(tmp_path):
         write_dataset(tmp_path / "test", count=3, seed=1),
     )
     config, folder = tmp_path / "config.yaml", tmp_path / "run"
-    config.write_text(config_file.to_yaml(tiny_config(train, (test,))))
+    config.write_text(config_file.to_yaml(on_ray(tiny_config(train, (test,)))))
     for due in ((folder / "round-00/train/snapshot-01").exists, (folder / "round-00/metrics.json").exists):
         process = start(RUN, config, folder)
         await_moment(process, due)

@@ -6,11 +6,10 @@ import shutil
 import sys
 import tracemalloc
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from campaigns import assert_finished, open_campaign, torn
+from campaigns import assert_finished, on_ray, open_campaign, torn
 from cover_parts import cover_files
 
 from atal_ray.acquisition.dataset_budget.similarity import LabelledFeatures
@@ -64,13 +63,12 @@ def test_every_option_meets_the_budget(finished, tmp_path, changes):
     assert asked.num_rows == 14
 
 
-def test_points_depend_neither_on_actors_nor_on_what_searches(finished, tmp_path):
+def test_points_depend_neither_on_actors_nor_on_what_searches(ray_local, finished, tmp_path):
     config, folder = finished
     expected, _ = ask(finished, tmp_path / "one", similarity="nearest")
-    both: dict[str, dict[str, Any]] = {"two": {"query_actors": 2}, "numpy": {"index": "numpy"}}
-    for name, changes in both.items():
+    numpy = dataclasses.replace(config, resources=dataclasses.replace(config.resources, index="numpy"))
+    for name, spread in {"two": on_ray(config, query_actors=2), "numpy": numpy}.items():
         out = open_campaign(tmp_path / name).root
-        spread = dataclasses.replace(config, resources=dataclasses.replace(config.resources, **changes))
         query(open_campaign(folder), by_need(spread, similarity="nearest"), 0, out)
         assert out.read_table(QUERIES).equals(expected)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from campaigns import all_points, open_campaign, tiny_config
+from campaigns import all_points, on_ray, open_campaign, tiny_config
 
 from atal_ray import cli
 from atal_ray.campaign.campaign_folder import COMMITTED, MANIFEST, MEMBERS, METRICS, QUERIES, START
@@ -179,7 +179,7 @@ def data(tmp_path: Path) -> Config:
         write_dataset(tmp_path / "train", count=5),
         write_dataset(tmp_path / "test", count=3, seed=1),
     )
-    return tiny_config(train, (test,))
+    return on_ray(tiny_config(train, (test,)))
 
 
 def start(plan: Sweep, config: Path, folder: Path) -> subprocess.Popen[bytes]:
