@@ -1,4 +1,4 @@
-"""Candidates on which covers are hard to get right: what rounds, what ties, what repeats."""
+"""Candidates whose covers are hard to find: equal, almost equal or zero distances, and large rounding errors."""
 
 import numpy as np
 
@@ -14,9 +14,8 @@ def positions_of(kind: str, seed: int) -> np.ndarray:
         case "float64":
             return rng.standard_normal((900, 16))
         case "clustered":
-            return np.repeat(rng.normal(0, 10, (9, 16)), 100, axis=0).astype(
-                np.float32
-            ) + rng.standard_normal((900, 16), np.float32)
+            centres = np.repeat(rng.normal(0, 10, (9, 16)), 100, axis=0).astype(np.float32)
+            return centres + rng.standard_normal((900, 16), np.float32)
         case "duplicated":
             return rng.standard_normal((90, 16), np.float32)[rng.integers(0, 90, 900)]
         case "tied":
@@ -25,6 +24,7 @@ def positions_of(kind: str, seed: int) -> np.ndarray:
             return rng.standard_normal((900, 16), np.float32) + np.float32(1000)
         case "nearly tied":
             corners = np.array([[1, 0], [0, 1], [-1, 0], [0, -1]], np.float32)[rng.integers(0, 4, 900)]
-            return corners * (1 + rng.integers(0, 4, (900, 1)) * np.float32(2**-23)).astype(np.float32)
+            last_bits = rng.integers(0, 4, (900, 1)) * np.float32(2**-23)
+            return corners * (1 + last_bits).astype(np.float32)
         case _:
             raise ValueError(kind)
