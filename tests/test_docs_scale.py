@@ -88,7 +88,8 @@ def image() -> list[str]:
     kcenter, maxsum = faster["ours, kcenter"], faster["ours, maxsum"]
     flat = f"{kcenter['flat float64, kcenter']:.1f} and {maxsum['flat float64, maxsum']:.1f}"
     return [
-        f"k-center {rates['ours, kcenter']:.0f} images/s, {kcenter['naive, maxsum']:.1f} times the naive form",
+        f"k-center {rates['ours, kcenter']:.0f} images/s, "
+        f"{kcenter['naive, maxsum']:.1f} times the naive form",
         f"Algorithm 1 {rates['ours, maxsum']:.0f} images/s, {maxsum['naive, maxsum']:.1f} times it",
         f"{flat} times the flat float64 forms",
     ]
