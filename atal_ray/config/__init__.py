@@ -1,5 +1,5 @@
-"""The configuration of a campaign: one tree of frozen dataclasses, the source of the CLI, the YAML and the
-sweeps.
+"""The configuration of a campaign: one tree of frozen dataclasses, from which the command line and the YAML
+follow.
 """
 
 from dataclasses import dataclass, field

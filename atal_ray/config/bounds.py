@@ -32,7 +32,7 @@ def refusal(field: str, hint: Any, value: Any) -> str:
     Args:
         field: its path on the command line, such as query.top-percent.
         hint: its type.
-        value: the value; one of another type is none of this function's business.
+        value: the value; one of another type than the hint is not judged here.
 
     Returns:
         The sentence; empty for a value within the bounds.

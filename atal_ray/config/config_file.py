@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args, get_origin
 
@@ -16,6 +17,7 @@ from atal_ray.store.folder import Folder
 
 CONFIG = "config.yaml"
 Tree = TypeVar("Tree", bound=Section)
+_reader = cache(TypeAdapter)  # making one takes a tenth of a second
 
 
 def to_yaml(config: Section) -> str:
@@ -44,18 +46,26 @@ def tree_from_yaml(kind: type[Tree], text: str, name: str) -> Tree:
 
 
 def from_tree(kind: type[Tree], data: dict[str, Any], name: str) -> Tree:
-    """The tree of nested mappings as a configuration; ConfigError as in `tree_from_yaml`."""
+    """The tree of nested mappings as a configuration; ConfigError as in `tree_from_yaml`.
+
+    Args:
+        kind: class of the tree.
+        data: the mappings.
+        name: what to call them in a message; empty where the caller says it.
+    """
+    where = f"{name}: " if name else ""
     try:
-        return TypeAdapter(kind).validate_python(data)
+        tree: Tree = _reader(kind).validate_python(data)  # type: ignore[arg-type]  # a class is hashable
     except ValidationError as error:
         sentences = dict.fromkeys(
             _refusal(kind, data, list(found["loc"]))
             or f"{'.'.join(map(str, found['loc']))}: {found['msg']} (it is {found['input']!r})"
             for found in error.errors()
         )
-        raise ConfigError(f"{name}: " + "; ".join(sentences)) from error
+        raise ConfigError(where + "; ".join(sentences)) from error
     except ConfigError as error:
-        raise ConfigError(f"{name}: {error}") from error
+        raise ConfigError(f"{where}{error}") from error
+    return tree
 
 
 def _refusal(kind: type[Section], data: Any, location: list[Any]) -> str:
@@ -95,9 +105,7 @@ def saved(folder: Folder, name: str, kind: type[Tree]) -> Tree:
 
 
 def absolute(config: Config) -> Config:
-    """The configuration with every path made absolute: the working folder is another in a Ray worker, and on
-    resume.
-    """
+    """The configuration with absolute paths: a Ray worker, or a later call, has another working folder."""
     data, weights, shared = config.data, config.network.weights, config.resources.superpixels
     return replace(
         config,
@@ -119,8 +127,13 @@ def path(name: str) -> str:
 
 
 def keep(folder: Folder, name: str, tree: Section, *, final: bool) -> None:
-    """Save a tree in a folder as YAML or, if that is final, check that the folder was started with the same
-    one.
+    """Save a tree in a folder as YAML.
+
+    Args:
+        folder: where.
+        name: of the file.
+        tree: the configuration or plan.
+        final: whether work with the saved tree has begun: then it stays, and this one must equal it.
 
     Raises:
         CampaignError: with the fields that differ, but for `resources`, which may change.

@@ -10,9 +10,7 @@ from atal_ray.errors import ConfigError
 
 
 class Section:
-    """Base of every part of the tree: a value outside its field's bounds is refused, and so is a field of the
-    YAML that the section does not have.
-    """
+    """Base of every part of the tree: values outside their bounds and unknown fields are refused."""
 
     path: ClassVar[str] = ""
     """Name of the section on the command line and in YAML; empty where its fields stand at the top."""

@@ -18,7 +18,7 @@ from atal_ray.config.bounds import Count, Words
 from atal_ray.config.query import Predictor
 from atal_ray.config.section import Section, require
 from atal_ray.errors import AtalError, ConfigError
-from atal_ray.store.path import as_place, set_name
+from atal_ray.store.location import Location
 
 Metric = Literal["max_f", "mae", "s_measure"]
 TOTAL = "budget.total"
@@ -85,7 +85,7 @@ class Sweep(Section):
     @property
     def judge(self) -> str:
         """Name of the test set that judges."""
-        names = [set_name(as_place(folder)) for folder in self.campaign.data.tests]
+        names = [Location.at(folder).resolved().name for folder in self.campaign.data.tests]
         names = names or ([] if self.campaign.data.train else ["test"])  # the embedded data
         require(bool(names), "data.tests is empty: a sweep needs a test set to judge its trials by")
         require(
@@ -221,7 +221,7 @@ def with_fields(config: Config, fields: Mapping[str, Any]) -> Config:
         known = isinstance(node, dict) and name in node and not isinstance(node[name], dict)
         require(known, f"{path} is no field of the configuration: `atal config paper` lists them")
         node[name] = value
-    return config_file.from_tree(Config, tree, "over")
+    return config_file.from_tree(Config, tree, "")
 
 
 def _configure(base: Config, fields: Mapping[str, Any], name: str) -> Config:
