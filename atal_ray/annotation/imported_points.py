@@ -23,7 +23,7 @@ def import_points(campaign: CampaignFolder, source: str) -> None:
     0.
 
     A table needs the columns image_id, x, y and label; where it lacks the others, its points count as
-    imported. Points of images that are not in the manifest are left out, and counted aloud.
+    imported. Points of images that are not in the manifest are left out; the log says how many.
 
     Args:
         campaign: the campaign that trains on them.

@@ -16,8 +16,8 @@ LOOK_SECONDS = 1.0
 
 
 @contextmanager
-def grown(config: Config, campaigns: int = 1, *, ask: bool = True) -> Iterator[None]:
-    """Wait at most `resources.wait_minutes` until the cluster has room, which then stays while the block
+def waited_for_capacity(config: Config, campaigns: int = 1, *, ask: bool = True) -> Iterator[None]:
+    """Wait at most `resources.wait_minutes` until the cluster has the capacity, and keep it while the block
     runs.
 
     Args:
@@ -27,7 +27,7 @@ def grown(config: Config, campaigns: int = 1, *, ask: bool = True) -> Iterator[N
             request would overwrite the first.
 
     Raises:
-        CampaignError: there is no room for one of them; see `require_capacity`.
+        CampaignError: there is no capacity for one of them; see `require_capacity`.
     """
     if config.resources.wait_minutes == 0:
         require_capacity(config, nodes())
@@ -65,7 +65,7 @@ def pieces_wanted(config: Config) -> list[dict[str, float]]:
 
 
 def _wait(config: Config, campaigns: int, deadline: float) -> None:
-    """Until there is room for so many campaigns; at the end of the time room for one must do."""
+    """Wait until there is capacity for so many campaigns; when the time is over, one must fit."""
     announced = False
     while campaigns_at_once(config, machines := nodes()) < campaigns:
         if time.monotonic() >= deadline:

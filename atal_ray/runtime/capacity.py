@@ -107,8 +107,8 @@ def require_capacity(config: Config, machines: Iterable[Node]) -> None:
 
 
 def campaigns_at_once(config: Config, machines: Iterable[Node]) -> int:
-    """How many campaigns of this configuration the machines have room for; more could wait for each other for
-    ever.
+    """How many campaigns of this configuration fit into the machines at once; more could wait for each other
+    for ever.
     """
     return int(min(demand.there // demand.wanted for demand in demands(config, machines)))
 
@@ -147,7 +147,7 @@ def this_machine() -> Mapping[str, float]:
 
 
 def actors_at_once(backend: str, wanted: int, *, gpus: str = "none") -> int:
-    """As many actors of one CPU (and one GPU, unless `gpus` is none) as are wanted and there is room for;
+    """As many actors of one CPU (and one GPU, unless `gpus` is none) as are wanted and fit;
     wanted 0: all.
 
     Inline it is one: this process.

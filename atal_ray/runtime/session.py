@@ -1,4 +1,4 @@
-"""One Ray for a campaign: the cluster that is there, or a local one with room for every nested job; none
+"""One Ray for a campaign: the cluster that is there, or a local one with capacity for every nested job; none
 inline.
 """
 
@@ -13,7 +13,7 @@ from atal_ray.runtime.stop import raise_on_sigterm
 
 @contextmanager
 def campaign_session(config: Config) -> Iterator[None]:
-    """The Ray of a campaign, with room for its stages; see `session`. Inline campaigns take none.
+    """The Ray of a campaign, with capacity for its stages; see `session`. Inline campaigns take none.
 
     Raises:
         CampaignError: the cluster is too small; see `require_capacity`.
@@ -23,12 +23,12 @@ def campaign_session(config: Config) -> Iterator[None]:
         return
     import ray
 
-    from atal_ray.runtime.autoscaling import grown
+    from atal_ray.runtime.autoscaling import waited_for_capacity
 
     outermost = not ray.is_initialized()
     with (
         session("ray", cpus_wanted(config), config.resources.object_store_mib),
-        grown(config, ask=outermost),
+        waited_for_capacity(config, ask=outermost),
     ):
         yield
 

@@ -9,7 +9,7 @@ import pytest
 from atal_ray.config import Config, QueryConfig, ResourceConfig, TrainConfig
 from atal_ray.errors import CampaignError
 from atal_ray.runtime import autoscaling as growth
-from atal_ray.runtime.autoscaling import grown, pieces_wanted
+from atal_ray.runtime.autoscaling import pieces_wanted, waited_for_capacity
 from atal_ray.runtime.capacity import Node
 
 FAST, CHEAP = {"role": "accelerator"}, {"role": "cpu"}
@@ -49,7 +49,7 @@ def test_pieces_hold_a_worker_or_an_actor_whichever_is_wider():
 def test_waits_until_it_is_there_and_gives_it_back(asked, monkeypatch, caplog):
     caplog.set_level(logging.INFO)
     growing(monkeypatch, [], WHOLE[1:], WHOLE)
-    with grown(CONFIG):
+    with waited_for_capacity(CONFIG):
         assert asked == [
             {"bundles": pieces_wanted(CONFIG), "bundle_label_selectors": [FAST, FAST, FAST, CHEAP]}
         ]
@@ -61,7 +61,7 @@ def test_waits_until_it_is_there_and_gives_it_back(asked, monkeypatch, caplog):
 
 def test_campaigns_that_run_at_once_ask_together(asked, monkeypatch):
     growing(monkeypatch, WHOLE, WHOLE * 2)
-    with grown(CONFIG, 2):
+    with waited_for_capacity(CONFIG, 2):
         assert asked == [
             {"bundles": pieces_wanted(CONFIG) * 2, "bundle_label_selectors": [FAST, FAST, FAST, CHEAP] * 2}
         ]
@@ -73,7 +73,7 @@ def test_what_never_comes_is_refused_and_given_back(asked, monkeypatch):
         pytest.raises(
             CampaignError, match="has 0 GPUs on nodes with role accelerator, but this configuration takes 3"
         ),
-        grown(CONFIG),
+        waited_for_capacity(CONFIG),
     ):
         pytest.fail("there is no room")
     assert asked[-1] == {"bundles": []}
@@ -81,13 +81,13 @@ def test_what_never_comes_is_refused_and_given_back(asked, monkeypatch):
 
 def test_room_for_one_of_two_is_enough_in_the_end(asked, monkeypatch):
     growing(monkeypatch, WHOLE)
-    with grown(CONFIG, 2):
+    with waited_for_capacity(CONFIG, 2):
         assert len(asked) == 1
 
 
 def test_a_campaign_within_waits_without_asking(asked, monkeypatch):
     growing(monkeypatch, [], WHOLE)
-    with grown(CONFIG, ask=False):
+    with waited_for_capacity(CONFIG, ask=False):
         assert growth.nodes() == WHOLE
     assert asked == []
 
@@ -96,7 +96,7 @@ def test_without_waiting_nothing_is_asked(asked, monkeypatch):
     growing(monkeypatch, [])
     with (
         pytest.raises(CampaignError, match="has 0 CPUs"),
-        grown(dataclasses.replace(CONFIG, resources=ResourceConfig())),
+        waited_for_capacity(dataclasses.replace(CONFIG, resources=ResourceConfig())),
     ):
         pytest.fail("there is no room")
     assert asked == []
