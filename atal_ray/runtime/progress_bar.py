@@ -9,8 +9,7 @@ from tqdm import tqdm
 Item = TypeVar("Item")
 
 LOG_SECONDS = 10.0
-"""Between two lines of a log: a job of days leaves kilobytes an hour, and a reader sees that it moves.
-"""
+"""Between two lines of a log: a job of days leaves kilobytes an hour, and a reader sees that it moves."""
 
 
 def progress_bar(total: int, title: str, unit: str, *, done: int = 0, shown: bool = True) -> "tqdm[Any]":

@@ -1,4 +1,4 @@
-"""The same campaign on Ray and inline: the same points, bit for bit, and no Ray in the process that needs none."""
+"""The same campaign on Ray and inline: the same points, bit for bit, and inline without Ray."""
 
 import os
 import subprocess

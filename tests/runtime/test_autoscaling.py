@@ -30,7 +30,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
 
 def growing(monkeypatch: pytest.MonkeyPatch, *sizes: list[Node]) -> None:
-    """A cluster of the first size, which is of the next one whenever it is looked at, and stays at the last."""
+    """A cluster that has the next of these sizes at each look, and stays at the last one."""
     left = list(sizes)
     monkeypatch.setattr(growth, "nodes", lambda: left.pop(0) if len(left) > 1 else left[0])
 

@@ -1,4 +1,4 @@
-"""What shards leave until all are there: which are pending, and what is read back in the order of the shards."""
+"""What shards leave until all are there: which are pending, and what is read back in which order."""
 
 import pyarrow as pa
 

@@ -1,4 +1,4 @@
-"""A training in this process: its snapshots, how it goes on after an interruption, and what it refuses to read."""
+"""A training in this process: its snapshots, how it goes on after an interruption, what it refuses."""
 
 import pickle
 
