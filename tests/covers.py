@@ -1,4 +1,4 @@
-"""Candidates whose covers are hard to find: equal, almost equal or zero distances, and large rounding errors."""
+"""Candidates whose covers are hard to find: equal, nearly equal or zero distances, large rounding errors."""
 
 import numpy as np
 

@@ -76,12 +76,12 @@ class RankedCover:
 
     pick: Pick
     features: npt.NDArray[np.float32]
-    """Decoder features of the picks [m, C]."""
+    """Decoder features of its pixels [m, C]."""
     labelled: npt.NDArray[np.float32]
     """Those of the labelled points [M, C]."""
 
     def first(self, k: int) -> Pick:
-        """The first k picks."""
+        """The first k pixels of the cover."""
         rows, columns = self.pick.cells
         return Pick((rows[:k], columns[:k]), self.pick.xy[:k])
 
@@ -94,8 +94,7 @@ def rank_diverse(
     config: QueryConfig,
     rng: np.random.Generator,
 ) -> RankedCover:
-    """The candidate set, its cover V (Eq. 9), and V in ascending order of phi, the similarity of Eq. 10
-    (RDS).
+    """The candidate set, its cover V (Eq. 9), and V in ascending order of the similarity phi (Eq. 10).
 
     The first pixel of each superpixel comes before all second ones, because a second click in a superpixel
     would label the same region again.

@@ -1,6 +1,4 @@
-"""The state of a round's training as three small files: all that a training goes on from after an
-interruption.
-"""
+"""The state of a round's training as three files, from which it goes on after an interruption."""
 
 import io
 import json
@@ -12,25 +10,25 @@ import torch
 from atal_ray.training.loop import TrainState
 
 WEIGHTS, REST, LOG = "snapshot.pt", "rest.pt", "training.json"
-"""The snapshot; the optimiser and what else the rest of the round depends on; the log of all epochs."""
+"""Weights of the last snapshot; the optimiser and what else training depends on; the log of all epochs."""
 
 
 def state_files(state: TrainState) -> dict[str, bytes]:
-    """The files of a state by name, in the order in which they must be written: the log says that the others
-    are whole.
+    """The files of a state by name, in the order in which they must be written.
+
+    The log comes last: where it exists, the others are complete.
     """
-    rest = {
-        "optimizer": state.optimizer,
-        "epochs_done": state.epochs_done,
-        "log": state.log,
-        "probe": state.probe,
-    }
+    rest = {key: value for key, value in vars(state).items() if key != "network"}
     log = json.dumps({"epochs": state.log}).encode()
     return {WEIGHTS: _saved(state.network), REST: _saved(rest), LOG: log}
 
 
 def read_state(read: Callable[[str], bytes]) -> TrainState:
-    """The state whose files `read` returns by name; nothing but tensors and plain values is unpickled."""
+    """The state whose files `read` returns by name; only tensors and plain values are unpickled.
+
+    Raises:
+        UnpicklingError: a file holds anything else, such as code.
+    """
     return TrainState(_loaded(read(WEIGHTS)), **_loaded(read(REST)))
 
 
