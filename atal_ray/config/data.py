@@ -23,9 +23,7 @@ class DataConfig(Section):
     subset: str | None = None
     """Text file with one image id a line: only these training images are used."""
     points: str | None = None
-    """Labelled points to train on in one round, instead of asking: a campaign's folder, or a table (Parquet)
-    of points.
-    """
+    """Labelled points to train on once, instead of asking: a campaign's folder, or a Parquet table."""
     limit: Images | None = None
     """Use at most this many training images, chosen by a hash of their ids."""
     test_limit: Images | None = None

@@ -18,17 +18,11 @@ class EvaluationConfig(Section):
     """Saliency maps of any number of methods against the masks of any number of test sets."""
 
     masks: tuple[str, ...] = ()
-    """Test sets: dataset folders in a known layout, or folders of masks. NAME=FOLDER gives a name, else the
-    folder's is taken.
-    """
+    """Test sets: dataset folders in a known layout, or folders of masks; NAME=FOLDER names one."""
     maps: tuple[str, ...] = ()
-    """Methods: folders of maps, or folders with one such folder for each test set, by its name. NAME=FOLDER
-    gives a name.
-    """
+    """Methods: folders of maps, or folders with one of them for each test set; NAME=FOLDER names one."""
     checkpoint: tuple[str, ...] = ()
-    """Weights of `network` to predict maps with first, into maps/ of the result; NAME=FILE gives a name. Test
-    sets need images.
-    """
+    """Weights of `network` to predict maps with first, into maps/; NAME=FILE names one. Needs images."""
     network: NetworkConfig = field(default_factory=NetworkConfig)
     """The network of the checkpoints, whose weights it takes."""
     size: Side = 352
@@ -38,9 +32,7 @@ class EvaluationConfig(Section):
     interpolation: Interpolation = "bilinear"
     """How a map of another size is brought to that of its mask."""
     mask_threshold: Annotated[int, Interval(ge=0, le=254)] = 128
-    """Mask levels above it (of 255) are salient; 25 is what tables of the sal_eval_toolbox have on PASCAL-S
-    (a mask level of 0.1).
-    """
+    """Mask levels above it (of 255) are salient; 25 is the sal_eval_toolbox's level on PASCAL-S (0.1)."""
     relative_to: str | None = None
     """A method, such as full supervision: a row with each method's share of its maxF is added."""
     published: bool = False
@@ -48,9 +40,7 @@ class EvaluationConfig(Section):
     compare: tuple[str, ...] = ()
     """Methods to compare with each other image by image: paired bootstrap confidence intervals."""
     backend: Backend = "ray"
-    """ray: spread over a Ray cluster or this machine's own Ray; inline: everything in this process, without
-    Ray, with the same table: for notebooks, debuggers and tests.
-    """
+    """ray: a cluster or this machine's own Ray; inline: all in this process, the same table (to debug)."""
     actors: NotNegative = 0
     """Actors that score, one CPU each; 0: one for each CPU of the cluster."""
     gpus: Literal["auto", "none"] = "auto"

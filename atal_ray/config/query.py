@@ -38,9 +38,7 @@ class AttackConfig(Section):
     labels: AttackLabels = "prediction"
     """y in Eq. 1: the model's own hard prediction, or the labelled points alone."""
     scale: Share = 1.0
-    """Side of the attacked images as a share of train.size; at 0.5 the attack costs a quarter and other
-    points are found.
-    """
+    """Side of the attacked images as a share of train.size; 0.5: a quarter of the cost, other points."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,15 +52,11 @@ class QueryConfig(Section):
     top_percent: Annotated[Percent, Words("the candidate set needs a value in (0, 100]", symbol="K")] = 3.0
     """K: the candidate set is the most uncertain unlabelled pixels, as many as K % of all pixels."""
     score: Score = "flip-margin"
-    """Diff of Eq. 3: flipped pixels first by small margin, |change of BvSB|, or the clean entropy or margin.
-    """
+    """Diff of Eq. 3: flipped pixels first by small margin, |change of BvSB|, or clean entropy or margin."""
     cover: Cover = "kcenter"
-    """How V covers the candidates: greedy k-center (the text), or the largest sum (Algorithm 1 as printed).
-    """
+    """How V covers the candidates: greedy k-center (the text), or largest sum (Algorithm 1 as printed)."""
     cover_space: CoverSpace = "image"
-    """Distance sigma of Eq. 9: between pixels of the image, between unit feature vectors, or both
-    (cover_weight).
-    """
+    """Sigma of Eq. 9: between pixels of the image, between unit feature vectors, or both (cover_weight)."""
     cover_weight: Annotated[float, Interval(ge=0, le=1)] = 0.5
     """Share of the features in the distance `both`; the rest is that of the pixels."""
     cover_factor: Annotated[Count, Words("the cover must hold at least k candidates")] = 10
@@ -76,13 +70,9 @@ class QueryConfig(Section):
     ceiling: Count = 6
     """Scope dataset: an image's most points in a round."""
     shortlist_percent: Percent = 50.0
-    """Scope dataset: of the images' covers behind the floors, the most uncertain share, which competes for
-    the rest of the budget.
-    """
+    """Scope dataset: most uncertain share of the covers behind the floors, which competes for the rest."""
     cover_images: Images = 12_000
-    """Scope dataset: most images that are covered together; more are covered in parts, so that the cost grows
-    with their number.
-    """
+    """Scope dataset: most images covered together; more are covered in parts, so that cost grows linearly."""
     near_boundary: Annotated[float, Interval(ge=0, le=1)] = 0.5
     """A clean margin up to this is near the decision boundary: it separates PSR from PIR."""
     shard_size: Images = 64
@@ -90,13 +80,9 @@ class QueryConfig(Section):
     batch_size: Images = 16
     """Images in one forward pass."""
     precision: Precision = "float32"
-    """What the networks compute with; bfloat16 is faster where the processor has it, far slower elsewhere,
-    and finds other points.
-    """
+    """What the networks compute in; bfloat16 finds other points, and is slow where the CPU lacks it."""
     threads: Count = 1
-    """CPU threads of an actor, in the evaluation too; the last bits of its maps, and so a close pick, depend
-    on them.
-    """
+    """CPU threads of an actor, in the evaluation too; the last bits of its maps depend on them."""
 
     def check_relations(self) -> None:
         """Raise ConfigError for a ceiling below the floor."""
@@ -113,9 +99,7 @@ class RegionConfig(Section):
     path = "regions"
 
     labels: RegionLabels = "propagate"
-    """The click's superpixel, its pixel alone, the TRUE MASK inside its superpixel (an oracle leak), or full
-    masks.
-    """
+    """The click's superpixel, its pixel alone, the TRUE MASK inside its superpixel (leak!), or full masks."""
     superpixels: Count = 1000
     """Superpixels asked of SEEDS."""
     levels: Count = 4

@@ -28,34 +28,22 @@ class ResourceConfig(Section):
     path = "resources"
 
     backend: Backend = "ray"
-    """ray: spread over a Ray cluster or this machine's own Ray; inline: everything in this process, without
-    Ray, with the same points: for notebooks, debuggers and tests.
-    """
+    """ray: a cluster or this machine's own Ray; inline: all in this process, the same points (to debug)."""
     query_actors: Count = 1
     """Actors that attack and score."""
     gpus: Gpus = "auto"
-    """Use the cluster's GPUs where there are any, or none; require: wait for one where there is none (yet, or
-    any more).
-    """
+    """Use the cluster's GPUs where there are any, or none; require: wait until there is one."""
     scoring_nodes: dict[NodeLabel, NodeLabel] = field(default_factory=dict)
     """Labels of the nodes that train, attack and score (key value ...); unset: any node with room."""
     loading_nodes: dict[NodeLabel, NodeLabel] = field(default_factory=dict)
-    """Labels of the nodes that read images, make superpixels and choose among all candidates; unset: any node
-    with room.
-    """
+    """Labels of the nodes that read images, make superpixels, choose in scope dataset; unset: any node."""
     loader_workers: NotNegative = 0
     """Processes that decode images for one Train worker."""
     object_store_mib: ObjectStoreMib = 1024
     """Ray's object store when the campaign starts its own Ray."""
     wait_minutes: Annotated[float, Ge(0)] = 0
-    """How long to wait for a cluster that grows to have room; for its GPUs only if gpus is require; 0: what
-    is there must do.
-    """
+    """Wait so long for a growing cluster to have room, for its GPUs only with gpus require; 0: do not."""
     index: Index = "faiss"
-    """RDS over all images: faiss or NumPy searches for query.similarity nearest, on a GPU if faiss finds one,
-    and multiplies for maxsum.
-    """
+    """RDS over all images: faiss (on a GPU if it finds one) or NumPy, for similarity nearest and maxsum."""
     superpixels: str | None = None
-    """Folder of superpixel maps that campaigns on the same, unchanging images share; unset: the campaign's
-    own.
-    """
+    """Folder of superpixels that campaigns on the same, unchanging images share; unset: one of its own."""

@@ -10,6 +10,7 @@ from atal_ray.config.section import Section, require
 
 Schedule = Literal["cyclic", "triangular", "poly"]
 Loss = Literal["bce", "bce+wiou", "wbce+wiou", "bce+iou", "bce+cel"]
+"""F3Net's published code has bce+wiou; its paper weights the BCE too."""
 Augment = Literal["crop", "rotate"]
 StrideOn = Literal["3x3", "1x1"]
 DecayOn = Literal["all", "no-bias-no-bn"]
@@ -52,9 +53,7 @@ class TrainConfig(Section):
     schedule: Schedule = "cyclic"
     """Cyclic cosine (Eq. 8), F3Net's single triangle (vanilla training), or MINet's fall with power 0.9."""
     loss: Loss = "bce"
-    """Mean BCE; for full masks also with weighted IoU (F3Net as published, and with the BCE weighted too),
-    IoU (PFSNet) or CEL (MINet).
-    """
+    """Mean BCE; for full masks also with weighted IoU (F3Net), IoU (PFSNet) or CEL (MINet)."""
     augment: Augment = "crop"
     """Crop and flip (F3Net), or, for full masks, flip, rotation and colour jitter (MINet)."""
     batch_size: Count = 32

@@ -34,9 +34,7 @@ class CrossValidation(Section):
     networks: tuple[str, ...] = ("minet", "f3net", "pfsnet")
     """The networks, by name or as module:Class."""
     full: Recipe = "published"
-    """Full supervision of a network: by its own published recipe (preset NETWORK-full, on one worker), or by
-    the campaign's on masks.
-    """
+    """By a network's published recipe (preset NETWORK-full, one worker), or by the campaign's on masks."""
     campaign: Annotated[Config, tyro.conf.arg(name="")] = field(default_factory=Config)
     """The campaign that each network selects its points with; `networks` stands for its network.name."""
 

@@ -32,9 +32,7 @@ class Sweep(Section):
 
     may_change: ClassVar[tuple[str, ...]] = ("trials_at_once",)
     over: tuple[str, ...] = ()
-    """Axes, as FIELD=VALUE,VALUE: query.top-percent=1,3,5 budget.total=6,10; A+B=[1,2],[3,4] varies two
-    fields together.
-    """
+    """Axes: query.top-percent=1,3,5 budget.total=6,10; A+B=[1,2],[3,4] varies two fields together."""
     metric: Metric = "max_f"
     """What a trial is judged by after every round."""
     member: Predictor = "ensemble"
@@ -46,9 +44,7 @@ class Sweep(Section):
     grace: Annotated[Count, Words("every trial needs the points of at least one round")] = 4
     """stop_early: points an image that every trial gets before it may be stopped."""
     keep_one_in: Annotated[int, Ge(2)] = 3
-    """stop_early: of so many trials that reach a rung, one goes on; rungs lie at grace, grace times this, and
-    so on.
-    """
+    """stop_early: one of so many goes on at each rung; rungs are grace, grace times this, and so on."""
     trials_at_once: Count | None = None
     """Trials that run at the same time; unset: as many as the cluster has room for."""
     campaign: Annotated[Config, tyro.conf.arg(name="")] = field(default_factory=Config)
