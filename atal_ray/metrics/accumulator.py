@@ -1,4 +1,9 @@
-"""The metrics of a test set, summed image by image in any number of shards with one and the same result."""
+"""The metrics of a test set, summed image by image.
+
+The sums are integers, multiples of 2^-60, because integer addition does not depend on its order: a test set
+scores the same bits in one shard or in a hundred, in whatever order they arrive (float sums would differ in
+the last bits).
+"""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -12,11 +17,9 @@ from atal_ray.metrics.fmeasure import f_measure, max_f
 from atal_ray.metrics.histogram import THRESHOLDS, Mask, Saliency
 from atal_ray.metrics.scores import CURVES, LENGTHS, Scores, score
 
-_UNIT = (
-    2**60
-)  # an image's value becomes an integer multiple of 2^-60: integer sums do not depend on their order
+_UNIT = 2**60  # what a score of 1 is in the integer sums
+_HALF = 2**30  # a sum is stored in two parts, since Arrow's integers end at 2^63
 _LARGEST = 2  # of a score; E exceeds 1 by 1 / (N - 1)
-_HALF = 2**30  # in two halves, each of which sums up in 64 bits over 2^33 images
 
 
 @dataclass(frozen=True)
@@ -61,13 +64,10 @@ class Metrics:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """The object that `to_json` wrote; DataError names missing or unknown fields and curves of another
-        length.
-        """
+        """The object that `to_json` wrote; DataError for other fields, or curves of another length."""
         if data.keys() != cls.__dataclass_fields__.keys():
-            raise DataError(
-                f"metrics: fields are {sorted(data)}, expected {sorted(cls.__dataclass_fields__)}: evaluate again"
-            )
+            known = sorted(cls.__dataclass_fields__)
+            raise DataError(f"metrics: fields are {sorted(data)}, expected {known}: evaluate again")
         for curve in CURVES:
             if len(data[curve]) != THRESHOLDS:
                 raise DataError(
@@ -84,7 +84,8 @@ class Accumulator:
 
     def __init__(self) -> None:
         self.images = 0
-        self._sums = {name: np.zeros((2, length), np.int64) for name, length in LENGTHS.items()}
+        # arrays of Python integers, which never overflow
+        self._sums = {name: np.zeros(length, object) for name, length in LENGTHS.items()}
 
     def add(self, saliency: Saliency, mask: Mask, name: str = "saliency map") -> Scores:
         """Score one image, add it, and give back its scores.
@@ -98,21 +99,22 @@ class Accumulator:
             DataError: see `check_pair`; the sums are as before.
         """
         scores = score(saliency, mask, name)
-        units = {field: _halves(values) for field, values in scores.items()}
+        units = {field: _units(values) for field, values in scores.items()}  # may refuse a value
         self.images += 1
-        for field, halves in units.items():
-            self._sums[field] += halves
+        for field, added in units.items():
+            self._sums[field] += added
         return scores
 
     def merge(self, other: "Accumulator") -> None:
         """Add the images of another shard, which stays as it is."""
         self.images += other.images
         for field, totals in other._sums.items():
-            self._sums[field] = self._sums[field] + totals
+            self._sums[field] += totals
 
     def state(self) -> dict[str, Any]:
-        """Integers and lists of them, each below 2^63: for JSON, Arrow columns and Ray objects."""
-        return {"images": self.images, **{field: totals.T.tolist() for field, totals in self._sums.items()}}
+        """Integers below 2^63 and lists of them, for JSON and Arrow; a sum as [sum // 2^30, sum % 2^30]."""
+        parts = {field: [[*divmod(total, _HALF)] for total in totals] for field, totals in self._sums.items()}
+        return {"images": self.images, **parts}
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Self:
@@ -125,17 +127,17 @@ class Accumulator:
         expected = {"images", *LENGTHS}
         if state.keys() != expected:
             raise DataError(
-                f"metric sums: fields are {sorted(state)}, expected {sorted(expected)}: evaluate this shard again"
+                f"metric sums: fields are {sorted(state)}, expected {sorted(expected)}: "
+                "evaluate this shard again"
             )
         accumulator.images = int(state["images"])
         for field, length in LENGTHS.items():
             if len(state[field]) != length:
                 raise DataError(
-                    f"metric sums, {field}: {len(state[field])} values, expected {length}: evaluate this shard again"
+                    f"metric sums, {field}: {len(state[field])} values, expected {length}: "
+                    "evaluate this shard again"
                 )
-            accumulator._sums[field] = np.array(
-                [[int(high), int(low)] for high, low in state[field]], np.int64
-            ).T.copy()
+            accumulator._sums[field][:] = [int(high) * _HALF + int(low) for high, low in state[field]]
         return accumulator
 
     def summary(self) -> Metrics:
@@ -143,7 +145,7 @@ class Accumulator:
         if self.images == 0:
             raise DataError("metrics: no image was scored: check that the test set has images with masks")
         means = {
-            field: np.array([_mean(high, low, self.images) for high, low in totals.T.tolist()])
+            field: np.array([total / (self.images * _UNIT) for total in totals])
             for field, totals in self._sums.items()
         }
         f, e = means["f_curve"], means["e_curve"]
@@ -167,20 +169,10 @@ class Accumulator:
         )
 
 
-def _halves(values: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Values in [0, 2] as multiples of 2^-60 in two halves, int64 [2, N]; exact but for the rounding to that
-    unit.
-    """
+def _units(values: NDArray[np.float64]) -> NDArray[np.object_]:
+    """Values in [0, 2] as Python integers, multiples of 2^-60; exact for values from 2^-8 on."""
     if not (values.min() >= 0 and values.max() <= _LARGEST):
         raise DataError(
             f"a score of {values.min()} to {values.max()} cannot be summed: scores lie in [0, {_LARGEST}]"
         )
-    high = np.floor(values * _HALF)
-    low = np.rint(
-        (values * _HALF - high) * _HALF
-    )  # a power of two only moves the exponent, and the difference is exact
-    return np.stack([high, low]).astype(np.int64)
-
-
-def _mean(high: int, low: int, images: int) -> float:
-    return (high * _HALF + low) / (images * _UNIT)
+    return np.rint(values * _UNIT).astype(np.int64).astype(object)

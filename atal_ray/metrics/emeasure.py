@@ -11,8 +11,7 @@ Curve = NDArray[np.float64]
 
 
 def e_curve(saliency: Saliency, mask: Mask) -> Curve:
-    """E of the binary maps {floor(255 x) >= k}, float64 [256] for k = 0..255; its mean and its maximum over a
-    test set are reported.
+    """E of the binary maps {floor(255 x) >= k}, float64 [256] for k = 0..255.
 
     Args:
         saliency: uint8 or uint16 [H, W], or float [H, W] in [0, 1].
@@ -32,7 +31,7 @@ def e_adaptive(saliency: Saliency, mask: Mask) -> float:
 
 
 def e_soft(saliency: Saliency, mask: Mask) -> float:
-    """E of the binary map {map > 0}: what Fan's MATLAB function makes of a soft map that nobody thresholded.
+    """E of the binary map {map > 0}: what Fan's MATLAB function gives for a soft map without a threshold.
 
     Some published tables hold it (inferred); it favours nearly binary maps and compares with nothing else.
     """
@@ -41,8 +40,7 @@ def e_soft(saliency: Saliency, mask: Mask) -> float:
 
 
 def e_of(positives: Counts, t: Tally) -> Curve:
-    """E = 1/(N-1) sum ((phi + 1)^2) / 4, phi = 2 a b / (a^2 + b^2), a and b the binary map and the mask minus
-    their means.
+    """E = 1/(N-1) sum ((phi + 1)^2) / 4, phi = 2 a b / (a^2 + b^2), a, b the map and mask minus their means.
 
     Fan et al., IJCAI 2018, with the conventions of PySODMetrics 1.6.2: an empty mask scores the share of
     pixels left out of the binary map, a full mask the share taken in, over N - 1. So E may exceed 1 by
@@ -61,9 +59,8 @@ def e_of(positives: Counts, t: Tally) -> Curve:
         matched = taken if t.salient else pixels - taken
         whole: Curve = matched / others
         return whole
-    area = np.array(
-        [[[t.background]], [[t.salient]]]
-    )  # axes: side of the mask, out of or in the binary map, threshold
+    # axes: background and object of the mask, outside and inside the binary map, threshold
+    area = np.array([[[t.background]], [[t.salient]]])
     parts = np.stack([area[:, 0] - positives, positives], axis=1)
     shares = np.stack([-taken / pixels, 1 - taken / pixels])
     sides = np.array([-t.salient / pixels, 1 - t.salient / pixels])[:, None, None]

@@ -11,8 +11,7 @@ Curve = NDArray[np.float64]
 
 
 def pr_curve(saliency: Saliency, mask: Mask) -> tuple[Curve, Curve]:
-    """Precision TP/(TP+FP) and recall TP/(TP+FN) of {floor(255 x) >= k} for k = 0..255, x the min-max
-    normalised map.
+    """Precision TP/(TP+FP) and recall TP/(TP+FN) of {floor(255 x) >= k}, k = 0..255, x the normalised map.
 
     Conventions of PySODMetrics 1.6.2, but indexed by the threshold k, so in ascending order. Both are 0 where
     TP is 0: an empty mask gives 0 everywhere, for a perfect empty map too.
@@ -32,16 +31,12 @@ def pr_curve(saliency: Saliency, mask: Mask) -> tuple[Curve, Curve]:
 
 
 def f_curve(saliency: Saliency, mask: Mask) -> Curve:
-    """F of the image at each threshold, float64 [256]; its mean and maximum over a test set are PySODMetrics'
-    mean and max F.
-    """
+    """F of the image at each threshold, float64 [256], as `changeable` in PySODMetrics."""
     return f_measure(*pr_curve(saliency, mask))
 
 
 def f_adaptive(saliency: Saliency, mask: Mask) -> float:
-    """F of the binary map {x >= min(2 mean(x), 1)} (Achanta et al., CVPR 2009); arguments and errors as
-    `pr_curve`.
-    """
+    """F of {x >= min(2 mean(x), 1)} (Achanta et al., CVPR 2009); arguments and errors as `pr_curve`."""
     t = tally(saliency, mask)
     return f_measure(*pr_of(t.adaptive, t)).item()
 

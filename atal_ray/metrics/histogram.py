@@ -1,6 +1,4 @@
-"""Pixels counted by level, side and quadrant: all that the metrics but the weighted F-measure need of an
-image.
-"""
+"""Pixels counted by grey level, mask and quadrant: all that every metric but the weighted F-measure needs."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -109,9 +107,8 @@ def tally(saliency: Saliency, mask: Mask, name: str = "saliency map") -> Tally:
     low, high = int(saliency.min()), int(saliency.max())
     offset, span = (low, high - low) if high > low else (0, depth)
     values = given / depth  # the reference's order of operations, whose rounding decides some floors
-    x = ((values - offset / depth) / ((offset + span) / depth - offset / depth)).clip(
-        0, 1
-    )  # absent levels may lie outside
+    x = (values - offset / depth) / ((offset + span) / depth - offset / depth)
+    x = x.clip(0, 1)  # absent levels may lie outside
     return Tally(given - offset, span, (x * (THRESHOLDS - 1)).astype(np.int64), given > 0, quadrants)
 
 
@@ -130,10 +127,8 @@ def count_quadrants(index: NDArray[Any], levels: int, mask: Mask) -> Counts:
     part = mask.astype(np.uint8)
     part[:, column:] += 2
     part[row:] += 4
-    if index.dtype == np.uint8 and index.size < EXACT_IN_FLOAT32:
-        counts = cv2.calcHist([part, index], [0, 1], None, [8, levels], [0, 8, 0, levels]).astype(
-            np.int64
-        )  # faster; counts in float32
+    if index.dtype == np.uint8 and index.size < EXACT_IN_FLOAT32:  # faster, and counts in float32
+        counts = cv2.calcHist([part, index], [0, 1], None, [8, levels], [0, 8, 0, levels]).astype(np.int64)
     else:
         counts = np.bincount((part * np.int64(levels) + index).ravel(), minlength=8 * levels)
     return np.asarray(counts.reshape(4, 2, levels))
@@ -148,9 +143,8 @@ def _centroid(mask: Mask) -> tuple[int, int]:
     salient = int(rows.sum())
     if salient == 0:
         return height, width
-    return round(int(rows @ np.arange(height)) / salient) + 1, round(
-        int(columns @ np.arange(width)) / salient
-    ) + 1
+    row, column = (int(count @ np.arange(len(count))) / salient for count in (rows, columns))
+    return round(row) + 1, round(column) + 1
 
 
 def check_pair(saliency: Saliency, mask: Mask, name: str = "saliency map") -> None:

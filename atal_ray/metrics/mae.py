@@ -19,6 +19,6 @@ def mae(saliency: Saliency, mask: Mask) -> float:
 
 
 def mae_of(t: Tally) -> float:
-    """The same from the tally; of an integer map in integer sums and one division, so equal on every machine."""
+    """The same from the tally; of an integer map in integer sums and one division: equal everywhere."""
     background, salient = (side.item() for side in t.counts @ t.levels)
     return float((background + t.span * t.salient - salient) / (t.span * t.pixels))

@@ -1,4 +1,4 @@
-"""Every metric of one image, from one look at it."""
+"""Every metric of one image, from one histogram."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,16 +43,12 @@ def score(saliency: Saliency, mask: Mask, name: str = "saliency map") -> Scores:
         DataError: see `check_pair`.
     """
     t = tally(saliency, mask, name)
-    positives = np.concatenate(
-        [t.at_least, t.adaptive, t.nonzero], axis=1
-    )  # 256 thresholds, then two more binary maps
+    # 256 thresholds, then two more binary maps
+    positives = np.concatenate([t.at_least, t.adaptive, t.nonzero], axis=1)
     precision, recall = pr_of(positives, t)
     f, e = f_measure(precision, recall), e_of(positives, t)
-    curves, adaptive, soft = (
-        slice(0, THRESHOLDS),
-        slice(THRESHOLDS, THRESHOLDS + 1),
-        slice(THRESHOLDS + 1, None),
-    )
+    curves, adaptive = slice(0, THRESHOLDS), slice(THRESHOLDS, THRESHOLDS + 1)
+    soft = slice(THRESHOLDS + 1, None)
     return {
         "mae": np.array([mae_of(t)]),
         "s_measure": np.array([s_measure_of(t)]),
@@ -70,9 +66,7 @@ def score(saliency: Saliency, mask: Mask, name: str = "saliency map") -> Scores:
 
 
 def image_row(scores: Scores) -> dict[str, float]:
-    """One row of a table of images: every scalar, and the mean and the best of the image's own F and E over
-    the thresholds.
-    """
+    """One row of a table of images: every scalar, and the mean and maximum of its F and E curves."""
     row = {name: float(scores[name][0]) for name in SCALARS}
     for name in ("f", "e"):
         row |= {

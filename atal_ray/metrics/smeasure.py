@@ -11,8 +11,9 @@ EPSILON = float(np.finfo(np.float64).eps)
 
 
 def s_measure(saliency: Saliency, mask: Mask) -> float:
-    """S = max(0, 0.5 So + 0.5 Sr), object and region similarity of the map x (min-max normalised if of
-    integers) and the mask g.
+    """S = max(0, 0.5 So + 0.5 Sr), the object and region similarity of the map x and the mask g.
+
+    An integer map is min-max normalised.
 
     Fan et al., ICCV 2017, with the conventions of PySODMetrics 1.6.2. An empty mask scores 1 - mean(x), a
     full one mean(x). Two deviations, both on rare inputs: a quadrant without pixels weighs nothing, where the
@@ -30,9 +31,7 @@ def s_measure(saliency: Saliency, mask: Mask) -> float:
 
 
 def s_measure_of(t: Tally) -> float:
-    """The same from the tally; of an integer map from integer moments, so a constant region has variance 0,
-    not a rounding error.
-    """
+    """The same from the tally; integer maps have integer moments: a constant region has variance 0."""
     if t.salient == 0:
         return float((t.span * t.pixels - t.total) / (t.span * t.pixels))
     if t.background == 0:
@@ -67,9 +66,7 @@ def _region_similarity(t: Tally) -> float:
 
 
 def _quadrant_similarity(counts: Counts, levels: Levels, span: int) -> float:
-    """4 mx mg sxg / ((mx^2 + mg^2)(sxx + sgg)) with sample variances; 1 where both parts are 0, 0 where only
-    the upper is.
-    """
+    """4 mx mg sxg / ((mx^2 + mg^2)(sxx + sgg)) with sample variances; 0 / 0 is 1."""
     both, salient = counts.sum(axis=0), int(counts[1].sum())
     pixels = int(both.sum())
     mean, variance = _moments(both, levels, span)
@@ -83,9 +80,7 @@ def _quadrant_similarity(counts: Counts, levels: Levels, span: int) -> float:
 
 
 def _moments(counts: Counts, levels: Levels, span: int) -> tuple[float, float]:
-    """Mean and sample variance of levels / span; float levels in two passes, because their squares would
-    cancel.
-    """
+    """Mean and sample variance of levels / span; float levels in two passes: their squares would cancel."""
     pixels, first = int(counts.sum()), (counts @ levels).item()
     if levels.dtype.kind == "i":
         second = int(counts @ levels**2)

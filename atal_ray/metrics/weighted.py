@@ -19,8 +19,7 @@ Map = NDArray[np.float64]
 
 
 def weighted_f(saliency: Saliency, mask: Mask) -> float:
-    """Fw = 2 Pw Rw / (Pw + Rw) of errors that know their place: those near the object's own errors count
-    less, far ones more.
+    """Fw = 2 Pw Rw / (Pw + Rw) of position-weighted errors: a false alarm counts more far from the object.
 
     Margolin et al., CVPR 2014, with the conventions of PySODMetrics 1.6.2. With E = |x - g|, and Et = E but
     on the background, where it is that of the nearest object pixel (the leftmost, then the topmost, of
@@ -43,11 +42,9 @@ def weighted_f_of(saliency: Saliency, mask: Mask, t: Tally) -> float:
     if t.salient == 0:
         return 0.0
     lowest = saliency.min() if t.levels.dtype.kind == "i" and t.span < DEPTHS[saliency.dtype.name] else 0
-    relevant = _box(
-        saliency > lowest, _box(mask, margin=MARGIN)
-    )  # the rest is background without a false alarm
+    relevant = _box(saliency > lowest, _box(mask, margin=MARGIN))  # the rest: background without false alarms
     saliency, mask = saliency[relevant], mask[relevant]
-    squares = squared_distances(mask)
+    squares = squared_distance_map(mask)
     missed = _missed(saliency, int(lowest), mask, squares, t)
     false_alarms = _false_alarms(saliency, int(lowest), squares, t)
     hits = t.salient - missed
@@ -64,12 +61,11 @@ def normalised(saliency: Saliency, lowest: int, t: Tally) -> Map:
     return x
 
 
-def squared_distances(mask: Mask) -> NDArray[np.uint16]:
+def squared_distance_map(mask: Mask) -> NDArray[np.uint16]:
     """Squared distance of each pixel to the object, uint16 [H, W]; FARTHEST where it is more."""
     distances = cv2.distanceTransform((~mask).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    return np.asarray(
-        cv2.multiply(distances, distances, dtype=cv2.CV_16U)
-    )  # rounds, and float32 keeps the root of a small integer
+    # float32 keeps the root of a small integer, and the product is rounded
+    return np.asarray(cv2.multiply(distances, distances, dtype=cv2.CV_16U))
 
 
 @cache
@@ -86,9 +82,8 @@ def _false_alarms(saliency: Saliency, lowest: int, squares: NDArray[np.uint16], 
     total = 0.0
     for start in range(0, len(saliency), rows):
         part = slice(start, start + rows)
-        total += float(
-            np.einsum("ij,ij->", normalised(saliency[part], lowest, t), cv2.LUT(squares[part], weights))
-        )
+        errors = normalised(saliency[part], lowest, t)
+        total += float(np.einsum("ij,ij->", errors, cv2.LUT(squares[part], weights)))
     return total
 
 
@@ -111,9 +106,7 @@ def _missed(saliency: Saliency, lowest: int, mask: Mask, squares: NDArray[np.uin
 
 
 def _box(chosen: Mask, around: tuple[slice, slice] | None = None, margin: int = 0) -> tuple[slice, slice]:
-    """The smallest part of the image with all chosen pixels, those `around`, and a margin; nothing chosen
-    adds nothing.
-    """
+    """The smallest rectangle that holds the chosen pixels, the rectangle `around`, and a margin."""
     parts = []
     for axis, length in enumerate(chosen.shape):
         found = np.flatnonzero(chosen.any(axis=1 - axis))
@@ -127,9 +120,7 @@ def _box(chosen: Mask, around: tuple[slice, slice] | None = None, margin: int = 
 def _nearest(
     band: NDArray[np.intp], squares: NDArray[np.uint16], width: int, objects: NDArray[np.uint8]
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """For background pixels near the object: their places, and those of their nearest object pixels, in the
-    framed image.
-    """
+    """Indices, in the framed image, of the band's background pixels and of their nearest object pixels."""
     framed = width + 2 * MARGIN
     places = band + 2 * MARGIN * (band // width) + MARGIN * framed + MARGIN
     candidates = places[:, None] + (_steps() @ (framed, 1))[squares]
@@ -139,11 +130,9 @@ def _nearest(
 
 @cache
 def _steps() -> NDArray[np.intp]:
-    """By squared distance up to 18: the steps (rows, columns) of that length, leftmost first, then topmost;
-    [19, 8, 2].
+    """Steps (rows, columns) by their squared length up to 18, leftmost first, then topmost; int [19, 8, 2].
 
-    Where there are fewer than 8, the last one is repeated; distances that are no square root of sums of
-    squares have none.
+    Where there are fewer than 8, the last one is repeated; a number that is no sum of two squares has none.
     """
     reach = range(-MARGIN, MARGIN + 1)
     table = np.zeros((FARTHEST_IN_WINDOW + 1, 8, 2), np.intp)

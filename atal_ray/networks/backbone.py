@@ -1,4 +1,4 @@
-"""What a decoder asks of a backbone: five maps, each half the size of the one before."""
+"""What a decoder needs from a backbone: five maps, each half the size of the one before."""
 
 from abc import ABC, abstractmethod
 from typing import ClassVar, NamedTuple

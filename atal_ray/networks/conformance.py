@@ -1,4 +1,4 @@
-"""A network held against the protocol and the configuration, before it costs hours."""
+"""Checks of a network against the protocol and the configuration, before a training starts."""
 
 from collections.abc import Sequence
 
@@ -14,8 +14,7 @@ IMAGES = 2
 
 
 def check_network(network: SaliencyNetwork, recipe: TrainConfig) -> None:
-    """Refuse sides that the network cannot take, an output out of shape, and batches that its batch norms
-    cannot train on.
+    """Refuse image sides that the network cannot take, wrong output shapes, and batches that are too small.
 
     It takes two forward passes of random images; the network and the random numbers after it are as before.
 
@@ -28,19 +27,19 @@ def check_network(network: SaliencyNetwork, recipe: TrainConfig) -> None:
         raise ConfigError(f"{name} lacks {', '.join(absent)}: see atal_ray.networks.SaliencyNetwork")
     if not isinstance(network.loss_weights, Sequence):
         raise ConfigError(
-            f"{name}.loss_weights is {network.loss_weights!r}: give a tuple with one weight for each of the logits"
+            f"{name}.loss_weights is {network.loss_weights!r}: "
+            "give a tuple with one weight for each of the logits"
         )
     wrong = [side for side in sorted({recipe.size, *recipe.scales}) if side % network.multiple]
     if wrong:
+        multiple = network.multiple
         raise ConfigError(
-            f"train.size and train.scales hold {', '.join(map(str, wrong))} px: {name} needs multiples of {network.multiple}, "
-            f"for instance {max(1, round(wrong[0] / network.multiple)) * network.multiple}"
+            f"train.size and train.scales hold {', '.join(map(str, wrong))} px: {name} needs multiples of "
+            f"{multiple}, for instance {max(1, round(wrong[0] / multiple)) * multiple}"
         )
     mode, side = network.training, min(recipe.size, *recipe.scales)
-    with (
-        torch.no_grad(),
-        torch.random.fork_rng(devices=[]),
-    ):  # the weights of a campaign do not depend on this check
+    # fork_rng: a campaign's random weights do not depend on this check
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
         _check_output(name, network, _forward(name, network.eval(), side), side)
         _check_smallest_batch(name, network.train(), recipe)
     network.train(mode)
@@ -65,8 +64,8 @@ def _check_smallest_batch(name: str, network: SaliencyNetwork, recipe: TrainConf
         functional_call(network, statistics, network.normalise(torch.rand(1, 3, side, side)))
     except ValueError as error:
         raise ConfigError(
-            f"{name} cannot be trained on one image of {side} px, which the last batch of an epoch may hold ({error}): "
-            "raise train.scales, or set train.drop-last"
+            f"{name} cannot be trained on one image of {side} px, which the last batch of an epoch may hold "
+            f"({error}): raise train.scales, or set train.drop-last"
         ) from error
 
 
@@ -75,18 +74,22 @@ def _check_output(name: str, network: SaliencyNetwork, output: object, side: int
         raise ConfigError(
             f"{name}.forward returns a {type(output).__name__}: return atal_ray.networks.SaliencyOutput"
         )
-    if len(output.logits) != len(network.loss_weights) or not 0 <= network.prediction < len(output.logits):
+    count, weights = len(output.logits), len(network.loss_weights)
+    if count != weights or not 0 <= network.prediction < count:
         raise ConfigError(
-            f"{name} gives {len(output.logits)} logits, {len(network.loss_weights)} loss_weights and prediction {network.prediction}: "
+            f"{name} gives {count} logits, {weights} loss_weights and prediction {network.prediction}: "
             "one weight for each of the logits, and one of them is the prediction"
         )
+    expected = [IMAGES, 1, side, side]
     for index, logits in enumerate(output.logits):
-        if logits.shape != (IMAGES, 1, side, side):
+        if list(logits.shape) != expected:
+            found = list(logits.shape)
             raise ConfigError(
-                f"{name}: logits {index} have the shape {list(logits.shape)}, expected {[IMAGES, 1, side, side]} as the images"
+                f"{name}: logits {index} have the shape {found}, expected {expected} as the images"
             )
-    if output.features.ndim != 4 or output.features.shape[:2] != (IMAGES, network.feature_channels):
+    channels = network.feature_channels
+    if output.features.ndim != 4 or output.features.shape[:2] != (IMAGES, channels):
         raise ConfigError(
-            f"{name}: features have the shape {list(output.features.shape)}, expected [{IMAGES}, {network.feature_channels}, h, w] "
-            "(feature_channels maps for each image)"
+            f"{name}: features have the shape {list(output.features.shape)}, expected "
+            f"[{IMAGES}, {channels}, h, w] (feature_channels maps for each image)"
         )

@@ -41,9 +41,7 @@ class CrossFeature(nn.Module):
         return F.relu(bn(conv(x)), inplace=True)
 
     def forward(self, left: Tensor, down: Tensor) -> tuple[Tensor, Tensor]:
-        """Fuse two maps [B, width, h, w] (`down` is resized to `left`) into two refined maps of `left`'s
-        size.
-        """
+        """Fuse maps [B, width, h, w], `down` resized to `left`, into two refined maps of `left`'s size."""
         h1, v1 = self._step("1h", left), self._step("1v", resize_as(down, left))
         fused = self._step("2h", h1) * self._step("2v", v1)
         h3 = self._step("3h", fused) + h1
@@ -61,9 +59,7 @@ class Decoder(nn.Module):
         self.cfm23 = CrossFeature(width)
 
     def forward(self, maps: Pyramid, feedback: Tensor | None = None) -> tuple[Pyramid, Tensor]:
-        """Refine the pyramid, to whose levels `feedback` [B, width, h, w] is added first; also the features
-        at stride 4.
-        """
+        """Refine the pyramid plus `feedback` [B, width, h, w]; also return the features at stride 4."""
         if feedback is not None:
             maps = Pyramid(*(level + resize_as(feedback, level) for level in maps))
         level4, down = self.cfm45(maps.level4, maps.level5)
@@ -115,7 +111,7 @@ class F3Net(SaliencyNetwork):
         return cls(ResNet50(config.stride_on))
 
     def forward(self, x: Tensor) -> SaliencyOutput:
-        """Predict from normalised images [B, 3, H, W]; the features are the input of `linearp2` at stride 4."""
+        """Predict from normalised images [B, 3, H, W]; features are the input of `linearp2`, stride 4."""
         self.check_sides(x)
         _, stage1, stage2, stage3, stage4 = self.bkbone(x)
         maps = Pyramid(

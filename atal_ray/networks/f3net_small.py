@@ -12,9 +12,7 @@ from atal_ray.networks.registry import register
 
 @register("f3net-small")
 class F3NetSmall(F3Net):
-    """F3Net of width 16 on `LightBackbone`, 370,358 parameters that start at random and all train at the
-    head's rate.
-    """
+    """F3Net of width 16 on `LightBackbone`: 370,358 parameters, random at first, all with the head's rate."""
 
     backbone_prefix = ""
     stem_prefixes = ()
@@ -23,11 +21,9 @@ class F3NetSmall(F3Net):
         super().__init__(LightBackbone(), width=16)
         for module in self.modules():
             if isinstance(module, nn.BatchNorm2d):
-                module.momentum = (
-                    0.3  # a training of some dozen steps leaves PyTorch's 0.1 with stale statistics
-                )
+                module.momentum = 0.3  # PyTorch's 0.1 leaves stale statistics after some dozen steps
 
     @classmethod
     def from_config(cls, config: NetworkConfig) -> Self:
-        """Build the network, in whose structure the configuration has no say."""
+        """Build the network; NetworkConfig is ignored."""
         return cls()

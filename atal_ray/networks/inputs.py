@@ -1,4 +1,4 @@
-"""Images on their way into a network: where it computes, and what it reads."""
+"""The device a network computes on, and its input batches."""
 
 import numpy as np
 import torch
@@ -13,7 +13,5 @@ def choose_device(gpus: str) -> torch.device:
 
 def to_batch(images: NDArray[np.uint8], device: torch.device) -> Tensor:
     """RGB in [0, 1], float32 [B, 3, S, S], of images uint8 [B, S, S, 3]."""
-    return (
-        torch.from_numpy(np.require(images, requirements=("C", "W"))).to(device).permute(0, 3, 1, 2).float()
-        / 255
-    )
+    pixels = torch.from_numpy(np.require(images, requirements=("C", "W"))).to(device)
+    return pixels.permute(0, 3, 1, 2).float() / 255

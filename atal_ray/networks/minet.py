@@ -19,17 +19,14 @@ SMALLEST = 64
 
 
 class Interaction(nn.Module):
-    """Branches h, m and l, of high, middle and low resolution, that send maps to each other in numbered
-    steps.
+    """Branches h, m and l, of high, middle and low resolution, that send maps to each other in steps.
 
     Names follow the published weights: the convolution `h2m_1` leads from h to m in step 1, and `bnm_1` is
     the batch norm of all that m receives there.
     """
 
     def connect(self, target: str, width: int, **sources: int) -> None:
-        """Add the layers that end in `target`, such as "m_1": a 3x3 convolution for the channels of each
-        source.
-        """
+        """Add the layers that lead to `target`, such as "m_1": a 3x3 convolution for each source."""
         for source, channels in sources.items():
             self.add_module(f"{source}2{target}", conv3x3(channels, width))
         self.add_module(f"bn{target}", nn.BatchNorm2d(width))
@@ -140,7 +137,7 @@ class Aggregates(nn.Module):
 
 
 class SelfInteraction(Interaction):
-    """Self-interaction module (SIM): a map and its own half-size copy of `narrow` channels inform each other."""
+    """Self-interaction module (SIM): a map and its half-size copy of `narrow` channels exchange maps."""
 
     def __init__(self, width: int, narrow: int) -> None:
         super().__init__()
@@ -161,10 +158,9 @@ class SelfInteraction(Interaction):
 
 @register("minet")
 class MINet(SaliencyNetwork):
-    """MINet under the parameter names of its published weights (the backbone's apart); 162,378,305 on
-    ResNet-50.
+    """MINet under the parameter names of its published weights, except the backbone's.
 
-    Weights outside the backbone start as PyTorch initialises them.
+    On ResNet-50 it has 162,378,305 parameters; those outside the backbone start as PyTorch initialises them.
 
     Args:
         backbone: where the levels come from; a ResNet-50 unless given.
@@ -215,14 +211,13 @@ class MINet(SaliencyNetwork):
         """Raise DataError also for sides whose coarsest level a SIM could not halve."""
         super().check_sides(x)
         if min(x.shape[-2:]) < SMALLEST:
+            height, width = x.shape[-2:]
             raise DataError(
-                f"images are {x.shape[-1]}x{x.shape[-2]} px: MINet needs sides of at least {SMALLEST}, resize them first"
+                f"images are {width}x{height} px: MINet needs sides of at least {SMALLEST}, resize them first"
             )
 
     def forward(self, x: Tensor) -> SaliencyOutput:
-        """Predict from normalised images [B, 3, H, W]; the features are the input of `classifier` at full
-        size.
-        """
+        """Predict from normalised images [B, 3, H, W]; features are the input of `classifier`, full size."""
         self.check_sides(x)
         a2, a4, a8, a16, a32 = self.trans(self.bkbone(x))
         f32 = self.upconv32(self.sim32(a32))

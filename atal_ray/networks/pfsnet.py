@@ -18,9 +18,7 @@ _resize_as = partial(resize_as, align_corners=True)
 
 
 class ScaleAwareEnrichment(nn.Module):
-    """Scale-aware enrichment module (SEM; Rblock in the published code): a squeezed level beside its dilated
-    context.
-    """
+    """Scale-aware enrichment module (SEM; Rblock in the published code): a level with its dilated context."""
 
     def __init__(self, channels_in: int, width: int) -> None:
         super().__init__()
@@ -31,18 +29,14 @@ class ScaleAwareEnrichment(nn.Module):
         self.bnAB = nn.BatchNorm2d(width)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Map a level [B, C, h, w], and context of that shape, to the squeezed level and new context [B,
-        width, h, w].
-        """
+        """Squeeze a level [B, C, h, w] with context of its shape; also new context, both [B, width, h, w]."""
         z = self.squeeze1(x if context is None else x + context)
         both = _attend(torch.cat((self.squeeze2(x), z), dim=1), self.convg)
         return F.relu(self.bnAB(self.convAB(both)), inplace=True), z
 
 
 class AdjacentFusion(nn.Module):
-    """Adjacent fusion module (AFM; Yblock in the published code): two neighbours shrink to one, by way of
-    their product.
-    """
+    """Adjacent fusion module (AFM; Yblock in the published code): two neighbours become one by a product."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -113,7 +107,7 @@ class PFSNet(SaliencyNetwork):
         return cls(ResNet50(config.stride_on))
 
     def forward(self, x: Tensor) -> SaliencyOutput:
-        """Predict from normalised images [B, 3, H, W]; the features are the input of `linearp1` at stride 2."""
+        """Predict from normalised images [B, 3, H, W]; features are the input of `linearp1`, stride 2."""
         self.check_sides(x)
         s1, s2, s3, s4, s5 = self._squeeze(self.bkbone(x))
         t2, t3, t4, t5 = self.Y11(s1, s2), self.Y12(s2, s3), self.Y13(s3, s4), self.Y14(s4, s5)
@@ -134,6 +128,6 @@ class PFSNet(SaliencyNetwork):
 
 
 def _attend(x: Tensor, gate: nn.Conv2d) -> Tensor:
-    """Weight the C channels of `x` by C times the softmax over what `gate` makes of their averages."""
+    """Weight the C channels of `x` by C softmax(gate(their means))."""
     scores = gate(x.mean(dim=(2, 3), keepdim=True))
     return x * torch.softmax(scores, dim=1) * x.shape[1]

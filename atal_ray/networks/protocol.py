@@ -1,6 +1,4 @@
-"""What the rest of the package asks of a saliency network: its output, its normalisation and its parameter
-groups.
-"""
+"""The interface of a saliency network: its output, its normalisation and its parameter groups."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
@@ -44,19 +42,15 @@ class SaliencyNetwork(nn.Module, ABC):
     multiple: int = 32
     """Input sides must be multiples of it."""
     backbone_prefix: str = ""
-    """Prefix of the parameters of the pretrained backbone; empty where the whole network starts from random
-    weights.
-    """
+    """Prefix of the pretrained backbone's parameters; empty if all weights start at random."""
     stem_prefixes: tuple[str, ...] = ()
     """Prefixes of the parameters of the pretrained backbone's stem, which a recipe may leave as they are."""
     published_prefixes: Mapping[str, str] = MappingProxyType({})
-    """The rule that maps published weights to this class: prefix of their keys -> prefix here; other keys are
-    equal.
-    """
+    """Prefix of keys in the published weights -> prefix in this class; other keys are equal."""
 
     @classmethod
     def from_config(cls, config: NetworkConfig) -> Self:
-        """Build the network with random weights; override where the configuration has a say in the structure."""
+        """Build the network with random weights; override it to use the configuration."""
         return cls()
 
     @abstractmethod
@@ -64,16 +58,14 @@ class SaliencyNetwork(nn.Module, ABC):
         """Predict from normalised images [B, 3, H, W]."""
 
     def check_sides(self, x: Tensor) -> None:
-        """Raise DataError for a batch that is not [B, 3, H, W] or whose sides are no multiple of `multiple`."""
+        """Raise DataError unless a batch is [B, 3, H, W] with sides that `multiple` divides."""
+        name = type(self).__name__
         if x.ndim != 4 or x.shape[1] != 3:
-            raise DataError(
-                f"images have the shape {list(x.shape)}: {type(self).__name__} needs [B, 3, H, W]"
-            )
+            raise DataError(f"images have the shape {list(x.shape)}: {name} needs [B, 3, H, W]")
         height, width = x.shape[-2:]
         if height % self.multiple or width % self.multiple or not height or not width:
-            raise DataError(
-                f"images are {width}x{height} px: {type(self).__name__} needs multiples of {self.multiple}, resize them first"
-            )
+            needed = f"{name} needs multiples of {self.multiple}, resize them first"
+            raise DataError(f"images are {width}x{height} px: {needed}")
 
     def normalise(self, images: Tensor) -> Tensor:
         """Shift and scale RGB in [0, 1], [B, 3, H, W], to the network's input; differentiable.

@@ -46,7 +46,8 @@ def find(name: str) -> type[SaliencyNetwork]:
     if not colon:
         if name not in _NETWORKS:
             raise ConfigError(
-                f"network.name is {name!r}: known networks are {', '.join(names())}; give your own as module:Class"
+                f"network.name is {name!r}: known networks are {', '.join(names())}; "
+                "give your own as module:Class"
             )
         return _NETWORKS[name]
     try:
@@ -64,7 +65,7 @@ def find(name: str) -> type[SaliencyNetwork]:
 
 
 def name_of(state: Mapping[str, Tensor]) -> str | None:
-    """The registered network whose published or own keys and shapes a state dict has; None if there is none."""
+    """The registered network that a state dict fits by its keys, published or own, and shapes; or None."""
     shapes = {key: value.shape for key, value in state.items() if not key.endswith(COUNTER)}
     for name, network in _NETWORKS.items():
         with torch.device("meta"):  # no memory, no random numbers
@@ -100,7 +101,8 @@ def build(config: NetworkConfig, *, load_weights: bool = True) -> SaliencyNetwor
         ) from error
     if not network.backbone_prefix and config.weights not in (None, "random"):
         raise ConfigError(
-            f"network.weights is {config.weights!r}, but {config.name} starts from random weights: leave it unset"
+            f"network.weights is {config.weights!r}, but {config.name} starts from random weights: "
+            "leave it unset"
         )
     if load_weights and network.backbone_prefix and config.weights != "random":
         load_backbone(network, _weights_file(config))
@@ -112,7 +114,7 @@ def _weights_file(config: NetworkConfig) -> Path:
         return Path(config.weights)
     if config.stride_on != "3x3":
         raise ConfigError(
-            f"network.stride-on is {config.stride_on}, but PyTorch's published weights were trained with 3x3: "
-            "give a file in network.weights that was trained with this stride"
+            f"network.stride-on is {config.stride_on}, but PyTorch's published weights were trained with "
+            "3x3: give a file in network.weights that was trained with this stride"
         )
     return fetch_resnet50(Path(torch.hub.get_dir()) / "checkpoints")

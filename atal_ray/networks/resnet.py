@@ -55,7 +55,7 @@ class ResNet50(Backbone):
         self.layer4 = _stage(1024, 512, blocks=3, stride=2, stride_on=stride_on)
 
     def forward(self, x: Tensor) -> Levels:
-        """Compute the stem (after its ReLU, before the max-pool) and the four stages of images [B, 3, H, W]."""
+        """Compute the stem (after its ReLU, before the max-pool) and four stages of images [B, 3, H, W]."""
         stem = F.relu(self.bn1(self.conv1(x)), inplace=True)
         stage1 = self.layer1(F.max_pool2d(stem, kernel_size=3, stride=2, padding=1))
         stage2 = self.layer2(stage1)
@@ -63,9 +63,7 @@ class ResNet50(Backbone):
         return Levels(stem, stage1, stage2, stage3, self.layer4(stage3))
 
 
-def _stage(
-    channels_in: int, width: int, *, blocks: int, stride: int, stride_on: StrideOn
-) -> nn.Sequential:
+def _stage(channels_in: int, width: int, *, blocks: int, stride: int, stride_on: StrideOn) -> nn.Sequential:
     first = Bottleneck(channels_in, width, stride, stride_on)
     rest = (Bottleneck(width * EXPANSION, width, 1, stride_on) for _ in range(blocks - 1))
     return nn.Sequential(first, *rest)

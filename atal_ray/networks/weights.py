@@ -37,8 +37,7 @@ def load_backbone(network: SaliencyNetwork, path: str | Path) -> None:
 
 
 def fetch_resnet50(cache_dir: str | Path) -> Path:
-    """Return PyTorch's published ResNet-50 weights (98 MB), downloaded into `cache_dir` unless an intact copy
-    is there.
+    """Return PyTorch's published ResNet-50 weights (98 MB); downloads them if `cache_dir` has no intact copy.
 
     Raises:
         CheckpointError: where the download fails or its hash is wrong; the folder then holds no partial file.
@@ -51,8 +50,8 @@ def fetch_resnet50(cache_dir: str | Path) -> Path:
         torch.hub.download_url_to_file(RESNET50_URL, str(target), hash_prefix=RESNET50_SHA256, progress=False)
     except (OSError, RuntimeError) as error:
         raise CheckpointError(
-            f"{RESNET50_URL} could not be downloaded to {target.parent} ({error}): give the file in network.weights, "
-            'or "random" to start without pretrained weights'
+            f"{RESNET50_URL} could not be downloaded to {target.parent} ({error}): "
+            'give the file in network.weights, or "random" to start without pretrained weights'
         ) from error
     return target
 
@@ -66,7 +65,7 @@ def read_state(source: Path | bytes, name: str) -> dict[str, Tensor]:
     """The tensors of a state dict by their keys.
 
     Args:
-        source: file, or its bytes; never unpickled beyond tensors.
+        source: file, or its bytes; nothing but tensors is unpickled, so no code of the file can run.
         name: what to call it in an error.
 
     Raises:
@@ -80,7 +79,8 @@ def read_state(source: Path | bytes, name: str) -> dict[str, Tensor]:
         )
     except Exception as error:  # the bytes of a damaged file can make the unpickler raise anything
         raise CheckpointError(
-            f"{name} cannot be read as a PyTorch state dict ({type(error).__name__}): it is damaged, or holds more than tensors"
+            f"{name} cannot be read as a PyTorch state dict ({type(error).__name__}): "
+            "it is damaged, or holds more than tensors"
         ) from error
     if (
         not isinstance(loaded, Mapping)

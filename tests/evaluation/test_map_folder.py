@@ -108,9 +108,11 @@ def test_folders_without_maps_say_what_they_hold(tmp_path: Path) -> None:
     fill(tmp_path / "text", "a.mat")
     fill(tmp_path, "file.zip")
     for name, sentence in {
-        "other": r"no map of any of the 2 masks but x0\.png, x1\.png, x2\.png, \.\.\.: a map has the stem of its mask, such as a\.png",
+        "other": r"no map of any of the 2 masks but x0\.png, x1\.png, x2\.png, \.\.\.: "
+        r"a map has the stem of its mask, such as a\.png",
         "deep": "no map of any of the 2 masks but the folders ECSSD: give the one that holds the maps",
-        "text": r"no map of any of the 2 masks: a map is an image or \.npy file with the stem of its mask, such as a\.png",
+        "text": r"no map of any of the 2 masks: "
+        r"a map is an image or \.npy file with the stem of its mask, such as a\.png",
         "none": "does not exist: give the folder that holds the saliency maps",
         r"file\.zip": "is a file: give the folder that holds the saliency maps",
     }.items():

@@ -146,7 +146,7 @@ def test_folders_that_cannot_be_read(put: Writer, tmp_path: Path) -> None:
         "file.png": "is a file: give the folder that holds the masks",
         "empty": "holds no images",
         "hollow": "holds no images",
-        "many": r"several folders of masks \(DUTS-TE/DUTS-TE-Mask, ECSSD/ground_truth_mask\): give one of them",
+        "many": r"several folders of masks \(DUTS-TE/DUTS-TE-Mask, ECSSD/ground_truth_mask\): give one of",
         "two": r"several folders of masks \(gt, masks\)",
         "three": r"several folders of masks \(gt-hard, gt-soft\)",
     }.items():

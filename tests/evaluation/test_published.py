@@ -1,12 +1,10 @@
 import re
 from collections import Counter
-from importlib.resources import files
 from itertools import product
 from pathlib import Path
 
 import pytest
 
-from atal_ray.errors import DataError
 from atal_ray.evaluation import published
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared"
@@ -71,16 +69,3 @@ def test_metrics_are_compared_with_their_likeliest_counterpart() -> None:
     assert published.meaning("avgF").startswith(
         "avgF of the paper is compared with f_of_mean_pr or f_mean (unresolved): "
     )
-
-
-def test_a_damaged_file_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    good = (files("atal_ray.evaluation") / published.TABLE).read_text(encoding="utf-8")
-    monkeypatch.setattr(published, "files", lambda package: tmp_path)
-    for broken in (
-        good.replace("0.7709", "7.709", 1),
-        good.replace("0.7709", "", 1),
-        good.replace("full,0.7709", "", 1),
-    ):
-        (tmp_path / published.TABLE).write_text(broken, encoding="utf-8")
-        with pytest.raises(DataError, match=r"published\.csv, line 3"):
-            published.load.__wrapped__()

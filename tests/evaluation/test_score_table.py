@@ -1,16 +1,17 @@
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from atal_ray.errors import ConfigError, DataError
 from atal_ray.evaluation.published import methods
-from atal_ray.evaluation.score_table import METRICS, TABLE_2, ScoreRow, ScoreTable, score_table
+from atal_ray.evaluation.score_table import METRIC_LABELS, TABLE_2, ScoreRow, ScoreTable, score_table
 from atal_ray.metrics.accumulator import Metrics
 
-FLAT = dict.fromkeys(METRICS, 0.5)
+FLAT = dict.fromkeys(METRIC_LABELS, 0.5)
 
 
-def scores(images: int = 10, **values: float) -> SimpleNamespace:
+def scores(images: int = 10, **values: Any) -> Any:
     return SimpleNamespace(images=images, **{**FLAT, **values})
 
 
@@ -40,8 +41,10 @@ def test_rows_are_sets_and_metrics_columns_are_methods_by_first_appearance() -> 
 
 def test_every_scalar_of_the_metrics_can_be_a_row() -> None:
     fields = [name for name, field in Metrics.__dataclass_fields__.items() if field.type in ("float", float)]
-    assert set(METRICS) == set(fields)
-    assert [row.metric for row in score_table({"a": {"x": scores()}}, tuple(METRICS)).rows] == list(METRICS)
+    assert set(METRIC_LABELS) == set(fields)
+    assert [row.metric for row in score_table({"a": {"x": scores()}}, tuple(METRIC_LABELS)).rows] == list(
+        METRIC_LABELS
+    )
 
 
 @pytest.mark.parametrize(

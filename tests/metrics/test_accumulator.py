@@ -1,13 +1,19 @@
 import json
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from properties import examples
 
 from atal_ray.errors import DataError
 from atal_ray.metrics.accumulator import Accumulator, Metrics
-from atal_ray.metrics.fmeasure import pr_curve
+from atal_ray.metrics.emeasure import e_curve
+from atal_ray.metrics.fmeasure import f_curve, pr_curve
 from atal_ray.metrics.mae import mae
 from atal_ray.metrics.smeasure import s_measure
 
@@ -72,6 +78,58 @@ def test_max_f_of_means_by_hand() -> None:
     assert accumulate([first, second]).summary().max_f == pytest.approx(
         max(1.3 * 0.75 / (0.225 + 1), 1.3 * 0.75 / (0.3 + 0.75))
     )
+
+
+def test_means_and_maxima_of_curves_take_every_threshold() -> None:
+    """The mean over images at each threshold 0..255, then the mean or the maximum of those 256."""
+    pairs = make_pairs(5)
+    summary = accumulate(pairs).summary()
+    f = [exact_mean([float(f_curve(*pair)[k]) for pair in pairs]) for k in range(256)]
+    e = [exact_mean([float(e_curve(*pair)[k]) for pair in pairs]) for k in range(256)]
+    assert summary.f_mean == pytest.approx(exact_mean(f), rel=1e-14)
+    assert summary.e_mean == pytest.approx(exact_mean(e), rel=1e-14)
+    assert (summary.f_max, summary.e_max) == pytest.approx((max(f), max(e)), rel=1e-14)
+    assert abs(exact_mean(e[1:]) - exact_mean(e)) > 1e-6  # threshold 0 counts
+
+
+@pytest.mark.parametrize("level", [10, 100, 200])
+def test_the_best_threshold_may_be_any(level: int) -> None:
+    """F is best above the background's `level`, up to the object's level."""
+    saliency = np.array([[0, level, level, level, level + 5, 255]], np.uint8)
+    mask = np.array([[False, False, False, False, True, False]])
+    summary = accumulate([(saliency, mask)]).summary()
+    best = 1.3 * 0.5 / (0.3 * 0.5 + 1)  # the object and one other pixel
+    assert summary.f_max == pytest.approx(best)
+    assert [k for k, f in enumerate(summary.f_curve) if f == summary.f_max] == list(
+        range(level + 1, level + 6)
+    )
+    assert summary.max_f == pytest.approx(best)
+
+
+def test_f_of_mean_precision_and_recall_is_not_the_mean_adaptive_f() -> None:
+    perfect = (np.array([[0, 255]], np.uint8), np.array([[False, True]]))  # P 1, R 1, F 1
+    missed = (np.array([[255, 0]], np.uint8), np.array([[False, True]]))  # P 0, R 0, F 0
+    partial = (np.array([[0, 0, 255, 0]], np.uint8), np.array([[False, True, True, False]]))  # P 1, R 1/2
+    summary = accumulate([perfect, missed, partial]).summary()
+    assert summary.f_of_mean_pr == pytest.approx(1.3 * (2 / 3) * 0.5 / (0.3 * (2 / 3) + 0.5))
+    assert summary.f_adaptive == pytest.approx((1 + 0 + 1.3 * 0.5 / (0.3 + 0.5)) / 3)
+
+
+maps = arrays(np.uint8, (2, 3))
+masks = arrays(np.bool_, (2, 3))
+
+
+@examples
+@given(st.lists(st.tuples(maps, masks, st.integers(0, 2)), min_size=1, max_size=8), st.permutations(range(3)))
+def test_any_images_in_any_shards_have_exact_means(images: list[Any], order: list[int]) -> None:
+    """Each image goes to one of three shards, which are merged in any order, by way of JSON."""
+    shards = [accumulate([(s, m) for s, m, shard in images if shard == number]) for number in order]
+    merged = Accumulator()
+    for shard in shards:
+        merged.merge(Accumulator.from_state(json.loads(json.dumps(shard.state()))))
+    assert merged.state() == accumulate([(s, m) for s, m, _ in images]).state()
+    exact = sum(Fraction(mae(s, m)) for s, m, _ in images) / len(images)
+    assert abs(Fraction(merged.summary().mae) - exact) <= Fraction(1, 2**53)
 
 
 @pytest.mark.parametrize("shards", [1, 7, 64])

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from pairs import every_kind, many_seeds, normalised, random_pair
 
-from atal_ray.metrics.weighted import squared_distances, weighted_f
+from atal_ray.metrics.weighted import squared_distance_map, weighted_f
 
 
 def naive_weighted_f(saliency: np.ndarray, mask: np.ndarray) -> float:
@@ -57,12 +57,12 @@ def test_equals_the_definition_where_objects_are_round_and_apart(seed: int) -> N
     assert weighted_f(saliency, mask) == pytest.approx(naive_weighted_f(saliency, mask), abs=1e-12)
 
 
-def test_squared_distances_are_whole_and_exact() -> None:
+def test_squared_distance_map_are_whole_and_exact() -> None:
     mask = np.zeros((40, 700), bool)
     mask[3, 2] = True
     rows, columns = np.mgrid[:40, :700]
     expected = np.minimum((rows - 3) ** 2 + (columns - 2) ** 2, 2**16 - 1)
-    np.testing.assert_array_equal(squared_distances(mask), expected)
+    np.testing.assert_array_equal(squared_distance_map(mask), expected)
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,10 @@
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from atal_ray.config import TrainConfig
 from atal_ray.errors import DataError
-from atal_ray.networks.f3net import CrossFeature, F3Net
+from atal_ray.networks.f3net import F3Net
 from atal_ray.networks.light import LightBackbone
 
 
@@ -17,23 +17,6 @@ def test_features_are_the_input_of_the_predicting_head():
     assert output.features.shape == (1, network.feature_channels, 16, 16)
     resized = nn.functional.interpolate(head, size=(64, 64), mode="bilinear", align_corners=False)
     torch.testing.assert_close(output.logits[network.prediction], resized)
-
-
-def test_cross_feature_is_the_two_branch_product():
-    torch.manual_seed(0)
-    module = CrossFeature(4).double().eval()
-    left, down = torch.randn(2, 4, 8, 6).double(), torch.randn(2, 4, 4, 3).double()
-
-    def step(number: str, x: Tensor) -> Tensor:
-        parts = dict(module.named_children())
-        return parts[f"bn{number}"](parts[f"conv{number}"](x)).clamp(min=0)
-
-    down_resized = nn.functional.interpolate(down, size=(8, 6), mode="bilinear", align_corners=False)
-    h1, v1 = step("1h", left), step("1v", down_resized)
-    product = step("2h", h1) * step("2v", v1)
-    fine, coarse = module(left, down)
-    torch.testing.assert_close(fine, step("4h", step("3h", product) + h1))
-    torch.testing.assert_close(coarse, step("4v", step("3v", product) + v1))
 
 
 @pytest.mark.parametrize("size", [(64, 64), (96, 96), (64, 128)])

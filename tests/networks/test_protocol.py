@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from atal_ray.config import NetworkConfig, TrainConfig
 from atal_ray.errors import DataError
+from atal_ray.networks import registry
 from atal_ray.networks.protocol import SaliencyNetwork, SaliencyOutput
 
 
@@ -42,11 +43,28 @@ def test_normalise_is_the_channelwise_shift_and_scale(network, dtype):
     images = torch.rand(2, 3, 4, 5).to(dtype)
     normal = network.normalise(images)
     assert normal.dtype == dtype
-    for channel in range(3):
+    for channel in range(3):  # mean and std are exact in every dtype, so two roundings remain
         expected = (images[:, channel].double() - network.mean[channel]) / network.std[channel]
-        torch.testing.assert_close(
-            normal[:, channel].double(), expected, rtol=1e-2 if dtype == torch.bfloat16 else 1e-5, atol=1e-2
-        )
+        rounding = torch.finfo(dtype).eps
+        torch.testing.assert_close(normal[:, channel].double(), expected, rtol=rounding, atol=0)
+
+
+PUBLISHED = {
+    "f3net": ((124.55 / 255, 118.90 / 255, 102.94 / 255), (56.77 / 255, 55.97 / 255, 57.50 / 255)),
+    "minet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    "pfsnet": ((124.55 / 255, 118.90 / 255, 102.94 / 255), (56.77 / 255, 55.97 / 255, 57.50 / 255)),
+}
+"""Mean and standard deviation of RGB in the published codes (F3Net's and PFSNet's are those of DUTS-TR)."""
+
+
+@pytest.mark.parametrize("name", [*PUBLISHED, "f3net-small"])
+def test_images_are_normalised_as_in_the_published_code(name):
+    mean, std = PUBLISHED.get(name, PUBLISHED["f3net"])
+    with torch.device("meta"):
+        network = registry.find(name).from_config(NetworkConfig())
+    images = torch.tensor([mean, [m + s for m, s in zip(mean, std, strict=True)]], dtype=torch.float64)
+    normal = network.normalise(images[:, :, None, None])[:, :, 0, 0]
+    torch.testing.assert_close(normal, torch.tensor([[0.0] * 3, [1.0] * 3], dtype=torch.float64))
 
 
 def test_normalise_has_the_gradient_of_the_scale(network):

@@ -51,6 +51,27 @@ def test_backbone_takes_every_weight_but_the_classifier(f3net, resnet_state, tmp
     assert torch.equal(f3net.linearp1.weight, head)
 
 
+class Touch:
+    """Unpickled, it writes a file: what an attacker's code would do."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Path.touch, (self.path,)
+
+
+def test_code_in_a_file_of_weights_is_refused_and_never_run(tmp_path):
+    content = saved({"conv.weight": torch.zeros(1), "bomb": Touch(tmp_path / "ran")})
+    (tmp_path / "odd.pt").write_bytes(content)
+    for source in (content, tmp_path / "odd.pt"):
+        with pytest.raises(CheckpointError, match="cannot be read as a PyTorch state dict"):
+            read_state(source, "odd.pt")
+    assert not (tmp_path / "ran").exists()
+    torch.load(io.BytesIO(content), weights_only=False)
+    assert (tmp_path / "ran").exists()  # the file would have run its code
+
+
 class Pretrained(F3NetSmall):
     backbone_prefix = "bkbone."
 
@@ -93,7 +114,7 @@ def test_missing_file_is_named(tmp_path):
         (b"", "cannot be read as a PyTorch state dict"),
         (b"not weights at all", "cannot be read as a PyTorch state dict"),
         (saved({"a": torch.zeros(100)})[:-80], "cannot be read as a PyTorch state dict"),
-        (pickle.dumps(Path("x"), protocol=2), "cannot be read as a PyTorch state dict"),
+        (pickle.dumps(Path("x"), protocol=2), r"cannot be read as a PyTorch state dict \(UnpicklingError\)"),
         (saved({}), r"a dict with the keys \(none\)"),
         (saved({"epoch": 3, "network": {}}), "a dict with the keys epoch, network"),
         (saved(torch.zeros(3)), "a Tensor"),
