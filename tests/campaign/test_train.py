@@ -70,7 +70,8 @@ def train_two_by_hand(campaign, config):
 @pytest.mark.slow
 def test_two_workers_train_one_network(ray_local, started):
     campaign, config = started
-    config = on_ray(dataclasses.replace(config, train=dataclasses.replace(config.train, workers=2)))
+    config = on_ray(config)
+    config = dataclasses.replace(config, train=dataclasses.replace(config.train, workers=2))
     train(campaign, config, 0)
     first, second = read_snapshots(campaign.snapshots(0), config, torch.device("cpu"))
     for network, expected in zip((first, second), train_two_by_hand(campaign, config), strict=True):

@@ -63,14 +63,18 @@ def test_every_option_meets_the_budget(finished, tmp_path, changes):
     assert asked.num_rows == 14
 
 
-def test_points_depend_neither_on_actors_nor_on_what_searches(ray_local, finished, tmp_path):
+def test_points_do_not_depend_on_what_searches(finished, tmp_path):
     config, folder = finished
-    expected, _ = ask(finished, tmp_path / "one", similarity="nearest")
+    expected, _ = ask(finished, tmp_path / "faiss", similarity="nearest")
     numpy = dataclasses.replace(config, resources=dataclasses.replace(config.resources, index="numpy"))
-    for name, spread in {"two": on_ray(config, query_actors=2), "numpy": numpy}.items():
-        out = open_campaign(tmp_path / name).root
-        query(open_campaign(folder), by_need(spread, similarity="nearest"), 0, out)
-        assert out.read_table(QUERIES).equals(expected)
+    assert ask((numpy, folder), tmp_path / "numpy", similarity="nearest")[0].equals(expected)
+
+
+@pytest.mark.slow
+def test_points_do_not_depend_on_the_number_of_actors(ray_local, finished, tmp_path):
+    config, folder = finished
+    expected, _ = ask(finished, tmp_path / "inline")
+    assert ask((on_ray(config, query_actors=2), folder), tmp_path / "two")[0].equals(expected)
 
 
 def test_faiss_is_missed_before_anything_is_scored(finished, tmp_path, monkeypatch):
