@@ -2,6 +2,7 @@
 last.
 """
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from atal_ray.store.lock import Held, locked
 
 Result = TypeVar("Result")
 
+logger = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class Run:
@@ -24,9 +27,12 @@ class Run:
 
     def step(self, folder: Folder, name: str, make: Callable[[], None]) -> None:
         """Make a file unless it is there; files appear whole, and a stage writes its named file last."""
-        if not folder.exists(name):
-            make()
-            self.lock.check()
+        if folder.exists(name):
+            logger.debug("%s is there", folder.where(name))
+            return
+        logger.debug("%s is missing", folder.where(name))
+        make()
+        self.lock.check()
 
     def finish(self, make: Callable[[], Result]) -> Result:
         """Make what is made anew each time, such as a report, while the folder is still held."""
