@@ -31,7 +31,7 @@ def start(program: str, config: Path, folder: Path) -> subprocess.Popen[bytes]:
 
 
 def await_moment(process: subprocess.Popen[bytes], due: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 180
+    deadline = time.monotonic() + 300
     while not due():
         assert process.poll() is None, "the campaign ended before it could be killed"
         assert time.monotonic() < deadline, "the moment to kill never came"
@@ -82,10 +82,8 @@ def test_sigterm_leaves_a_folder_that_goes_on(tmp_path):
     for due in ((folder / "round-00/train/snapshot-01").exists, (folder / "round-00/metrics.json").exists):
         process = start(RUN, config, folder)
         await_moment(process, due)
-        began = time.monotonic()
         process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 143
-        assert time.monotonic() - began < 30
+        assert process.wait(120) == 128 + signal.SIGTERM  # how quickly: benchmarks/faults.py
     assert start(RUN, config, folder).wait() == 0
     campaign = open_campaign(folder)
     assert_finished(campaign, 2)
