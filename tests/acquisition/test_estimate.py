@@ -117,6 +117,7 @@ def test_the_mean_is_attacked_where_the_ensemble_is_asked_for(
         for model in ("last", "ensemble")
     )
     assert np.array_equal(last.clean, mean.clean)
+    np.testing.assert_allclose(last.features, mean.features, rtol=1e-6)  # of the last snapshot either way
     assert not torch.equal(*made)
     target = (naive_mean(snapshots, images) > 0.5).double()
 

@@ -27,6 +27,13 @@ def test_float32_stays_within_its_bound_and_float64_is_exact(kind: str, backend:
     assert index.exact(features).tolist() == expected.tolist()
 
 
+def test_the_bound_is_above_what_rounding_adds_up_to_but_not_far() -> None:
+    """A larger bound would be safe too, but then more points are measured again in float64."""
+    for channels in (1, 8, 24, 256, 2048):
+        rounding = (1.5 * channels + 6) * 2.0**-24
+        assert rounding < cosine_error(channels) < 3 * rounding
+
+
 def test_a_search_that_rounds_more_than_float32_is_not_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
     features, labelled = data("random")
     knn = faiss.knn
