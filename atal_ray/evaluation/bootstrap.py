@@ -1,6 +1,4 @@
-"""Is one method better than another, or were the images lucky: the paired bootstrap over the images of a test
-set.
-"""
+"""The paired bootstrap over the images of a test set: is one method better, or is the difference chance?"""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -34,8 +32,7 @@ class Difference:
 def paired_bootstrap(
     a: pa.Table, b: pa.Table, resamples: int = 10_000, seed: int = 0, level: float = 0.95
 ) -> dict[str, Difference]:
-    """Resample the images of a test set with replacement, the same ones for both methods, and compare the
-    means each time.
+    """Compare two methods' means over images drawn with replacement, the same ones for both methods.
 
     Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13. p = min(1, 2 (1 + min(#{d <= 0},
     #{d >= 0})) / (1 + resamples)) over the resampled differences d. The result depends on the seed and the
@@ -83,8 +80,8 @@ def _differences(a: pa.Table, b: pa.Table) -> tuple[list[str], Values]:
         differing = sorted(set(ids[0]) ^ set(ids[1]))
         side = "second" if differing[0] in set(ids[0]) else "first"
         raise DataError(
-            f"per-image scores: {len(differing)} images are in one table only, {differing[0]!r} is not in the {side}: "
-            "score both methods on the same images"
+            f"per-image scores: {len(differing)} images are in one table only, "
+            f"{differing[0]!r} is not in the {side}: score both methods on the same images"
         )
     if not ids[0]:
         raise DataError("per-image scores: the tables have no image")
@@ -99,7 +96,8 @@ def _differences(a: pa.Table, b: pa.Table) -> tuple[list[str], Values]:
         if not np.isfinite(part).all():
             row, column = np.argwhere(~np.isfinite(part))[0]
             raise DataError(
-                f"per-image scores: the {table} table has no {names[column]} for {ids[0][row]!r}: evaluate that method again"
+                f"per-image scores: the {table} table has no {names[column]} for {ids[0][row]!r}: "
+                "evaluate that method again"
             )
     return names, values[0] - values[1]
 
@@ -118,9 +116,7 @@ def _by_image(table: pa.Table, name: str) -> pa.Table:
 
 
 def _resampled_means(differences: Values, resamples: int, seed: int) -> Values:
-    """Mean differences of each resample, [resamples, scores]: how often each image was drawn, times its
-    differences.
-    """
+    """Mean differences of each resample, [resamples, scores]: each image counts as often as it was drawn."""
     images = len(differences)
     draws = rng("paired bootstrap", seed)
     rows = max(1, _BLOCK // images)

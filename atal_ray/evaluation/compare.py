@@ -126,15 +126,14 @@ def named(entries: tuple[str, ...], field: str) -> Named:
 
 
 def _maps_of(method: Path, test_set: str, sets: int) -> Path:
-    """The folder of a method's maps of one set: the subfolder of its name, or the folder itself where there
-    is one set.
-    """
+    """The folder of a method's maps of one set: the subfolder with its name, or, for a single set, itself."""
     if (method / test_set).is_dir():
         return method / test_set
     if sets == 1:
         return method
     raise DataError(
-        f"{method} has no folder {test_set}: with several test sets, a method has a folder of maps for each, by its name"
+        f"{method} has no folder {test_set}: "
+        "with several test sets, a method has a folder of maps for each, by its name"
     )
 
 
@@ -145,13 +144,13 @@ def _images(name: str, path: Path, masks: MaskListing) -> Named:
         raise DataError(
             f"{path} holds no images to predict {name} from: give the dataset, not its masks alone"
         )
-    return {image_id: image for image_id, image in pairs.images.items() if image_id in masks.masks}
+    return {image_id: image.local_path for image_id, image in pairs.images.items() if image_id in masks.masks}
 
 
 def _list_pairs(
     place: Folder, masks: MaskListing, maps: Path, unpredicted: Mapping[str, str], config: EvaluationConfig
 ) -> None:
-    """Write which map belongs to which mask; scores of other pairs, other files or other rules are dropped."""
+    """Write which map belongs to which mask; drop scores of other pairs, other files or other rules."""
     listing = match_maps(masks.masks, maps)
     notes = [
         *(

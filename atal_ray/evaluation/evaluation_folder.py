@@ -1,4 +1,4 @@
-"""Where everything of an evaluation lies: what is compared, and the scores of each method on each test set."""
+"""Files of an evaluation: which maps are compared, and the scores of each method on each test set."""
 
 import pyarrow as pa
 
@@ -28,6 +28,4 @@ IMAGE_SCHEMA = pa.schema(
 )
 NOTE_SCHEMA = pa.schema([(name, pa.string()) for name in ("image_id", "kind", "note")])
 INCOMPLETE = ("missing", "unreadable", "extra")
-"""Kinds of notes that make an evaluation incomplete; maps that were resized or had a palette were read all
-the same.
-"""
+"""Kinds of notes that make an evaluation incomplete; the others are of maps that were scored."""

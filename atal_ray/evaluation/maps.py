@@ -1,6 +1,4 @@
-"""Saliency maps of any method from disk: pixels exactly as stored, or an error that names the file; and their
-size.
-"""
+"""Saliency maps of any method, read from disk exactly as stored, and resized to their masks."""
 
 from pathlib import Path
 from typing import Any
@@ -15,8 +13,7 @@ from atal_ray.errors import DataError
 
 SaliencyMap = NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.float64]
 COLOUR_SPREAD = 8
-"""Levels by which the channels of a grey picture may differ: what a colour conversion and JPEG leave behind.
-"""
+"""Levels by which the channels of a grey picture may differ, after a colour conversion and JPEG."""
 
 _ARRAY_TYPES = tuple(np.dtype(name) for name in ("uint8", "uint16", "float16", "float32", "float64"))
 _ROUNDING = 1e-6  # float32 interpolation overshoots 1 by its rounding error
@@ -62,9 +59,7 @@ def fit_map(
     height, width = shape
     resized: SaliencyMap = cv2.resize(saliency, (width, height), interpolation=_INTERPOLATIONS[interpolation])
     if resized.dtype.kind == "f":
-        np.clip(
-            resized, 0, 1, out=resized
-        )  # some releases of cv2 have float32 weights, whose sum can exceed 1
+        np.clip(resized, 0, 1, out=resized)  # cv2's float32 weights can sum to more than 1
     return resized
 
 
@@ -83,7 +78,8 @@ def _read_picture(path: Path) -> NDArray[Any]:
         spread, luma = int(np.ptp(np.asarray(colours), axis=2).max()), np.array(colours.convert("L"))
     if spread > COLOUR_SPREAD:
         raise DataError(
-            f"{path} is a colour picture, not a saliency map: its channels differ by up to {spread} levels, save it in grey"
+            f"{path} is a colour picture, not a saliency map: its channels differ by up to {spread} levels, "
+            "save it in grey"
         )
     return luma
 
@@ -91,9 +87,7 @@ def _read_picture(path: Path) -> NDArray[Any]:
 def _read_array(path: Path) -> NDArray[Any]:
     """The numbers of a .npy file, never an object of it."""
     try:
-        values = np.lib.format.open_memmap(
-            path, mode="r"
-        )  # compares the shape with the file before taking memory
+        values = np.lib.format.open_memmap(path, mode="r")  # checks the file's size before taking memory
     except FileNotFoundError:
         raise DataError(f"{path} does not exist") from None
     except Exception as error:  # a damaged header makes its parser raise almost any type
@@ -123,9 +117,7 @@ def _within_unit(path: Path, values: NDArray[np.floating]) -> NDArray[np.float64
 
 
 def _full_scale(values: NDArray[Any]) -> SaliencyMap:
-    """Zeros and ones as 0 and the highest level, so that resizing keeps their edges; a constant map stays as
-    it is.
-    """
+    """A map of zeros and ones brought to full scale, so that resizing keeps its edges; others as they are."""
     if values.max() == 1 and values.min() == 0:
         values *= np.iinfo(values.dtype).max
     return values

@@ -1,4 +1,4 @@
-"""The masks of a test set: of a dataset in a known layout, with or without its images, or of a plain folder."""
+"""The masks of a test set: in a known layout, with or without its images, or in a plain folder."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from atal_ray.data.layout import (
 )
 from atal_ray.errors import DataError
 from atal_ray.evaluation.maps import COLOUR_SPREAD
+from atal_ray.store.location import Location
 
 _SAMPLE = 5  # files looked into where names do not tell masks from photographs
 _PALETTE = 256  # colours that a palette can hold
@@ -45,13 +46,13 @@ def find_masks(folder: str | Path) -> MaskListing:
     Raises:
         DataError: no such folder, no masks, photographs in place of masks, or more than one folder of masks.
     """
-    root = existing_folder(Path(folder), "masks")
+    root = existing_folder(folder, "masks")
     files, subfolders = scan_folder(root)
     found = _mask_folders(root)
     if not found and not files:
         found = [item for inner in subfolders for item in _mask_folders(inner)]
     if len(found) > 1:
-        names = ", ".join(str(path.relative_to(root)) for _, path in found)
+        names = ", ".join(path.relative_to(root) for _, path in found)
         raise DataError(f"{folder} holds several folders of masks ({names}): give one of them")
     if found:
         layout, masks = found[0]
@@ -73,11 +74,9 @@ def find_masks(folder: str | Path) -> MaskListing:
     return _without(root, "masks alone", pairs.images, list(pairs.problems))
 
 
-def _mask_folders(place: Path) -> list[tuple[str, Path]]:
-    """The layout and the folder of masks of each way to read a place; layouts that also have their images
-    come first.
-    """
-    subfolders = scan_folder(place)[1]
+def _mask_folders(folder: Location) -> list[tuple[str, Location]]:
+    """Each layout that a folder may have, and its folder of masks; those with images, if there are any."""
+    subfolders = scan_folder(folder)[1]
     children = [
         (name, child_folder(subfolders, image), child_folder(subfolders, mask))
         for name, image, mask in LAYOUTS
@@ -90,20 +89,21 @@ def _mask_folders(place: Path) -> list[tuple[str, Path]]:
     return complete or [(name, mask) for name, _, mask in known] or named
 
 
-def _listing(root: Path, layout: str, files: list[Path]) -> MaskListing:
+def _listing(root: Location, layout: str, files: list[Location]) -> MaskListing:
     refuse_outside(root, files[0].parent)
     problems: list[BadFile] = []
     return _without(root, layout, files_by_stem(root, files, problems), problems)
 
 
-def _without(root: Path, layout: str, masks: dict[str, Path], problems: list[BadFile]) -> MaskListing:
+def _without(
+    root: Location, layout: str, masks: dict[str, Location], problems: list[BadFile]
+) -> MaskListing:
     spoilt = {item.image_id for item in problems}
-    return MaskListing(
-        root, layout, {stem: path for stem, path in masks.items() if stem not in spoilt}, tuple(problems)
-    )
+    usable = {stem: path.local_path for stem, path in masks.items() if stem not in spoilt}
+    return MaskListing(root.local_path, layout, usable, tuple(problems))
 
 
-def _is_photo(path: Path) -> bool:
+def _is_photo(path: Location) -> bool:
     """Whether a file is coloured in more colours than a palette can hold."""
     try:
         pixels = read_image(path).astype(np.uint32)

@@ -44,9 +44,7 @@ def to_markdown(table: ScoreTable) -> str:
 
 
 def to_latex(table: ScoreTable) -> str:
-    """A tabular for the package booktabs, the best of each row in bold, the second best underlined, and the
-    notes below it.
-    """
+    """A booktabs tabular with the best of each row in bold, the second best underlined, and notes below."""
     columns = len(table.methods)
     lines = [
         r"% needs \usepackage{booktabs}",
@@ -74,10 +72,9 @@ def to_latex(table: ScoreTable) -> str:
 
 
 def to_csv(table: ScoreTable) -> str:
-    """Full precision and no marks: set, metric, source (measured, share or paper), a column for each method,
-    note; a missing cell is empty.
+    """Full precision without marks; columns set, metric, source (measured, share, paper), methods, note.
 
-    The notes of the table that are not about a row are left out.
+    A missing cell is empty. Notes that are not about one row are left out.
     """
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
@@ -112,7 +109,7 @@ def _cell(
 
 
 def markdown_text(text: str) -> str:
-    """Every character that Markdown could read as markup stands for itself; a line break would end the row."""
+    """Escape every character that Markdown reads as markup; a line break would end the row."""
     return re.sub(r"([\\`*_{}\[\]<>|~&$])", r"\\\1", " ".join(text.split()))
 
 

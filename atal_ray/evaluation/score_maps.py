@@ -40,8 +40,7 @@ class Rules:
 
 
 def score_maps(places: Sequence[Folder], rules: Rules, pool: Pool) -> None:
-    """Score the pairs.parquet of each place; writes images.parquet, notes.parquet and, last, metrics.json
-    there.
+    """Score the pairs.parquet of each place; writes images.parquet, notes.parquet and, last, metrics.json.
 
     A shard's results are files of their own until all of its place are there, so a restart repeats unfinished
     shards alone.
@@ -60,7 +59,7 @@ def score_maps(places: Sequence[Folder], rules: Rules, pool: Pool) -> None:
         pending,
         pool,
         load=None,
-        actor=ScoreShard,
+        actor=MapScorer,
         arguments=arguments,
         title="scoring",
         total=total,
@@ -84,7 +83,7 @@ def _parts(place: Folder) -> ShardFiles:
     return ShardFiles(place / PARTS, last="sums", suffix="json")
 
 
-class ScoreShard:
+class MapScorer:
     """An actor that reads the maps and masks of a shard and scores them."""
 
     def __init__(self, rules: Rules) -> None:
@@ -110,13 +109,8 @@ class ScoreShard:
     def _score(self, pair: Row, sums: Accumulator, notes: list[Row]) -> dict[str, float]:
         saliency, mask = read_map(pair["map"]), read_soft_mask(pair["mask"]) > self.rules.mask_threshold
         if _has_palette(pair["map"]):
-            notes.append(
-                {
-                    "image_id": pair["image_id"],
-                    "kind": "palette",
-                    "note": f"{pair['map']} was read through its palette",
-                }
-            )
+            note = f"{pair['map']} was read through its palette"
+            notes.append({"image_id": pair["image_id"], "kind": "palette", "note": note})
         if saliency.shape != mask.shape:
             sizes = f"{saliency.shape[1]}x{saliency.shape[0]} px, the mask {mask.shape[1]}x{mask.shape[0]}"
             note = f"{pair['map']} has {sizes}: resized ({self.rules.interpolation})"

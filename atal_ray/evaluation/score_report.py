@@ -1,6 +1,4 @@
-"""What an evaluation leaves for people: tables, curves, comparisons, and notes on every map that was not as
-it should be.
-"""
+"""What an evaluation writes for people: tables, curves, comparisons, and notes on every faulty map."""
 
 import csv
 import io
@@ -22,8 +20,7 @@ from atal_ray.evaluation.published import lookup
 from atal_ray.evaluation.published import methods as published_methods
 from atal_ray.evaluation.score_curves import score_figures
 from atal_ray.evaluation.score_formats import markdown_row, markdown_text, to_csv, to_latex, to_markdown
-from atal_ray.evaluation.score_table import METRICS as ALL_METRICS
-from atal_ray.evaluation.score_table import score_table
+from atal_ray.evaluation.score_table import METRIC_LABELS, score_table
 from atal_ray.metrics.accumulator import Metrics
 from atal_ray.store.folder import ROWS_PER_GROUP, Folder
 
@@ -36,8 +33,7 @@ SHOWN = 3
 
 
 def write_score_report(root: Folder, places: Places, config: EvaluationConfig) -> list[str]:
-    """Write table.md, .tex and .csv, all_metrics.md and .csv, curves/, comparison/, notes.csv, and a
-    scores.json in each place.
+    """Write table.md, .tex and .csv, all_metrics.md and .csv, curves/, comparison/, notes.csv, scores.json.
 
     Returns:
         A sentence for each set, method and kind of note that makes the evaluation incomplete.
@@ -79,13 +75,12 @@ def _write_tables(
             "DUT-OMRON, DUTS-TE, ECSSD, HKU-IS, PASCAL-S"
         )
     columns = tuple(dict.fromkeys((*published_methods(), *measured))) if known else measured
-    relative_to = (
-        config.relative_to if config.relative_to in measured else None
-    )  # none of its maps could be read: its notes say so
+    # a method of which no map could be read was not measured; its notes say so
+    relative_to = config.relative_to if config.relative_to in measured else None
     table = score_table(results, methods=columns, relative_to=relative_to, published=config.published)
     for suffix, text in (("md", to_markdown(table)), ("tex", to_latex(table)), ("csv", to_csv(table))):
         root.write_bytes(f"table.{suffix}", text.encode())
-    everything = score_table(results, metrics=tuple(ALL_METRICS))
+    everything = score_table(results, metrics=tuple(METRIC_LABELS))
     root.write_bytes("all_metrics.md", to_markdown(everything).encode())
     root.write_bytes("all_metrics.csv", to_csv(everything).encode())
 
@@ -102,9 +97,7 @@ def _json_lines(place: Folder, metrics: Any) -> Iterator[str]:
 
 
 def _write_comparison(out: Folder, places: Places, methods: tuple[str, ...]) -> None:
-    """Paired bootstrap between each two of the methods on every set, over the images that both have a score
-    of.
-    """
+    """Paired bootstrap of every two methods on every set, over the images that have a score of both."""
     found: list[dict[str, Any]] = []
     lines = [
         markdown_row(["set", "A - B", "metric", "difference", "95 % interval", "p"]),
@@ -118,30 +111,14 @@ def _write_comparison(out: Folder, places: Places, methods: tuple[str, ...]) -> 
                 for table, other in permutations(tables)
             ]
             if not both[0].num_rows:
-                lines.append(
-                    markdown_row(
-                        [
-                            *map(markdown_text, (name, f"{a} - {b}")),
-                            "no image has a score of both",
-                            "",
-                            "",
-                            "",
-                        ]
-                    )
-                )
+                pair = map(markdown_text, (name, f"{a} - {b}"))
+                lines.append(markdown_row([*pair, "no image has a score of both", "", "", ""]))
                 continue
             for metric, difference in paired_bootstrap(*both).items():
                 found.append({"set": name, "a": a, "b": b, "metric": metric, **asdict(difference)})
                 interval = f"{difference.low:+.4f} to {difference.high:+.4f}"
-                cells = [
-                    name,
-                    f"{a} - {b}",
-                    metric,
-                    f"{difference.mean:+.4f}",
-                    interval,
-                    f"{difference.p:.4f}",
-                ]
-                lines.append(markdown_row(map(markdown_text, cells)))
+                numbers = [f"{difference.mean:+.4f}", interval, f"{difference.p:.4f}"]
+                lines.append(markdown_row(map(markdown_text, [name, f"{a} - {b}", metric, *numbers])))
     out.write_json("bootstrap.json", found)
     out.write_bytes("bootstrap.md", ("\n".join(lines) + "\n").encode())
 

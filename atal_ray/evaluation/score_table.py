@@ -11,7 +11,7 @@ from atal_ray.metrics.accumulator import Metrics
 Results = Mapping[str, Mapping[str, Metrics]]
 """Test set -> method -> metrics."""
 
-METRICS = {
+METRIC_LABELS = {
     "max_f": ("maxF", True),
     "s_measure": ("S-measure", True),
     "mae": ("MAE", False),
@@ -25,11 +25,9 @@ METRICS = {
     "e_mean": ("mean E", True),
     "e_max": ("max E", True),
 }
-"""Scalar fields of `Metrics` with the name a reader sees and whether higher is better; all of them as rows:
-`metrics=tuple(METRICS)`.
-"""
+"""Scalar fields of `Metrics` -> the name in a table, and whether higher is better."""
 TABLE_2 = ("max_f", "s_measure", "mae", "f_of_mean_pr", "weighted_f", "e_soft")
-"""The six of the paper's table, avgF and E-m as what they most likely are (see `metrics.published`)."""
+"""The six of the paper's table, avgF and E-m as what they most likely are (see `published.py`)."""
 DIGITS = 4
 DAGGER = "†"
 
@@ -75,16 +73,15 @@ def score_table(
     relative_to: str | Mapping[str, str] | None = None,
     published: bool = False,
 ) -> ScoreTable:
-    """Rows are test sets and metrics, columns are methods; equal numbers, as printed with four decimals,
-    share a mark.
+    """Rows are test sets and metrics, columns are methods; numbers that print equal share a mark.
 
     Args:
         results: in the order of rows and, by first appearance, of columns.
         metrics: fields of `Metrics` that become rows.
         methods: the columns, where not those of the results; one without results has empty cells, and the
             paper's numbers if published.
-        relative_to: adds a row with each method's maxF as a share of this method's, or of the one that the
-            method is mapped to: its own full supervision.
+        relative_to: adds a row with each method's maxF as a share of this method's, or of that of the method
+            it is mapped to, such as its own full supervision.
         published: adds a row with the paper's numbers under each metric that has some for a method of this
             name.
 
@@ -98,7 +95,7 @@ def score_table(
     rows: list[ScoreRow] = []
     for test_set, found in results.items():
         for field in metrics:
-            label, higher = METRICS[field]
+            label, higher = METRIC_LABELS[field]
             values = [getattr(found[method], field) if method in found else None for method in columns]
             rows.append(ScoreRow(test_set, field, label, "measured", _placed(values, higher), higher))
             if field == "max_f" and references:
@@ -127,8 +124,10 @@ def _check(
 ) -> None:
     scored = methods_of(results)
     for field in metrics:
-        if field not in METRICS:
-            raise ConfigError(f"scores: no metric is called {field!r}: choose from {', '.join(METRICS)}")
+        if field not in METRIC_LABELS:
+            raise ConfigError(
+                f"scores: no metric is called {field!r}: choose from {', '.join(METRIC_LABELS)}"
+            )
     for method in (*references, *references.values()):
         if method not in {*scored, *columns}:
             raise ConfigError(
@@ -200,9 +199,7 @@ def _paper_notes(rows: Sequence[ScoreRow]) -> list[str]:
 
 
 def _images(results: Results, columns: Sequence[str]) -> str:
-    """How many images each set's scores are means of; methods apart where they were not scored on equally
-    many.
-    """
+    """How many images each set's scores are means of, with the methods' names where their numbers differ."""
     parts = []
     for test_set, found in results.items():
         counts: dict[int, list[str]] = {}

@@ -12,9 +12,10 @@ import torch
 from PIL import Image
 
 from atal_ray import cli
+from atal_ray.campaign.evaluate import predict, saliency_maps
 from atal_ray.config import NetworkConfig
 from atal_ray.config.evaluation import EvaluationConfig
-from atal_ray.data.images import read_mask
+from atal_ray.data.images import read_image, read_mask, resize
 from atal_ray.data.synthetic.dataset import write_dataset
 from atal_ray.errors import CheckpointError, ConfigError, DataError
 from atal_ray.evaluation import compare as evaluation
@@ -22,9 +23,8 @@ from atal_ray.evaluation import score_maps
 from atal_ray.evaluation.compare import evaluate, named
 from atal_ray.metrics.accumulator import Accumulator
 from atal_ray.networks.f3net_small import F3NetSmall
+from atal_ray.networks.inputs import to_batch
 from atal_ray.store.folder import Folder
-
-pytestmark = pytest.mark.usefixtures("ray_local")
 
 
 @pytest.fixture(scope="module")
@@ -53,9 +53,21 @@ def maps(dataset, tmp_path) -> dict[str, dict[str, np.ndarray]]:
 
 
 def config(dataset: Path, tmp_path: Path, *methods: str, **changes: Any) -> EvaluationConfig:
-    return EvaluationConfig(
-        masks=(str(dataset),), maps=tuple(str(tmp_path / method) for method in methods), actors=2, **changes
-    )
+    """Inline, unless the changes name another backend."""
+    maps = tuple(str(tmp_path / method) for method in methods)
+    settings = EvaluationConfig(masks=(str(dataset),), maps=maps, actors=2, backend="inline")
+    return dataclasses.replace(settings, **changes)
+
+
+@pytest.mark.usefixtures("ray_local")
+def test_ray_gives_the_scores_of_inline(dataset, maps, tmp_path, monkeypatch):
+    [monkeypatch.setattr(module, "SHARD", 2) for module in (score_maps, evaluation)]
+    written = []
+    for backend in ("ray", "inline"):
+        evaluate(config(dataset, tmp_path, "good", backend=backend), tmp_path / backend)
+        place = tmp_path / backend / "scores/SCENES/good"
+        written.append([(place / name).read_bytes() for name in ("metrics.json", "scores.json")])
+    assert written[0] == written[1]
 
 
 def test_scores_are_those_of_the_maps_however_they_are_sharded(dataset, maps, tmp_path, monkeypatch):
@@ -137,8 +149,8 @@ def test_exit_status_says_whether_all_was_there(dataset, maps, tmp_path, monkeyp
             str(dataset),
             "--maps",
             str(tmp_path / "good"),
-            "--actors",
-            "2",
+            "--backend",
+            "inline",
         ]
         monkeypatch.setattr("sys.argv", arguments)
         with pytest.raises(SystemExit) as end:
@@ -194,20 +206,25 @@ def test_finished_shards_are_not_scored_again(dataset, maps, tmp_path, monkeypat
 
 def test_checkpoint_is_predicted_and_then_scored_as_any_method(dataset, tmp_path):
     torch.manual_seed(0)
-    torch.save(F3NetSmall().state_dict(), tmp_path / "mine.pt")
+    network = F3NetSmall().eval()
+    torch.save(network.state_dict(), tmp_path / "mine.pt")
     settings = EvaluationConfig(
         masks=(str(dataset),),
         checkpoint=(f"ours={tmp_path}/mine.pt",),
         network=NetworkConfig(name="f3net-small"),
         size=64,
         batch_size=4,
-        actors=1,
+        backend="inline",
     )
     assert evaluate(settings, tmp_path / "out") == []
     predicted = sorted((tmp_path / "out/maps/ours/SCENES").glob("*.png"))
     assert [path.stem for path in predicted] == sorted(masks_of(dataset))
     first = predicted[0].stat().st_mtime_ns
-    assert np.asarray(Image.open(predicted[0])).shape == masks_of(dataset)[predicted[0].stem].shape
+    for path in predicted:  # test_predict.py has the same without the package's functions
+        image = read_image(dataset / "images" / f"{path.stem}.jpg")
+        logits = predict([network], to_batch(resize(image, 64)[None], torch.device("cpu")))
+        expected = saliency_maps(logits[:, 0], masks_of(dataset)[path.stem].shape)[0].numpy()
+        np.testing.assert_allclose(np.asarray(Image.open(path)), 255 * expected, atol=1)
     evaluate(settings, tmp_path / "out")
     assert predicted[0].stat().st_mtime_ns == first
     evaluate(dataclasses.replace(settings, size=96), tmp_path / "out")
@@ -219,7 +236,9 @@ def test_checkpoint_is_predicted_and_then_scored_as_any_method(dataset, tmp_path
 
 def test_methods_have_a_folder_for_each_of_several_sets(dataset, maps, tmp_path):
     other = write_dataset(tmp_path / "OTHER", count=2, seed=5)
-    settings = EvaluationConfig(masks=(str(dataset), str(other)), maps=(str(tmp_path / "both"),), actors=2)
+    settings = EvaluationConfig(
+        masks=(str(dataset), str(other)), maps=(str(tmp_path / "both"),), backend="inline"
+    )
     (tmp_path / "both").mkdir()
     (tmp_path / "good").rename(tmp_path / "both/SCENES")
     with pytest.raises(DataError, match="both has no folder OTHER"):
@@ -244,7 +263,7 @@ def test_methods_have_a_folder_for_each_of_several_sets(dataset, maps, tmp_path)
     ],
 )
 def test_names_that_cannot_be_are_refused(tmp_path, changes, sentence):
-    settings = dataclasses.replace(EvaluationConfig(masks=("m",), maps=("a",)), **changes)
+    settings = dataclasses.replace(EvaluationConfig(masks=("m",), maps=("a",), backend="inline"), **changes)
     with pytest.raises(ConfigError, match=sentence):
         evaluate(settings, tmp_path / "out")
     assert not (tmp_path / "out").exists()
@@ -272,6 +291,7 @@ def test_files_of_others_are_never_deleted(dataset, maps, tmp_path):
         checkpoint=(f"{tmp_path}/mine.pt",),
         network=NetworkConfig(name="f3net-small"),
         size=64,
+        backend="inline",
     )
     with pytest.raises(ConfigError, match="holds files that were not predicted here"):
         evaluate(settings, tmp_path)
@@ -285,6 +305,7 @@ def test_masks_are_never_taken_for_images(dataset, tmp_path):
         checkpoint=(f"{tmp_path}/mine.pt",),
         network=NetworkConfig(name="f3net-small"),
         size=64,
+        backend="inline",
     )
     with pytest.raises(DataError, match="not its masks alone"):
         evaluate(settings, tmp_path / "out")

@@ -58,7 +58,9 @@ def test_every_scalar_of_the_metrics_can_be_a_row() -> None:
     ],
 )
 def test_the_best_two_are_marked_and_ties_share(metric: str, given: list[float], expected: list[int]) -> None:
-    table = score_table({"a": {str(i): scores(**{metric: value}) for i, value in enumerate(given)}}, [metric])
+    table = score_table(
+        {"a": {str(i): scores(10, **{metric: value}) for i, value in enumerate(given)}}, [metric]
+    )
     assert places(table.rows[0]) == expected
 
 
