@@ -12,7 +12,7 @@ from command_lines import parse
 from jsonschema import Draft202012Validator, ValidationError
 
 from atal_ray.config import Config
-from atal_ray.runtime.capacity import Node, demands, require_room
+from atal_ray.runtime.capacity import Node, demands, require_capacity
 
 FOLDER = Path(__file__).resolve().parents[2] / "cluster" / "kuberay"
 TEXT, COUNT, TRUTH = {"type": "string"}, {"type": "integer", "minimum": 0}, {"type": "boolean"}
@@ -230,7 +230,7 @@ def test_the_job_is_a_command_that_fits_its_cluster():
         machines += [Node(resources, {"role": "accelerator" if label == "gpu" else "cpu"})] * group[
             "replicas"
         ]
-    require_room(config, machines)
+    require_capacity(config, machines)
     assert [
         demand.there
         for demand in demands(config, machines)

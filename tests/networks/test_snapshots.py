@@ -115,7 +115,7 @@ def test_a_trajectory_is_read_in_order_frozen_and_in_evaluation_mode(small, two,
         torch.nn.init.constant_(small.linearp2.bias, number)
         (tmp_path / f"{number}.pt").write_bytes(saved(small.state_dict()))
     snapshots = read_snapshots(Folder(str(tmp_path)), two, torch.device("cpu"))
-    assert [float(network.linearp2.bias) for network in snapshots] == [1.0, 2.0]
+    assert [float(network.get_parameter("linearp2.bias")) for network in snapshots] == [1.0, 2.0]
     for network in snapshots:
         assert not any(module.training for module in network.modules())
         assert not any(parameter.requires_grad for parameter in network.parameters())

@@ -28,6 +28,7 @@ from atal_ray.config import (
     RegionConfig,
     TrainConfig,
 )
+from atal_ray.config.query import RegionLabels
 from atal_ray.data.manifest import build_manifest
 from atal_ray.data.synthetic.dataset import write_dataset
 from atal_ray.labels.points import POINT_SCHEMA, QUERY_SCHEMA
@@ -74,7 +75,7 @@ def make(tmp_path: Path, scenes: Path) -> Make:
     def write(
         rounds: int = 2,
         tests: tuple[str, ...] = ("easy",),
-        labels: str = "propagate",
+        labels: RegionLabels = "propagate",
         rename: str = "",
         config: Config = CONFIG,
     ) -> tuple[CampaignFolder, Config]:
@@ -115,7 +116,8 @@ def gallery(table: pa.Table) -> pa.Table:
     rows = []
     for row in table.to_pylist():
         values = np.random.default_rng(derive(row["image_id"])).integers(0, 256, (4, 16, 16), dtype=np.uint8)
-        rows.append(ImageMaps(*values[:3], values[3] % 3).to_row(row["image_id"]))
+        prediction, uncertainty, score, regions = values
+        rows.append(ImageMaps(prediction, uncertainty, score, regions % 3).to_row(row["image_id"]))
     return gallery_table(rows)
 
 

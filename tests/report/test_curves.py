@@ -66,8 +66,16 @@ def test_precision_over_recall_is_of_the_last_round(make: Make, drawn: Figure) -
         first, last = (found.metrics[name] for found in numbers.rounds)
         for line, member in zip(axes.get_lines(), ("ensemble", "last"), strict=True):
             assert line.get_label() == member
-            assert list(line.get_xdata()) == list(last[member].recall) != list(last[member].precision)
-            assert list(line.get_ydata()) == list(last[member].precision) != list(first[member].precision)
+            assert (
+                np.asarray(line.get_xdata()).tolist()
+                == list(last[member].recall)
+                != list(last[member].precision)
+            )
+            assert (
+                np.asarray(line.get_ydata()).tolist()
+                == list(last[member].precision)
+                != list(first[member].precision)
+            )
         assert (axes.get_xlabel(), axes.get_ylabel()) == ("recall", "precision")
 
 
@@ -77,7 +85,8 @@ def test_positions_of_the_start_are_apart_from_those_asked(make: Make, drawn: Fi
     pictures = [axes.get_images()[0] for axes in drawn.axes[:2]]  # the last one is the scale
     assert len(drawn.axes) == 3
     for picture, found in zip(pictures, numbers.rounds, strict=True):
-        assert np.array_equal(picture.get_array(), curves.density(curves.relative_positions(numbers, found)))
+        density = curves.density(curves.relative_positions(numbers, found))
+        np.testing.assert_array_equal(np.asarray(picture.get_array()), density)
         assert picture.get_extent() == [0, 1, 1, 0]  # the first row is at the top
     assert pictures[0].get_clim() == pictures[1].get_clim()
 

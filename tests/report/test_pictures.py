@@ -68,7 +68,8 @@ def test_dots_lie_on_the_centres_of_their_pixels(scene: Scene) -> None:
 
 def test_maps_are_drawn_in_their_places_and_regions_counted(scene: Scene) -> None:
     regions = np.array([[0, 0], [1, 2]], np.uint8)
-    maps = ImageMaps(*(np.full((2, 2), value, np.uint8) for value in (0, 128, 255)), regions)
+    black, grey, white = (np.full((2, 2), value, np.uint8) for value in (0, 128, 255))
+    maps = ImageMaps(black, grey, white, regions)
     pictures = map_pictures(scene, maps, QueryConfig())
     assert [picture.caption for picture in pictures] == [
         "Image",
