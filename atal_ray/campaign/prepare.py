@@ -18,7 +18,7 @@ from atal_ray.data.synthetic.dataset import write_dataset
 from atal_ray.errors import DataError
 from atal_ray.networks.conformance import check_network
 from atal_ray.runtime.progress_bar import tracked
-from atal_ray.store.path import Place, as_place, set_name
+from atal_ray.store.location import Location
 
 logger = logging.getLogger(__name__)
 
@@ -72,21 +72,21 @@ def prepare(campaign: CampaignFolder, config: Config) -> None:
     campaign.root.write_table(MANIFEST, manifest.table)
 
 
-def _folders(campaign: CampaignFolder, config: Config) -> tuple[Place, list[Place]]:
+def _folders(campaign: CampaignFolder, config: Config) -> tuple[Location, list[Location]]:
     """The training folder and the test folders; the embedded data where none is named."""
-    tests = [as_place(folder) for folder in config.data.tests]
+    tests = [Location.at(folder) for folder in config.data.tests]
     if config.data.train:
-        return as_place(config.data.train), tests
+        return Location.at(config.data.train), tests
     made = campaign.root / "data"
     for name, count, seed in (("train", DEMO_TRAIN, 0), ("test", DEMO_TEST, 1)):
         (made / name).delete()  # an earlier attempt that was cut short
         with TemporaryDirectory() as drawn:
             (made / name).copy_tree(write_dataset(drawn, count=count, seed=seed))
-    return as_place((made / "train").uri), tests or [as_place((made / "test").uri)]
+    return Location.at((made / "train").uri), tests or [Location.at((made / "test").uri)]
 
 
-def _named(folders: list[Place]) -> dict[str, Place]:
-    names = {set_name(folder): folder for folder in folders}
+def _named(folders: list[Location]) -> dict[str, Location]:
+    names = {folder.resolved().name: folder for folder in folders}
     if len(names) < len(folders):
         raise DataError(
             f"data.tests names two folders of one name: {', '.join(map(str, folders))}; rename one"
@@ -94,7 +94,7 @@ def _named(folders: list[Place]) -> dict[str, Place]:
     return names
 
 
-def _require_masks(folder: Place, table: pa.Table, config: Config) -> None:
+def _require_masks(folder: Location, table: pa.Table, config: Config) -> None:
     """Refuse what needs masks where there are none."""
     needs_mask = (config.asks and config.budget.annotator == "oracle") or config.regions.labels in (
         "dense",

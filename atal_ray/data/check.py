@@ -8,7 +8,7 @@ from atal_ray.data.images import MaskInfo, read_image, read_mask_info
 from atal_ray.data.layout import FolderListing, find_pairs
 from atal_ray.data.manifest import Track, in_threads, untracked
 from atal_ray.errors import DataError
-from atal_ray.store.path import Place, as_place, relative
+from atal_ray.store.location import AnyLocation, Location
 
 Severity = Literal["error", "warning", "notice"]
 
@@ -43,7 +43,7 @@ class Finding:
 class CheckReport:
     """What a folder holds and what is wrong with it."""
 
-    folder: Place
+    folder: Location
     layout: str
     images: int
     masks: int
@@ -86,13 +86,13 @@ class CheckReport:
         )
 
 
-def check_folder(folder: str | Place, track: Track = untracked) -> CheckReport:
+def check_folder(folder: AnyLocation, track: Track = untracked) -> CheckReport:
     """Read every image and mask of a folder in any layout of `find_pairs`; `track` may show a progress bar.
 
     Raises:
         DataError: the folder is missing, holds no images, or can be read in more than one way.
     """
-    listing = find_pairs(as_place(folder))
+    listing = find_pairs(folder)
     findings = [Finding(problem.kind, "error", problem.file, problem.reason) for problem in listing.problems]
     image_ids = sorted(listing.images.keys() | listing.masks.keys())
     for found in in_threads(lambda image_id: _examine(listing, image_id), image_ids, track):
@@ -101,7 +101,7 @@ def check_folder(folder: str | Place, track: Track = untracked) -> CheckReport:
     return CheckReport(listing.root, listing.layout, len(listing.images), len(listing.masks), tuple(findings))
 
 
-def _examine(listing: FolderListing[Place], image_id: str) -> list[Finding]:
+def _examine(listing: FolderListing, image_id: str) -> list[Finding]:
     """The defects of one image and its mask."""
     image, mask = listing.images.get(image_id), listing.masks.get(image_id)
     findings: list[Finding] = []
@@ -113,7 +113,7 @@ def _examine(listing: FolderListing[Place], image_id: str) -> list[Finding]:
             findings.append(_unreadable(listing, image, error))
     if mask is not None:
         try:
-            findings += _examine_mask(relative(mask, listing.root), read_mask_info(mask), size)
+            findings += _examine_mask(mask.relative_to(listing.root), read_mask_info(mask), size)
         except DataError as error:
             findings.append(_unreadable(listing, mask, error))
     return findings
@@ -138,5 +138,5 @@ def _examine_mask(file: str, info: MaskInfo, size: tuple[int, ...] | None) -> li
     return findings
 
 
-def _unreadable(listing: FolderListing[Place], path: Place, error: DataError) -> Finding:
-    return Finding("unreadable", "error", relative(path, listing.root), str(error).removeprefix(f"{path} "))
+def _unreadable(listing: FolderListing, path: Location, error: DataError) -> Finding:
+    return Finding("unreadable", "error", path.relative_to(listing.root), str(error).removeprefix(f"{path} "))

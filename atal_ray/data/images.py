@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from atal_ray.errors import DataError, StoreError
-from atal_ray.store.path import Place
+from atal_ray.store.location import AnyLocation
 from atal_ray.store.uri import is_uri, read_uri
 
 SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
@@ -36,7 +36,7 @@ class MaskInfo:
         return self.channels > 1 or self.grey_pixels > 0
 
 
-def read_image(path: str | Place) -> NDArray[np.uint8]:
+def read_image(path: AnyLocation) -> NDArray[np.uint8]:
     """The pixels of an image, uint8 [H, W, 3] in RGB.
 
     EXIF orientation is not applied: masks carry none, so turning the image would part it from its mask.
@@ -52,7 +52,7 @@ def read_image(path: str | Place) -> NDArray[np.uint8]:
         return np.array(image.convert("RGB"))  # asarray would be read-only
 
 
-def read_size(path: str | Place) -> tuple[int, int]:
+def read_size(path: AnyLocation) -> tuple[int, int]:
     """Height and width from the header alone; the pixels may still be damaged.
 
     Raises:
@@ -62,12 +62,12 @@ def read_size(path: str | Place) -> tuple[int, int]:
         return image.height, image.width
 
 
-def read_mask(path: str | Place) -> NDArray[np.uint8]:
+def read_mask(path: AnyLocation) -> NDArray[np.uint8]:
     """The mask of `read_mask_info`: uint8 [H, W], 1 salient and 0 background."""
     return read_mask_info(path).mask
 
 
-def read_soft_mask(path: str | Place) -> NDArray[np.uint8]:
+def read_soft_mask(path: AnyLocation) -> NDArray[np.uint8]:
     """The mask with the grey of its edges: uint8 [H, W], 0 background to 255 salient, also for a mask stored
     as 0/1.
 
@@ -78,7 +78,7 @@ def read_soft_mask(path: str | Place) -> NDArray[np.uint8]:
     return levels
 
 
-def read_mask_info(path: str | Place) -> MaskInfo:
+def read_mask_info(path: AnyLocation) -> MaskInfo:
     """A mask of one or three channels or a palette, 0/1 or 0/255, with or without grey edges.
 
     A pixel is salient above 128 of 255 (128 is background) in its brightest channel. A mask whose maximum
@@ -99,7 +99,7 @@ def resize(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
 
 
 @contextmanager
-def opened(path: str | Place) -> Iterator[Image.Image]:
+def opened(path: AnyLocation) -> Iterator[Image.Image]:
     """An open image whose every failure, on opening or on decoding, is a DataError; StoreError where a store
     is out of reach.
     """
@@ -139,7 +139,7 @@ def _to_bytes(values: NDArray[np.integer]) -> NDArray[np.uint8]:
     return ((values + 128) // 257).astype(np.uint8)  # 65535 is 255 * 257
 
 
-def _mask_levels(path: str | Place) -> tuple[NDArray[np.uint8], int, int]:
+def _mask_levels(path: AnyLocation) -> tuple[NDArray[np.uint8], int, int]:
     """A mask brought to 0 to 255, its channels in the file, and what salient was there (1 or 255)."""
     with opened(path) as image:
         deep = is_deep(image)

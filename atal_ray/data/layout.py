@@ -1,20 +1,17 @@
-"""Which files of a dataset folder are images, and which is the mask of each: the layouts of the official
-downloads.
-"""
+"""Which files of a dataset are images, and which is the mask of each: the layouts of the official downloads."""
 
-import os
 import re
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Generic, Literal, TypeVar, cast
+from pathlib import PurePosixPath
+from typing import Literal
 
 import numpy as np
 from pyarrow import fs
 
 from atal_ray.data.images import SUFFIXES, read_image
 from atal_ray.errors import DataError
-from atal_ray.store.path import Place, StorePath, relative
+from atal_ray.store.location import AnyLocation, Location
 
 LAYOUTS = (
     ("DUTS-TR", "DUTS-TR-Image", "DUTS-TR-Mask"),
@@ -32,7 +29,6 @@ MASK_NAME = re.compile(r"mask|(?<!back)ground|(^|[^a-z])gt|gt([^a-z]|$)", re.IGN
 _UNUSABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")  # lone surrogates stand for bytes that are not UTF-8
 _SAMPLE = 5  # files looked into where names do not tell masks from images
 
-P = TypeVar("P", bound=Place)
 ProblemKind = Literal[
     "duplicate stem",
     "link outside",
@@ -55,20 +51,20 @@ class BadFile:
 
 
 @dataclass(frozen=True)
-class FolderListing(Generic[P]):
+class FolderListing:
     """The files of a dataset folder by image id (the stem), before any of them is read."""
 
-    root: P
+    root: Location
     layout: str
-    images: dict[str, P]
-    masks: dict[str, P]
+    images: dict[str, Location]
+    masks: dict[str, Location]
     """Empty for an unlabelled folder."""
     labelled: bool
     problems: tuple[BadFile, ...]
     """Duplicate stems, links that leave the folder, missing partners."""
 
 
-def find_pairs(folder: P) -> FolderListing[P]:
+def find_pairs(folder: AnyLocation) -> FolderListing:
     """The images of a folder and their masks, whichever layout it has; nothing is decoded where names
     suffice.
 
@@ -98,22 +94,22 @@ def find_pairs(folder: P) -> FolderListing[P]:
     return next(iter(inner.values()))
 
 
-def existing_folder(folder: P, content: str) -> P:
-    """The folder, which must exist, as an absolute path or a URI; `content` says what it should hold, for the
-    message.
+def existing_folder(folder: AnyLocation, content: str) -> Location:
+    """The folder, which must exist, without symbolic links; `content` says what it should hold.
 
     Raises:
         DataError: no such folder, or a file.
     """
-    root: Place = folder.expanduser().resolve() if isinstance(folder, Path) else folder
-    if not (root.exists() if isinstance(root, Path) else root.kind() != fs.FileType.NotFound):
+    root = Location.at(folder).resolved()
+    kind = root.kind()
+    if kind == fs.FileType.NotFound:
         raise DataError(f"{folder} does not exist: give the folder that holds the {content}")
-    if not (root.is_dir() if isinstance(root, Path) else root.kind() == fs.FileType.Directory):
+    if kind != fs.FileType.Directory:
         raise DataError(f"{folder} is a file: give the folder that holds the {content}")
-    return cast(P, root)
+    return root
 
 
-def _list_layout(root: P, folder: P) -> FolderListing[P] | None:
+def _list_layout(root: Location, folder: Location) -> FolderListing | None:
     """The listing of `folder` read as one dataset, or None where it is none."""
     files, subfolders = scan_folder(folder)
     pairs = [
@@ -141,7 +137,9 @@ def _list_layout(root: P, folder: P) -> FolderListing[P] | None:
     return _list_unnamed(root, folder, *inner) if len(inner) == 2 else None
 
 
-def _list_unnamed(root: P, folder: P, first: P, second: P) -> FolderListing[P] | None:
+def _list_unnamed(
+    root: Location, folder: Location, first: Location, second: Location
+) -> FolderListing | None:
     """Two folders of images under other names: a pair if one is called masks, or holds masks of the other's
     stems.
     """
@@ -158,11 +156,11 @@ def _list_unnamed(root: P, folder: P, first: P, second: P) -> FolderListing[P] |
     return _list_pair(root, f"{image.name} + {mask.name}", image, mask)
 
 
-def _list_pair(root: P, layout: str, image: P, mask: P) -> FolderListing[P]:
+def _list_pair(root: Location, layout: str, image: Location, mask: Location) -> FolderListing:
     return _listing(root, layout, _image_files(image), _image_files(mask), labelled=True)
 
 
-def _list_single(root: P, files: list[P]) -> FolderListing[P]:
+def _list_single(root: Location, files: list[Location]) -> FolderListing:
     """The files of one folder: JPEG images mixed with their PNG masks (PASCAL-S), or unlabelled images."""
     photos = {path.stem for path in files if path.suffix.lower() in (".jpg", ".jpeg")}
     paired = [path for path in files if path.suffix.lower() == ".png" and path.stem in photos]
@@ -174,8 +172,8 @@ def _list_single(root: P, files: list[P]) -> FolderListing[P]:
 
 
 def _listing(
-    root: P, layout: str, image_files: list[P], mask_files: list[P], labelled: bool
-) -> FolderListing[P]:
+    root: Location, layout: str, image_files: list[Location], mask_files: list[Location], labelled: bool
+) -> FolderListing:
     if not image_files:
         raise DataError(f"{root}: the layout is {layout}, but its folder of images is empty")
     for folder in {path.parent for path in (*image_files, *mask_files)}:
@@ -190,37 +188,35 @@ def _listing(
 
 
 def _lonely(
-    root: P, files: dict[str, P], partners: set[str], reason: str, kind: ProblemKind
+    root: Location, files: dict[str, Location], partners: set[str], reason: str, kind: ProblemKind
 ) -> list[BadFile]:
     return [
-        BadFile(stem, relative(path, root), reason, kind)
+        BadFile(stem, path.relative_to(root), reason, kind)
         for stem, path in files.items()
         if stem not in partners
     ]
 
 
-def refuse_outside(root: Place, folder: Place) -> None:
-    """Refuse a subfolder that is a link to somewhere outside of `root` (absolute, without links), by a
-    DataError.
-    """
-    if isinstance(folder, Path) and not folder.resolve().is_relative_to(str(root)):
+def refuse_outside(root: Location, folder: Location) -> None:
+    """Raise DataError for a subfolder that is a link to somewhere outside of `root` (without links)."""
+    if not folder.is_below(root):
         raise DataError(
-            f"{folder} is a link to {folder.resolve()}, outside of {root}: give the folder it points into"
+            f"{folder} is a link to {folder.resolved()}, outside of {root}: give the folder it points into"
         )
 
 
-def files_by_stem(root: P, files: list[P], problems: list[BadFile]) -> dict[str, P]:
+def files_by_stem(root: Location, files: list[Location], problems: list[BadFile]) -> dict[str, Location]:
     """The usable files by stem; duplicates, links that leave `root` and unusable names are appended to
     `problems`.
     """
-    found: dict[str, P] = {}
+    found: dict[str, Location] = {}
     for path in files:
-        name = relative(path, root)
+        name = path.relative_to(root)
         if _UNUSABLE.search(name):
             reason = "has a name with control characters or bytes that are not UTF-8"
             problems.append(BadFile(ascii(path.stem)[1:-1], ascii(name)[1:-1], reason, "unusable name"))
-        elif isinstance(path, Path) and path.is_symlink() and not path.resolve().is_relative_to(str(root)):
-            reason = f"is a link to {path.resolve()}, outside of {root}"
+        elif path.is_link and not path.is_below(root):
+            reason = f"is a link to {path.resolved()}, outside of {root}"
             problems.append(BadFile(path.stem, name, reason, "link outside"))
         elif path.stem in found:
             reason = (
@@ -232,7 +228,7 @@ def files_by_stem(root: P, files: list[P], problems: list[BadFile]) -> dict[str,
     return found
 
 
-def child_folder(subfolders: list[P], below: str) -> P | None:
+def child_folder(subfolders: list[Location], below: str) -> Location | None:
     """The folder at a relative path, matched whatever its case; None where there is none."""
     name, _, rest = below.partition("/")
     matches = [path for path in subfolders if path.name.lower() == name.lower()]
@@ -243,11 +239,11 @@ def child_folder(subfolders: list[P], below: str) -> P | None:
     return child_folder(scan_folder(matches[0])[1], rest) if rest else matches[0]
 
 
-def _image_files(folder: P) -> list[P]:
+def _image_files(folder: Location) -> list[Location]:
     return scan_folder(folder)[0]
 
 
-def scan_folder(folder: P, suffixes: Set[str] = SUFFIXES) -> tuple[list[P], list[P]]:
+def scan_folder(folder: Location, suffixes: Set[str] = SUFFIXES) -> tuple[list[Location], list[Location]]:
     """The files of these suffixes (whatever their case) and the subfolders of a folder, sorted.
 
     Hidden ones and archive leftovers are passed over.
@@ -257,28 +253,17 @@ def scan_folder(folder: P, suffixes: Set[str] = SUFFIXES) -> tuple[list[P], list
     """
     files: list[str] = []
     subfolders: list[str] = []
-    for name, is_folder in folder.entries() if isinstance(folder, StorePath) else _entries(folder):
+    for name, is_folder in folder.entries():
         if name.startswith(".") or name == "__MACOSX":
             continue
         if is_folder:
             subfolders.append(name)
-        elif Path(name).suffix.lower() in suffixes:
+        elif PurePosixPath(name).suffix.lower() in suffixes:
             files.append(name)
-    return [cast(P, folder / name) for name in sorted(files)], [
-        cast(P, folder / name) for name in sorted(subfolders)
-    ]
+    return [folder / name for name in sorted(files)], [folder / name for name in sorted(subfolders)]
 
 
-def _entries(folder: Path) -> Iterator[tuple[str, bool]]:
-    try:
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                yield entry.name, entry.is_dir()
-    except OSError as error:
-        raise DataError(f"{folder} cannot be listed: {error.strerror}") from error
-
-
-def _look_like_masks(files: Sequence[Place]) -> bool:
+def _look_like_masks(files: Sequence[Location]) -> bool:
     """Whether the first readable files are nearly black and white."""
     verdicts = []
     for path in files[:_SAMPLE]:
@@ -291,5 +276,5 @@ def _look_like_masks(files: Sequence[Place]) -> bool:
     return bool(verdicts) and all(verdicts)
 
 
-def _names(paths: Sequence[Place]) -> str:
+def _names(paths: Sequence[Location]) -> str:
     return ", ".join(path.name for path in paths)

@@ -12,8 +12,7 @@ from atal_ray.data.images import read_image, read_mask, read_size
 from atal_ray.data.layout import BadFile, FolderListing, find_pairs
 from atal_ray.errors import DataError
 from atal_ray.seeding import derive
-from atal_ray.store.path import Place, StorePath, as_place, relative
-from atal_ray.store.uri import read_uri
+from atal_ray.store.location import AnyLocation, Location
 
 MANIFEST_SCHEMA = pa.schema(
     [
@@ -58,9 +57,9 @@ def untracked(items: Iterable[Any], total: int) -> Iterable[Any]:
 
 
 def build_manifest(
-    folder: str | Place,
+    folder: AnyLocation,
     *,
-    subset: str | Place | None = None,
+    subset: AnyLocation | None = None,
     limit: int | None = None,
     verify: bool = True,
     on_bad_file: OnBadFile = "refuse",
@@ -80,7 +79,7 @@ def build_manifest(
     Raises:
         DataError: nothing usable, an unknown id in `subset`, two images of one stem, or bad files to refuse.
     """
-    listing = find_pairs(as_place(folder))
+    listing = find_pairs(folder)
     clashes = [problem for problem in listing.problems if problem.kind == "duplicate stem"]
     if clashes:
         raise DataError(
@@ -88,7 +87,7 @@ def build_manifest(
         )
     image_ids = sorted(listing.images.keys() | {problem.image_id for problem in listing.problems})
     if subset is not None:
-        image_ids = _keep_subset(image_ids, as_place(subset), str(folder))
+        image_ids = _keep_subset(image_ids, Location.at(subset), str(folder))
     if limit is not None:
         image_ids = sorted(sorted(image_ids, key=lambda image_id: derive("limit", image_id))[:limit])
     rows, bad = _read_all(listing, image_ids, verify, track)
@@ -110,10 +109,9 @@ def slice_rows(table: pa.Table, start: int, stop: int) -> list[Record]:
     return records(table.slice(start, max(0, stop - start)))
 
 
-def _keep_subset(image_ids: list[str], subset: Place, folder: str) -> list[str]:
+def _keep_subset(image_ids: list[str], subset: Location, folder: str) -> list[str]:
     try:
-        data = read_uri(subset.uri) if isinstance(subset, StorePath) else subset.read_bytes()
-        lines = data.decode("utf-8-sig").splitlines()
+        lines = subset.read().decode("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{subset} cannot be read as a list of image ids: {error}") from error
     wanted = {line.strip() for line in lines if line.strip()}
@@ -129,7 +127,7 @@ def _keep_subset(image_ids: list[str], subset: Place, folder: str) -> list[str]:
 
 
 def _read_all(
-    listing: FolderListing[Place], image_ids: list[str], verify: bool, track: Track
+    listing: FolderListing, image_ids: list[str], verify: bool, track: Track
 ) -> tuple[list[Record], list[BadFile]]:
     """The rows of the usable images and the reasons of the others, both in the order of the ids."""
     chosen = set(image_ids)
@@ -154,7 +152,7 @@ def in_threads(work: Callable[[str], Outcome], image_ids: list[str], track: Trac
         pool.shutdown(cancel_futures=True)  # an interrupt must not wait for the files still queued
 
 
-def _read_one(listing: FolderListing[Place], image_id: str, verify: bool) -> Record | BadFile:
+def _read_one(listing: FolderListing, image_id: str, verify: bool) -> Record | BadFile:
     image, mask = listing.images[image_id], listing.masks.get(image_id)
     path = image
     try:
@@ -164,10 +162,10 @@ def _read_one(listing: FolderListing[Place], image_id: str, verify: bool) -> Rec
             size = read_mask(mask).shape if verify else read_size(mask)
             if size != (height, width):
                 reason = f"is {size[1]}x{size[0]} pixels, but its image is {width}x{height}"
-                return BadFile(image_id, relative(mask, listing.root), reason, "size mismatch")
+                return BadFile(image_id, mask.relative_to(listing.root), reason, "size mismatch")
     except DataError as error:
         return BadFile(
-            image_id, relative(path, listing.root), str(error).removeprefix(f"{path} "), "unreadable"
+            image_id, path.relative_to(listing.root), str(error).removeprefix(f"{path} "), "unreadable"
         )
     return Record(image_id, str(image), str(mask) if mask else None, height, width)
 

@@ -21,57 +21,19 @@ from pyarrow import fs
 
 from atal_ray.errors import CampaignError, StoreError
 from atal_ray.store import uri as stores
-from atal_ray.store.reasons import reason
+from atal_ray.store.location import Location
 
 UNFINISHED = ".unfinished-"
 ROWS_PER_GROUP = 8192  # a shard reads only the row groups that hold its images
 
 
-@dataclass(frozen=True)
-class Folder:
-    """A folder, named by a local path (made absolute) or a URI; it need not exist before the first write."""
-
-    uri: str
-
-    def __post_init__(self) -> None:
-        if stores.is_uri(self.uri):
-            stores.check_uri(self.uri)
-        else:  # a Ray worker runs in a folder of its own
-            object.__setattr__(self, "uri", str(Path(self.uri).expanduser().absolute()))
-
-    @classmethod
-    def at(cls, where: "Folder | Path | str") -> "Folder":
-        """The folder that a path or a URI names; a folder is itself.
-
-        Raises:
-            CampaignError: a URI was made a path, which swallows one of its slashes.
-        """
-        if isinstance(where, Folder):
-            return where
-        if ":/" in str(where) and not stores.is_uri(str(where)):
-            raise CampaignError(
-                f"{where} is no local path: give one, or (not to `atal evaluate`) a URI as text, as in s3://bucket/folder"
-            )
-        return cls(str(where))
-
-    @property
-    def is_local(self) -> bool:
-        """Whether it is named by a path, so that the operating system can lock and rename in it."""
-        return not stores.is_uri(self.uri)
-
-    def __truediv__(self, name: str) -> "Folder":
-        return Folder(self.where(name))
+@dataclass(frozen=True, slots=True)
+class Folder(Location):
+    """A location that files are written to; the folder need not exist before the first write."""
 
     def where(self, name: str) -> str:
         """The path or URI of a file in the folder, for people and for configurations."""
         return stores.join(self.uri, name)
-
-    def open(self) -> tuple[fs.FileSystem, str]:
-        """The file system, and this folder's path in it."""
-        return (fs.LocalFileSystem(), self.uri) if self.is_local else stores.open_uri(self.uri)
-
-    def _reason(self, error: BaseException) -> str:
-        return str(error) if self.is_local else reason(error)
 
     def info(self, name: str) -> fs.FileInfo:
         """What is known of a file or folder without reading it: its type, size and time of change."""
@@ -85,7 +47,7 @@ class Folder:
         try:
             yield
         except OSError as error:
-            raise StoreError(f"{self.uri} cannot be {verb}: {self._reason(error)}") from error
+            raise StoreError(f"{self.uri} cannot be {verb}: {self.reason(error)}") from error
 
     def make(self) -> None:
         """Make the folder where its file system has any: on an object store that is the bucket, if the URI
@@ -98,7 +60,7 @@ class Folder:
             elif (bucket := stores.s3_bucket(self.uri)) and bucket.may_be_made:
                 system.create_dir(path.partition("/")[0])
         except OSError as error:
-            raise CampaignError(f"{self.uri} cannot be written: {self._reason(error)}") from error
+            raise CampaignError(f"{self.uri} cannot be written: {self.reason(error)}") from error
 
     def exists(self, name: str) -> bool:
         """Whether the folder holds a file or folder of that name."""
@@ -132,7 +94,7 @@ class Folder:
                     with ThreadPoolExecutor(1) as thread:
                         thread.submit(_upload, file, system, f"{path}/{name}").result()
         except OSError as error:
-            raise CampaignError(f"{self.where(name)} cannot be written: {self._reason(error)}") from error
+            raise CampaignError(f"{self.where(name)} cannot be written: {self.reason(error)}") from error
 
     def write_bytes(self, name: str, data: bytes) -> None:
         """Write a file that appears whole or not at all."""
@@ -155,7 +117,7 @@ class Folder:
                 return bytes(stream.read())
         except OSError as error:
             kind = CampaignError if self.is_local or isinstance(error, FileNotFoundError) else StoreError
-            raise kind(f"{self.where(name)} cannot be read: {self._reason(error)}") from error
+            raise kind(f"{self.where(name)} cannot be read: {self.reason(error)}") from error
 
     def copy_from(self, other: "Folder", name: str) -> None:
         """Copy a file of another folder, where it exists; by a link where that can be: a file is replaced,
@@ -182,8 +144,8 @@ class Folder:
         """Copy all files of a local folder and of its subfolders."""
         for file in sorted(path for path in local.rglob("*") if path.is_file()):
             *folders, name = file.relative_to(local).parts
-            place = self / "/".join(folders) if folders else self
-            place.write_bytes(name, file.read_bytes())
+            folder = self / "/".join(folders) if folders else self
+            folder.write_bytes(name, file.read_bytes())
 
     def write_tables(self, name: str, tables: Iterable[pa.Table], schema: pa.Schema) -> None:
         """Write tables, one after another, as one Parquet file; equal rows give equal bytes, however they are
@@ -243,7 +205,7 @@ class Folder:
                 yield pq.ParquetFile(stream)
         except (OSError, pa.ArrowInvalid) as error:
             raise CampaignError(
-                f"{self.where(name)} cannot be read as a Parquet table: {self._reason(error)}"
+                f"{self.where(name)} cannot be read as a Parquet table: {self.reason(error)}"
             ) from error
 
     def write_json(self, name: str, value: Any) -> None:

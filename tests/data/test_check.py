@@ -7,6 +7,7 @@ import pytest
 from atal_ray.data.check import CheckReport, Finding, check_folder
 from atal_ray.data.manifest import build_manifest
 from atal_ray.errors import DataError
+from atal_ray.store.location import Location
 
 Writer = Callable[..., Path]
 STEMS = [f"s{index}" for index in range(9)]
@@ -75,7 +76,7 @@ def test_render_names_twenty_of_a_kind_unless_full() -> None:
         Finding("empty mask", "warning", f"masks/{index:02d}.png", "marks no pixel as salient")
         for index in range(25)
     )
-    report = CheckReport(Path("set"), "images + masks", 25, 25, findings)
+    report = CheckReport(Location("set"), "images + masks", 25, 25, findings)
     short, full = report.render(), report.render(full=True)
     assert "masks/19.png" in short
     assert "masks/20.png" not in short

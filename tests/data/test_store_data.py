@@ -14,8 +14,6 @@ from atal_ray.data.manifest import build_manifest, records
 from atal_ray.errors import DataError, StoreError
 from atal_ray.store import s3 as s3_clients
 from atal_ray.store import uri as stores
-from atal_ray.store.folder import Folder
-from atal_ray.store.path import StorePath, as_place, relative
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +22,7 @@ def uri(s3: Store, synth_folder: Path) -> str:
     return s3.upload(synth_folder, "sets/scenes one")
 
 
-def test_the_manifest_is_that_of_the_folder_but_for_the_places(uri: str, synth_folder: Path) -> None:
+def test_the_manifest_is_that_of_the_folder_but_for_where_files_lie(uri: str, synth_folder: Path) -> None:
     remote, local = build_manifest(uri), build_manifest(synth_folder)
     assert remote.layout == local.layout == "images + masks"
     columns = ["image_id", "height", "width"]
@@ -44,11 +42,11 @@ def test_layouts_are_found_in_a_bucket(
     s3: Store, dataset: Callable[..., Path], layout: tuple[str, str | None]
 ) -> None:
     local = find_pairs(dataset(*layout))
-    remote = find_pairs(as_place(s3.upload(local.root, "set")))
+    remote = find_pairs(s3.upload(local.root.local_path, "set"))
     assert (remote.layout, remote.labelled, remote.problems) == (local.layout, local.labelled, local.problems)
     for far, near in ((remote.images, local.images), (remote.masks, local.masks)):
-        assert {stem: relative(path, remote.root) for stem, path in far.items()} == {
-            stem: relative(path, local.root) for stem, path in near.items()
+        assert {stem: path.relative_to(remote.root) for stem, path in far.items()} == {
+            stem: path.relative_to(local.root) for stem, path in near.items()
         }
 
 
@@ -86,7 +84,7 @@ def test_what_is_not_there_is_named(s3: Store, uri: str) -> None:
         DataError, match=r"scenes%20two\?.* does not exist: give the folder that holds the images"
     ):
         build_manifest(uri.replace("scenes one", "scenes%20two"))
-    image = str(next(iter(find_pairs(as_place(uri)).images.values())))
+    image = str(next(iter(find_pairs(uri).images.values())))
     with pytest.raises(DataError, match="is a file: give the folder"):
         build_manifest(image)
     with pytest.raises(DataError, match=r"none\.jpg.* does not exist"):
@@ -111,12 +109,3 @@ def test_images_share_one_client(uri: str, monkeypatch: pytest.MonkeyPatch) -> N
 def test_local_paths_do_not_touch_stores(synth_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stores, "open_uri", lambda *_: pytest.fail("a store for a path"))
     assert len(build_manifest(synth_folder).table) == 8
-
-
-def test_places_have_the_parts_of_paths() -> None:
-    place = StorePath("s3://b/set/a%20b.JPG?scheme=http&endpoint_override=h:1")
-    assert (place.name, place.stem, place.suffix) == ("a b.JPG", "a b", ".JPG")
-    assert str(place.parent) == "s3://b/set?scheme=http&endpoint_override=h:1"
-    assert place.parent / "a b.JPG" == place
-    assert isinstance(as_place("/data/a"), Path)
-    assert Folder(str(place.parent)).where("x") == str(place.parent / "x")

@@ -28,7 +28,7 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Folder:
     """A folder that was never made."""
     if request.param == "local":
         return Folder(str(tmp_path / "runs" / "first"))
-    return request.getfixturevalue("s3").folder()  # type: ignore[no-any-return]
+    return request.getfixturevalue("s3").folder()
 
 
 def test_names_and_existence(folder: Folder) -> None:
