@@ -25,3 +25,14 @@ class Toy(SaliencyNetwork):
         self.check_sides(x)
         features = self.body(x)
         return SaliencyOutput((interpolate(self.head(features), x.shape[-2:], mode="bilinear"),), features)
+
+
+class WideToy(Toy):
+    """The same with more channels, so with other weights and other points."""
+
+    feature_channels = 12
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(3, 12, 5, stride=2, padding=2), nn.BatchNorm2d(12), nn.ReLU())
+        self.head = nn.Conv2d(12, 1, 3, padding=1)

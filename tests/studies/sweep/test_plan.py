@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from campaigns import tiny_config
 
-from atal_ray.config import BudgetConfig, Config, DataConfig, RegionConfig, config_file
+from atal_ray.config import BudgetConfig, Config, DataConfig, RegionConfig, ResourceConfig, config_file
 from atal_ray.errors import ConfigError
 from atal_ray.studies.sweep.plan import ALONE, Sweep, read_axis, with_fields
 
@@ -22,7 +22,8 @@ def test_trials_are_all_combinations_with_the_largest_budget():
     trials = plan(
         "query.top-percent=3,10", "budget.total=6,2,4", "train.cycles+train.epochs=[1,3],[2,4]"
     ).trials()
-    assert [(trial.config.query.top_percent, trial.config.train.cycles, trial.config.train.epochs) for trial in trials] == [
+    fields = [(trial.config.query.top_percent, trial.config.train) for trial in trials]
+    assert [(share, train.cycles, train.epochs) for share, train in fields] == [
         (3, 1, 3), (3, 2, 4), (10, 1, 3), (10, 2, 4),
     ]  # fmt: skip
     assert [trial.name for trial in trials][:2] == [
@@ -123,7 +124,9 @@ def test_asha_must_have_something_to_compare():
         (("budget.per-round=1,2", "budget.total=6"), "not those of another .'budget.per_round'"),
     ):
         with pytest.raises(ConfigError, match=sentence):
-            dataclasses.replace(plan(*over), stop_early=True).check()
+            dataclasses.replace(plan(*over, resources=ResourceConfig()), stop_early=True).check()
+    with pytest.raises(ConfigError, match=r"trials that run at the same time: use resources\.backend ray"):
+        dataclasses.replace(plan("seed=0,1"), stop_early=True, grace=2).check()
 
 
 def test_paths_of_an_axis_are_the_same_from_anywhere(monkeypatch, tmp_path):

@@ -1,45 +1,71 @@
 """A sweep: what is trained once, what is reported, and that neither kills nor failures lose a trial."""
 
-import contextlib
 import dataclasses
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 from campaigns import all_points, on_ray, open_campaign, tiny_config
 
 from atal_ray import cli
-from atal_ray.campaign.campaign_folder import COMMITTED, MANIFEST, MEMBERS, METRICS, QUERIES, START
+from atal_ray.campaign.campaign_folder import COMMITTED, METRICS, CampaignFolder
 from atal_ray.campaign.run import run_campaign
-from atal_ray.config import Config, config_file
-from atal_ray.data.manifest import MANIFEST_SCHEMA
+from atal_ray.config import Config, NetworkConfig, config_file
 from atal_ray.data.synthetic.dataset import write_dataset
 from atal_ray.errors import CampaignError
-from atal_ray.metrics.accumulator import Accumulator, Metrics
 from atal_ray.report.page import REPORT
-from atal_ray.runtime.trials import STOPPED, Job
 from atal_ray.store.folder import Folder
-from atal_ray.studies.sweep import sweep as sweeps
+from atal_ray.studies.sweep import trial_jobs
 from atal_ray.studies.sweep.plan import Sweep
 from atal_ray.studies.sweep.sweep import jobs, sweep
+from atal_ray.studies.sweep.trial_jobs import STOPPED
 
-OVER = ("query.top-percent=3,10", "train.cycles=1,2", "budget.total=2,4")
+OVER = ("query.top-percent=3,30", "train.cycles=1,2", "budget.total=2,4")
+NAMES = ["top_percent-3", "top_percent-30"]
+
+
+@pytest.fixture(scope="module")
+def plan(tmp_path_factory: pytest.TempPathFactory) -> Sweep:
+    """Two trials of two rounds inline, by a network of two convolutions on three images."""
+    folder = tmp_path_factory.mktemp("sweep")
+    train, test = write_dataset(folder / "train", count=3), write_dataset(folder / "test", count=2, seed=1)
+    campaign = tiny_config(train, (test,), network=NetworkConfig(name="toy_network:Toy"))
+    return Sweep(over=("query.top-percent=3,30", "budget.total=2,4"), campaign=campaign)
+
+
+@pytest.fixture(scope="module")
+def swept(plan: Sweep, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The finished sweep, for reading only."""
+    folder = tmp_path_factory.mktemp("swept") / "run"
+    sweep(plan, folder)
+    return folder
 
 
 @pytest.fixture
-def plan() -> Sweep:
-    return Sweep(over=OVER, campaign=tiny_config(Path("/data/train"), (Path("/data/test"),)))
+def copied(swept: Path, tmp_path: Path) -> Path:
+    """A copy of the finished sweep, to be changed."""
+    return Path(shutil.copytree(swept, tmp_path / "copied"))
+
+
+def numbers(folder: Path) -> dict[str, object]:
+    return json.loads((folder / "sweep.json").read_text())
+
+
+def commits(folder: Path) -> dict[str, int]:
+    """When each round was committed, by its path in the folder."""
+    found = folder.glob(f"*/*/round-*/{COMMITTED}")
+    return {str(path.relative_to(folder)): path.stat().st_mtime_ns for path in found}
 
 
 def test_trials_that_agree_until_the_first_query_share_it(plan, tmp_path):
-    found = jobs(plan, Folder(str(tmp_path)))
+    found = jobs(dataclasses.replace(plan, over=OVER), Folder(str(tmp_path)))
     assert [(job.config.train.cycles, job.config.rounds) for job in found.shared] == [(1, 1), (2, 1)]
     sources = [job.source and job.source.root.uri.removeprefix(f"{tmp_path}/") for job in found.trials]
     assert sources == ["shared/00", "shared/01", "shared/00", "shared/01"]
@@ -52,131 +78,163 @@ def test_nothing_is_shared_where_nothing_is_alike(plan, tmp_path):
     assert [job.source for job in found.trials] == [None, None]
 
 
-def fake_round(job: Job, number: int, max_f: float) -> None:
-    """A committed round of a trial with that maxF."""
-    metrics = {**metrics_of_one_image().to_json(), "max_f": max_f}
-    job.campaign.round(number).write_json(METRICS, {"test": {member: metrics for member in MEMBERS}})
-    job.campaign.commit(number)
+def test_trials_equal_campaigns_run_alone_and_share_their_first_round(plan, swept, tmp_path):
+    first, other = (open_campaign(swept / "trials" / name) for name in NAMES)
+    alone = run_campaign(plan.trials()[1].config, tmp_path / "alone")
+    assert all_points(other, 2) == all_points(alone, 2)
+    for number in range(2):
+        assert other.round(number).read_json(METRICS) == alone.round(number).read_json(METRICS)
+    assert all_points(first, 2)[0] == all_points(other, 2)[0]
+    assert all_points(first, 2)[1] != all_points(other, 2)[1]
+    images, epochs = 3, 2
+    assert numbers(swept)["work"] == {
+        "rounds": 3,
+        "passes": 3 * images * epochs,
+        "separate_rounds": 6,
+        "separate_passes": 6 * images * epochs,
+    }
 
 
-def metrics_of_one_image() -> Metrics:
-    found = Accumulator()
-    found.add(np.full((4, 4), 200, np.uint8), np.eye(4, dtype=bool), "one")
-    return found.summary()
+def test_what_the_trials_came_to_is_written(plan, swept):
+    found = numbers(swept)
+    assert [(trial["name"], trial["state"], trial["reason"]) for trial in found["trials"]] == [
+        (name, "finished", "") for name in NAMES
+    ]
+    scores = {}
+    for trial in found["trials"]:
+        campaign = open_campaign(swept / "trials" / trial["name"])
+        for number, points in enumerate((2, 4)):
+            metrics = campaign.round(number).read_json(METRICS)["test"]
+            for member in ("ensemble", "last"):
+                shown = trial["metrics"][str(points)]["test"][member]
+                assert shown == {name: metrics[member][name] for name in ("max_f", "mae", "s_measure")}
+            scores[trial["name"], points] = metrics["ensemble"]["max_f"]
+    best = found["best"]
+    assert best["score"] == scores[best["trial"], best["points"]] == max(scores.values())
+    config = config_file.load(swept / "best.yaml")
+    chosen = next(trial for trial in plan.trials() if trial.name == best["trial"])
+    assert config == dataclasses.replace(
+        chosen.config, budget=dataclasses.replace(chosen.config.budget, total=best["points"])
+    )
+    page = (swept / "sweep.html").read_text()
+    assert f"{best['score']:.4f}: {best['trial']}, {best['points']} points an image" in page
+
+
+Fault = Callable[[str], None]
 
 
 @pytest.fixture
-def faked(monkeypatch) -> list[str]:
-    """Trials without Ray: every second one fails the first time; returns the names of those that ran."""
-    ran: list[str] = []
+def fail(monkeypatch: pytest.MonkeyPatch) -> Fault:
+    """Let the campaign of a folder's name fail, once, when it is about to start."""
+    waiting: list[str] = []
 
-    def run_trials(todo: list[Job], plan: Sweep, logs: Folder, at_once: int, title: str) -> dict[str, str]:
-        failures = {}
-        for place, job in enumerate(todo):
-            if job.is_finished:
-                continue
-            if place % 2 and not any(job.name in name for name in ran) and title == "trials":
-                failures[job.name] = "the machine is on fire"
-            else:
-                for number in range(job.config.rounds):
-                    fake_round(job, number, 0.5 + 0.01 * number + 0.1 * place)
-                job.campaign.root.write_bytes(REPORT, b"")
-            ran.append(f"{title}: {job.name}")
-        return failures
+    def run(config: Config, folder: str, on_round: Callable[[CampaignFolder, int], None]) -> CampaignFolder:
+        name = Path(folder).name
+        if name in waiting:
+            waiting.remove(name)
+            raise CampaignError("the machine is on fire")
+        return run_campaign(config, folder, on_round)
 
-    def prepare(campaign, config) -> None:
-        campaign.root.write_table(MANIFEST, MANIFEST_SCHEMA.empty_table())
-        campaign.round(START).write_bytes(QUERIES, b"")
-
-    monkeypatch.setattr(sweeps, "trials_session", lambda configs, wanted: contextlib.nullcontext(1))
-    monkeypatch.setattr(sweeps, "run_trials", run_trials)
-    monkeypatch.setattr(sweeps, "prepare", prepare)
-    return ran
+    monkeypatch.setattr(trial_jobs, "run_campaign", run)
+    return waiting.append
 
 
-def test_failed_trials_are_named_and_tried_again_and_finished_ones_stay(faked, plan, tmp_path):
-    with pytest.raises(
-        CampaignError,
-        match=r"2 of 4 trials failed; the same command tries them again:\n  top_percent-3_cycles-2: the mach",
-    ):
-        sweep(plan, tmp_path / "run")
-    half = json.loads((tmp_path / "run/sweep.json").read_text())
-    assert [(trial["state"], trial["reason"]) for trial in half["trials"]] == [
-        ("finished", ""),
-        ("failed", "the machine is on fire"),
-    ] * 2
-    assert "the machine is on fire" in (tmp_path / "run/sweep.html").read_text()
-    assert half["best"] == {"trial": "top_percent-10_cycles-1", "points": 4, "score": 0.71}
-
-    sweep(plan, tmp_path / "run")
-    whole = json.loads((tmp_path / "run/sweep.json").read_text())
-    assert {trial["state"] for trial in whole["trials"]} == {"finished"}
-    assert len(faked) == 2 + 4 + 2
-    assert whole["best"] == {"trial": "top_percent-10_cycles-2", "points": 4, "score": 0.81}
-    best = config_file.load(tmp_path / "run/best.yaml")
-    assert (best.query.top_percent, best.train.cycles, best.budget.total) == (10, 2, 4)
-    assert best.resources == plan.campaign.resources
-    assert whole["trials"][0]["metrics"]["2"]["test"]["last"]["max_f"] == 0.5
+def forget(folder: Path, *names: str) -> None:
+    """Take the trials back to their preparation."""
+    for name in names:
+        shutil.rmtree(folder / "trials" / name / "round-00")
+        shutil.rmtree(folder / "trials" / name / "round-01")
+        (folder / "trials" / name / REPORT).unlink()
 
 
-def test_trials_of_a_shared_round_that_failed_are_named_and_the_others_run(
-    faked, plan, tmp_path, monkeypatch
-):
-    through = sweeps.run_trials
+def test_a_failed_trial_is_named_and_tried_again_and_finished_ones_stay(plan, copied, swept, fail):
+    forget(copied, NAMES[1])
+    fail(NAMES[1])
+    before = commits(copied)
+    sentence = (
+        rf"1 of 2 trials failed; the same command tries them again:\n  {NAMES[1]}: the machine is on fire"
+    )
+    with pytest.raises(CampaignError, match=sentence):
+        sweep(plan, copied)
+    half = numbers(copied)["trials"]
+    assert [trial["state"] for trial in half] == ["finished", "failed"]
+    assert half[1]["reason"] == "the machine is on fire"
+    assert "the machine is on fire" in (copied / "sweep.html").read_text()
 
-    def run_trials(todo: list[Job], plan: Sweep, logs: Folder, at_once: int, title: str) -> dict[str, str]:
-        assert not (plan.stop_early and title != "trials"), "there is nothing to compare in a first round"
-        return (
-            {"01": "out of memory"}
-            if title != "trials" and not faked
-            else through(todo, plan, logs, at_once, title)
-        )
-
-    monkeypatch.setattr(sweeps, "run_trials", run_trials)
-    eager = dataclasses.replace(plan, stop_early=True, grace=2)
-    with pytest.raises(
-        CampaignError, match=r"3 of 4 trials failed.*\n  top_percent-3_cycles-2: out of memory"
-    ):
-        sweep(eager, tmp_path / "run")
-    states = [trial["state"] for trial in json.loads((tmp_path / "run/sweep.json").read_text())["trials"]]
-    assert states == ["finished", "failed", "failed", "failed"]  # the third one by the fake
-    assert faked == ["trials: top_percent-3_cycles-1", "trials: top_percent-10_cycles-1"]
+    sweep(plan, copied)
+    assert before.items() <= commits(copied).items()
+    whole, wanted = numbers(copied), numbers(swept)
+    assert [whole[part] for part in ("trials", "best", "work")] == [
+        wanted[part] for part in ("trials", "best", "work")
+    ]
 
 
-def test_how_many_run_at_once_may_change(faked, plan, tmp_path):
-    with pytest.raises(CampaignError, match="trials failed"):
-        sweep(plan, tmp_path / "run")
-    sweep(dataclasses.replace(plan, trials_at_once=3), tmp_path / "run")
+def test_a_shared_round_that_failed_fails_the_trials_that_wait_for_it(plan, copied, fail):
+    forget(copied, NAMES[1])
+    (copied / "shared/00" / REPORT).unlink()
+    fail("00")
+    with pytest.raises(CampaignError, match=rf"1 of 2 trials failed.*\n  {NAMES[1]}: the machine is on fire"):
+        sweep(plan, copied)
+    assert [trial["state"] for trial in numbers(copied)["trials"]] == ["finished", "failed"]
+    assert not (copied / "trials" / NAMES[1] / "round-00").exists()
 
 
-def test_another_plan_is_refused_and_resume_needs_no_flags(faked, plan, tmp_path, monkeypatch):
-    with pytest.raises(CampaignError, match="2 of 4 trials failed"):
-        sweep(plan, tmp_path / "run")
+def test_another_plan_is_refused_and_resume_needs_no_flags(plan, copied, monkeypatch):
+    before = commits(copied)
     with pytest.raises(CampaignError, match="started with another configuration"):
-        sweep(dataclasses.replace(plan, metric="mae"), tmp_path / "run")
-    monkeypatch.setattr("sys.argv", ["atal", "resume", str(tmp_path / "run")])
+        sweep(dataclasses.replace(plan, metric="mae"), copied)
+    (copied / "sweep.html").unlink()
+    monkeypatch.setattr("sys.argv", ["atal", "resume", str(copied)])
     with pytest.raises(SystemExit) as end:
         cli.main()
     assert end.value.code == 0
-    assert len(faked) == 8
+    assert (copied / "sweep.html").exists()
+    assert commits(copied) == before
 
 
-def test_a_stopped_trial_is_not_run_again(faked, plan, tmp_path):
-    root = Folder(str(tmp_path / "run"))
-    poor = jobs(plan, root).trials[0]
-    fake_round(poor, 0, 0.2)
-    poor.campaign.root.write_json(STOPPED, {"round": 0, "points": 2, "score": 0.2})
-    with pytest.raises(CampaignError):
-        sweep(plan, tmp_path / "run")
-    first = json.loads((tmp_path / "run/sweep.json").read_text())["trials"][0]
+def test_how_many_run_at_once_may_change(plan, copied):
+    sweep(dataclasses.replace(plan, trials_at_once=1), copied)
+
+
+def test_a_stopped_trial_is_not_run_again(plan, copied):
+    poor = copied / "trials" / NAMES[0]
+    shutil.rmtree(poor / "round-01")
+    (poor / REPORT).unlink()
+    (poor / STOPPED).write_text(json.dumps({"round": 0, "points": 2, "score": 0.2}))
+    sweep(plan, copied)
+    first = numbers(copied)["trials"][0]
     assert (first["state"], list(first["metrics"])) == ("stopped", ["2"])
-    assert not any(poor.name in name for name in faked)
+    assert not (poor / "round-01").exists()
+
+
+@pytest.mark.usefixtures("ray_local")
+def test_ray_tune_stops_the_poor_trial_and_it_stays_stopped(plan, tmp_path):
+    over = ("train.lr-max=1,0.000001",)  # the second one stays where it started
+    inline = Sweep(over=over, metric="mae", campaign=plan.campaign)
+    sweep(inline, tmp_path / "inline")
+    wanted = numbers(tmp_path / "inline")["trials"]
+    first, second = (trial["metrics"]["2"]["test"]["ensemble"]["mae"] for trial in wanted)
+    assert first < second - 0.1, "the trials are too alike to be told apart"
+
+    folder = tmp_path / "ray"
+    eager = dataclasses.replace(
+        inline, stop_early=True, grace=2, keep_one_in=2, trials_at_once=1, campaign=on_ray(plan.campaign)
+    )
+    for _ in range(2):
+        sweep(eager, folder)
+        found = numbers(folder)["trials"]
+        assert [trial["state"] for trial in found] == ["finished", "stopped"]
+        assert found[0]["metrics"] == wanted[0]["metrics"]
+        assert found[1]["metrics"] == {"2": wanted[1]["metrics"]["2"]}
+        assert len(commits(folder)) == 3
+    whole = open_campaign(folder / "trials" / found[0]["name"])
+    assert all_points(whole, 2) == all_points(open_campaign(tmp_path / "inline/trials" / found[0]["name"]), 2)
 
 
 @pytest.fixture
 def data(tmp_path: Path) -> Config:
     train, test = (
-        write_dataset(tmp_path / "train", count=5),
+        write_dataset(tmp_path / "train", count=7),
         write_dataset(tmp_path / "test", count=3, seed=1),
     )
     return on_ray(tiny_config(train, (test,)))
@@ -192,19 +250,6 @@ def start(plan: Sweep, config: Path, folder: Path) -> subprocess.Popen[bytes]:
         "--over",
         *plan.over,
     ]
-    command += (
-        [
-            "--stop-early",
-            "--grace",
-            str(plan.grace),
-            "--keep-one-in",
-            str(plan.keep_one_in),
-            "--metric",
-            plan.metric,
-        ]
-        if plan.stop_early
-        else []
-    )
     return subprocess.Popen(command, env={**os.environ, "RAY_AUTH_MODE": "disabled"})
 
 
@@ -235,9 +280,9 @@ def test_a_sweep_that_is_killed_equals_campaigns_run_alone(data, tmp_path):
     found = json.loads((folder / "sweep.json").read_text())
     assert found["work"] == {
         "rounds": 6,
-        "passes": 6 * 2 * 5,
+        "passes": 6 * 2 * 7,
         "separate_rounds": 12,
-        "separate_passes": 12 * 2 * 5,
+        "separate_passes": 12 * 2 * 7,
     }
     for trial in (plan.trials()[1], plan.trials()[2]):
         alone = run_campaign(trial.config, tmp_path / trial.name)
@@ -246,18 +291,3 @@ def test_a_sweep_that_is_killed_equals_campaigns_run_alone(data, tmp_path):
         assert [swept.round(number).read_json(METRICS) for number in (0, 1)] == [
             alone.round(number).read_json(METRICS) for number in (0, 1)
         ]
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(900)
-def test_asha_stops_the_poor_trial_and_it_stays_stopped(data, tmp_path):
-    folder = tmp_path / "sweep"
-    query = dataclasses.replace(data.query, scope="dataset", floor=1, ceiling=4)  # an actor more
-    data = dataclasses.replace(data, query=query, train=dataclasses.replace(data.train, epochs=6))
-    over = ("train.lr-max=0.000001,0.01", "budget.total=6")  # of two points, who learns is the worse one
-    plan = Sweep(over=over, metric="mae", stop_early=True, grace=2, keep_one_in=2, campaign=data)
-    for _ in range(2):
-        assert start(plan, tmp_path / "config.yaml", folder).wait() == 0
-        first, poor = json.loads((folder / "sweep.json").read_text())["trials"]
-        assert [first["state"], poor["state"]] == ["finished", "stopped"]
-        assert len(list(folder.glob(f"trials/*/round-*/{COMMITTED}"))) < 6
