@@ -129,7 +129,8 @@ def _examine_mask(file: str, info: MaskInfo, size: tuple[int, ...] | None) -> li
         reason = f"is grey in {info.grey_pixels} of {pixels} pixels"
         findings.append(Finding("mostly grey mask", "warning", file, reason))
     elif info.normalised:
-        reason = f"has {info.channels} channel{'s' * (info.channels > 1)} and {info.grey_pixels} grey pixels of {pixels}"
+        channels = f"{info.channels} channel{'s' * (info.channels > 1)}"
+        reason = f"has {channels} and {info.grey_pixels} grey pixels of {pixels}"
         findings.append(Finding("mask not binary", "notice", file, reason))
     if not info.mask.any():
         findings.append(Finding("empty mask", "warning", file, "marks no pixel as salient"))

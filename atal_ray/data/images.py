@@ -1,4 +1,4 @@
-"""Images and masks from disk or an object store: pixels exactly as stored, or an error that names the file."""
+"""Images and masks from a disk or an object store: pixels as stored, or an error that names the file."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -68,8 +68,7 @@ def read_mask(path: AnyLocation) -> NDArray[np.uint8]:
 
 
 def read_soft_mask(path: AnyLocation) -> NDArray[np.uint8]:
-    """The mask with the grey of its edges: uint8 [H, W], 0 background to 255 salient, also for a mask stored
-    as 0/1.
+    """The mask with the grey of its edges: uint8 [H, W], 0 background to 255 salient, also if stored as 0/1.
 
     Raises:
         DataError: as for `read_image`.
@@ -93,28 +92,26 @@ def read_mask_info(path: AnyLocation) -> MaskInfo:
 
 
 def resize(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    """An image [H, W, C] or mask [H, W] as a square of `size` pixels, bilinear (the resize of every stage)."""
+    """An image [H, W, C] or mask [H, W] as a square of `size` pixels, bilinear, as in every stage."""
     resized: NDArray[np.uint8] = cv2.resize(image, (size, size), interpolation=cv2.INTER_LINEAR)
     return resized
 
 
 @contextmanager
 def opened(path: AnyLocation) -> Iterator[Image.Image]:
-    """An open image whose every failure, on opening or on decoding, is a DataError; StoreError where a store
-    is out of reach.
-    """
+    """An open image; every failure, on opening or decoding, is a DataError, of a store a StoreError."""
     try:
         name = str(path)
         with Image.open(BytesIO(read_uri(name)) if is_uri(name) else name) as image:
             limit = Image.MAX_IMAGE_PIXELS
             if (
                 limit is not None and image.width * image.height > limit
-            ):  # Pillow itself only warns up to twice the limit
+            ):  # up to twice of it Pillow only warns
                 raise ValueError(f"{image.width}x{image.height} pixels are over the limit of {limit}")
             yield image
     except FileNotFoundError:
         raise DataError(f"{path} does not exist") from None
-    except StoreError:  # the image is as good as ever
+    except StoreError:  # which says nothing about the image
         raise
     except Exception as error:  # damaged bytes make the decoders raise almost any type
         raise DataError(f"{path} cannot be decoded: {error}") from error

@@ -1,4 +1,4 @@
-"""Which files of a dataset are images, and which is the mask of each: the layouts of the official downloads."""
+"""Which files of a dataset are images, and which is the mask of each, in the layouts of the downloads."""
 
 import re
 from collections.abc import Sequence, Set
@@ -42,7 +42,7 @@ ProblemKind = Literal[
 
 @dataclass(frozen=True)
 class BadFile:
-    """A file that cannot be used; `file` is relative to the dataset folder and `reason` continues its name."""
+    """A file that cannot be used; `file` is relative to the dataset, and `reason` continues its name."""
 
     image_id: str
     file: str
@@ -65,8 +65,7 @@ class FolderListing:
 
 
 def find_pairs(folder: AnyLocation) -> FolderListing:
-    """The images of a folder and their masks, whichever layout it has; nothing is decoded where names
-    suffice.
+    """The images of a folder and their masks, in any layout; nothing is decoded where names suffice.
 
     Accepted: the official layouts, two folders of files with equal stems, one folder that mixes JPEG images
     with PNG masks, images alone, or any of these one level deeper when there is only one.
@@ -84,8 +83,9 @@ def find_pairs(folder: AnyLocation) -> FolderListing:
         if (listing := _list_layout(root, path)) is not None
     }
     if len(inner) > 1:
+        choice = ", ".join(sorted(inner))
         raise DataError(
-            f"{folder} holds several folders to choose from ({', '.join(sorted(inner))}): name one, or use images/ and masks/"
+            f"{folder} holds several folders to choose from ({choice}): name one, or use images/ and masks/"
         )
     if not inner:
         raise DataError(
@@ -118,9 +118,8 @@ def _list_layout(root: Location, folder: Location) -> FolderListing | None:
     ]
     known = [(name, image, mask) for name, image, mask in pairs if image and mask]
     if len(known) > 1:
-        raise DataError(
-            f"{folder} can be read as {' or as '.join(name for name, *_ in known)}: keep one in a folder of its own"
-        )
+        readings = " or as ".join(name for name, *_ in known)
+        raise DataError(f"{folder} can be read as {readings}: keep one in a folder of its own")
     if known:
         return _list_pair(root, *known[0])
     inner = [path for path in subfolders if _image_files(path)]
@@ -206,9 +205,7 @@ def refuse_outside(root: Location, folder: Location) -> None:
 
 
 def files_by_stem(root: Location, files: list[Location], problems: list[BadFile]) -> dict[str, Location]:
-    """The usable files by stem; duplicates, links that leave `root` and unusable names are appended to
-    `problems`.
-    """
+    """The usable files by stem; appends duplicates, links out of `root` and unusable names to `problems`."""
     found: dict[str, Location] = {}
     for path in files:
         name = path.relative_to(root)

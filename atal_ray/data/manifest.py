@@ -92,8 +92,11 @@ def build_manifest(
         image_ids = sorted(sorted(image_ids, key=lambda image_id: derive("limit", image_id))[:limit])
     rows, bad = _read_all(listing, image_ids, verify, track)
     if bad and on_bad_file == "refuse":
-        advice = f"Run `atal data check {folder}` for the whole list, or pass --data.on-bad-file skip to leave them out."
-        raise DataError(f"{folder}: {len(bad)} bad file{'s' * (len(bad) > 1)}:{_sentence(bad)}\n{advice}")
+        raise DataError(
+            f"{folder}: {len(bad)} bad file{'s' * (len(bad) > 1)}:{_sentence(bad)}\n"
+            f"Run `atal data check {folder}` for the whole list, "
+            "or pass --data.on-bad-file skip to leave them out."
+        )
     if not rows:
         raise DataError(f"{folder}: none of its {len(image_ids)} images can be used:{_sentence(bad)}")
     return Manifest(pa.Table.from_pylist([vars(row) for row in rows], MANIFEST_SCHEMA), bad, listing.layout)
@@ -121,7 +124,8 @@ def _keep_subset(image_ids: list[str], subset: Location, folder: str) -> list[st
     if unknown:
         names = ", ".join(unknown[:5]) + (", ..." if len(unknown) > 5 else "")
         raise DataError(
-            f"{subset}: {len(unknown)} of its {len(wanted)} image ids are not in {folder} (file names without suffix): {names}"
+            f"{subset}: {len(unknown)} of its {len(wanted)} image ids are not in {folder} "
+            f"(file names without suffix): {names}"
         )
     return sorted(wanted)
 
@@ -144,7 +148,7 @@ def _read_all(
 
 
 def in_threads(work: Callable[[str], Outcome], image_ids: list[str], track: Track) -> Iterator[Outcome]:
-    """`work` on every image id, in order, on threads: Pillow decodes without holding the interpreter's lock."""
+    """`work` on every image id, in order, on threads: Pillow decodes without the interpreter's lock."""
     pool = ThreadPoolExecutor()
     try:
         yield from track(pool.map(work, image_ids), len(image_ids))

@@ -1,6 +1,4 @@
-"""A folder on any file system of pyarrow.fs: whole files only, so that nothing half-written is ever taken for
-whole.
-"""
+"""A folder on any file system of pyarrow.fs, in which every file is whole, never half-written."""
 
 import json
 import os
@@ -50,9 +48,7 @@ class Folder(Location):
             raise StoreError(f"{self.uri} cannot be {verb}: {self.reason(error)}") from error
 
     def make(self) -> None:
-        """Make the folder where its file system has any: on an object store that is the bucket, if the URI
-        allows it.
-        """
+        """Make the folder; on S3, which has none, the bucket, if the URI allows it."""
         system, path = self.open()
         try:
             if not isinstance(system, fs.S3FileSystem):
@@ -102,9 +98,7 @@ class Folder(Location):
             file.write(data)
 
     def write_lines(self, name: str, lines: Iterable[str]) -> None:
-        """Write a text file line by line, so that it need not fit into memory; it appears whole or not at
-        all.
-        """
+        """Write a text file line by line, which need not fit into memory; it appears whole or not at all."""
         with self._whole_file(name) as file:
             for line in lines:
                 file.write(f"{line}\n".encode())
@@ -120,9 +114,7 @@ class Folder(Location):
             raise kind(f"{self.where(name)} cannot be read: {self.reason(error)}") from error
 
     def copy_from(self, other: "Folder", name: str) -> None:
-        """Copy a file of another folder, where it exists; by a link where that can be: a file is replaced,
-        never changed.
-        """
+        """Copy a file of another folder, if it exists; on one disk by a hard link, as files never change."""
         if other.exists(name) and not self._link(other, name):
             self.write_bytes(name, other.read_bytes(name))
 
@@ -148,9 +140,7 @@ class Folder(Location):
             folder.write_bytes(name, file.read_bytes())
 
     def write_tables(self, name: str, tables: Iterable[pa.Table], schema: pa.Schema) -> None:
-        """Write tables, one after another, as one Parquet file; equal rows give equal bytes, however they are
-        cut into tables.
-        """
+        """Write tables one after another as one Parquet file; how the rows are cut changes no byte of it."""
         # Dictionaries take megabytes of the writer's memory for each column, and save nothing behind zstd.
         with (
             self._whole_file(name) as file,
@@ -176,9 +166,7 @@ class Folder(Location):
             return groups.slice(start - first * ROWS_PER_GROUP, stop - start)
 
     def read_between(self, name: str, column: str, first: str, last: str) -> pa.Table:
-        """The rows of a Parquet file whose value in a column is first to last; reads the row groups that can
-        hold one.
-        """
+        """The rows whose value in a column is first to last; reads the row groups that can hold one."""
         with self._parquet(name) as file:
             index = file.schema_arrow.get_field_index(column)
             bounds = [
@@ -237,9 +225,9 @@ class Folder(Location):
 def _upload(file: IO[bytes], system: fs.FileSystem, path: str) -> None:
     """Store a whole local file under a name.
 
-    Whatever ends the life of a stream also completes its upload, with as much as was written. So all is
-    written in one call, and by a thread, into which no signal can throw an exception before that call. A
-    process that dies completes nothing.
+    A stream that is closed, by an exception too, completes its upload with as much as was written. So all is
+    written in one call, in a thread, where no signal can raise an exception before it. A process that dies
+    completes nothing.
     """
     data = mmap(file.fileno(), 0, access=ACCESS_READ) if os.fstat(file.fileno()).st_size else b""
     with system.open_output_stream(path) as stream:

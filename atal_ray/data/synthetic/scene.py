@@ -86,7 +86,7 @@ def _distractor(generator: np.random.Generator, lab: Floats, base: Floats, mood:
 
 
 def _clutter(generator: np.random.Generator, lab: Floats, base: Floats) -> Floats:
-    """Many small marks of one bright colour, strewn like leaves or pebbles: strong contrast, but no object."""
+    """Many small marks of one bright colour, such as leaves or pebbles: strong contrast, but no object."""
     height, width = lab.shape[:2]
     colour = base + _direction(generator) * generator.uniform(20, 40)
     shape = SHAPES[int(generator.integers(len(SHAPES)))](generator)
@@ -102,9 +102,7 @@ def _clutter(generator: np.random.Generator, lab: Floats, base: Floats) -> Float
 def _object(
     generator: np.random.Generator, lab: Floats, base: Floats, centre: tuple[float, float], mood: _Mood
 ) -> tuple[Floats, Floats]:
-    """The salient object, sometimes of two parts or two of a kind, with its shadow: the scene and its
-    coverage [H, W].
-    """
+    """The salient object, of one or two parts, and its shadow: the scene, and its coverage [H, W]."""
     height, width = lab.shape[:2]
     area = generator.uniform(*mood.area) * height * width
     parts = [_contours(generator, centre, area)]
@@ -137,9 +135,7 @@ def _attached(generator: np.random.Generator, centre: tuple[float, float], area:
 def _occlude(
     generator: np.random.Generator, lab: Floats, base: Floats, centre: tuple[float, float], mood: _Mood
 ) -> tuple[Floats, Floats]:
-    """A band across the image near the centre of the object, such as a branch: the scene and its coverage [H,
-    W].
-    """
+    """A band near the centre of the object, such as a branch: the scene, and its coverage [H, W]."""
     height, width = lab.shape[:2]
     spread = 0.06 * np.hypot(height, width)
     through = (centre[0] + generator.normal(0, spread), centre[1] + generator.normal(0, spread))
@@ -153,7 +149,7 @@ def _occlude(
 
 
 def _contours(generator: np.random.Generator, centre: tuple[float, float], area: float) -> Contours:
-    """A random shape of about this area (pixels) at a place."""
+    """A random shape of about this area (pixels) around a centre (x, y)."""
     contours = SHAPES[int(generator.integers(len(SHAPES)))](generator)
     unit = cv2.contourArea(contours[0]) - sum(cv2.contourArea(hole) for hole in contours[1:])
     return place(contours, centre, float(np.sqrt(area / unit)), generator.uniform(0, 2 * np.pi))

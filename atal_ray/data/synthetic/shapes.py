@@ -51,7 +51,7 @@ SHAPES: tuple[Callable[[np.random.Generator], Contours], ...] = (ellipse, polygo
 
 
 def place(contours: Contours, centre: tuple[float, float], radius: float, angle: float) -> Contours:
-    """The outlines turned by `angle` (radians), scaled to `radius` and moved to `centre` (x, y), in pixels."""
+    """The outlines turned by `angle` (radians), scaled to `radius` and moved to `centre` (x, y, pixels)."""
     turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]], np.float32)
     return [(points @ turn * radius + np.array(centre, np.float32)).astype(np.float32) for points in contours]
 
@@ -67,9 +67,7 @@ def coverage(contours: Contours, height: int, width: int) -> Floats:
 def band(
     generator: np.random.Generator, through: tuple[float, float], thickness: float, height: int, width: int
 ) -> Contours:
-    """A bent band that enters at one edge of the image, passes `through` a point and leaves at another, in
-    pixels.
-    """
+    """A bent band across the image that passes `through` a point; in pixels."""
     angle = generator.uniform(0, np.pi)
     along = np.array([np.cos(angle), np.sin(angle)])
     across = np.array([-along[1], along[0]])
