@@ -121,13 +121,13 @@ def trials_session(configs: Sequence[Config], wanted: int | None) -> Iterator[in
             raise ConfigError(f"trials-at-once is {wanted}, but resources.backend inline runs one at a time")
         yield 1
         return
-    from atal_ray.runtime.autoscaling import grown
+    from atal_ray.runtime.autoscaling import waited_for_capacity
     from atal_ray.runtime.capacity import campaigns_at_once, cores, cpus_wanted, nodes, require_capacity
     from atal_ray.runtime.session import session
 
     widest = max(configs, key=cpus_wanted)
     cpus = (wanted or max(1, cores() // cpus_wanted(widest))) * cpus_wanted(widest)
-    with session("ray", cpus, widest.resources.object_store_mib), grown(widest, wanted or 1):
+    with session("ray", cpus, widest.resources.object_store_mib), waited_for_capacity(widest, wanted or 1):
         for config in configs:
             require_capacity(config, nodes())
         fitting = min(campaigns_at_once(config, nodes()) for config in configs)
