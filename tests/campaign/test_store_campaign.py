@@ -11,13 +11,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from atal_ray.campaign.run import run_campaign
-from campaigns import all_points, assert_finished, assert_points_are_true
+from campaigns import all_points, assert_finished, assert_points_are_true, on_ray
 from stores import Store
 
 from atal_ray import cli
 from atal_ray.campaign import prepare
 from atal_ray.campaign.campaign_folder import COMMITTED, POINTS, QUERIES, CampaignFolder
+from atal_ray.campaign.run import run_campaign
 from atal_ray.config import Config, config_file, presets
 from atal_ray.data.synthetic.dataset import write_dataset
 from atal_ray.errors import CampaignError
@@ -26,10 +26,14 @@ from atal_ray.store.folder import Folder
 from atal_ray.store.lease import LOCK, Times
 
 Atal = Callable[..., str]
-DIE_AT_COMMIT = (
-    "import os, signal, sys; from atal_ray.campaign.campaign_folder import CampaignFolder; from atal_ray.cli import main; "
-    "CampaignFolder.commit = lambda self, number: os.kill(os.getpid(), signal.SIGKILL); sys.argv[0] = 'atal'; main()"
-)
+DIE_AT_COMMIT = """
+import os, signal, sys
+from atal_ray.campaign.campaign_folder import CampaignFolder
+from atal_ray.cli import main
+CampaignFolder.commit = lambda self, number: os.kill(os.getpid(), signal.SIGKILL)
+sys.argv[0] = "atal"
+main()
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -94,7 +98,7 @@ def test_killed_before_the_commit_it_ends_with_the_points_of_the_local_one(
 ) -> None:
     config, local = finished
     store, settings = CampaignFolder(s3.folder()), tmp_path / "config.yaml"
-    settings.write_text(config_file.to_yaml(in_store(s3, config)))
+    settings.write_text(config_file.to_yaml(on_ray(in_store(s3, config))))
     killed = subprocess.Popen(
         [sys.executable, "-c", DIE_AT_COMMIT, "run", str(settings), store.root.uri], env={**os.environ}
     )

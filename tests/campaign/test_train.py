@@ -1,6 +1,7 @@
 """The train stage on several workers, and what it says when training cannot work."""
 
 import dataclasses
+import re
 
 import pytest
 import torch
@@ -22,6 +23,8 @@ from atal_ray.training.losses import point_loss
 from atal_ray.training.samples import Samples, batches
 from atal_ray.training.schedule import learning_rate, snapshot_epochs
 from atal_ray.training.step import build_optimizer, set_learning_rate
+
+BATCH_NORM_STATISTICS = re.compile(r"running_|num_batches")
 
 
 @pytest.fixture
@@ -67,19 +70,26 @@ def train_two_by_hand(campaign, config):
     return snapshots
 
 
+def parameters(state):
+    """All weights and biases as one vector."""
+    kept = (value for name, value in state.items() if not BATCH_NORM_STATISTICS.search(name))
+    return torch.cat([value.flatten() for value in kept])
+
+
 @pytest.mark.slow
 def test_two_workers_train_one_network(ray_local, started):
     campaign, config = started
     config = on_ray(config)
     config = dataclasses.replace(config, train=dataclasses.replace(config.train, workers=2))
     train(campaign, config, 0)
-    first, second = read_snapshots(campaign.snapshots(0), config, torch.device("cpu"))
-    for network, expected in zip((first, second), train_two_by_hand(campaign, config), strict=True):
-        for name, value in network.state_dict().items():
-            assert torch.allclose(value, expected[name], rtol=1e-4, atol=1e-5), name
-    before = first_network(campaign, config, 0).parameters()
-    moved = [float((a - b).detach().abs().max()) for a, b in zip(first.parameters(), before, strict=True)]
-    assert max(moved) > 1e-3, "the comparison would see a training that does nothing"
+    before = parameters(first_network(campaign, config, 0).state_dict())
+    networks = read_snapshots(campaign.snapshots(0), config, torch.device("cpu"))
+    # Rounding grows with every step. A loss without `labelled_share`, or without the number of workers in it,
+    # ends at 0.28 and 0.51 of the way in the first snapshot, and at 0.38 and 0.52 in the second.
+    by_hand = train_two_by_hand(campaign, config)
+    for network, expected, most in zip(networks, by_hand, (0.1, 0.2), strict=True):
+        way = parameters(expected) - before
+        assert float((parameters(network.state_dict()) - before - way).norm() / way.norm()) < most
     epochs = campaign.round(0).read_json(TRAINING)["epochs"]
     assert [entry["epoch"] for entry in epochs] == [0, 1]
     assert "delta" not in epochs[0]
