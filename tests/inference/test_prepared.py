@@ -12,6 +12,7 @@ from atal_ray import networks
 from atal_ray.config import NetworkConfig
 from atal_ray.config.query import Precision
 from atal_ray.errors import DataError
+from atal_ray.inference import graph
 from atal_ray.inference import prepared as prepared_module
 from atal_ray.inference.onednn import PackedConvolution
 from atal_ray.inference.prepared import Prepared, choose_backend, prepare_snapshots
@@ -393,7 +394,11 @@ def test_a_network_that_cannot_be_traced_answers_as_it_is(precision: Precision, 
 
 def test_a_graph_that_does_not_fit_a_snapshot_is_not_used(images: Tensor) -> None:
     """Two snapshots whose forward passes differ in what no state dict holds."""
-    networks = [users(lambda net, x, factor=factor: net.norm(net.conv(x)) * factor) for factor in (1, 2)]
+
+    def scaled(factor: int) -> Callable[[Users, Tensor], Tensor]:
+        return lambda net, x: net.norm(net.conv(x)) * factor
+
+    networks = [users(scaled(factor)) for factor in (1, 2)]
     with pytest.warns(UserWarning, match="the graph gives something else"):
         first, second = prepare_snapshots(networks, [[SIDE]] * len(networks), 2, "float32", CPU)
     assert (len(first.graphs), len(second.graphs)) == (1, 0)
@@ -445,7 +450,7 @@ def test_each_snapshot_answers_with_its_own_weights(images: Tensor) -> None:
 
 
 def test_networks_of_one_structure_are_traced_once(monkeypatch):
-    traced, traces, real = [], {}, prepared_module.trace
+    traced, traces, real = [], {}, graph.trace
 
     def counted(network, side):
         traced.append((type(network).__name__, side))
