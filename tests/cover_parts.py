@@ -14,7 +14,7 @@ CHANNELS = 16
 
 
 def cover_files(folder: Path, shards: list[list[str]]) -> CoverFiles:
-    """A candidate for each name of an image in each shard, and as many labelled points as the shard's number."""
+    """A candidate for each image name in each shard, and as many labelled points as the shard's number."""
     parts, rng = open_campaign(folder).root, np.random.default_rng(0)
     for shard, images in enumerate(shards):
         rows = [

@@ -30,7 +30,7 @@ GENERATION_PLAN = "generation.yaml"
 
 @dataclass(frozen=True, kw_only=True)
 class Generation(Section):
-    """Which snapshots ask for how many points of which images; the sections start as the campaign has them."""
+    """Which snapshots ask for how many points of which images; sections are the campaign's unless set."""
 
     snapshots: str = ""
     """Folder of the campaign whose last finished round asks."""

@@ -11,7 +11,8 @@ from typing import TypeVar
 from atal_ray.config import config_file
 from atal_ray.config.section import Section
 from atal_ray.store.folder import Folder
-from atal_ray.store.lock import Held, locked
+from atal_ray.store.lease import Held
+from atal_ray.store.lock import locked
 
 Result = TypeVar("Result")
 

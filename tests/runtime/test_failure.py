@@ -33,7 +33,7 @@ def test_own_error_of_one_worker_wins_over_the_lost_connection_of_another():
 
 
 def test_own_error_is_read_from_the_text_that_is_left_of_it():
-    text = "worker\n  File x, line 1\natal_ray.errors.DataError: a.jpg: cannot be decoded\n\nThe above exception"
+    text = "worker\n  File x\natal_ray.errors.DataError: a.jpg: cannot be decoded\n\nThe above exception"
     found = plain_error(RuntimeError(text), "query")
     assert type(found) is DataError
     assert str(found) == "a.jpg: cannot be decoded"
