@@ -1,14 +1,12 @@
-"""Does a change of the code keep every point? Digests of six small campaigns and a sweep, to be compared
-between two commits.
+"""Does a change of the code keep every point? Digests of five campaigns and a sweep, to compare two commits.
 
-    python benchmarks/equal_points.py /path/to/DUTS-TR /path/to/ECSSD resnet50.pth --out runs/equal git
-    worktree add /tmp/before COMMIT PYTHONPATH=/tmp/before python benchmarks/equal_points.py ... --out
-    runs/before     # the other commit's package
+    python benchmarks/equal_points.py /path/to/DUTS-TR /path/to/ECSSD resnet50.pth --out runs/equal
+    git worktree add /tmp/before COMMIT
+    PYTHONPATH=/tmp/before python benchmarks/equal_points.py ... --out runs/before   # that commit's package
 
-The last bits of trained weights depend on the processor and on the number of threads, so both calls belong on
-one machine. A digest covers the rows of the questions and of the points and the metrics of every round; equal
-digests mean equal campaigns, bit for bit. Prints one line for each campaign and writes them to
-OUT/digests.txt.
+The last bits of trained weights depend on the processor and on the number of threads, so both calls belong
+on one machine. A digest covers the rows of the questions and of the points and the metrics of every round:
+equal digests mean equal campaigns, bit for bit. Prints a line for each campaign and writes OUT/digests.txt.
 """
 
 import hashlib
