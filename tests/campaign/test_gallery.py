@@ -4,6 +4,7 @@ import dataclasses
 import io
 import logging
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -62,7 +63,7 @@ def campaign(config: Config, images: Path, tmp_path: Path) -> CampaignFolder:
     return campaign
 
 
-def naive(campaign: CampaignFolder, config: Config) -> dict[str, tuple[np.ndarray, ...]]:
+def naive(campaign: CampaignFolder, config: Config) -> dict[str, tuple[Any, ...]]:
     """Prediction, uncertainty, score and regions of each shown image, one image after the other."""
     snapshots = read_snapshots(campaign.snapshots(0), config, torch.device("cpu"))
     points = {row["image_id"]: row for row in campaign.points(0).to_pylist()}

@@ -131,7 +131,7 @@ def test_duplicate_stems_are_always_refused(dataset: Writer, tmp_path: Path, on_
     dataset()
     dataset("images", None, ["b"], ".png")
     with pytest.raises(DataError, match=r"images/b\.png has the same stem as b\.jpg"):
-        build_manifest(tmp_path, on_bad_file=on_bad_file)  # type: ignore[arg-type]
+        build_manifest(tmp_path, on_bad_file=on_bad_file)
 
 
 def test_nothing_left_is_an_error(dataset: Writer, cut_short: Cutter) -> None:

@@ -19,7 +19,7 @@ from atal_ray.store.lease_file import ChangedError, CheckedFile, ConditionalFile
 def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Folder:
     """A folder on S3, or on a store whose client cannot write on a condition."""
     if request.param == "s3":
-        return request.getfixturevalue("s3").folder()  # type: ignore[no-any-return]
+        return request.getfixturevalue("s3").folder()
     return Folder(f"file://{tmp_path}/first")
 
 

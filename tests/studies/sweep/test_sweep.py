@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from campaigns import all_points, on_ray, open_campaign, tiny_config
@@ -54,7 +55,7 @@ def copied(swept: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(swept, tmp_path / "copied"))
 
 
-def numbers(folder: Path) -> dict[str, object]:
+def numbers(folder: Path) -> dict[str, Any]:
     return json.loads((folder / "sweep.json").read_text())
 
 

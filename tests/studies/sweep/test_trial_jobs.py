@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,7 +25,7 @@ METRICS_OF_A_PLAN = ("max_f", "mae", "s_measure")
 PLAN = Sweep(over=("seed=0,1",), stop_early=True, grace=2, keep_one_in=2, campaign=CAMPAIGN)
 
 
-def measured(noise: int) -> dict[str, object]:
+def measured(noise: int) -> dict[str, Any]:
     """Metrics of an image: worse with more noise, and for the last snapshot worse than for the ensemble."""
     mask = np.eye(16, dtype=bool)
     random = np.random.default_rng(0).integers(0, noise + 1, mask.shape)
