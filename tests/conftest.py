@@ -77,13 +77,14 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> "tuple[Config, Path]":
     file puts it back.
     """
     from campaigns import tiny_config
+    from plain_reports import plain_reports
 
     from atal_ray.campaign.run import run_campaign
     from atal_ray.data.synthetic.dataset import write_dataset
 
     folder = tmp_path_factory.mktemp("campaign")
     train, test = write_dataset(folder / "train", count=7), write_dataset(folder / "test", count=4, seed=1)
-    with pytest.MonkeyPatch.context() as patch:
+    with plain_reports(), pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)  # paths are given as people give them: relative
         run_campaign(tiny_config(Path("train"), (Path("test"),)), Path("run"))
     return tiny_config(train, (test,)), folder / "run"

@@ -27,7 +27,7 @@ sys.exit(f"Ray was imported: {loaded[:3]}" if loaded else 0)
 """
 
 
-@pytest.mark.parametrize("scope", ["image", "dataset"])
+@pytest.mark.parametrize("scope", ["dataset", pytest.param("image", marks=pytest.mark.slow)])
 def test_points_and_metrics_are_those_of_ray(ray_local, synth_folder, tmp_path, scope):
     query = QueryConfig(shard_size=3, batch_size=2, scope=scope)
     config = tiny_config(synth_folder, (synth_folder,), query=query)
