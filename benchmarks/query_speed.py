@@ -203,6 +203,10 @@ def convolution(
     return lambda: conv2d(x, weight, padding=1), 2.0 * 9 * channels**2 * side**2 * batch
 
 
+def _all_batches(work: Callable[[Tensor], Estimate], batches: list[Tensor]) -> list[Estimate]:
+    return [work(batch) for batch in batches]
+
+
 def timed(work: Callable[[], Any], device: torch.device) -> tuple[float, Any]:
     """Seconds that the work takes, to its end on the device, and what it returns."""
     start = time.perf_counter()
@@ -311,7 +315,7 @@ def main(options: Options) -> None:
         for shape, (layer, _) in layers.items():
             seconds[shape].append(timed(layer, device)[0])
         for name, work in works.items():
-            spent, found[name] = timed(lambda work=work: [work(batch) for batch in batches], device)  # type: ignore[misc]
+            spent, found[name] = timed(partial(_all_batches, work, batches), device)
             seconds[name].append(spent)
     rates = {
         shape: flops / statistics.median(seconds[shape][1:]) for shape, (_, flops) in layers.items()

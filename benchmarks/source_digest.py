@@ -52,7 +52,8 @@ def _code(source: str) -> str:
             node.module = PACKAGE  # a module that moves is not other code
         body = getattr(node, "body", None)
         if isinstance(body, list):
-            node.body = [part for part in body if not _is_text(part)] or [ast.Pass()]  # type: ignore[attr-defined]
+            kept = [part for part in body if not _is_text(part)]
+            node.body = kept or [ast.Pass()]  # type: ignore[attr-defined]
     imports = [part for part in tree.body if isinstance(part, ast.Import | ast.ImportFrom)]
     rest = [part for part in tree.body if not isinstance(part, ast.Import | ast.ImportFrom)]
     return ast.unparse(ast.Module([*sorted(imports, key=ast.unparse), *rest], type_ignores=[]))

@@ -151,7 +151,8 @@ def keep(folder: Folder, name: str, tree: Section, *, final: bool) -> None:
 
 def differences(old: Section, new: Section) -> list[str]:
     """The fields that differ, as `path: old -> new`; `resources` may change freely and is left out."""
-    before, after = (dict(_leaves(dataclasses.asdict(tree))) for tree in (old, new))  # type: ignore[call-overload]
+    trees = (dataclasses.asdict(tree) for tree in (old, new))  # type: ignore[call-overload]
+    before, after = (dict(_leaves(tree)) for tree in trees)
     free = {"resources", *type(new).may_change}
     return [
         f"{path}: {before[path]!r} -> {after[path]!r}"

@@ -95,9 +95,7 @@ def _listing(root: Location, layout: str, files: list[Location]) -> MaskListing:
     return _without(root, layout, files_by_stem(root, files, problems), problems)
 
 
-def _without(
-    root: Location, layout: str, masks: dict[str, Location], problems: list[BadFile]
-) -> MaskListing:
+def _without(root: Location, layout: str, masks: dict[str, Location], problems: list[BadFile]) -> MaskListing:
     spoilt = {item.image_id for item in problems}
     usable = {stem: path.local_path for stem, path in masks.items() if stem not in spoilt}
     return MaskListing(root.local_path, layout, usable, tuple(problems))

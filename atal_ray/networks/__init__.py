@@ -1,6 +1,7 @@
 """Saliency networks: `build` makes the one a configuration names."""
 
-from atal_ray.networks import f3net, f3net_small, minet, pfsnet  # noqa: F401  (importing a network registers it)
+# Importing a network registers it.
+from atal_ray.networks import f3net, f3net_small, minet, pfsnet  # noqa: F401
 from atal_ray.networks.protocol import SaliencyNetwork, SaliencyOutput
 from atal_ray.networks.registry import build, find, names, register
 from atal_ray.networks.snapshots import load_snapshot
