@@ -5,13 +5,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import cv2
-import torch
 from tqdm import tqdm
 
 from atal_ray.config import Config
 from atal_ray.runtime.capacity import gpus_per_actor
 from atal_ray.runtime.failure import plain_error
+from atal_ray.runtime.own_threads import own_threads
 from atal_ray.runtime.progress_bar import progress_bar
 from atal_ray.runtime.throughput import LOADING, SECONDS, Throughput, TimedActor, timed_load
 
@@ -114,15 +113,11 @@ def _on_ray(rows: list[Row], pool: Pool, stage: Stage, title: str) -> Iterator[R
 
 
 def _inline(rows: list[Row], stage: Stage) -> Iterator[Row]:
-    """The same stage in this process; afterwards PyTorch and OpenCV have as many threads as before."""
-    threads = torch.get_num_threads(), cv2.getNumThreads()
-    try:
+    """The same stage in this process, one shard after another."""
+    with own_threads():
         actor = TimedActor(stage.actor, stage.arguments)
         for row in rows:
             yield actor(row if stage.load is None else timed_load(row, stage.load))
-    finally:
-        torch.set_num_threads(threads[0])
-        cv2.setNumThreads(threads[1])
 
 
 def _counted(rows: Iterable[Row], throughput: Throughput, bar: "tqdm[Any]") -> Iterator[Row]:

@@ -2,8 +2,7 @@
 snapshot.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -13,9 +12,10 @@ from torch import nn
 from atal_ray.config import Config
 from atal_ray.networks.inputs import choose_device
 from atal_ray.runtime.capacity import gpus_per_actor
+from atal_ray.runtime.own_threads import own_threads
 from atal_ray.runtime.progress import Progress, watch
 from atal_ray.store.folder import Folder
-from atal_ray.training.checkpoint import LOG, WEIGHTS, read_state, state_files
+from atal_ray.training.checkpoint import LOG, read_state, state_files
 from atal_ray.training.loop import TrainState, WorkerContext
 
 RAY_BOOKS = "checkpoint_manager_snapshot.json"
@@ -84,7 +84,7 @@ def run_training(loop: Loop, group: WorkerGroup, run: Folder, *, epochs: int, ti
     with watch(run, epochs, title, "epoch"):
         if group.backend == "inline":
             run.remove(RAY_BOOKS)  # Ray Train would go on from the snapshots that it knows, not from ours
-            with _own_threads():
+            with own_threads():
                 loop(InlineWorker(run, choose_device(group.gpus)))
         else:
             from atal_ray.runtime.ray_train import fit
@@ -128,16 +128,3 @@ class InlineWorker:
     def finished(self, epochs: int) -> None:
         """Leave the number of epochs for the progress bar."""
         self._progress.leave(epochs)
-
-
-@contextmanager
-def _own_threads() -> Iterator[None]:
-    """Whatever the block sets, this process computes with as many threads as before when it ends."""
-    threads = torch.get_num_threads()
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-
-
-__all__ = ["WEIGHTS", "InlineWorker", "Loop", "TrainWorker", "WorkerGroup", "run_training", "snapshot_folder"]
