@@ -32,7 +32,7 @@ from atal_ray.config import AttackConfig, QueryConfig
 from atal_ray.data.images import read_image, resize
 from atal_ray.data.layout import find_pairs
 from atal_ray.networks.inputs import to_batch
-from atal_ray.networks.snapshots import read_snapshots
+from atal_ray.networks.snapshot_reader import read_snapshots
 
 RESULT = Path(__file__).parent / "results" / "cover_space.json"
 MEASURES = (

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from atal_ray.acquisition.dataset_budget.blocks import over_blocks
+from atal_ray.acquisition.cover.blocks import over_blocks
 
 ROWS = 32768
 

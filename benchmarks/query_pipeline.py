@@ -47,7 +47,7 @@ from atal_ray.inference.prepared import prepare_snapshots
 from atal_ray.labels.points import PointIndex
 from atal_ray.labels.regions import covered
 from atal_ray.networks.inputs import to_batch
-from atal_ray.networks.snapshots import read_snapshots
+from atal_ray.networks.snapshot_reader import read_snapshots
 from atal_ray.runtime import shards
 from atal_ray.runtime.session import campaign_session
 from atal_ray.runtime.shard_files import part_name

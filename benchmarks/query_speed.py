@@ -43,7 +43,7 @@ from atal_ray.inference.onednn import can_pack
 from atal_ray.inference.prepared import prepare_snapshots
 from atal_ray.networks.inputs import choose_device, to_batch
 from atal_ray.networks.protocol import SaliencyNetwork
-from atal_ray.networks.snapshots import read_snapshots
+from atal_ray.networks.snapshot_reader import read_snapshots
 
 RESULTS = Path(__file__).parent / "results"
 MEASURES = (

@@ -25,7 +25,7 @@ from machine import provenance
 from numpy.typing import NDArray
 from side_by_side import paired_ratio, peak_mib, turns, with_one_thread
 
-from atal_ray.acquisition.dataset_budget.cover_scan import Sums
+from atal_ray.acquisition.cover.maxsum import Sums
 from atal_ray.acquisition.dataset_budget.least_similar import least_similar
 from atal_ray.acquisition.dataset_budget.similarity import similarity
 from atal_ray.config.resources import Index
@@ -33,10 +33,10 @@ from atal_ray.config.resources import Index
 BACKENDS: tuple[Index, ...] = get_args(Index)
 RESULT = Path(__file__).parent / "results" / "rds_reads.json"
 MEASURES = (
-    "atal_ray.acquisition.dataset_budget.blocks",
-    "atal_ray.acquisition.dataset_budget.cover_scan",
+    "atal_ray.acquisition.cover.blocks",
+    "atal_ray.acquisition.cover.maxsum",
     "atal_ray.acquisition.dataset_budget.least_similar",
-    "atal_ray.acquisition.dataset_budget.products",
+    "atal_ray.acquisition.cover.products",
     "atal_ray.acquisition.dataset_budget.similarity",
 )
 

@@ -25,16 +25,16 @@ from machine import provenance
 from numpy.typing import NDArray
 from side_by_side import paired_ratio, peak_mib, turns, with_one_thread
 
-from atal_ray.acquisition.dataset_budget import cover_members
-from atal_ray.acquisition.dataset_budget.cover_lazy import cover_kcenter_lazy
+from atal_ray.acquisition.cover import members as cover_members
+from atal_ray.acquisition.cover.kcenter import cover_kcenter_lazy
 
 RESULT = Path(__file__).parent / "results" / "rds_scale.json"
 MEASURES = (
-    "atal_ray.acquisition.dataset_budget.blocks",
-    "atal_ray.acquisition.dataset_budget.cover_lazy",
-    "atal_ray.acquisition.dataset_budget.cover_members",
-    "atal_ray.acquisition.dataset_budget.distances",
-    "atal_ray.acquisition.dataset_budget.products",
+    "atal_ray.acquisition.cover.blocks",
+    "atal_ray.acquisition.cover.kcenter",
+    "atal_ray.acquisition.cover.members",
+    "atal_ray.acquisition.cover.distances",
+    "atal_ray.acquisition.cover.products",
 )
 ROUNDING = 1e-9
 """Of the proof's float64 products, as a share of a squared distance."""

@@ -1,4 +1,4 @@
-"""The adversarial attack that triggers uncertainty (AATU)."""
+"""The adversarial attack that triggers uncertainty: PGD on the image (AATU, Eq. 1)."""
 
 from collections.abc import Callable
 
@@ -43,8 +43,8 @@ def pgd(
     The loss is summed, not averaged, over the batch: the gradient of an image does not depend on the others,
     as long as `logits_of` treats images apart (batch norms in evaluation mode). Only the input is
     differentiated: parameters keep the `.grad` they had. A channel value whose gradient is exactly zero does
-        not change; that
-    happens where every logit it reaches is so confident that its sigmoid rounds to the label.
+    not change; that happens where every logit it reaches is so confident that its sigmoid rounds to the
+    label.
 
     The first pass is of the clean images. A step that changes no image is the last, for all later ones would
     repeat it. A single image never leaves the batch, because the last bits of convolutions depend on its

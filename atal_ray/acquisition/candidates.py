@@ -1,4 +1,4 @@
-"""The candidate set: the most uncertain K % of an image's pixels."""
+"""The candidate set: the most uncertain K % (`query.top_percent`) of an image's pixels."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The ensemble of trajectory snapshots (TEUE), and how alike its members are."""
+"""The ensemble of trajectory snapshots (TEUE, Eq. 2 and 6), and how alike its members are (Eq. 7)."""
 
 from collections.abc import Iterable
 

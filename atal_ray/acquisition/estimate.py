@@ -1,4 +1,4 @@
-"""What the uncertainty of images is made of: their attack (AATU) and the snapshot ensemble (TEUE)."""
+"""What the uncertainty of images is made of: their attack (Eq. 1) and the snapshot ensemble (Eq. 6)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

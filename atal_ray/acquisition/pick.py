@@ -1,4 +1,4 @@
-"""The points of one image: from its maps to the k pixels that are asked for next."""
+"""The query of one image: candidates (K %), cover (Eq. 9), similarity (Eq. 10) -> the k pixels to ask for."""
 
 from dataclasses import dataclass
 
@@ -44,7 +44,7 @@ class Pick:
 
 
 def pick_random(pool: PixelPool, k: int, rng: np.random.Generator) -> Pick:
-    """K free pixels at random, fewer where fewer are free, in different superpixels while there are any."""
+    """Picks k free pixels at random, or all if fewer, in different superpixels while there are any."""
     grid = pool.grid
     kept = np.ix_(grid.cell_rows, grid.cell_columns)
     order = rng.permutation(np.flatnonzero(pool.free[kept]))

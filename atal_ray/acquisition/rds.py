@@ -1,4 +1,7 @@
-"""Relationship-aware Diversity Sampling (RDS): points that cover the candidates and differ from the labelled.
+"""RDS (Eq. 9, Eq. 10, Algorithm 1): points that cover the candidates and differ from the labelled ones.
+
+The cover is greedy k-center by default; Algorithm 1 as printed is `query.cover maxsum`. These are the forms
+for few candidates and dimensions; `cover/` chooses the same members among many.
 
 Sums run in float64 over one dimension after the other. A matrix product would be no faster at these sizes,
 and its last bits change with the number of threads and with the rows that share a call, so that candidates
@@ -10,9 +13,9 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from atal_ray.acquisition.dataset_budget.cover_lazy import cover_kcenter_lazy
-from atal_ray.acquisition.dataset_budget.cover_scan import cover_maxsum_scan
-from atal_ray.acquisition.dataset_budget.distances import Array, dimensions_of, squared_euclidean
+from atal_ray.acquisition.cover.distances import Array, dimensions_of, squared_euclidean
+from atal_ray.acquisition.cover.kcenter import cover_kcenter_lazy
+from atal_ray.acquisition.cover.maxsum import cover_maxsum_scan
 from atal_ray.config.query import Cover, Similarity
 from atal_ray.errors import DataError
 

@@ -37,8 +37,8 @@ def _entropy(p: Probability) -> Probability:
 def difference(p: Probability, p_adv: Probability, form: Score) -> Probability:
     """Uncertainty score u (Diff of Eq. 3): the larger, the more uncertain.
 
-    * flip-margin: [flipped] + 1 - min(BvSB(p), BvSB(p_adv)): flipped pixels first, the smallest margin first
-      among them.
+    * flip-margin (the default): [flipped] + 1 - min(BvSB(p), BvSB(p_adv)): flipped pixels first, the
+      smallest margin first among them.
     * margin-change: |BvSB(p) - BvSB(p_adv)| as printed; it does not see a confident flip such as 0.9 to 0.1.
     * entropy: binary entropy of p in bits, clean image only.
     * margin: 1 - BvSB(p), clean image only.

@@ -11,7 +11,7 @@ from atal_ray.config.query import Precision
 from atal_ray.inference.prepared import Traces, prepare_snapshots
 from atal_ray.networks.inputs import choose_device
 from atal_ray.networks.protocol import SaliencyNetwork
-from atal_ray.networks.snapshots import read_snapshots
+from atal_ray.networks.snapshot_reader import read_snapshots
 
 _TRACES: Traces = {}
 """Graphs for all stages of a process that runs them inline; an actor prepares its snapshots only once."""

@@ -1,4 +1,4 @@
-"""Stage: points and images -> L snapshots."""
+"""Stage: points and images -> L snapshots, kept as snapshots/1.pt .. L.pt."""
 
 from functools import partial
 
@@ -9,9 +9,9 @@ from atal_ray.campaign.campaign_folder import MANIFEST, TRAIN_RUN, TRAINING, Cam
 from atal_ray.config import Config
 from atal_ray.labels.points import PointIndex
 from atal_ray.runtime.workers import TrainWorker, WorkerGroup, run_training, snapshot_folder
-from atal_ray.training.checkpoint import LOG, WEIGHTS
 from atal_ray.training.loop import train_round
 from atal_ray.training.samples import Samples
+from atal_ray.training.snapshot_files import LOG, WEIGHTS
 
 
 def train(campaign: CampaignFolder, config: Config, round_number: int) -> None:

@@ -1,4 +1,4 @@
-"""Which images are labelled, how many points they get, and who answers."""
+"""Sections `data` and `budget`: which images are labelled, how many points they get, and who answers."""
 
 from dataclasses import dataclass
 from typing import Annotated, Literal

@@ -1,4 +1,4 @@
-"""How the next points are found: attack, uncertainty, RDS, and the regions that a point labels."""
+"""Sections `query`, `attack` and `regions`: how the next points are found, and what a point labels."""
 
 from dataclasses import dataclass
 from typing import Annotated, Literal

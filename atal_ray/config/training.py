@@ -1,4 +1,4 @@
-"""The network and its training."""
+"""Sections `network` and `train`: the network and its training."""
 
 from dataclasses import dataclass
 from typing import Annotated, Literal

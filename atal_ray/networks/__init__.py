@@ -4,7 +4,7 @@
 from atal_ray.networks import f3net, f3net_small, minet, pfsnet  # noqa: F401
 from atal_ray.networks.protocol import SaliencyNetwork, SaliencyOutput
 from atal_ray.networks.registry import build, find, names, register
-from atal_ray.networks.snapshots import load_snapshot
+from atal_ray.networks.snapshot_reader import load_snapshot
 from atal_ray.networks.weights import fetch_resnet50, load_backbone
 
 __all__ = [

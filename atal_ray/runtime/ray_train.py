@@ -24,8 +24,8 @@ from atal_ray.runtime.progress import Progress
 from atal_ray.runtime.workers import RAY_BOOKS, Loop, WorkerGroup
 from atal_ray.store import uri
 from atal_ray.store.folder import Folder
-from atal_ray.training.checkpoint import read_state, state_files
 from atal_ray.training.loop import TrainState, WorkerContext
+from atal_ray.training.snapshot_files import read_state, state_files
 
 RETRIES = 2
 

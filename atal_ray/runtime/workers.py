@@ -15,8 +15,8 @@ from atal_ray.runtime.capacity import gpus_per_actor
 from atal_ray.runtime.own_threads import own_threads
 from atal_ray.runtime.progress import Progress, watch
 from atal_ray.store.folder import Folder
-from atal_ray.training.checkpoint import LOG, read_state, state_files
 from atal_ray.training.loop import TrainState, WorkerContext
+from atal_ray.training.snapshot_files import LOG, read_state, state_files
 
 RAY_BOOKS = "checkpoint_manager_snapshot.json"
 """The file of a run's folder that Ray Train resumes from."""

@@ -1,4 +1,4 @@
-"""The training of one round: L cycles of the learning rate, a snapshot at the end of each (TEUE)."""
+"""Trains one round: L cycles of the learning rate, a snapshot after each, and their delta (Eq. 7)."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Learning rates of a round, and the epochs that leave a snapshot."""
+"""Learning rates of a round (CCLS, the cyclic cosine of Eq. 8), and the epochs that leave a snapshot."""
 
 from math import cos, pi
 

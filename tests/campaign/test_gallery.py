@@ -22,7 +22,7 @@ from atal_ray.data.images import read_image, resize
 from atal_ray.data.manifest import build_manifest, records
 from atal_ray.data.synthetic.dataset import write_dataset
 from atal_ray.labels.points import POINT_SCHEMA
-from atal_ray.networks.snapshots import read_snapshots
+from atal_ray.networks.snapshot_reader import read_snapshots
 from atal_ray.report.gallery_file import GALLERY, ImageMaps, read_maps, shown_records
 
 import pyarrow as pa  # isort: skip

@@ -18,7 +18,7 @@ from atal_ray.campaign.train import train
 from atal_ray.config import RegionConfig
 from atal_ray.errors import DataError
 from atal_ray.labels.points import PointIndex
-from atal_ray.networks.snapshots import read_snapshots
+from atal_ray.networks.snapshot_reader import read_snapshots
 from atal_ray.training.losses import point_loss
 from atal_ray.training.samples import Samples, batches
 from atal_ray.training.schedule import learning_rate, snapshot_epochs

@@ -10,8 +10,8 @@ from atal_ray.errors import StoreError
 from atal_ray.runtime.ray_train import _drop_unusable
 from atal_ray.runtime.workers import RAY_BOOKS, InlineWorker, WorkerGroup, run_training, snapshot_folder
 from atal_ray.store.folder import Folder
-from atal_ray.training.checkpoint import LOG, REST, WEIGHTS, read_state
 from atal_ray.training.loop import TrainState
+from atal_ray.training.snapshot_files import LOG, REST, WEIGHTS, read_state
 
 INLINE = WorkerGroup("inline", 1, 1, "none")
 

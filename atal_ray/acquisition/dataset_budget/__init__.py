@@ -1,1 +1,1 @@
-"""One budget for all images: cover and similarity of millions of candidates, and how the budget is spent."""
+"""One budget for all images: similarity of millions of candidates (Eq. 10), and how the budget is spent."""

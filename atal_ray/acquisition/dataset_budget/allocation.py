@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from atal_ray.acquisition.dataset_budget.distances import OnProgress, ignore_progress
+from atal_ray.acquisition.cover.distances import OnProgress, ignore_progress
 from atal_ray.acquisition.dataset_budget.similarity import LabelledFeatures
 from atal_ray.config import QueryConfig
 

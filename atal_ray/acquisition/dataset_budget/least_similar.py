@@ -5,10 +5,10 @@ from threading import Lock
 import numpy as np
 from numpy.typing import NDArray
 
-from atal_ray.acquisition.dataset_budget.blocks import over_blocks
-from atal_ray.acquisition.dataset_budget.distances import Array
+from atal_ray.acquisition.cover.blocks import over_blocks
+from atal_ray.acquisition.cover.distances import Array
+from atal_ray.acquisition.cover.products import row_products
 from atal_ray.acquisition.dataset_budget.nearest import cosine_error
-from atal_ray.acquisition.dataset_budget.products import row_products
 from atal_ray.acquisition.dataset_budget.similarity import LabelledFeatures
 from atal_ray.acquisition.rds import same_channels
 from atal_ray.config.query import Similarity

@@ -6,9 +6,9 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from atal_ray.acquisition.dataset_budget.blocks import over_blocks
-from atal_ray.acquisition.dataset_budget.distances import Array, dimensions_of
-from atal_ray.acquisition.dataset_budget.products import load_faiss
+from atal_ray.acquisition.cover.blocks import over_blocks
+from atal_ray.acquisition.cover.distances import Array, dimensions_of
+from atal_ray.acquisition.cover.products import load_faiss
 from atal_ray.acquisition.rds import cosines, unit_vectors
 from atal_ray.config.resources import Index
 

@@ -8,8 +8,8 @@ bits of the mean depend on how they are divided.
 import numpy as np
 from numpy.typing import NDArray
 
-from atal_ray.acquisition.dataset_budget.blocks import over_blocks
-from atal_ray.acquisition.dataset_budget.distances import Array, dimensions_of
+from atal_ray.acquisition.cover.blocks import over_blocks
+from atal_ray.acquisition.cover.distances import Array, dimensions_of
 from atal_ray.acquisition.dataset_budget.nearest import NearestLabelled
 from atal_ray.acquisition.rds import cosines, same_channels, unit_vectors
 from atal_ray.config.query import Similarity

@@ -1,6 +1,4 @@
-"""The scoring half of a query with one budget for all images: instead of picks it leaves the ranked cover of
-each image.
-"""
+"""One budget for all images (scope dataset): the query of a shard leaves ranked covers instead of picks."""
 
 import numpy as np
 import pyarrow as pa

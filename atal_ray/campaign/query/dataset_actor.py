@@ -6,11 +6,11 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from atal_ray import seeding
+from atal_ray.acquisition.cover.distances import OnProgress
+from atal_ray.acquisition.cover.kcenter import cover_kcenter_lazy
+from atal_ray.acquisition.cover.maxsum import cover_maxsum_scan
+from atal_ray.acquisition.cover.products import load_faiss
 from atal_ray.acquisition.dataset_budget.allocation import allocate, index_in_image
-from atal_ray.acquisition.dataset_budget.cover_lazy import cover_kcenter_lazy
-from atal_ray.acquisition.dataset_budget.cover_scan import cover_maxsum_scan
-from atal_ray.acquisition.dataset_budget.distances import OnProgress
-from atal_ray.acquisition.dataset_budget.products import load_faiss
 from atal_ray.acquisition.dataset_budget.similarity import LabelledFeatures
 from atal_ray.campaign.campaign_folder import ERROR_SCHEMA
 from atal_ray.campaign.query.cover_files import CoverFiles

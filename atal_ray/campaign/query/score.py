@@ -1,4 +1,7 @@
-"""The scoring half of the query: attack, ensemble, candidates and RDS; maps never leave the actor."""
+"""The query of a shard: attack (Eq. 1), ensemble (6), Diff (3), candidates, RDS (9, 10).
+
+Maps never leave the actor.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

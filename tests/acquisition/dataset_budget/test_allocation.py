@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from atal_ray.acquisition.cover.distances import OnProgress, ignore_progress
 from atal_ray.acquisition.dataset_budget.allocation import Covers, allocate, index_in_image, take
-from atal_ray.acquisition.dataset_budget.distances import OnProgress, ignore_progress
 from atal_ray.acquisition.dataset_budget.similarity import LabelledFeatures
 from atal_ray.acquisition.rds import cover_kcenter
 from atal_ray.config import QueryConfig

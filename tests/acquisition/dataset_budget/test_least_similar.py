@@ -5,11 +5,12 @@ import numpy as np
 import pytest
 from labelled_features import BACKENDS, KINDS, PHI, data
 
-from atal_ray.acquisition.dataset_budget import blocks, nearest
+from atal_ray.acquisition.cover import blocks
+from atal_ray.acquisition.cover.products import row_products
 from atal_ray.acquisition.dataset_budget import least_similar as module
+from atal_ray.acquisition.dataset_budget import nearest
 from atal_ray.acquisition.dataset_budget.least_similar import Least, least_similar
 from atal_ray.acquisition.dataset_budget.nearest import cosine_error
-from atal_ray.acquisition.dataset_budget.products import row_products
 from atal_ray.acquisition.rds import mean_similarity, unit_vectors
 from atal_ray.errors import ConfigError, DataError
 

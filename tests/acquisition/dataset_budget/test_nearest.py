@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from labelled_features import BACKENDS, KINDS, data
 
-from atal_ray.acquisition.dataset_budget import blocks, nearest
+from atal_ray.acquisition.cover import blocks
+from atal_ray.acquisition.dataset_budget import nearest
 from atal_ray.acquisition.dataset_budget.nearest import NearestLabelled, cosine_error
 from atal_ray.acquisition.rds import nearest_similarity
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from labelled_features import BACKENDS, KINDS, PHI, data
 
-from atal_ray.acquisition.dataset_budget import blocks, nearest
+from atal_ray.acquisition.cover import blocks
+from atal_ray.acquisition.dataset_budget import nearest
 from atal_ray.acquisition.dataset_budget import similarity as module
 from atal_ray.acquisition.dataset_budget.similarity import LabelledFeatures, similarity
 from atal_ray.errors import DataError

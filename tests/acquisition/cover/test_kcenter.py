@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from covers import KINDS, positions_of
 
-from atal_ray.acquisition.dataset_budget import cover_lazy, cover_members
-from atal_ray.acquisition.dataset_budget.cover_lazy import cover_kcenter_lazy
-from atal_ray.acquisition.dataset_budget.distances import distance_error
+from atal_ray.acquisition.cover import kcenter
+from atal_ray.acquisition.cover import members as cover_members
+from atal_ray.acquisition.cover.distances import distance_error
+from atal_ray.acquisition.cover.kcenter import cover_kcenter_lazy
 from atal_ray.acquisition.rds import cover_kcenter
 from atal_ray.errors import DataError
 
@@ -29,8 +30,8 @@ def flat(positions: np.ndarray, m: int, start: list[int]) -> list[int]:
 @pytest.fixture(autouse=True)
 def _many_floors(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small blocks and bands, so that a thousand candidates go through what millions do."""
-    monkeypatch.setattr(cover_lazy, "FEWEST", 8)
-    monkeypatch.setattr(cover_lazy, "ROWS", 32)
+    monkeypatch.setattr(kcenter, "FEWEST", 8)
+    monkeypatch.setattr(kcenter, "ROWS", 32)
     monkeypatch.setattr(cover_members, "MEMBERS", 5)
     monkeypatch.setattr(cover_members, "PRODUCT", 60)
 
@@ -99,7 +100,7 @@ def test_members_are_right_however_products_err_within_the_bound(
         return found + np.float32(0.4999 * error) * noise.choice(np.array([-1, 1], np.float32), found.shape)
 
     monkeypatch.setattr(cover_members, "products", noisy)
-    monkeypatch.setattr(cover_lazy, "distance_error", lambda *_: error)
+    monkeypatch.setattr(kcenter, "distance_error", lambda *_: error)
     assert cover_kcenter_lazy(positions, 60, [seed]).tolist() == flat(positions, 60, [seed])
 
 

@@ -1,4 +1,8 @@
-"""The state of a round's training as three files, from which it goes on after an interruption."""
+"""What a snapshot is written as: three files that training goes on from after an interruption.
+
+The workers in `runtime/` write them at the end of each cycle (`save`); `campaign/train.py` then keeps the
+weights as snapshots/1.pt .. L.pt.
+"""
 
 import io
 import json

@@ -5,8 +5,8 @@ from pickle import UnpicklingError
 import pytest
 import torch
 
-from atal_ray.training.checkpoint import LOG, REST, WEIGHTS, read_state, state_files
 from atal_ray.training.loop import TrainState
+from atal_ray.training.snapshot_files import LOG, REST, WEIGHTS, read_state, state_files
 
 
 class RunsCode:

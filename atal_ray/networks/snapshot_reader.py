@@ -1,4 +1,4 @@
-"""Weights of whole networks: the snapshots of a training, and published checkpoints."""
+"""Reads whole networks back: the snapshots 1.pt .. L.pt of a round, and published checkpoints."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from atal_ray.acquisition.dataset_budget.distances import Array, dimensions_of, squared_euclidean
+from atal_ray.acquisition.cover.distances import Array, dimensions_of, squared_euclidean
 
 Matrix = NDArray[np.float32]
 Indices = NDArray[np.int64]

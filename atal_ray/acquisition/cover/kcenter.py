@@ -12,15 +12,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from atal_ray.acquisition.dataset_budget.blocks import over_blocks
-from atal_ray.acquisition.dataset_budget.cover_members import ROWS, Indices, Matrix, Members
-from atal_ray.acquisition.dataset_budget.distances import (
+from atal_ray.acquisition.cover.blocks import over_blocks
+from atal_ray.acquisition.cover.distances import (
     Array,
     OnProgress,
     distance_error,
     first_members,
     ignore_progress,
 )
+from atal_ray.acquisition.cover.members import ROWS, Indices, Matrix, Members
 from atal_ray.errors import DataError
 
 SHARE = 16  # the floor is chosen so that one candidate in 16 is above it,

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from covers import KINDS, positions_of
 
-from atal_ray.acquisition.dataset_budget import blocks, cover_scan
-from atal_ray.acquisition.dataset_budget.cover_scan import cover_maxsum_scan
+from atal_ray.acquisition.cover import blocks, maxsum
+from atal_ray.acquisition.cover.maxsum import cover_maxsum_scan
 from atal_ray.acquisition.rds import cover_maxsum
 from atal_ray.config.resources import Index
 from atal_ray.errors import DataError
@@ -29,8 +29,8 @@ def flat(positions: np.ndarray, m: int, start: list[int]) -> list[int]:
 @pytest.fixture(autouse=True)
 def _many_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small blocks, so that a thousand candidates go through what millions do."""
-    monkeypatch.setattr(cover_scan, "ROWS", 32)
-    monkeypatch.setattr(cover_scan, "PAIRS", 70)
+    monkeypatch.setattr(maxsum, "ROWS", 32)
+    monkeypatch.setattr(maxsum, "PAIRS", 70)
     monkeypatch.setattr(blocks, "TASK", 3)
 
 
@@ -58,14 +58,14 @@ def test_m_beyond_n_gives_every_candidate_in_the_flat_order() -> None:
 
 def test_few_candidates_are_measured_again(monkeypatch: pytest.MonkeyPatch) -> None:
     measured = 0
-    exact = cover_scan.Sums._measure
+    exact = maxsum.Sums._measure
 
-    def counted(sums: cover_scan.Sums, rows: np.ndarray) -> np.ndarray:
+    def counted(sums: maxsum.Sums, rows: np.ndarray) -> np.ndarray:
         nonlocal measured
         measured += len(rows)
         return exact(sums, rows)
 
-    monkeypatch.setattr(cover_scan.Sums, "_measure", counted)
+    monkeypatch.setattr(maxsum.Sums, "_measure", counted)
     cover_maxsum_scan(positions_of("random", 6), 100)
     assert measured < 3 * 100
 
@@ -82,8 +82,8 @@ def test_members_are_right_however_products_err_within_the_bound(
         signs = noise.choice(np.array([-1, 1], np.float32), len(block))
         return np.vecdot(block, vector) + np.float32(1.9 * error) * signs
 
-    monkeypatch.setattr(cover_scan, "row_products", lambda _: noisy)
-    monkeypatch.setattr(cover_scan, "distance_error", lambda *_: error)  # of which the pass allows for twice
+    monkeypatch.setattr(maxsum, "row_products", lambda _: noisy)
+    monkeypatch.setattr(maxsum, "distance_error", lambda *_: error)  # of which the pass allows for twice
     assert cover_maxsum_scan(positions, 40, [seed]).tolist() == flat(positions, 40, [seed])
 
 

@@ -10,9 +10,9 @@ from atal_ray.config import Config, NetworkConfig, TrainConfig
 from atal_ray.errors import CheckpointError
 from atal_ray.networks import registry
 from atal_ray.networks.f3net_small import F3NetSmall
-from atal_ray.networks.snapshots import load_snapshot, read_snapshots
+from atal_ray.networks.snapshot_reader import load_snapshot, read_snapshots
 from atal_ray.store.folder import Folder
-from atal_ray.training import checkpoint
+from atal_ray.training import snapshot_files
 
 
 class Renamed(F3NetSmall):
@@ -131,9 +131,9 @@ def test_code_in_a_snapshot_is_refused_and_never_run(small, two, tmp_path):
 def test_code_in_a_training_state_is_refused_and_never_run(tmp_path):
     """What a training goes on from after an interruption: weights, optimiser and log."""
     files = {
-        checkpoint.WEIGHTS: saved({"weight": torch.zeros(1)}),
-        checkpoint.REST: saved({"optimizer": Touch(tmp_path / "ran")}),
+        snapshot_files.WEIGHTS: saved({"weight": torch.zeros(1)}),
+        snapshot_files.REST: saved({"optimizer": Touch(tmp_path / "ran")}),
     }
     with pytest.raises(pickle.UnpicklingError):
-        checkpoint.read_state(files.__getitem__)
+        snapshot_files.read_state(files.__getitem__)
     assert not (tmp_path / "ran").exists()

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from atal_ray.acquisition.dataset_budget.blocks import over_blocks
-from atal_ray.acquisition.dataset_budget.distances import (
+from atal_ray.acquisition.cover.blocks import over_blocks
+from atal_ray.acquisition.cover.distances import (
     Array,
     OnProgress,
     dimensions_of,
@@ -22,7 +22,7 @@ from atal_ray.acquisition.dataset_budget.distances import (
     ignore_progress,
     squared_euclidean,
 )
-from atal_ray.acquisition.dataset_budget.products import row_products
+from atal_ray.acquisition.cover.products import row_products
 from atal_ray.config.resources import Index
 from atal_ray.errors import DataError
 
