@@ -7,8 +7,8 @@ RUN ?= runs/demo
 demo: .venv/installed  ## from nothing to a report, on the embedded data
 	$(BIN)/atal run demo $(RUN)
 
-test: .venv/installed  ## fast tests
-	$(BIN)/pytest
+test: .venv/installed  ## fast tests, a process for each core
+	$(BIN)/pytest -n auto --dist loadgroup
 
 test-all: .venv/compared  ## every test: the slow ones, those of Ray jobs and those against PySODMetrics too
 	$(BIN)/pytest -m ""

@@ -7,12 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from campaigns import all_points, assert_finished, open_campaign, tiny_config
+from campaigns import all_points, assert_finished, on_ray, open_campaign, tiny_config
 
-from atal_ray.campaign.campaign_folder import METRICS, QUERIES
+from atal_ray.campaign.campaign_folder import METRICS, POINTS, QUERIES, START
 from atal_ray.campaign.run import run_campaign
 from atal_ray.config import Config, QueryConfig, ResourceConfig, TrainConfig
-from atal_ray.errors import ConfigError
+from atal_ray.errors import CampaignError, ConfigError
 
 WITHOUT_RAY = """
 import sys
@@ -27,7 +27,8 @@ sys.exit(f"Ray was imported: {loaded[:3]}" if loaded else 0)
 """
 
 
-@pytest.mark.parametrize("scope", ["dataset", pytest.param("image", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("scope", ["dataset", "image"])
 def test_points_and_metrics_are_those_of_ray(ray_local, synth_folder, tmp_path, scope):
     query = QueryConfig(shard_size=3, batch_size=2, scope=scope)
     config = tiny_config(synth_folder, (synth_folder,), query=query)
@@ -42,6 +43,24 @@ def test_points_and_metrics_are_those_of_ray(ray_local, synth_folder, tmp_path, 
             [campaign.round(number).read_json(METRICS) for number in range(2)],
         )
     assert found["ray"] == found["inline"]
+
+
+def test_a_round_on_ray_is_that_of_inline(ray_local, finished, tmp_path):
+    """Every stage once, by the workers of Ray: start, training, evaluation, query and gallery."""
+    config, folder = finished
+    inline, copy = open_campaign(folder), tmp_path / "run"
+    asked = inline.round(START).read_table(QUERIES)
+    answers = inline.round(0).read_table(POINTS).select(["image_id", "x", "y", "label"])
+    people = replace(on_ray(config), budget=replace(config.budget, annotator="answers"))
+    with pytest.raises(CampaignError, match="waiting for answers"):
+        run_campaign(people, copy)
+    campaign = open_campaign(copy)
+    assert campaign.round(START).read_table(QUERIES).equals(asked)
+    campaign.round(0).write_table("answers.parquet", answers)
+    with pytest.raises(CampaignError, match="waiting for answers"):
+        run_campaign(people, copy)
+    assert campaign.round(0).read_table(QUERIES).equals(inline.round(0).read_table(QUERIES))
+    assert campaign.round(0).read_json(METRICS) == inline.round(0).read_json(METRICS)
 
 
 def test_a_campaign_goes_on_under_the_other_backend(ray_local, finished):

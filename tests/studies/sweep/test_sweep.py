@@ -208,6 +208,7 @@ def test_a_stopped_trial_is_not_run_again(plan, copied):
     assert not (poor / "round-01").exists()
 
 
+@pytest.mark.slow
 def test_ray_tune_stops_the_poor_trial_and_the_other_has_the_same_points(plan, tmp_path):
     over = ("train.lr-max=1,0.000001",)  # the second one stays where it started
     inline = Sweep(over=over, metric="mae", campaign=plan.campaign)
