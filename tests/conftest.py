@@ -29,10 +29,14 @@ os.environ.update(  # before any test imports torch or ray, which read them only
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The tests of a file run in one process, and all those on Ray in one, which alone starts Ray."""
+    """The tests of a file run in one process, and all those on Ray in one, which alone starts Ray.
+
+    A file of few but long settings is divided by them.
+    """
     for item in items:
         on_ray = "ray_local" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("ray" if on_ray else str(item.path)))
+        setting = item.callspec.id if "played" in getattr(item, "fixturenames", ()) else ""
+        item.add_marker(pytest.mark.xdist_group("ray" if on_ray else f"{item.path}{setting}"))
 
 
 @pytest.fixture(scope="session")

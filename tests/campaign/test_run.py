@@ -116,6 +116,7 @@ def test_lost_file_of_a_committed_round_is_named(finished, tmp_path):
         (tmp_path / "kept").rename(points)
 
 
+@pytest.mark.slow
 def test_points_do_not_depend_on_the_number_of_actors(ray_local, finished, tmp_path):
     config, folder = finished
     campaign, out = open_campaign(folder), open_campaign(tmp_path).root

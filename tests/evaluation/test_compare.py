@@ -59,6 +59,7 @@ def config(dataset: Path, tmp_path: Path, *methods: str, **changes: Any) -> Eval
     return dataclasses.replace(settings, **changes)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("ray_local")
 def test_ray_gives_the_scores_of_inline(dataset, maps, tmp_path, monkeypatch):
     [monkeypatch.setattr(module, "SHARD", 2) for module in (score_maps, evaluation)]

@@ -67,7 +67,7 @@ def test_ranges_cover_every_image_once():
     assert shard_rows(0, 2) == []
 
 
-@pytest.fixture(params=[ray_data.BLOCKS, 2])
+@pytest.fixture(params=[ray_data.BLOCKS, pytest.param(2, marks=pytest.mark.slow)])
 def blocks(request, monkeypatch):
     """A block for each row, as where there are few, and many rows in a block."""
     monkeypatch.setattr(ray_data, "BLOCKS", request.param)

@@ -100,7 +100,7 @@ def test_one_process_at_a_time_and_a_killed_one_for_seconds(
     assert f"waiting for the lock of {folder.uri} to grow stale: " in caplog.text
 
 
-@pytest.mark.parametrize("place", ["new folders", "one folder"])
+@pytest.mark.parametrize("place", ["new folders", pytest.param("one folder", marks=pytest.mark.slow)])
 def test_of_two_processes_at_once_one_is_refused_every_time(
     s3: Store, holders: Callable[[], Holder], place: str
 ) -> None:
