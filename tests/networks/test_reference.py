@@ -29,6 +29,9 @@ SIZES = {  # parameters, numbers in buffers, keys
 CASES = {"train_2x128x128": (2, 128, 128), "eval_1x96x96": (1, 96, 96), "eval_1x96x160": (1, 96, 160)}
 
 
+FILLED = ["f3net", "pfsnet", pytest.param("minet", marks=pytest.mark.slow)]
+
+
 @pytest.fixture(scope="module", params=CLASSES)
 def name(request) -> str:
     return request.param
@@ -48,6 +51,7 @@ def network(name) -> SaliencyNetwork:
 
 @pytest.fixture(scope="module")
 def numbers(facts) -> dict[str, np.ndarray]:
+    """A number for each weight; MINet has 162 million of them, so its forward passes are slow tests."""
     return {key: fill(key, tuple(shape)) for key, shape in facts["state_dict"].items()}
 
 
@@ -98,12 +102,14 @@ def test_multiplications_are_those_of_the_published_network(network, facts, side
     assert macs == pytest.approx(facts["macs_torch"][side], rel=1e-3)
 
 
-def test_fill_is_that_of_the_reference(numbers, facts):
+@pytest.mark.parametrize("name", FILLED, indirect=True, scope="module")
+def test_fill_is_that_of_the_reference(name, numbers, facts):
     total = sum(np.abs(values).sum(dtype=np.float64) for values in numbers.values())
     assert total == pytest.approx(facts["fill_checksum"], rel=1e-12)
 
 
 @pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("name", FILLED, indirect=True, scope="module")
 def test_logits_equal_the_published_network(name, network, outputs, case):
     assert len(outputs[case]) == len(network.loss_weights)
     with np.load(REFERENCE / f"{name}_ref.npz") as expected:
