@@ -19,9 +19,10 @@ import sys
 from pathlib import Path
 from campaigns import tiny_config
 from atal_ray.campaign.run import run_campaign
-from atal_ray.config import ResourceConfig
+from atal_ray.config import NetworkConfig
 train, folder = map(Path, sys.argv[1:])
-run_campaign(tiny_config(train, (train,), resources=ResourceConfig(backend="inline")), folder)
+network = NetworkConfig(name="toy_network:Toy")
+run_campaign(tiny_config(train, (train,), network=network), folder)
 loaded = [name for name in sys.modules if name.partition(".")[0] == "ray"]
 sys.exit(f"Ray was imported: {loaded[:3]}" if loaded else 0)
 """
@@ -45,6 +46,7 @@ def test_points_and_metrics_are_those_of_ray(ray_local, synth_folder, tmp_path, 
     assert found["ray"] == found["inline"]
 
 
+@pytest.mark.slow
 def test_a_round_on_ray_is_that_of_inline(ray_local, finished, tmp_path):
     """Every stage once, by the workers of Ray: start, training, evaluation, query and gallery."""
     config, folder = finished

@@ -186,6 +186,7 @@ def test_folder_in_a_store_is_refused(finished):
         run_campaign(config, Path("s3://bucket/run"))
 
 
+@pytest.mark.slow
 def test_cluster_that_is_too_small_is_refused(ray_local, finished, tmp_path):
     config, _ = finished
     greedy = on_ray(config, query_actors=4)
