@@ -15,7 +15,7 @@ from toy_network import Toy
 from atal_ray.data.synthetic.dataset import write_dataset
 from atal_ray.networks import load_snapshot
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1]  # which holds the network
 
 
 @pytest.mark.slow
