@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from atal_ray.config import Config
 from atal_ray.runtime.capacity import cores, cpus_wanted
-from atal_ray.runtime.stop import raise_on_sigterm
+from atal_ray.runtime.stop import handlers_kept
 
 
 @contextmanager
@@ -49,21 +49,20 @@ def session(backend: str, cpus: int, object_store_mib: int) -> Iterator[None]:
     import ray
 
     started = not ray.is_initialized()
-    if started and os.environ.get("RAY_ADDRESS"):
-        ray.init(logging_level="warning")
-    elif started:
-        ray.init(
-            address="local",
-            num_cpus=max(cpus, cores()),
-            object_store_memory=object_store_mib * 2**20,
-            include_dashboard=False,
-            # the stages show progress and errors; the workers' logs stay in Ray's folder
-            log_to_driver=False,
-            logging_level="warning",
-        )
+    with handlers_kept():
+        if started and os.environ.get("RAY_ADDRESS"):
+            ray.init(logging_level="warning")
+        elif started:
+            ray.init(
+                address="local",
+                num_cpus=max(cpus, cores()),
+                object_store_memory=object_store_mib * 2**20,
+                include_dashboard=False,
+                # the stages show progress and errors; the workers' logs stay in Ray's folder
+                log_to_driver=False,
+                logging_level="warning",
+            )
     try:
-        if started:
-            raise_on_sigterm()
         yield
     finally:
         if started:

@@ -97,6 +97,7 @@ def sweep(plan: Sweep, folder: Path | str) -> Folder:
                 todo.shared, replace(plan, stop_early=False), root / LOGS, at_once, "shared first rounds"
             )
             run.lock.check()
+            _pass_on_divergence(todo)
             failures = _of_trials(todo, failures)
             able = [job for job in todo.trials if job.name not in failures]
             failures |= run_jobs(able, plan, root / LOGS, at_once, "trials")
@@ -143,6 +144,14 @@ def _of_trials(todo: Jobs, failures: Mapping[str, str]) -> dict[str, str]:
     }
 
 
+def _pass_on_divergence(todo: Jobs) -> None:
+    """Trials whose shared training diverged have diverged as well."""
+    reasons = {job.campaign: job.diverged for job in todo.shared if job.diverged}
+    for job in todo.trials:
+        if job.source in reasons and not job.is_finished:
+            job.note_divergence(reasons[job.source])
+
+
 def _report(root: Folder, plan: Sweep, todo: Jobs, failures: Mapping[str, str]) -> None:
     trials = [
         read_outcome(
@@ -150,6 +159,7 @@ def _report(root: Folder, plan: Sweep, todo: Jobs, failures: Mapping[str, str]) 
             trial,
             job.campaign,
             stopped=job.is_stopped,
+            diverged=job.diverged,
             shared_rounds=int(job.source is not None),
             reason=failures.get(trial.name, ""),
         )

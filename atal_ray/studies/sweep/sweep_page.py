@@ -14,7 +14,13 @@ from atal_ray.studies.sweep.result import Best, Outcome, Work, find_best
 from atal_ray.studies.sweep.sweep_charts import budget_curve, heat_map
 
 PAGE, NUMBERS, BEST = "sweep.html", "sweep.json", "best.yaml"
-STATES = {"finished": "finished", "stopped": "stopped as poor", "failed": "failed", "open": "not finished"}
+STATES = {
+    "finished": "finished",
+    "stopped": "stopped as poor",
+    "diverged": "diverged",
+    "failed": "failed",
+    "open": "not finished",
+}
 
 
 def write_sweep_report(root: Folder, plan: Sweep, outcomes: Sequence[Outcome], work: Work) -> None:
