@@ -113,6 +113,15 @@ def campaigns_at_once(config: Config, machines: Iterable[Node]) -> int:
     return int(min(demand.there // demand.wanted for demand in demands(config, machines)))
 
 
+def has_room(threads: int, gpus: int, labels: Mapping[str, str], machines: Iterable[Node]) -> bool:
+    """Whether a machine with these labels has so many CPUs and GPUs in all."""
+    return any(
+        node.resources.get("CPU", 0) >= threads and node.resources.get("GPU", 0) >= gpus
+        for node in machines
+        if node.fits(labels)
+    )
+
+
 def _total(kind: str, machines: Iterable[Node]) -> float:
     return sum(float(node.resources.get(kind, 0)) for node in machines)
 

@@ -69,6 +69,8 @@ def _require_retry(error: Exception, group: WorkerGroup, title: str, deaths: int
     if own is not None and not isinstance(own, StoreError):  # a store may be away for a moment
         raise own from error
     if isinstance(error, ControllerError):
+        if "WorkerGroupStartup" not in type(error.controller_failure).__name__:
+            raise reason from error
         raise CampaignError(
             f"{title}: for {_start_tries(group)} minutes no machine had room for its {group.workers} workers "
             f"of {group.threads} CPUs: bring machines back, or lower train.workers; the same command then "
@@ -147,7 +149,7 @@ class RayTrainWorker:
     def __init__(self, run: Folder) -> None:
         context = get_context()
         self.context = WorkerContext(context.get_world_rank(), context.get_world_size(), get_device())
-        self._progress = Progress(run)
+        self._run, self._progress = run, Progress(run)
 
     def restore(self) -> TrainState | None:
         """The state of the last snapshot that was reported."""
@@ -171,7 +173,10 @@ class RayTrainWorker:
         with tempfile.TemporaryDirectory() as folder:
             for file, data in state_files(state).items():
                 Path(folder, file).write_bytes(data)
-            report(entry, checkpoint=Checkpoint.from_directory(folder), checkpoint_dir_name=name)
+            try:
+                report(entry, checkpoint=Checkpoint.from_directory(folder), checkpoint_dir_name=name)
+            except OSError as error:
+                raise CampaignError(f"{self._run.where(name)} cannot be written: {error}") from error
 
     def finished(self, epochs: int) -> None:
         """Leave the number of epochs for the driver's progress bar."""

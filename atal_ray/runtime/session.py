@@ -49,21 +49,28 @@ def session(backend: str, cpus: int, object_store_mib: int) -> Iterator[None]:
     import ray
 
     started = not ray.is_initialized()
-    with handlers_kept():
-        if started and os.environ.get("RAY_ADDRESS"):
-            ray.init(logging_level="warning")
-        elif started:
-            ray.init(
-                address="local",
-                num_cpus=max(cpus, cores()),
-                object_store_memory=object_store_mib * 2**20,
-                include_dashboard=False,
-                # the stages show progress and errors; the workers' logs stay in Ray's folder
-                log_to_driver=False,
-                logging_level="warning",
-            )
+    if started:
+        with handlers_kept():
+            _start(cpus, object_store_mib)
     try:
         yield
     finally:
         if started:
             ray.shutdown()
+
+
+def _start(cpus: int, object_store_mib: int) -> None:
+    import ray
+
+    if os.environ.get("RAY_ADDRESS"):
+        ray.init(logging_level="warning")
+        return
+    ray.init(
+        address="local",
+        num_cpus=max(cpus, cores()),
+        object_store_memory=object_store_mib * 2**20,
+        include_dashboard=False,
+        # the stages show progress and errors; the workers' logs stay in Ray's folder
+        log_to_driver=False,
+        logging_level="warning",
+    )

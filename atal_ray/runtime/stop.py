@@ -40,7 +40,7 @@ class _Stop:
         raise KeyboardInterrupt
 
     def say(self) -> None:
-        """Write the sentence, once; without the interpreter's buffers, whose lock the main thread may hold."""
+        """Write the sentence, once; past the buffers, whose lock the main thread may hold."""
         if not self.said:
             self.said = True
             os.write(2, f"{SENTENCE}\n".encode())

@@ -78,11 +78,14 @@ class Folder(Location):
                 system.create_dir(path, recursive=True)
             if isinstance(system, fs.LocalFileSystem):
                 unfinished = Path(path, f"{UNFINISHED}{uuid4().hex}-{name}")
-                with unfinished.open("wb") as file:
-                    yield file
-                    file.flush()
-                    os.fsync(file.fileno())  # or a power cut could leave an empty file under the name
-                unfinished.replace(Path(path, name))
+                try:
+                    with unfinished.open("wb") as file:
+                        yield file
+                        file.flush()
+                        os.fsync(file.fileno())  # or a power cut could leave an empty file under the name
+                    unfinished.replace(Path(path, name))
+                finally:
+                    unfinished.unlink(missing_ok=True)  # where the disk is full, its room is wanted
             else:
                 with TemporaryFile() as file:
                     yield file
