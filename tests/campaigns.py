@@ -17,9 +17,9 @@ from atal_ray.config import (
     QueryConfig,
     ResourceConfig,
     TrainConfig,
+    config_file,
 )
 from atal_ray.data.images import read_mask
-from atal_ray.data.manifest import records
 from atal_ray.labels.points import check_points
 from atal_ray.store.folder import Folder
 
@@ -67,7 +67,8 @@ def all_points(campaign: CampaignFolder, rounds: int) -> list[list[dict[str, Any
 
 def assert_points_are_true(campaign: CampaignFolder, rounds: int, per_image: int) -> None:
     """Every point lies in its image with the mask's label, no pixel twice, and every image has its budget."""
-    rows = records(campaign.root.read_table("manifest.parquet"))
+    config = config_file.of_campaign(campaign.root)
+    rows = [row for chunk in campaign.images(config) for row in chunk]
     points = campaign.points(rounds - 1)
     check_points(
         points, {row.image_id: row.height for row in rows}, {row.image_id: row.width for row in rows}

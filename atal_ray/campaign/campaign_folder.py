@@ -1,7 +1,7 @@
 """Where everything of a campaign lies, and the rule that makes a round whole: COMMITTED is written last."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import pyarrow as pa
@@ -12,6 +12,8 @@ from atal_ray.errors import CampaignError
 from atal_ray.labels.points import POINT_SCHEMA, concat
 from atal_ray.labels.superpixel_cache import SuperpixelCache
 from atal_ray.store.folder import Folder
+from atal_ray.store.location import Location
+from atal_ray.store.streamed import AscendingRows, row_groups, sha256
 
 MANIFEST, POINTS, QUERIES, ERRORS = "manifest.parquet", "points.parquet", "queries.parquet", "errors.parquet"
 METRICS, TRAINING, COMMITTED = "metrics.json", "training.json", "COMMITTED"
@@ -43,11 +45,47 @@ class CampaignFolder:
         """Names of the test sets, sorted."""
         return [name.removesuffix(".parquet") for name in (self.root / "tests").names()]
 
-    def images(self) -> Iterator[list[Record]]:
+    def training_data(self, config: Config) -> Location:
+        """The folder that the paths of manifest.parquet begin in."""
+        return Location.at(config.data.train) if config.data.train else Location(self.embedded("train").uri)
+
+    def test_data(self, config: Config, name: str) -> Location:
+        """The folder that the paths of tests/NAME.parquet begin in.
+
+        Raises:
+            CampaignError: the configuration has no such test set.
+        """
+        folders = [Location.at(folder) for folder in config.data.tests]
+        if not folders and not config.data.train:
+            folders = [Location(self.embedded("test").uri)]
+        for folder in folders:
+            if folder.resolved().name == name:
+                return folder
+        raise CampaignError(f"{self.root.uri}: data.tests names no folder {name}")
+
+    def embedded(self, name: str) -> Folder:
+        """The folder of the images that are made where `data.train` is empty: train or test."""
+        return self.root / "data" / name
+
+    def chunks(self) -> Iterator[pa.Table]:
         """The rows of the manifest, some at a time."""
-        total = self.root.count_rows(MANIFEST)
-        for start in range(0, total, CHUNK):
-            yield records(self.root.read_rows(MANIFEST, start, min(start + CHUNK, total)))
+        for group in row_groups(self.root, MANIFEST):
+            yield from (group.slice(start, CHUNK) for start in range(0, group.num_rows, CHUNK))
+
+    def images(self, config: Config) -> Iterator[list[Record]]:
+        """The training images, some at a time."""
+        folder = self.training_data(config)
+        return (records(rows, folder) for rows in self.chunks())
+
+    def images_with_points(self, rounds: Sequence[int]) -> Iterator[tuple[pa.Table, list[pa.Table]]]:
+        """Some rows of the manifest at a time, each with the points of these images that each round added.
+
+        The whole campaign is read once, and no more than a few row groups are held.
+        """
+        readers = [AscendingRows(self.round(number), POINTS, POINT_SCHEMA) for number in rounds]
+        for images in self.chunks():
+            last = images["image_id"][-1].as_py()
+            yield images, [reader.up_to(last) for reader in readers]
 
     def superpixels(self, config: Config) -> SuperpixelCache:
         """The superpixel maps of the training images; a shared folder keeps those of other images or settings
@@ -60,8 +98,10 @@ class CampaignFolder:
         return SuperpixelCache(Folder(config.resources.superpixels) / key, config.regions)
 
     def points(self, last_round: int, first_id: str | None = None, last_id: str | None = None) -> pa.Table:
-        """All points that are labelled when a round trains; optionally those of the images first_id to
-        last_id alone.
+        """All points that are labelled when a round trains, in memory; optionally those of the images first_id
+        to last_id alone.
+
+        Code that must hold at any number of points goes through `images_with_points`.
         """
         folders = [self.round(number) for number in range(last_round + 1)]
         if first_id is None or last_id is None:
@@ -78,7 +118,7 @@ class CampaignFolder:
         if not folder.exists(COMMITTED):
             return False
         for name, digest in folder.read_json(COMMITTED).items():
-            if not folder.exists(name) or _digest(folder, name) != digest:
+            if not folder.exists(name) or sha256(folder, name) != digest:
                 raise CampaignError(
                     f"{folder.where(name)} was changed or lost after the round was committed: restore it "
                     "from a copy"
@@ -97,12 +137,9 @@ class CampaignFolder:
         folder = self.round(number)
         for leftover in (
             TRAIN_RUN,
+            f"{POINTS}.parts",
             f"{QUERIES}.parts",
         ):  # a kill may have come between a stage's result and its tidying
             (folder / leftover).delete()
         names = [name for name in (POINTS, TRAINING, METRICS, QUERIES, ERRORS) if folder.exists(name)]
-        folder.write_json(COMMITTED, {name: _digest(folder, name) for name in names})
-
-
-def _digest(folder: Folder, name: str) -> str:
-    return hashlib.sha256(folder.read_bytes(name)).hexdigest()
+        folder.write_json(COMMITTED, {name: sha256(folder, name) for name in names})

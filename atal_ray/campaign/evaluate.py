@@ -10,13 +10,14 @@ from torch import Tensor
 from atal_ray.campaign.campaign_folder import MEMBERS, METRICS, CampaignFolder
 from atal_ray.campaign.snapshot_actor import SnapshotActor
 from atal_ray.config import Config
-from atal_ray.data.images import read_image, read_mask, resize
+from atal_ray.data.images import resize
 from atal_ray.data.manifest import Record, records
 from atal_ray.errors import DataError
 from atal_ray.metrics.accumulator import Accumulator
 from atal_ray.metrics.saliency_map import to_uint8
 from atal_ray.networks.inputs import to_batch
 from atal_ray.networks.protocol import SaliencyNetwork
+from atal_ray.runtime.bad_images import BadImages, require_kept
 from atal_ray.runtime.shards import Pool, run_shards, shard_rows
 from atal_ray.store.folder import Folder
 
@@ -43,6 +44,7 @@ def evaluate(campaign: CampaignFolder, config: Config, round_number: int) -> Non
             },
             title=f"round {round_number}: evaluation on {name}",
             total=images,
+            bad=BadImages.of_table(campaign.root / "tests", f"{name}.parquet", config.data.on_bad_file),
         ):
             for who in MEMBERS:
                 sums[who].merge(Accumulator.from_state(row[who]))
@@ -57,18 +59,21 @@ class EvaluateShard(SnapshotActor):
     def __init__(self, campaign: CampaignFolder, config: Config, round_number: int, test_set: str) -> None:
         super().__init__(campaign, config, round_number)
         self.manifest: tuple[Folder, str] = (campaign.root / "tests", f"{test_set}.parquet")
+        self.data = campaign.test_data(config, test_set)
 
     def __call__(self, row: Row) -> Row:
         """Sums of the ensemble's and the last snapshot's metrics, and the images that could not be read."""
         folder, name = self.manifest
         sums: dict[str, Accumulator] = {who: Accumulator() for who in MEMBERS}
         errors: list[list[str]] = []
-        rows = records(folder.read_rows(name, row["start"], row["stop"]))
+        rows = records(folder.read_rows(name, row["start"], row["stop"]), self.data)
         for start in range(0, len(rows), self.config.query.batch_size):
             images, masks, batch = [], [], []
-            for record in rows[start : start + self.config.query.batch_size]:
+            batch_rows = rows[start : start + self.config.query.batch_size]
+            for number, record in enumerate(batch_rows, row["start"] + start):
                 try:
-                    image, mask = read_image(record.image), read_mask(str(record.mask)).astype(bool)
+                    require_kept(row, number)
+                    image, mask = record.read_image(), record.read_mask().astype(bool)
                 except DataError as error:
                     errors.append([record.image_id, str(error)])
                     continue

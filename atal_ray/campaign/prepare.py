@@ -19,15 +19,21 @@ from atal_ray.errors import DataError
 from atal_ray.networks.conformance import check_network
 from atal_ray.runtime.progress_bar import tracked
 from atal_ray.store.location import Location
+from atal_ray.wording import counted
 
 logger = logging.getLogger(__name__)
 
 DEMO_TRAIN, DEMO_TEST = 48, 24
 
 
-def prepare(campaign: CampaignFolder, config: Config) -> None:
+def prepare(campaign: CampaignFolder, config: Config, skip: str = "--data.on-bad-file skip") -> None:
     """Write tests/NAME.parquet and, last, manifest.parquet; without `data.train`, embedded images are made
     first.
+
+    Args:
+        campaign: the folder.
+        config: the configuration.
+        skip: the option of the command that leaves bad files out, for the sentence that refuses them.
 
     Raises:
         DataError: see `build_manifest`; two test sets of one name; a test image without a mask.
@@ -44,13 +50,14 @@ def prepare(campaign: CampaignFolder, config: Config) -> None:
     checking = partial(tracked, title="checking images", unit="image")
     for name, folder in _named(tests).items():
         found = build_manifest(
-            folder, limit=config.data.test_limit, on_bad_file=config.data.on_bad_file, track=checking
+            folder, limit=config.data.test_limit, on_bad_file=config.data.on_bad_file, skip=skip, track=checking
         )
         unlabelled = [row for row in found.table.to_pylist() if row["mask"] is None]
         if unlabelled:
             raise DataError(
-                f"{folder}: test image {unlabelled[0]['image_id']} has no mask, and {len(unlabelled) - 1} "
-                "others: it cannot judge"
+                f"{folder}: {counted(len(unlabelled), 'test image has', 'test images have')} no mask, such as "
+                f"{unlabelled[0]['image_id']}, and cannot judge: add the masks, or leave this set out of "
+                "data.tests"
             )
         (campaign.root / "tests").write_table(f"{name}.parquet", found.table)
         bad.extend(found.bad)
@@ -59,6 +66,7 @@ def prepare(campaign: CampaignFolder, config: Config) -> None:
         subset=config.data.subset,
         limit=config.data.limit,
         on_bad_file=config.data.on_bad_file,
+        skip=skip,
         track=checking,
     )
     _require_masks(train, manifest.table, config)
@@ -68,7 +76,7 @@ def prepare(campaign: CampaignFolder, config: Config) -> None:
             {"stage": "prepare", "image_id": f.image_id, "reason": f"{f.file} {f.reason}"} for f in bad
         ]
         campaign.root.write_table(ERRORS, pa.Table.from_pylist(rows, ERROR_SCHEMA))
-        logger.warning("left out %d bad files, listed in %s", len(bad), campaign.root.where(ERRORS))
+        logger.warning("left out %s, listed in %s", counted(len(bad), "bad file"), campaign.root.where(ERRORS))
     campaign.root.write_table(MANIFEST, manifest.table)
 
 
@@ -77,12 +85,12 @@ def _folders(campaign: CampaignFolder, config: Config) -> tuple[Location, list[L
     tests = [Location.at(folder) for folder in config.data.tests]
     if config.data.train:
         return Location.at(config.data.train), tests
-    made = campaign.root / "data"
     for name, count, seed in (("train", DEMO_TRAIN, 0), ("test", DEMO_TEST, 1)):
-        (made / name).delete()  # an earlier attempt that was cut short
+        made = campaign.embedded(name)
+        made.delete()  # an earlier attempt that was cut short
         with TemporaryDirectory() as drawn:
-            (made / name).copy_tree(write_dataset(drawn, count=count, seed=seed))
-    return Location.at((made / "train").uri), tests or [Location.at((made / "test").uri)]
+            made.copy_tree(write_dataset(drawn, count=count, seed=seed))
+    return campaign.training_data(config), tests or [Location(campaign.embedded("test").uri)]
 
 
 def _named(folders: list[Location]) -> dict[str, Location]:
@@ -96,13 +104,11 @@ def _named(folders: list[Location]) -> dict[str, Location]:
 
 def _require_masks(folder: Location, table: pa.Table, config: Config) -> None:
     """Refuse what needs masks where there are none."""
-    needs_mask = (config.asks and config.budget.annotator == "oracle") or config.regions.labels in (
-        "dense",
-        "oracle_mask",
-    )
-    if needs_mask and table["mask"].null_count:
+    labels = config.regions.labels
+    oracle = config.asks and config.budget.annotator == "oracle"
+    reader = f"regions.labels {labels}" if config.regions.uses_masks else "the oracle" * oracle
+    if reader and table["mask"].null_count:
         raise DataError(
-            f"{folder}: {table['mask'].null_count} images have no mask, which the oracle and the label modes "
-            "dense and oracle_mask read: "
-            "add masks, or use budget.annotator answers"
+            f"{folder}: {counted(table['mask'].null_count, 'image has', 'images have')} no mask, which "
+            f"{reader} reads: add the masks{', or use budget.annotator answers' * (reader == 'the oracle')}"
         )

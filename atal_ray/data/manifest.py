@@ -1,26 +1,37 @@
-"""The manifest: one row an image, with where it is, where its mask is and its size."""
+"""The manifest: one row an image, with where it and its mask are in the data folder, its size, and a digest
+of each file.
+"""
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from atal_ray.config.data import OnBadFile
-from atal_ray.data.images import read_image, read_mask, read_size
+from atal_ray.data.images import file_bytes, read_image, read_mask, read_size, read_soft_mask
 from atal_ray.data.layout import BadFile, FolderListing, find_pairs
-from atal_ray.errors import DataError
+from atal_ray.errors import ChangedError, DataError
 from atal_ray.seeding import derive
 from atal_ray.store.location import AnyLocation, Location
+from atal_ray.wording import command, counted
 
+DIGEST_BYTES = 16
 MANIFEST_SCHEMA = pa.schema(
     [
         pa.field("image_id", pa.string(), nullable=False),  # stem of the file, unique in the manifest
-        pa.field("image", pa.string(), nullable=False),  # absolute path or URI
-        pa.field("mask", pa.string()),  # absolute path or URI; null where the folder is unlabelled
-        pa.field("height", pa.int32(), nullable=False),  # pixels
+        pa.field("image", pa.string(), nullable=False),  # path in the data folder, parts separated by /
+        pa.field("mask", pa.string()),  # the same of the mask; null where the folder is unlabelled
+        pa.field("height", pa.int32(), nullable=False),  # pixels, of the mask too
         pa.field("width", pa.int32(), nullable=False),
+        pa.field("image_bytes", pa.int64(), nullable=False),  # size of the file
+        pa.field("image_digest", pa.binary(DIGEST_BYTES), nullable=False),  # `digest` of the file
+        pa.field("mask_bytes", pa.int64()),  # null where there is no mask
+        pa.field("mask_digest", pa.binary(DIGEST_BYTES)),
     ]
 )
 Outcome = TypeVar("Outcome")
@@ -29,13 +40,62 @@ _NAMED = 10  # bad files named in an error
 
 @dataclass(frozen=True)
 class Record:
-    """One row of a manifest."""
+    """One row of a manifest, whose files are the ones that it was written of or are refused.
+
+    `read_image` and the others raise DataError for a file that is missing or damaged, and ChangedError for
+    one that is another than the manifest's.
+    """
 
     image_id: str
     image: str
+    """Absolute path or URI, as is `mask`."""
     mask: str | None
     height: int
     width: int
+    image_bytes: int
+    image_digest: bytes
+    mask_bytes: int | None
+    mask_digest: bytes | None
+
+    def read_image(self) -> NDArray[np.uint8]:
+        """The pixels, uint8 [H, W, 3] in RGB."""
+        return read_image(self.image, unchanged(self.image, self.image_bytes, self.image_digest))
+
+    def read_mask(self) -> NDArray[np.uint8]:
+        """The mask, uint8 [H, W], 1 salient and 0 background; DataError where there is none."""
+        return read_mask(*self._mask())
+
+    def read_soft_mask(self) -> NDArray[np.uint8]:
+        """The mask with the grey of its edges, uint8 [H, W], 0 background to 255 salient."""
+        return read_soft_mask(*self._mask())
+
+    def _mask(self) -> tuple[str, bytes]:
+        if self.mask is None or self.mask_bytes is None or self.mask_digest is None:
+            raise DataError(f"image {self.image_id} has no mask")
+        return self.mask, unchanged(self.mask, self.mask_bytes, self.mask_digest)
+
+
+def digest(data: bytes) -> bytes:
+    """What tells a file from any other: BLAKE2b of its bytes, in DIGEST_BYTES bytes."""
+    return hashlib.blake2b(data, digest_size=DIGEST_BYTES).digest()
+
+
+def unchanged(path: AnyLocation, size: int, wanted: bytes) -> bytes:
+    """All bytes of a file that was `size` bytes of this digest.
+
+    Raises:
+        DataError: it cannot be read.
+        ChangedError: it is another file now.
+    """
+    data = file_bytes(path)
+    if len(data) != size or digest(data) != wanted:
+        sizes = f"{size:,} bytes then, {len(data):,} now" if len(data) != size else f"both of {size:,} bytes"
+        raise ChangedError(
+            f"{path} is not the file that the campaign began with ({sizes}): put the old file back and run "
+            "the same command again, or go on with the files as they are now in another campaign: "
+            "`atal fork CAMPAIGN NEW`"
+        )
+    return data
 
 
 @dataclass(frozen=True)
@@ -63,6 +123,7 @@ def build_manifest(
     limit: int | None = None,
     verify: bool = True,
     on_bad_file: OnBadFile = "refuse",
+    skip: str = "--data.on-bad-file skip",
     track: Track = untracked,
 ) -> Manifest:
     """The manifest of a dataset folder in any layout of `find_pairs`.
@@ -72,8 +133,9 @@ def build_manifest(
         subset: text file with one image id a line; only these are used.
         limit: use at most this many images, those with the smallest hash of their id, so that every seed and
             every machine sees the same ones. Only the files of images in use are read.
-        verify: decode every file in full; otherwise headers alone.
+        verify: decode every file in full; otherwise headers alone. Either way every byte is read once.
         on_bad_file: refuse the folder, or leave bad files out (then `limit` may not be reached).
+        skip: the option of the command that leaves them out, for the sentence.
         track: passes on what it is given, one item for each image that is read; it may show a progress bar.
 
     Raises:
@@ -93,23 +155,26 @@ def build_manifest(
     rows, bad = _read_all(listing, image_ids, verify, track)
     if bad and on_bad_file == "refuse":
         raise DataError(
-            f"{folder}: {len(bad)} bad file{'s' * (len(bad) > 1)}:{_sentence(bad)}\n"
-            f"Run `atal data check {folder}` for the whole list, "
-            "or pass --data.on-bad-file skip to leave them out."
+            f"{folder}: {counted(len(bad), 'bad file')}:{_sentence(bad)}\n"
+            f"Run {command('data', 'check', folder)} for the whole list, or pass {skip} to leave them out."
         )
     if not rows:
         raise DataError(f"{folder}: none of its {len(image_ids)} images can be used:{_sentence(bad)}")
-    return Manifest(pa.Table.from_pylist([vars(row) for row in rows], MANIFEST_SCHEMA), bad, listing.layout)
+    return Manifest(pa.Table.from_pylist(rows, MANIFEST_SCHEMA), bad, listing.layout)
 
 
-def records(table: pa.Table) -> list[Record]:
-    """The rows of a manifest in order."""
-    return [Record(**row) for row in table.to_pylist()]
+def records(table: pa.Table, folder: AnyLocation) -> list[Record]:
+    """The rows of a manifest in order, with their files in a data folder."""
+    root = Location.at(folder)
+    return [
+        Record(**{**row, "image": str(root / row["image"]), "mask": row["mask"] and str(root / row["mask"])})
+        for row in table.to_pylist()
+    ]
 
 
-def slice_rows(table: pa.Table, start: int, stop: int) -> list[Record]:
+def slice_rows(table: pa.Table, start: int, stop: int, folder: AnyLocation) -> list[Record]:
     """Rows `start` up to `stop` (excluded) of a manifest; fewer at its end."""
-    return records(table.slice(start, max(0, stop - start)))
+    return records(table.slice(start, max(0, stop - start)), folder)
 
 
 def _keep_subset(image_ids: list[str], subset: Location, folder: str) -> list[str]:
@@ -124,7 +189,8 @@ def _keep_subset(image_ids: list[str], subset: Location, folder: str) -> list[st
     if unknown:
         names = ", ".join(unknown[:5]) + (", ..." if len(unknown) > 5 else "")
         raise DataError(
-            f"{subset}: {len(unknown)} of its {len(wanted)} image ids are not in {folder} "
+            f"{subset}: {len(unknown)} of its {counted(len(wanted), 'image id')} "
+            f"{'is' if len(unknown) == 1 else 'are'} not in {folder} "
             f"(file names without suffix): {names}"
         )
     return sorted(wanted)
@@ -132,7 +198,7 @@ def _keep_subset(image_ids: list[str], subset: Location, folder: str) -> list[st
 
 def _read_all(
     listing: FolderListing, image_ids: list[str], verify: bool, track: Track
-) -> tuple[list[Record], list[BadFile]]:
+) -> tuple[list[dict[str, Any]], list[BadFile]]:
     """The rows of the usable images and the reasons of the others, both in the order of the ids."""
     chosen = set(image_ids)
     known = [problem for problem in listing.problems if problem.image_id in chosen]
@@ -140,10 +206,10 @@ def _read_all(
     usable = [image_id for image_id in image_ids if image_id not in spoilt]
     rows, bad = [], known
     for outcome in in_threads(lambda image_id: _read_one(listing, image_id, verify), usable, track):
-        if isinstance(outcome, Record):
-            rows.append(outcome)
-        else:
+        if isinstance(outcome, BadFile):
             bad.append(outcome)
+        else:
+            rows.append(outcome)
     return rows, sorted(bad, key=lambda item: (item.image_id, item.file))
 
 
@@ -156,14 +222,29 @@ def in_threads(work: Callable[[str], Outcome], image_ids: list[str], track: Trac
         pool.shutdown(cancel_futures=True)  # an interrupt must not wait for the files still queued
 
 
-def _read_one(listing: FolderListing, image_id: str, verify: bool) -> Record | BadFile:
+def _read_one(listing: FolderListing, image_id: str, verify: bool) -> dict[str, Any] | BadFile:
+    """The row of an image, or what is wrong with it."""
     image, mask = listing.images[image_id], listing.masks.get(image_id)
     path = image
     try:
-        height, width = read_image(image).shape[:2] if verify else read_size(image)
+        data = file_bytes(image)
+        height, width = read_image(image, data).shape[:2] if verify else read_size(image, data)
+        row = {
+            "image_id": image_id,
+            "image": image.relative_to(listing.root),
+            "height": height,
+            "width": width,
+            "image_bytes": len(data),
+            "image_digest": digest(data),
+        }
         if mask is not None:
-            path = mask
-            size = read_mask(mask).shape if verify else read_size(mask)
+            path, data = mask, file_bytes(mask)
+            size = read_mask(mask, data).shape if verify else read_size(mask, data)
+            row |= {
+                "mask": mask.relative_to(listing.root),
+                "mask_bytes": len(data),
+                "mask_digest": digest(data),
+            }
             if size != (height, width):
                 reason = f"is {size[1]}x{size[0]} pixels, but its image is {width}x{height}"
                 return BadFile(image_id, mask.relative_to(listing.root), reason, "size mismatch")
@@ -171,7 +252,7 @@ def _read_one(listing: FolderListing, image_id: str, verify: bool) -> Record | B
         return BadFile(
             image_id, path.relative_to(listing.root), str(error).removeprefix(f"{path} "), "unreadable"
         )
-    return Record(image_id, str(image), str(mask) if mask else None, height, width)
+    return row
 
 
 def _sentence(bad: list[BadFile]) -> str:

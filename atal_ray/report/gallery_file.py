@@ -3,7 +3,9 @@ an image.
 """
 
 import heapq
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, Self
 
 import cv2
@@ -15,6 +17,7 @@ from atal_ray import seeding
 from atal_ray.config import QueryConfig
 from atal_ray.data.manifest import Record, records
 from atal_ray.store.folder import Folder
+from atal_ray.store.location import AnyLocation
 
 GALLERY = "gallery.parquet"
 IMAGES = 4
@@ -72,11 +75,22 @@ def gallery_table(rows: list[dict[str, Any]]) -> pa.Table:
     return pa.Table.from_pylist(rows, GALLERY_SCHEMA).sort_by("image_id")
 
 
-def shown_records(manifest: pa.Table) -> list[Record]:
-    """The images whose ids have the smallest hashes: the same ones for every campaign on the same data."""
-    ids: list[str] = manifest["image_id"].to_pylist()
-    rows = heapq.nsmallest(IMAGES, range(len(ids)), key=lambda row: seeding.derive("report", ids[row]))
-    return records(manifest.take(rows))
+def shown_records(manifest: Iterable[pa.Table], folder: AnyLocation) -> list[Record]:
+    """The images whose ids have the smallest hashes: the same ones for every campaign on the same data.
+
+    Args:
+        manifest: its rows, some at a time.
+        folder: where its paths begin.
+    """
+
+    def kept() -> Iterator[tuple[int, pa.Table]]:
+        for rows in manifest:
+            hashes = [seeding.derive("report", image_id) for image_id in rows["image_id"].to_pylist()]
+            for row in heapq.nsmallest(IMAGES, range(len(hashes)), key=hashes.__getitem__):
+                yield hashes[row], rows.slice(row, 1)
+
+    smallest = heapq.nsmallest(IMAGES, kept(), key=itemgetter(0))
+    return [record for _, row in smallest for record in records(row, folder)]
 
 
 def read_maps(folder: Folder) -> dict[str, ImageMaps | str]:

@@ -2,18 +2,15 @@
 
 from dataclasses import dataclass
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
 from atal_ray.campaign.campaign_folder import CampaignFolder
 from atal_ray.config import Config
-from atal_ray.data.images import read_image, read_mask
 from atal_ray.data.manifest import Record
-from atal_ray.errors import AtalError, DataError
+from atal_ray.errors import AtalError
 from atal_ray.report.gallery_file import GALLERY, ImageMaps, read_maps, shown_records
 from atal_ray.report.numbers import Numbers
 from atal_ray.report.overlays import fit, photo
 from atal_ray.report.pictures import Picture, Scene, map_pictures, point_pictures
+from atal_ray.wording import command
 
 
 @dataclass(frozen=True)
@@ -40,11 +37,12 @@ class Gallery:
 
 def read_gallery(campaign: CampaignFolder, config: Config, numbers: Numbers) -> Gallery:
     """Pictures of a few images from the campaign's files; where one cannot be read, its place says why."""
-    maps, problem = _maps(campaign, len(numbers.rounds) - 1)
+    last_round = len(numbers.rounds) - 1
+    maps, problem = _maps(campaign, last_round)
     images = []
-    for record in shown_records(numbers.manifest):
+    for record in shown_records(campaign.chunks(), campaign.training_data(config)):
         try:
-            scene = _read_scene(record, numbers.points, campaign, config)
+            scene = _read_scene(record, last_round, campaign, config)
         except AtalError as error:
             images.append(ShownImage(record.image_id, problem=str(error)))
         else:
@@ -64,20 +62,14 @@ def _maps(campaign: CampaignFolder, last_round: int) -> tuple[dict[str, ImageMap
         return {}, str(error)
     return {}, (
         f"{folder.where(GALLERY)} is not there. The last round's snapshots write it when the campaign is "
-        f"finished: run it again with `atal resume {campaign.root.uri}`."
+        f"finished: run it again with {command('resume', campaign.root.uri)}."
     )
 
 
-def _read_scene(record: Record, points: pa.Table, campaign: CampaignFolder, config: Config) -> Scene:
-    image = read_image(record.image)
-    mask = read_mask(record.mask).astype(bool) if record.mask else None
-    for path, pixels in ((record.image, image), (record.mask, mask)):
-        if pixels is not None and pixels.shape[:2] != (record.height, record.width):
-            height, width = pixels.shape[:2]
-            raise DataError(
-                f"{path} is {width}x{height} px now, {record.width}x{record.height} in the manifest"
-            )
-    mine = points.filter(pc.equal(points["image_id"], record.image_id))
+def _read_scene(record: Record, last_round: int, campaign: CampaignFolder, config: Config) -> Scene:
+    image = record.read_image()
+    mask = record.read_mask().astype(bool) if record.mask else None
+    mine = campaign.points(last_round, record.image_id, record.image_id)
     return Scene(
         record.image_id,
         image,

@@ -19,7 +19,7 @@ from atal_ray.campaign.campaign_folder import MANIFEST, POINTS, CampaignFolder
 from atal_ray.campaign.gallery import make_gallery
 from atal_ray.config import AttackConfig, Config, NetworkConfig, ResourceConfig
 from atal_ray.data.images import read_image, resize
-from atal_ray.data.manifest import build_manifest, records
+from atal_ray.data.manifest import build_manifest
 from atal_ray.data.synthetic.dataset import write_dataset
 from atal_ray.labels.points import POINT_SCHEMA
 from atal_ray.networks.snapshots import read_snapshots
@@ -68,7 +68,7 @@ def naive(campaign: CampaignFolder, config: Config) -> dict[str, tuple[Any, ...]
     snapshots = read_snapshots(campaign.snapshots(0), config, torch.device("cpu"))
     points = {row["image_id"]: row for row in campaign.points(0).to_pylist()}
     found = {}
-    for record in shown_records(campaign.root.read_table(MANIFEST)):
+    for record in shown_records(campaign.chunks(), config.data.train):
         pixels = resize(read_image(record.image), config.train.size)
         point = points[record.image_id]
         xy, label = np.array([[point["x"], point["y"]]]), np.array([point["label"]], np.uint8)
@@ -117,7 +117,7 @@ def test_an_attack_by_points_is_another_one(campaign: CampaignFolder, config: Co
 
 
 def test_an_image_that_cannot_be_read_is_a_row(campaign: CampaignFolder, config: Config) -> None:
-    torn = shown_records(campaign.root.read_table(MANIFEST))[1]
+    torn = shown_records(campaign.chunks(), config.data.train)[1]
     image = Path(torn.image)
     whole = image.read_bytes()
     image.write_bytes(whole[: len(whole) // 2])
@@ -146,5 +146,5 @@ def test_snapshots_that_cannot_be_read_leave_no_file_and_a_warning(
 def test_few_images_are_all_shown(campaign: CampaignFolder, config: Config) -> None:
     campaign.root.write_table(MANIFEST, campaign.root.read_table(MANIFEST).slice(0, 2))
     make_gallery(campaign, config, 0)
-    ids = [record.image_id for record in records(campaign.root.read_table(MANIFEST))]
+    ids = campaign.root.read_table(MANIFEST)["image_id"].to_pylist()
     assert list(read_maps(campaign.round(0))) == ids

@@ -22,7 +22,6 @@ from atal_ray.config import (
     AttackConfig,
     BudgetConfig,
     Config,
-    DataConfig,
     NetworkConfig,
     QueryConfig,
     RegionConfig,
@@ -43,7 +42,6 @@ ERROR_SCHEMA = pa.schema([(name, pa.string()) for name in ("stage", "image_id", 
 REGIONS = ("PSR", "SR", "PSR", "PIR")
 
 CONFIG = Config(
-    data=DataConfig(train="images"),
     network=NetworkConfig(name="f3net-small"),
     train=TrainConfig(size=64, scales=(64,), epochs=4, cycles=2, batch_size=2),
     attack=AttackConfig(steps=1),
@@ -79,8 +77,12 @@ def make(tmp_path: Path, scenes: Path) -> Make:
         rename: str = "",
         config: Config = CONFIG,
     ) -> tuple[CampaignFolder, Config]:
-        config = replace(config, regions=replace(config.regions, labels=labels))
         images = Path(shutil.copytree(scenes, tmp_path / "images"))
+        config = replace(
+            config,
+            data=replace(config.data, train=str(images)),
+            regions=replace(config.regions, labels=labels),
+        )
         if rename:
             (images / "images/scene-0002.jpg").rename(images / "images" / f"{rename}.jpg")
             (images / "masks/scene-0002.png").rename(images / "masks" / f"{rename}.png")

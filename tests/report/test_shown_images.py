@@ -12,7 +12,7 @@ from PIL import Image
 
 from atal_ray.campaign.campaign_folder import MANIFEST, CampaignFolder
 from atal_ray.config import Config
-from atal_ray.data.manifest import MANIFEST_SCHEMA, records
+from atal_ray.data.manifest import MANIFEST_SCHEMA
 from atal_ray.report.gallery_file import (
     GALLERY,
     IMAGES,
@@ -27,11 +27,16 @@ from atal_ray.report.shown_images import Gallery, ShownImage, read_gallery
 from atal_ray.seeding import derive
 
 Make = Callable[..., tuple[CampaignFolder, Config]]
+FILE = {"image_bytes": 0, "image_digest": bytes(16)}
 
 
 def manifest(names: list[str]) -> pa.Table:
     return pa.Table.from_pylist(
-        [{"image_id": name, "image": "", "height": 9, "width": 9} for name in names], MANIFEST_SCHEMA
+        [
+            {"image_id": name, "image": "", "height": 9, "width": 9, **FILE}
+            for name in names
+        ],
+        MANIFEST_SCHEMA,
     )
 
 
@@ -46,10 +51,12 @@ def grey(shown: ShownImage, caption: str) -> np.ndarray:
 
 def test_the_images_with_the_smallest_hashes_are_shown_whatever_else_there_is() -> None:
     names = [f"image-{number}" for number in range(40)]
-    shown = [record.image_id for record in shown_records(manifest(names))]
+    shown = [record.image_id for record in shown_records([manifest(names)], "/")]
     assert shown == sorted(names, key=lambda name: derive("report", name))[:IMAGES]
-    assert [record.image_id for record in shown_records(manifest(names[::-1]))] == shown
-    assert [record.image_id for record in shown_records(manifest(sorted(shown)))] == shown
+    assert [record.image_id for record in shown_records([manifest(names[::-1])], "/")] == shown
+    assert [record.image_id for record in shown_records([manifest(sorted(shown))], "/")] == shown
+    parts = [manifest(names[start : start + 3]) for start in range(0, 40, 3)]
+    assert [record.image_id for record in shown_records(parts, "/")] == shown
 
 
 def test_maps_come_back_as_they_were_written(make: Make) -> None:
@@ -115,8 +122,8 @@ def test_an_image_without_maps_is_shown_with_the_reason(make: Make) -> None:
 @pytest.mark.usefixtures("quick")
 def test_points_beyond_a_changed_image_do_not_stop_the_others(make: Make) -> None:
     campaign, config = make()
-    path = records(campaign.root.read_table(MANIFEST))[0].image
+    path = next(campaign.images(config))[0].image
     Image.new("RGB", (3, 3)).save(path)
     found = {shown.image_id: shown for shown in gallery(campaign, config).images}
-    assert "is 3x3 px now" in found["scene-0000"].problem
+    assert "images/scene-0000.jpg is not the file that the campaign began with" in found["scene-0000"].problem
     assert all(not found[name].problem for name in found if name != "scene-0000")

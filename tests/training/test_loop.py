@@ -1,6 +1,7 @@
 import dataclasses
 import io
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -74,7 +75,7 @@ def test_a_round_leaves_snapshots_and_a_log_and_goes_on_bit_for_bit(samples: Sam
     assert any(not torch.equal(states[1].network[key], states[2].network[key]) for key in states[1].network)
 
 
-def test_rates_follow_eq_8_and_delta_eq_7(samples: Samples, manifest: pa.Table) -> None:
+def test_rates_follow_eq_8_and_delta_eq_7(samples: Samples, manifest: pa.Table, synth_folder: Path) -> None:
     train = dataclasses.replace(CONFIG.train, epochs=3, cycles=3)
     states, entries = run(samples, dataclasses.replace(CONFIG, train=train))
     rates = [learning_rate("cyclic", i, 2, 3, 3, 0.02, 0.0) for i in range(1, 7)]  # 6 images make 2 batches
@@ -86,7 +87,7 @@ def test_rates_follow_eq_8_and_delta_eq_7(samples: Samples, manifest: pa.Table) 
         network.load_state_dict(states[number].network)
         network.eval()
         images = [
-            torch.from_numpy(resize(read_image(path), 64)).permute(2, 0, 1) / 255
+            torch.from_numpy(resize(read_image(synth_folder / path), 64)).permute(2, 0, 1) / 255
             for path in manifest["image"].to_pylist()[:IMAGES]
         ]
         with torch.no_grad():

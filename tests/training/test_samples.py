@@ -1,5 +1,6 @@
 import dataclasses
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from atal_ray import seeding
 from atal_ray.config import Config, RegionConfig, TrainConfig
 from atal_ray.data.images import read_image, read_mask, read_soft_mask, resize
+from atal_ray.data.manifest import records
 from atal_ray.labels.geometry import Geometry
 from atal_ray.labels.points import POINT_SCHEMA, UNSURE, PointIndex
 from atal_ray.labels.superpixel_cache import SuperpixelCache
@@ -74,13 +76,13 @@ def test_size_changes_the_scale_and_not_the_crop(
 
 @pytest.mark.usefixtures("whole")
 def test_image_and_points_come_from_their_files(
-    make_samples: MakeSamples, manifest: pa.Table, config: Config
+    make_samples: MakeSamples, manifest: pa.Table, synth_folder: Path, config: Config
 ) -> None:
     alone = make_samples(dataclasses.replace(config, regions=RegionConfig(labels="none")))
     spread = make_samples(config)
     for index, record in enumerate(manifest.to_pylist()):
         image, target = alone[Draw(index, 0, 96)]
-        assert np.array_equal(image.permute(1, 2, 0), resize(read_image(record["image"]), 96))
+        assert np.array_equal(image.permute(1, 2, 0), resize(read_image(synth_folder / record["image"]), 96))
         xy, labels = alone.points.of(record["image_id"])
         expected = torch.full((96, 96), UNSURE, dtype=torch.uint8)
         for (x, y), label in zip(xy.tolist(), labels.tolist(), strict=True):
@@ -95,7 +97,7 @@ def test_image_and_points_come_from_their_files(
 
 @pytest.mark.usefixtures("whole")
 def test_dense_targets_are_the_masks_and_need_no_superpixels(
-    manifest: pa.Table, config: Config, monkeypatch: pytest.MonkeyPatch
+    manifest: pa.Table, synth_folder: Path, config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
         SuperpixelCache, "get", lambda *_: pytest.fail("superpixels were made for full masks")
@@ -105,13 +107,14 @@ def test_dense_targets_are_the_masks_and_need_no_superpixels(
         manifest,
         PointIndex(POINT_SCHEMA.empty_table()),
         SuperpixelCache(Folder("unused"), dense.regions),
+        synth_folder,
         dense,
         0,
     )
     for index, record in enumerate(manifest.to_pylist()):
         rows, columns = Geometry.whole(record["height"], record["width"], 64).source()
         assert np.array_equal(
-            samples[Draw(index, 0, 64)][1], read_mask(record["mask"])[np.ix_(rows, columns)]
+            samples[Draw(index, 0, 64)][1], read_mask(synth_folder / record["mask"])[np.ix_(rows, columns)]
         )
 
 
@@ -119,7 +122,7 @@ def test_dense_targets_are_the_masks_and_need_no_superpixels(
     "recipe", [{"loss": "bce+iou"}, {"loss": "bce+cel", "augment": "rotate"}, {"augment": "rotate"}]
 )
 def test_full_supervision_draws_soft_masks_by_the_same_keys(
-    manifest: pa.Table, config: Config, recipe: dict[str, Any]
+    manifest: pa.Table, synth_folder: Path, config: Config, recipe: dict[str, Any]
 ) -> None:
     full = dataclasses.replace(
         config, regions=RegionConfig(labels="dense"), train=dataclasses.replace(config.train, **recipe)
@@ -128,13 +131,17 @@ def test_full_supervision_draws_soft_masks_by_the_same_keys(
         manifest,
         PointIndex(POINT_SCHEMA.empty_table()),
         SuperpixelCache(Folder("unused"), full.regions),
+        synth_folder,
         full,
         2,
     )
     for index, record in enumerate(manifest.to_pylist()):
         image, target = samples[Draw(index, 1, 64)]
         random = seeding.rng(full.seed, "augment", 2, 1, record["image_id"])
-        pixels, mask = read_image(record["image"]), read_soft_mask(record["mask"])
+        pixels, mask = (
+            read_image(synth_folder / record["image"]),
+            read_soft_mask(synth_folder / record["mask"]),
+        )
         expected = dense_sample(pixels, mask, full.train.augment, 64, random)
         assert np.array_equal(image.permute(1, 2, 0), expected[0])
         assert np.array_equal(target, expected[1])
@@ -205,8 +212,8 @@ def test_order_and_sides_are_seeded_and_differ_between_epochs_and_rounds(config:
 
 
 def test_records_are_rows_of_the_manifest(
-    make_samples: MakeSamples, manifest: pa.Table, config: Config
+    make_samples: MakeSamples, manifest: pa.Table, synth_folder: Path, config: Config
 ) -> None:
     samples = make_samples(config)
     assert len(samples) == 8
-    assert [vars(samples.record(index)) for index in range(8)] == manifest.to_pylist()
+    assert [samples.record(index) for index in range(8)] == records(manifest, synth_folder)
