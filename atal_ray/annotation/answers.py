@@ -57,7 +57,7 @@ def from_people(asked: pa.Table, out: Folder, questions: str) -> pa.Table:
     where, given = _given(tables, asked, out)
     changed = int(np.count_nonzero(answered[where] & (labels[where] != given)))
     if changed:
-        logger.warning("%s given before are replaced", counted(changed, "answer"))
+        logger.warning("%s replaced by another of %s", counted(changed, "kept answer"), " and ".join(tables))
     answered[where], labels[where] = True, given
     if answered.all():
         return labelled(asked, labels, "human")

@@ -1,6 +1,6 @@
 """Stage: questions -> labelled points, by the oracle, by people, or taken from elsewhere."""
 
-from atal_ray.annotation.answers import from_people
+from atal_ray.annotation.answers import forget_parts, from_people
 from atal_ray.annotation.imported_points import import_points
 from atal_ray.annotation.oracle import from_masks
 from atal_ray.campaign.campaign_folder import MANIFEST, POINTS, QUERIES, CampaignFolder
@@ -15,8 +15,8 @@ def annotate(campaign: CampaignFolder, config: Config, round_number: int) -> Non
     Full masks leave it without rows.
 
     Raises:
-        CampaignError: answers are awaited from people and are not, or not all, there.
-        DataError: an answer is not 0, 1 or 255, or an image that the oracle is asked about has no mask.
+        WaitingError: answers are awaited from people and are not, or not all, there.
+        DataError: a table of answers cannot be used, or an image that the oracle is asked about has no mask.
     """
     questions, out = campaign.round(round_number - 1), campaign.round(round_number)
     if config.data.points is not None:
@@ -30,5 +30,6 @@ def annotate(campaign: CampaignFolder, config: Config, round_number: int) -> Non
         images = campaign.root.count_rows(MANIFEST)
         source = "seed" if round_number == 0 else "oracle"
         out.write_tables(POINTS, from_masks(campaign.images(), images, asked, source), POINT_SCHEMA)
+        forget_parts(out)
     else:
         out.write_table(POINTS, from_people(asked, out, questions.where(QUERIES)))

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from atal_ray.campaign.annotate import annotate
+from atal_ray.annotation.imported_points import check_source
 from atal_ray.campaign.campaign_folder import (
     MANIFEST,
     METRICS,
@@ -48,11 +49,17 @@ def run_campaign(
         ConfigError, DataError, CheckpointError: what is wrong with the configuration, the data or the
             weights.
     """
-    config, campaign = config_file.absolute(config), CampaignFolder(Folder.at(folder))
-    with run_in(campaign.root, config, CONFIG, started=lambda: campaign.root.exists(MANIFEST)) as run:
+    campaign = CampaignFolder(Folder.at(folder))
+    config = carried_on(campaign, config_file.absolute(config))
+    started, looked_at = partial(campaign.root.exists, MANIFEST), partial(admit, campaign)
+    with run_in(campaign.root, config, CONFIG, started=started, admit=looked_at) as run:
+        if config.data.points is not None and not campaign.round(0).exists(POINTS):
+            check_source(config.data.points)
         prepare(campaign, config)
         with campaign_session(config):
             if config.asks:
+        note_sources(campaign, config)
+        take_answers(run, campaign, config)
                 run.step(campaign.round(START), QUERIES, lambda: query(campaign, config, START))
             for number in range(config.rounds):
                 if not campaign.is_committed(number):
@@ -68,6 +75,20 @@ def run_campaign(
 
 def run_round(run: Run, campaign: CampaignFolder, config: Config, number: int) -> None:
     """Annotate, train, evaluate, query: each stage only if its file is not there."""
+def take_answers(run: Run, campaign: CampaignFolder, config: Config) -> None:
+    """Annotate the next round before Ray is started, where people or a table answer: a table that is refused
+    then costs no more than reading it.
+
+    Raises:
+        WaitingError, DataError: as for `annotate`.
+    """
+    given = config.data.points is not None
+    number = next((n for n in range(config.rounds) if not campaign.round(n).exists(POINTS)), config.rounds)
+    asked = config.budget.annotator == "answers" and campaign.round(number - 1).exists(QUERIES)
+    if number < config.rounds and (given or asked):
+        run.step(campaign.round(number), POINTS, lambda: annotate(campaign, config, number))
+
+
     out = campaign.round(number)
     run.step(out, POINTS, lambda: annotate(campaign, config, number))
     run.step(out, TRAINING, lambda: train(campaign, config, number))
