@@ -62,7 +62,7 @@ def pick_uncertain(pool: PixelPool, score: npt.NDArray[np.float32], k: int, rng:
         rng: orders pixels of equal score.
 
     Raises:
-        DataError: a score is not finite.
+        DivergedError: a score is not finite.
     """
     grid = pool.grid
     kept = np.ix_(grid.cell_rows, grid.cell_columns)
@@ -108,7 +108,7 @@ def rank_diverse(
         rng: orders pixels of equal score.
 
     Raises:
-        DataError: a score is not finite.
+        DivergedError: a score, or a feature of a candidate or of a labelled point, is not finite.
     """
     grid, size = pool.grid, len(pool.free)
     kept = np.ix_(grid.cell_rows, grid.cell_columns)

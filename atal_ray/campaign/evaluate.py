@@ -11,6 +11,7 @@ from atal_ray.campaign.campaign_folder import MEMBERS, METRICS, CampaignFolder
 from atal_ray.campaign.snapshot_actor import SnapshotActor
 from atal_ray.config import Config
 from atal_ray.data.images import resize
+from atal_ray.campaign.not_finite import NOT_FINITE, require_finite
 from atal_ray.data.manifest import Record, records
 from atal_ray.errors import DataError
 from atal_ray.metrics.accumulator import Accumulator
@@ -63,6 +64,12 @@ class EvaluateShard(SnapshotActor):
 
     def __call__(self, row: Row) -> Row:
         """Sums of the ensemble's and the last snapshot's metrics, and the images that could not be read."""
+            pictures.extend(
+                {"test_set": name, "image_id": image_id, "prediction": b64decode(picture)}
+                for image_id, picture in row["pictures"]
+            )
+        work = f"round {round_number}: evaluation on {name}"
+        require_finite((reason for _, reason in errors), sums["last"].images, work, config.train.lr_max)
         folder, name = self.manifest
         sums: dict[str, Accumulator] = {who: Accumulator() for who in MEMBERS}
         errors: list[list[str]] = []
@@ -80,7 +87,7 @@ class EvaluateShard(SnapshotActor):
                 images.append(resize(image, self.config.train.size))
                 masks.append(mask)
                 batch.append(record)
-            self._add(sums, images, masks, batch)
+            errors.extend([image_id, NOT_FINITE] for image_id in self._add(sums, images, masks, batch))
         return {
             **row,
             "images": row["stop"] - row["start"],
@@ -90,13 +97,21 @@ class EvaluateShard(SnapshotActor):
 
     def _add(
         self, sums: dict[str, Accumulator], images: list[Any], masks: list[Any], batch: list[Record]
-    ) -> None:
+    ) -> list[str]:
+        """Add the metrics of a batch; returns the images whose maps are not finite."""
+        not_finite: list[str] = []
         if not images:
-            return
+            return not_finite
         logits = predict(self.snapshots, to_batch(np.stack(images), self.device))
         for index, (record, mask) in enumerate(zip(batch, masks, strict=True)):
             maps = saliency_maps(logits[:, index], mask.shape)
-            sums["ensemble"].add(to_uint8(maps.mean(0).numpy()), mask, record.image_id)
+            if not torch.isfinite(maps).all():
+                not_finite.append(record.image_id)
+                continue
+            ensemble = to_uint8(maps.mean(0).numpy())
+            if record.image_id in self.shown:
+                self.pictures.append([record.image_id, b64encode(small_png(ensemble)).decode()])
+            sums["ensemble"].add(ensemble, mask, record.image_id)
             sums["last"].add(to_uint8(maps[-1].numpy()), mask, record.image_id)
 
 
@@ -114,3 +129,4 @@ def saliency_maps(logits: Tensor, shape: tuple[int, int]) -> Tensor:
     """
     resized = functional.interpolate(logits.float(), shape, mode="bilinear", align_corners=False)
     return torch.sigmoid(resized)[:, 0].cpu()
+        return not_finite

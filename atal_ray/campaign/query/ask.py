@@ -1,20 +1,29 @@
 """Stage: snapshots, points and images -> the next questions."""
 
+import logging
 from functools import partial
 from time import perf_counter
 from typing import Any
 
+import pyarrow.compute as pc
+
 from atal_ray.campaign.campaign_folder import ERROR_SCHEMA, ERRORS, MANIFEST, QUERIES, START, CampaignFolder
+from atal_ray.campaign.not_finite import require_finite
 from atal_ray.campaign.query.covers import CoverShard
 from atal_ray.campaign.query.dataset_actor import check_index, choose_by_need
 from atal_ray.campaign.query.load import load_shard, loaded_bytes
 from atal_ray.campaign.query.score import PickShard
 from atal_ray.config import Config
 from atal_ray.labels.points import QUERY_SCHEMA, concat
-from atal_ray.runtime.shard_files import ShardFiles
+from atal_ray.report.gallery_file import GALLERY, GALLERY_SCHEMA, shown_records
+from atal_ray.runtime.bad_images import BadImages
+from atal_ray.runtime.shard_files import ShardFiles, part_name
 from atal_ray.runtime.shards import Pool, run_shards, shard_rows
 from atal_ray.runtime.throughput import THROUGHPUT, Throughput
 from atal_ray.store.folder import Folder
+from atal_ray.wording import counted
+
+logger = logging.getLogger(__name__)
 
 
 def query(campaign: CampaignFolder, config: Config, round_number: int, out: Folder | None = None) -> None:
@@ -58,6 +67,9 @@ def query(campaign: CampaignFolder, config: Config, round_number: int, out: Fold
     if by_need:
         started = perf_counter()
         choose_by_need(config, round_number, parts.folder, len(rows), images)
+    left_out = (reason for table in parts.tables("errors", shards) for reason in table["reason"].to_pylist())
+    done = any(parts.folder.count_rows(part_name(shard, kind)) for shard in shards)
+    require_finite(left_out, int(done), f"round {round_number}: query", config.train.lr_max)
         spent = perf_counter() - started
         throughput.add(0, {"RDS over all images": spent}, throughput.elapsed + spent)
     all_errors = parts.tables("errors", [*shards, len(rows)] if by_need else shards)
@@ -67,4 +79,10 @@ def query(campaign: CampaignFolder, config: Config, round_number: int, out: Fold
     if throughput.images:
         out.write_json(THROUGHPUT, throughput.to_json())
     out.write_tables(QUERIES, parts.tables("picks", shards), QUERY_SCHEMA)
+        images_of = counted(pc.count_distinct(errors["image_id"]).as_py(), "image")
+        logger.warning("no question, or too few, about %s, listed in %s", images_of, out.where(ERRORS))
     parts.folder.delete()
+    left = set(parts.folder.names())
+    galleries = [shard for shard in shards if part_name(shard, "gallery") in left]
+    if galleries:
+        out.write_table(GALLERY, concat(parts.tables("gallery", galleries), GALLERY_SCHEMA))

@@ -17,9 +17,12 @@ from atal_ray.acquisition.grid import labels_on_grid
 from atal_ray.acquisition.pick import Pick, PixelPool, pick_diverse, pick_random, pick_uncertain
 from atal_ray.acquisition.uncertainty import REGION_NAMES, difference, region_kind
 from atal_ray.campaign.campaign_folder import ERROR_SCHEMA, START, CampaignFolder
+from atal_ray.campaign.gallery import image_maps
+from atal_ray.campaign.not_finite import NOT_FINITE
 from atal_ray.campaign.query.load import LoadedShard
 from atal_ray.campaign.snapshot_actor import SnapshotActor
 from atal_ray.config import Config
+from atal_ray.errors import DivergedError
 from atal_ray.labels.points import QUERY_SCHEMA
 from atal_ray.networks.inputs import to_batch
 from atal_ray.runtime.shard_files import part_name
@@ -74,7 +77,12 @@ class PickShard(SnapshotActor):
         self.errors = [
             {"stage": "query", "image_id": image_id, "reason": reason} for image_id, reason in loaded.errors
         ]
-        found = [self.choose(image) for image in self._images(loaded)]
+        self.gallery = [
+            problem_row(image_id, reason) for image_id, reason in loaded.errors if image_id in self.shown
+        ]
+        found = [self._choose_or_leave(image) for image in self._images(loaded)]
+        if self.gallery:
+            self.parts.write_table(part_name(loaded.shard, "gallery"), gallery_table(self.gallery))
         self.leave(loaded.shard, found)
         done = {"shard": loaded.shard, "images": loaded.stop - loaded.start}
         spent = perf_counter() - started
@@ -86,7 +94,11 @@ class PickShard(SnapshotActor):
         }
 
     def choose(self, image: Scored) -> list[Row]:
-        """The questions about an image; what is missing becomes an error."""
+        """The questions about an image; what is missing becomes an error.
+
+        Raises:
+            DivergedError: what the snapshots say of it is not finite.
+        """
         pool, maps, config = image.pool, image.maps, self.config.query
         if maps is None:
             pick = pick_random(pool, self.k, image.rng)
@@ -96,6 +108,14 @@ class PickShard(SnapshotActor):
             pick = pick_diverse(pool, maps.score, maps.features, self.k, config, image.rng)
         self.require(image, len(pick.xy), self.k)
         return self.questions(image, pick)
+    def _choose_or_leave(self, image: Scored) -> list[Row]:
+        """The questions about an image; none, and an error, where its maps or features are not finite."""
+        try:
+            return self.choose(image)
+        except DivergedError:
+            self.errors.append({"stage": "query", "image_id": image.image_id, "reason": NOT_FINITE})
+            return []
+
 
     def require(self, image: Scored, found: int, wanted: int) -> None:
         """Note an error where an image has too few pixels left."""
@@ -178,3 +198,10 @@ class PickShard(SnapshotActor):
             region_kind(clean, attacked, config.near_boundary),
             found.features[position],
         )
+    def _show(self, image_id: str, found: Estimate, position: int) -> None:
+        """Keep the maps of an image that the report shows."""
+        clean, attacked = found.clean[position], found.attacked[position]
+        finite = bool(np.isfinite(clean).all() and np.isfinite(attacked).all())
+        maps = image_maps(clean, attacked, self.config.query).to_row(image_id) if finite else None
+        self.gallery.append(maps or problem_row(image_id, NOT_FINITE))
+
