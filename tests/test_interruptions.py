@@ -2,9 +2,9 @@
 
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -50,18 +50,40 @@ COMMANDS = {
         "report": "atal_ray.evaluation.compare:write_score_report",
     },
 }
-Line = Callable[[str, Path], list[str]]
+CASES = [
+    pytest.param(command, number, marks=() if command == "run" else pytest.mark.slow)
+    for command in COMMANDS
+    for number in SIGNALS
+]
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Command lines, inline, on four images with a toy network; results of commands that nobody disturbed."""
+
+    folder: Path
+    lines: dict[str, list[str]]
+
+    def of(self, command: str, where: Path) -> list[str]:
+        """What works in a folder."""
+        return [word.replace("{}", str(where)) for word in self.lines[command]]
+
+    def calm(self, command: str) -> Path:
+        """The folder of an undisturbed one; the others use that of `run`."""
+        for name in ("run", command):
+            if not (self.folder / name).exists():
+                assert status_of(self.of(name, self.folder / name)) == 0
+        return self.folder / command
 
 
 @pytest.fixture(scope="module")
-def line(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
-    """The command line of a command that works in a folder, inline, on four images with a toy network."""
+def lines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lines]:
     folder = tmp_path_factory.mktemp("interruptions")
     train, test = write_dataset(folder / "train", count=4), write_dataset(folder / "test", count=2, seed=1)
     config = tiny_config(train, (test,), network=NetworkConfig(name="toy_network:Toy"))
     plan = folder / "config.yaml"
     plan.write_text(config_file.to_yaml(replace(config, query=replace(config.query, shard_size=2))))
-    lines = {
+    by_command = {
         "run": ["run", str(plan), "{}"],
         "generate": ["generate", str(folder / "run"), "{}", "--images", str(test), "--points", "2"],
         "sweep": ["sweep", str(plan), "{}", "--over", "seed=0,1"],
@@ -73,15 +95,8 @@ def line(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
             *("--checkpoint", str(folder / "run/round-00/snapshots/1.pt"), "--backend", "inline"),
         ],
     }
-
-    def of(command: str, where: Path) -> list[str]:
-        return [word.replace("{}", str(where)) for word in lines[command]]
-
     with plain_reports(), handlers_as_before():
-        for command in ("run", *lines):  # the others use the campaign
-            if not (folder / command).exists():
-                assert status_of(of(command, folder / command)) == 0
-        yield of
+        yield Lines(folder, by_command)
 
 
 @contextmanager
@@ -98,11 +113,9 @@ def status_of(arguments: list[str]) -> int:
     """The exit status of a command in this process."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("sys.argv", ["atal", *arguments])
-        patch.setattr(stop, "_stop", one := stop._Stop())
+        patch.setattr(stop, "_stop", stop._stop)
         with pytest.raises(SystemExit) as ended:
             cli.main()
-        if one.deadline is not None:
-            one.deadline.cancel()
     assert isinstance(ended.value.code, int)
     return ended.value.code
 
@@ -128,19 +141,18 @@ def struck(function: str, number: signal.Signals) -> Iterator[list[bool]]:
         yield came
 
 
-@pytest.mark.parametrize("number", SIGNALS)
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize(("command", "number"), CASES)
 def test_one_signal_in_any_stage_ends_a_command_which_then_goes_on(
-    line: Line, command: str, number: signal.Signals, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    lines: Lines, command: str, number: signal.Signals, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    calm = Path(line("run", tmp_path)[1]).parent / command
+    calm = lines.calm(command)
     for function in COMMANDS[command].values():
         with struck(function, number) as came:
-            status = status_of(line(command, tmp_path / "run"))
+            status = status_of(lines.of(command, tmp_path / "run"))
         assert came, f"{function} was not called"
         assert status == 128 + number, function
         assert capfd.readouterr().err.endswith(f"{stop.SENTENCE}\n")
-    assert status_of(line(command, tmp_path / "run")) == 0
+    assert status_of(lines.of(command, tmp_path / "run")) == 0
     assert result_of(command, tmp_path / "run") == result_of(command, calm)
 
 

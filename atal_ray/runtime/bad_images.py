@@ -24,7 +24,7 @@ class BadImages:
     name: Callable[[Row, int], str]
     """The image of that number in the table of a shard's row, for people."""
     on_bad_file: OnBadFile = "skip"
-    """skip: it is treated as one that cannot be read; refuse: the stage ends with a sentence that names it."""
+    """skip: it counts as one that cannot be read; refuse: the stage ends with a sentence that names it."""
 
     @classmethod
     def of_table(cls, folder: Folder, table: str, on_bad_file: OnBadFile) -> "BadImages":

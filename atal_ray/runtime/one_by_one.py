@@ -61,8 +61,8 @@ def _deadly(row: Row, alone: "_Alone", title: str) -> Iterator[int]:
         yield number
         if tried + 1 >= MANY and not survived:
             raise CampaignError(
-                f"{title}: a worker's process ended without a word on each of {MANY} images, so it is none of "
-                "them: look for a crash in its log (/tmp/ray/session_latest/logs), and for its memory"
+                f"{title}: a worker's process ended without a word on each of {MANY} images, so it is none "
+                "of them: look for a crash in its log (/tmp/ray/session_latest/logs), and for its memory"
             )
 
 

@@ -5,8 +5,9 @@ from typing import Any
 
 import ray
 from ray.data import ActorPoolStrategy, Dataset, ExecutionResources, TaskPoolStrategy
+from ray.data._internal.execution.execution_callback import ExecutionCallback
 
-from atal_ray.runtime.room import room_watch
+from atal_ray.runtime.room import Place, RoomWatch
 from atal_ray.runtime.shards import Pool, Row, Stage
 from atal_ray.runtime.tally import WORK, TalliedActor, tallied_load
 
@@ -33,7 +34,7 @@ def pipeline(rows: list[Row], pool: Pool, stage: Stage, tally: Any, title: str) 
     dataset: Dataset = ray.data.from_items(rows, override_num_blocks=blocks)
     # A row of results is larger than this: each becomes a block. The context is this dataset's own.
     dataset.context.target_max_block_size = 1
-    dataset.context.custom_execution_callback_classes = [room_watch(pool, title)]
+    dataset.context.custom_execution_callback_classes = [_room_callback(pool, title)]
     if blocks < len(rows):
         # A task that kept many rows would keep its CPU, and an actor that dies would take them along.
         dataset = dataset.map(_same, compute=TaskPoolStrategy(size=1), num_cpus=0)
@@ -57,6 +58,21 @@ def pipeline(rows: list[Row], pool: Pool, stage: Stage, tally: Any, title: str) 
         num_gpus=pool.gpus,
         label_selector=dict(pool.labels) or None,
     )
+
+
+def _room_callback(pool: Pool, title: str) -> type[ExecutionCallback]:
+    """A class that Ray Data makes one of, and calls while it runs the stage."""
+    places = [Place(pool.threads, pool.gpus, pool.labels), Place(1, 0, pool.loader_labels)]
+
+    class RoomCallback(ExecutionCallback):  # type: ignore[misc]
+        def __init__(self) -> None:
+            self.watch = RoomWatch(title, places)
+
+        def on_execution_step(self, executor: Any) -> None:
+            """What it raises ends the stage."""
+            self.watch.look()
+
+    return RoomCallback
 
 
 def _same(row: Row) -> Row:

@@ -73,14 +73,14 @@ def _require_retry(error: Exception, group: WorkerGroup, title: str, deaths: int
             raise reason from error
         raise CampaignError(
             f"{title}: for {_start_tries(group)} minutes no machine had room for its {group.workers} workers "
-            f"of {group.threads} CPUs: bring machines back, or lower train.workers; the same command then "
-            f"goes on from snapshot {done}"
+            f"of {group.threads} CPUs: bring machines back, then run the same command, which goes on "
+            f"from snapshot {done}; fewer train.workers need another campaign"
         ) from error
     if deaths == DEATHS:
         raise CampaignError(
             f"{reason}. It did so {DEATHS} times without another snapshot, so it would again: look for what "
-            "it needs more of (memory: lower train.batch-size), then run the same command, which goes on "
-            f"from snapshot {done}"
+            "it needs more of, such as memory, then run the same command, which goes on from snapshot "
+            f"{done}; a smaller train.batch-size needs another campaign"
         ) from error
     return str(reason)
 

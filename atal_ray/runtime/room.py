@@ -1,38 +1,50 @@
-"""A cluster that has lost the machines of a stage: Ray Data would wait for others for ever."""
+"""A cluster that has lost the machines of a stage: Ray would wait for others for ever."""
 
 import time
-from typing import Any
-
-from ray.data._internal.execution.execution_callback import ExecutionCallback
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from atal_ray.errors import CampaignError
 from atal_ray.runtime.capacity import has_room, nodes
-from atal_ray.runtime.shards import Pool
 from atal_ray.runtime.single_actor import START_MINUTES
 
 LOOK_SECONDS = 10.0
 
 
-def room_watch(pool: Pool, title: str) -> type[ExecutionCallback]:
-    """A class that Ray Data calls while it runs a stage, and that ends it where no machine has room for it."""
+@dataclass(frozen=True)
+class Place:
+    """What an actor or a task takes of one machine, and the labels of that machine."""
 
-    class RoomWatch(ExecutionCallback):  # type: ignore[misc]
-        def __init__(self) -> None:
-            self.looked = self.since = time.monotonic()
+    threads: int
+    gpus: int = 0
+    labels: Mapping[str, str] = field(default_factory=dict)
 
-        def on_execution_step(self, executor: Any) -> None:
-            """Look now and then for a machine for an actor and one for a loading task."""
-            now = time.monotonic()
-            if now - self.looked < LOOK_SECONDS:
-                return
-            self.looked, machines = now, nodes()
-            wanted = ((pool.threads, pool.gpus, pool.labels), (1, 0, pool.loader_labels))
-            if all(has_room(*one, machines) for one in wanted):
-                self.since = now
-            elif now - self.since > 60 * START_MINUTES:
-                raise CampaignError(
-                    f"{title}: for {START_MINUTES} minutes no machine of the cluster had {pool.threads} CPUs "
-                    f"and {pool.gpus} GPUs for it: bring machines back, then run the same command again"
-                )
 
-    return RoomWatch
+class RoomWatch:
+    """Looks now and then whether the cluster has a machine for each of these places.
+
+    Args:
+        title: of the stage.
+        places: what it takes, one of each kind.
+    """
+
+    def __init__(self, title: str, places: Sequence[Place]) -> None:
+        self.title, self.places = title, places
+        self.looked = self.since = time.monotonic()
+
+    def look(self) -> None:
+        """Raise CampaignError where there was none for too long; to be called again and again."""
+        now = time.monotonic()
+        if now - self.looked < LOOK_SECONDS:
+            return
+        self.looked, machines = now, nodes()
+        lacking = [one for one in self.places if not has_room(one.threads, one.gpus, one.labels, machines)]
+        if not lacking:
+            self.since = now
+        elif now - self.since > 60 * START_MINUTES:
+            labels = ", ".join(f"{key} {value}" for key, value in lacking[0].labels.items())
+            raise CampaignError(
+                f"{self.title}: for {START_MINUTES} minutes the cluster had no machine with "
+                f"{lacking[0].threads} CPUs and {lacking[0].gpus} GPUs{f' and {labels}' if labels else ''}: "
+                "bring one back, then run the same command again"
+            )

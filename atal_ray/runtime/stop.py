@@ -4,6 +4,7 @@ shell expects.
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,12 +18,12 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class _Stop:
-    """Which signal came first, and whether the sentence was said."""
+    """Which signal came first."""
 
     def __init__(self) -> None:
         self.number: int | None = None
-        self.said = False
-        self.deadline: threading.Timer | None = None
+        self.deadline = threading.Timer(END_SECONDS, self.end)
+        self.deadline.daemon = True
 
     def arrive(self, number: int, frame: FrameType | None) -> None:
         """Raise KeyboardInterrupt at the first signal, and end the process at the second.
@@ -34,20 +35,12 @@ class _Stop:
         if self.number is not None:
             self.end()
         self.number = number
-        self.deadline = threading.Timer(END_SECONDS, self.end)
-        self.deadline.daemon = True
         self.deadline.start()
         raise KeyboardInterrupt
 
-    def say(self) -> None:
-        """Write the sentence, once; past the buffers, whose lock the main thread may hold."""
-        if not self.said:
-            self.said = True
-            os.write(2, f"{SENTENCE}\n".encode())
-
     def end(self) -> None:
         """End the process at once; the operating system frees its locks, and its Ray ends with it."""
-        self.say()
+        os.write(2, f"{SENTENCE}\n".encode())  # past the buffers, whose lock the main thread may hold
         os._exit(exit_status())
 
 
@@ -58,6 +51,9 @@ def stop_on_signals() -> None:
     """From now on SIGINT and SIGTERM raise KeyboardInterrupt in the main thread, once; a second one ends the
     process.
     """
+    global _stop
+    _stop.deadline.cancel()  # of an earlier command of this process
+    _stop = _Stop()
     if threading.current_thread() is threading.main_thread():
         for number in _SIGNALS:
             signal.signal(number, _stop.arrive)
@@ -78,8 +74,9 @@ def exit_status() -> int:
 
 
 def say_stopped() -> None:
-    """Write the sentence for a person who pressed Ctrl-C, once."""
-    _stop.say()
+    """Write the sentence for a person who pressed Ctrl-C: all is given back that was to be."""
+    _stop.deadline.cancel()
+    print(SENTENCE, file=sys.stderr)
 
 
 @contextmanager

@@ -17,11 +17,10 @@ SIGNALS = [(signal.SIGTERM, 143), (signal.SIGINT, 130)]
 
 @pytest.fixture(autouse=True)
 def handler_as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(stop, "_stop", one := stop._Stop())
+    monkeypatch.setattr(stop, "_stop", stop._Stop())
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     yield
-    if one.deadline is not None:
-        one.deadline.cancel()
+    stop._stop.deadline.cancel()
     for number, handler in before.items():
         signal.signal(number, handler)
 
@@ -56,13 +55,13 @@ def test_status_says_which_signal_came_whatever_became_of_the_exception(
     status: int,
     work,
     monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(cli, "dispatch", lambda arguments: work(number))
     with pytest.raises(SystemExit) as ended:
         cli.main()
     assert ended.value.code == status
-    assert capfd.readouterr().err == f"{stop.SENTENCE}\n"
+    assert capsys.readouterr().err == f"{stop.SENTENCE}\n"
 
 
 @pytest.mark.parametrize(("number", "status"), SIGNALS)
@@ -76,6 +75,8 @@ def test_handlers_are_kept_from_those_who_would_take_them(number: signal.Signals
     with pytest.raises(KeyboardInterrupt):
         os.kill(os.getpid(), number)
     assert stop.exit_status() == status
+    stop.stop_on_signals()  # for another command of the same process
+    assert not stop.is_stopped()
 
 
 STUBBORN = """
