@@ -94,9 +94,9 @@ def batches(
 ) -> Iterator[list[Draw]]:
     """The batches of one epoch for one of `world` workers: a seeded order, one side for each batch.
 
-    Every worker gets the same number of batches, of nearly equal length. The last batch may be short, but
-    holds at least one image for each worker; with `train.drop_last` a short one is left out, unless it is the
-    epoch's only batch.
+    Every worker gets the same number of batches, of nearly equal length. The last batch may be short, or one
+    image longer than the others, but holds at least one image for each worker; with `train.drop_last` a short
+    one is left out, unless it is the epoch's only batch.
 
     Args:
         images: number of images in the round.
@@ -108,8 +108,10 @@ def batches(
     """
     length = config.train.batch_size
     order = seeding.rng(config.seed, "order", round_number, epoch).permutation(images)
-    for number in range(batches_per_epoch(images, length, config.train.drop_last)):
-        batch = order[number * length : (number + 1) * length]
+    number_of = batches_per_epoch(images, length, config.train.drop_last)
+    for number in range(number_of):
+        ends = number + 1 == number_of and not config.train.drop_last
+        batch = order[number * length : None if ends else (number + 1) * length]
         size = int(seeding.rng(config.seed, "side", round_number, epoch, number).choice(config.train.scales))
         mine = batch[rank::world] if len(batch) > rank else batch[:1]
         yield [Draw(int(index), epoch, size) for index in mine]

@@ -77,8 +77,13 @@ def learning_rate(
 
 
 def batches_per_epoch(images: int, batch_size: int, drop_last: bool) -> int:
-    """Batches in one pass over the images; `drop_last` leaves a short last one out, unless it is alone."""
-    return max(1, images // batch_size) if drop_last else -(-images // batch_size)
+    """Batches in one pass over the images; `drop_last` leaves a short last one out, unless it is alone.
+
+    A single image that is left over joins the batch before it: a batch norm of one image learns nothing, and
+    one of a single value is refused by PyTorch.
+    """
+    full, left = divmod(images, batch_size)
+    return max(1, full) if drop_last or left == 1 else full + (left > 0)
 
 
 def snapshot_epochs(epochs: int, cycles: int) -> tuple[int, ...]:

@@ -172,13 +172,13 @@ def test_drop_last_leaves_out_a_short_batch_but_never_the_only_one(
 
 
 @pytest.mark.parametrize("world", [1, 2, 3])
-@pytest.mark.parametrize("images", [3, 6, 8, 23, 24])
+@pytest.mark.parametrize("images", [1, 3, 6, 7, 8, 23, 24, 25])
 def test_batches_partition_each_epoch(config: Config, images: int, world: int) -> None:
     for epoch in range(3):
         ranks = [list(batches(images, config, 0, epoch, rank, world)) for rank in range(world)]
         assert len({len(mine) for mine in ranks}) == 1
         drawn = [draw.index for mine in ranks for batch in mine for draw in batch]
-        tail = images % 6
+        tail = images % 6 if images % 6 != 1 or images == 1 else 0  # one image joins the batch before it
         repeated = world - tail if 0 < tail < world else 0  # no worker may sit out a batch
         assert len(drawn) == images + repeated
         assert set(drawn) == set(range(images))
@@ -188,6 +188,21 @@ def test_batches_partition_each_epoch(config: Config, images: int, world: int) -
             assert max(lengths) - min(lengths) <= 1
             assert len({draw.size for part in parts for draw in part}) == 1
             assert {draw.epoch for part in parts for draw in part} == {epoch}
+
+
+@pytest.mark.parametrize(("images", "lengths"), [(13, [6, 7]), (7, [7]), (12, [6, 6]), (14, [6, 6, 2])])
+def test_no_batch_is_of_a_single_image_among_others(
+    config: Config, images: int, lengths: list[int]
+) -> None:
+    assert [len(batch) for batch in batches(images, config, 0, 0)] == lengths
+
+
+def test_a_network_with_a_batch_norm_of_one_value_trains_on_one_image_more_than_a_batch(
+    config: Config,
+) -> None:
+    norm = torch.nn.BatchNorm1d(2).train()  # behind a mean over the image there is one value for each image
+    for batch in batches(7, config, 0, 0):
+        assert torch.isfinite(norm(torch.rand(len(batch), 2))).all()
 
 
 def test_together_the_workers_see_the_batches_of_one(config: Config) -> None:
