@@ -1,6 +1,6 @@
 """The points of one image: from its maps to the k pixels that are asked for next."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +31,24 @@ class PixelPool:
     def grid(self) -> GridPixels:
         """One cell for each original pixel that the grid can ask for."""
         return original_pixels(len(self.free), self.height, self.width)
+
+    def within(self, margin: float, wanted: int) -> "PixelPool":
+        """The pool without the pixels in the outer share `margin` of each side; the pool as it is where that
+        leaves fewer than `wanted`.
+        """
+        if margin == 0:
+            return self
+        grid = self.grid
+        rows, columns = (
+            cells[abs((pixels + 0.5) / length - 0.5) <= 0.5 - margin]
+            for cells, pixels, length in (
+                (grid.cell_rows, grid.rows, self.height),
+                (grid.cell_columns, grid.columns, self.width),
+            )
+        )
+        inner, free = np.ix_(rows, columns), np.zeros_like(self.free)
+        free[inner] = self.free[inner]
+        return replace(self, free=free) if np.count_nonzero(free) >= wanted else self
 
 
 @dataclass(frozen=True)

@@ -73,6 +73,8 @@ class QueryConfig(Section):
     """Scope dataset: most uncertain share of the covers behind the floors, which competes for the rest."""
     cover_images: Images = 12_000
     """Scope dataset: most images covered together; more are covered in parts, so that cost grows linearly."""
+    margin: Annotated[float, Interval(ge=0, lt=0.5)] = 0.0
+    """Outer share of each side in which a round asks for nothing, while enough other pixels are left."""
     near_boundary: Annotated[float, Interval(ge=0, le=1)] = 0.5
     """A clean margin up to this is near the decision boundary: it separates PSR from PIR."""
     shard_size: Images = 64

@@ -62,7 +62,8 @@ class PickShard(SnapshotActor):
         super().__init__(campaign, config, round_number, config.query.precision, config.attack)
         self.parts = parts
         self.random = round_number == START or config.query.strategy == "random"
-        self.k = config.budget.start if round_number == START else config.budget.per_round
+        self.k = config.budget.asked_for(round_number + 1)
+        self.most = config.query.ceiling if config.query.scope == "dataset" else self.k
         self.errors: list[Row] = []
         self.scoring = 0.0
 
@@ -175,6 +176,8 @@ class PickShard(SnapshotActor):
         found = estimate(self.snapshots, images, self.config.attack, labels, known)
         self.scoring += perf_counter() - started
         return found
+                if self.round_number != START:
+                    pool = pool.within(self.config.query.margin, self.most)
 
     def _labels(self, shard: LoadedShard, batch: range) -> tuple[Tensor, Tensor]:
         """The labelled points of a batch on the grid: y and where it is known, both [B, 1, S, S]."""
