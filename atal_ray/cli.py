@@ -4,7 +4,7 @@ import argparse
 import logging
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
 from itertools import takewhile
@@ -137,8 +137,10 @@ def dispatch(arguments: list[str]) -> int:
             print(f"atal-ray {version('atal-ray')}")
         case [name, first, folder, *options] if name in COMMANDS and not folder.startswith("-"):
             return _run(COMMANDS[name], _plan(name, first, options), folder)
-        case ["resume", folder] if not folder.startswith("-"):
-            return _resume(folder)
+        case ["resume", folder, *options] if not folder.startswith("-"):
+            return _resume(folder, options)
+        case ["fork", campaign, folder, *options] if not folder.startswith("-"):
+            return _fork(campaign, folder, options)
         case ["evaluate", folder, *options] if not folder.startswith("-"):
             return _evaluate(Path(folder), options)
         case ["report", folder, *options] if not folder.startswith("-"):
@@ -165,6 +167,10 @@ def _help(words: list[str]) -> int:
             _options(name, resolve_name(command.plan))
         case ["evaluate", *_]:
             return _evaluate(Path(), ["--help"])
+        case ["resume", folder, *_] if Folder.at(folder).exists(COMMANDS["run"].kept):
+            _again("run", Folder.at(folder), ["--help"])
+        case ["fork", campaign, *_]:
+            return _fork(campaign, "NEW", ["--help"])
         case ["config", *rest]:
             _options("config", Config, _start(rest[0]) if rest else None)
         case ["report", *_]:
@@ -205,12 +211,36 @@ def _plan(name: str, first: str, options: list[str]) -> Section:
     return found
 
 
-def _resume(folder: str) -> int:
+def _resume(folder: str, options: list[str]) -> int:
     root = Folder.at(folder)
-    for command in COMMANDS.values():
+    for name, command in COMMANDS.items():
         if root.exists(command.kept):
-            return _run(command, config_file.saved(root, command.kept, resolve_name(command.plan)), folder)
+            return _run(command, _again(name, root, options), folder)
     return _run(COMMANDS["run"], config_file.of_campaign(root), folder)  # which says that there is none
+
+
+def _again(name: str, root: Folder, options: list[str]) -> Section:
+    """The plan in a folder, with the fields that the options set."""
+    command = COMMANDS[name]
+    kind = resolve_name(command.plan)
+    plan: Section = config_file.saved(root, command.kept, kind)
+    if options and isinstance(plan, Config):
+        from atal_ray.campaign.campaign_folder import CampaignFolder
+        from atal_ray.campaign.changes import asked_before
+
+        plan = asked_before(CampaignFolder(root), plan)
+    if options:
+        plan = tyro.cli(kind, default=plan, args=options, prog=f"atal resume {root.uri}")
+    return plan
+
+
+def _fork(campaign: str, folder: str, options: list[str]) -> int:
+    from atal_ray.campaign.fork import fork, like
+
+    config = tyro.cli(Config, default=like(campaign), args=options, prog=f"atal fork {campaign} {folder}")
+    fork(config, campaign, folder)
+    print(f"done: {join(folder, 'report.html')}")
+    return 0
 
 
 def _run(command: Command, plan: Section, folder: str) -> int:
@@ -231,13 +261,24 @@ def _evaluate(folder: Path, rest: list[str]) -> int:
     return 1 if incomplete else 0
 
 
-def report(folder: tyro.conf.Positional[str]) -> int:
+def report(
+    folder: tyro.conf.Positional[str],
+    compare: Annotated[
+        tuple[str, ...],
+        tyro.conf.arg(help="Campaigns to draw beside, as of random points or full masks; unset: report.compare."),
+    ] = (),
+) -> int:
     """Write report.html of a campaign again, from the files in its folder."""
     from atal_ray.campaign.campaign_folder import CampaignFolder
+    from atal_ray.report.compared import read_compared
     from atal_ray.report.page import write_report
 
     campaign = CampaignFolder(Folder.at(folder))
-    write_report(campaign, config_file.of_campaign(campaign.root))
+    config = config_file.of_campaign(campaign.root)
+    others = tuple(map(config_file.path, compare))
+    read_compared(others)  # a wrong name ends the command
+    shown = replace(config.report, compare=others or config.report.compare)
+    write_report(campaign, replace(config, report=shown))
     print(f"done: {join(folder, 'report.html')}")
     return 0
 

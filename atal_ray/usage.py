@@ -21,7 +21,12 @@ class Usage:
 USAGES = {
     "run": Usage("PRESET FOLDER [--FIELD VALUE ...]", "run a campaign, or go on with it"),
     "resume": Usage(
-        "FOLDER", "go on with a campaign, a generation, a sweep or a cross validation, as it was started"
+        "FOLDER [--FIELD VALUE ...]",
+        "go on with a campaign, a generation, a sweep or a cross validation; some fields may change",
+    ),
+    "fork": Usage(
+        "CAMPAIGN NEW [--FIELD VALUE ...]",
+        "another campaign with the points of one and, where training is equal, its rounds",
     ),
     "generate": Usage(
         "CAMPAIGN FOLDER --images IMAGES [--FIELD VALUE ...]",
@@ -39,7 +44,7 @@ USAGES = {
         "FOLDER --masks SET ... --maps METHOD ... [--FIELD VALUE ...]",
         "score saliency maps of any methods; exit status 1 if any is missing",
     ),
-    "report": Usage("FOLDER", "write report.html again"),
+    "report": Usage("FOLDER [--compare CAMPAIGN ...]", "write report.html again"),
     "config": Usage("PRESET [--FIELD VALUE ...]", "print a complete configuration as YAML"),
     "data check": Usage("FOLDER", "read every file and say what is wrong"),
     "data synth": Usage("FOLDER", "make the embedded images and masks"),

@@ -71,6 +71,27 @@ def from_people(asked: pa.Table, out: Folder, questions: str) -> pa.Table:
     )
 
 
+def corrected(points: pa.Table, asked: pa.Table, out: Folder) -> pa.Table | None:
+    """The points of a round with the labels of its tables as they are now; None where these are the same.
+
+    Args:
+        points: what was made of the tables, rows of POINT_SCHEMA.
+        asked: the questions, one for each point, in the same order.
+        out: folder of the round.
+
+    Raises:
+        DataError: as for `from_people`.
+    """
+    tables = {name: read_table(out, name) for name in ANSWERS if out.exists(name)}
+    where, given = _given(tables, asked, out)
+    labels = points["label"].to_numpy()
+    if len(labels) != asked.num_rows or np.array_equal(labels[where], given):
+        return None
+    changed = labels.copy()
+    changed[where] = given
+    return labelled(asked, changed, "human")
+
+
 def forget_parts(out: Folder) -> None:
     """Remove what was only needed while answers were awaited."""
     out.remove(ANSWERED)

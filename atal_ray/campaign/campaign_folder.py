@@ -14,9 +14,11 @@ from atal_ray.labels.superpixel_cache import SuperpixelCache
 from atal_ray.store.folder import Folder
 from atal_ray.store.location import Location
 from atal_ray.store.streamed import AscendingRows, row_groups, sha256
+from atal_ray.wording import command
 
 MANIFEST, POINTS, QUERIES, ERRORS = "manifest.parquet", "points.parquet", "queries.parquet", "errors.parquet"
 METRICS, TRAINING, COMMITTED = "metrics.json", "training.json", "COMMITTED"
+FORK = "fork.json"  # of a campaign that took the points of another; there before all else
 TRAIN_RUN = "train"  # Ray Train's working folder inside a round's
 ERROR_SCHEMA = pa.schema([(name, pa.string()) for name in ("stage", "image_id", "reason")])
 MEMBERS = (
@@ -24,6 +26,7 @@ MEMBERS = (
     "last",
 )  # whose metrics metrics.json holds: the mean of the snapshots, and the last one alone
 CHUNK = 1024  # images that the driver looks at together
+ANSWERS = "answers."  # how the names of tables that people write begin
 START = -1  # the random start asks without a network, before round 0
 
 
@@ -55,17 +58,50 @@ class CampaignFolder:
         Raises:
             CampaignError: the configuration has no such test set.
         """
+        folders = self.test_folders(config)
+        if name not in folders:
+            raise CampaignError(f"{self.root.uri}: data.tests names no folder {name}")
+        return folders[name]
+
+    def test_folders(self, config: Config) -> dict[str, Location]:
+        """The folders of the test sets of a configuration by their names, which ascend."""
         folders = [Location.at(folder) for folder in config.data.tests]
         if not folders and not config.data.train:
             folders = [Location(self.embedded("test").uri)]
-        for folder in folders:
-            if folder.resolved().name == name:
-                return folder
-        raise CampaignError(f"{self.root.uri}: data.tests names no folder {name}")
+        return dict(sorted((folder.resolved().name, folder) for folder in folders))
+
+    def unjudged(self, config: Config, number: int) -> list[str]:
+        """The test sets of a configuration that a round was not evaluated on."""
+        folder = self.round(number)
+        judged = folder.read_json(METRICS) if folder.exists(METRICS) else {}
+        return [name for name in self.test_folders(config) if name not in judged]
+
+    def lacks(self, config: Config, number: int) -> bool:
+        """Whether a round has no questions for the next one, or no metrics of some test set."""
+        asks = number + 1 < config.rounds and not self.round(number).exists(QUERIES)
+        return asks or bool(self.unjudged(config, number))
+
+    def is_complete(self, config: Config) -> bool:
+        """Whether all rounds are done, with all that the configuration wants of each."""
+        done = self.committed_rounds() >= config.rounds
+        return done and not any(self.lacks(config, number) for number in range(config.rounds))
 
     def embedded(self, name: str) -> Folder:
         """The folder of the images that are made where `data.train` is empty: train or test."""
         return self.root / "data" / name
+
+    def copy_embedded(self, source: "CampaignFolder") -> None:
+        """Copy the embedded images of another campaign, on one disk by links."""
+        for name, manifest in (
+            ("train", (source.root, MANIFEST)),
+            ("test", (source.root / "tests", "test.parquet")),
+        ):
+            if not source.embedded(name).exists("images"):
+                continue
+            for rows in row_groups(*manifest):
+                for path in (*rows["image"].to_pylist(), *rows["mask"].to_pylist()):
+                    below, _, file = path.rpartition("/")
+                    (self.embedded(name) / below).copy_from(source.embedded(name) / below, file)
 
     def chunks(self) -> Iterator[pa.Table]:
         """The rows of the manifest, some at a time."""
@@ -93,9 +129,9 @@ class CampaignFolder:
         """
         if config.resources.superpixels is None:
             return SuperpixelCache(self.root / "superpixels", config.regions)
-        settings = f"{config.data.train} {replace(config.regions, labels='propagate')}"
+        settings = repr(replace(config.regions, labels="propagate"))
         key = hashlib.sha256(settings.encode()).hexdigest()[:16]
-        return SuperpixelCache(Folder(config.resources.superpixels) / key, config.regions)
+        return SuperpixelCache(Folder(config.resources.superpixels) / key, config.regions, by_digest=True)
 
     def points(self, last_round: int, first_id: str | None = None, last_id: str | None = None) -> pa.Table:
         """All points that are labelled when a round trains, in memory; optionally those of the images first_id
@@ -118,12 +154,18 @@ class CampaignFolder:
         if not folder.exists(COMMITTED):
             return False
         for name, digest in folder.read_json(COMMITTED).items():
-            if not folder.exists(name) or sha256(folder, name) != digest:
+            answers = name.startswith(ANSWERS)  # may be lost: the points hold them
+            if not (sha256(folder, name) == digest if folder.exists(name) else answers):
+                take = f", or take it as it is now: {command('fork', self.root.uri, 'NEW')}"
                 raise CampaignError(
                     f"{folder.where(name)} was changed or lost after the round was committed: restore it "
-                    "from a copy"
+                    f"from a copy{take * (folder.exists(name) and (answers or name == POINTS))}"
                 )
         return True
+
+    def reopen(self, number: int) -> None:
+        """Declare a round unfinished, to add to its files."""
+        self.round(number).remove(COMMITTED)
 
     def committed_rounds(self) -> int:
         """How many rounds are done, from the first one on; CampaignError as in `is_committed`."""
@@ -142,4 +184,5 @@ class CampaignFolder:
         ):  # a kill may have come between a stage's result and its tidying
             (folder / leftover).delete()
         names = [name for name in (POINTS, TRAINING, METRICS, QUERIES, ERRORS) if folder.exists(name)]
+        names += [name for name in folder.names() if name.startswith(ANSWERS)]
         folder.write_json(COMMITTED, {name: sha256(folder, name) for name in names})

@@ -24,6 +24,8 @@ class SuperpixelCache:
 
     folder: Folder
     config: RegionConfig
+    by_digest: bool = False
+    """Name the maps by the digests of the images, where campaigns on other images share the folder."""
 
     def get(self, record: Record, image: npt.NDArray[np.uint8] | None = None) -> npt.NDArray[np.int32]:
         """The superpixel id of every pixel of an image, int32 [H, W].
@@ -36,7 +38,7 @@ class SuperpixelCache:
             CampaignError: the file of the map is damaged, or of another image.
             DataError: the image cannot be read.
         """
-        name = f"{record.image_id}.png"
+        name = f"{record.image_digest.hex() if self.by_digest else record.image_id}.png"
         if self.folder.exists(name):
             data = np.frombuffer(self.folder.read_bytes(name), np.uint8)
             stored = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if len(data) else None

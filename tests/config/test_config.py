@@ -72,7 +72,7 @@ UNLIKE_DEFAULTS = Config(
     regions=RegionConfig(
         labels="dense", superpixels=50, levels=2, prior=0, bins=3, double_step=False, iterations=1
     ),
-    budget=BudgetConfig(start=1, per_round=3, total=7, annotator="answers"),
+    budget=BudgetConfig(start=1, per_round=3, total=9, annotator="answers", earlier=(2,)),
     resources=ResourceConfig(
         backend="inline",
         query_actors=2,

@@ -1,6 +1,6 @@
 """The scoring half of the query: attack, ensemble, candidates and RDS; maps never leave the actor."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
@@ -25,9 +25,11 @@ from atal_ray.config import Config
 from atal_ray.errors import DivergedError
 from atal_ray.labels.points import QUERY_SCHEMA
 from atal_ray.networks.inputs import to_batch
+from atal_ray.report.gallery_file import gallery_table, problem_row
 from atal_ray.runtime.shard_files import part_name
 from atal_ray.runtime.throughput import SECONDS
 from atal_ray.store.folder import Folder
+from atal_ray.wording import counted
 
 Row = dict[str, Any]
 
@@ -58,9 +60,17 @@ class Scored:
 class PickShard(SnapshotActor):
     """An actor that holds the snapshots of a round and turns loaded shards into files of picks."""
 
-    def __init__(self, campaign: CampaignFolder, config: Config, round_number: int, parts: Folder) -> None:
+    def __init__(
+        self,
+        campaign: CampaignFolder,
+        config: Config,
+        round_number: int,
+        parts: Folder,
+        shown: Collection[str] = (),
+    ) -> None:
         super().__init__(campaign, config, round_number, config.query.precision, config.attack)
-        self.parts = parts
+        self.parts, self.shown = parts, frozenset(shown)
+        self.gallery: list[Row] = []
         self.random = round_number == START or config.query.strategy == "random"
         self.k = config.budget.asked_for(round_number + 1)
         self.most = config.query.ceiling if config.query.scope == "dataset" else self.k
@@ -94,6 +104,14 @@ class PickShard(SnapshotActor):
             SECONDS: {"attack and ensemble": self.scoring, "candidates and RDS": spent - self.scoring},
         }
 
+    def _choose_or_leave(self, image: Scored) -> list[Row]:
+        """The questions about an image; none, and an error, where its maps or features are not finite."""
+        try:
+            return self.choose(image)
+        except DivergedError:
+            self.errors.append({"stage": "query", "image_id": image.image_id, "reason": NOT_FINITE})
+            return []
+
     def choose(self, image: Scored) -> list[Row]:
         """The questions about an image; what is missing becomes an error.
 
@@ -109,19 +127,11 @@ class PickShard(SnapshotActor):
             pick = pick_diverse(pool, maps.score, maps.features, self.k, config, image.rng)
         self.require(image, len(pick.xy), self.k)
         return self.questions(image, pick)
-    def _choose_or_leave(self, image: Scored) -> list[Row]:
-        """The questions about an image; none, and an error, where its maps or features are not finite."""
-        try:
-            return self.choose(image)
-        except DivergedError:
-            self.errors.append({"stage": "query", "image_id": image.image_id, "reason": NOT_FINITE})
-            return []
-
 
     def require(self, image: Scored, found: int, wanted: int) -> None:
         """Note an error where an image has too few pixels left."""
         if found < wanted:
-            reason = f"only {found} of {wanted} points asked: no other pixel is unlabelled"
+            reason = f"only {found} of {counted(wanted, 'point')} asked: no other pixel is unlabelled"
             self.errors.append({"stage": "query", "image_id": image.image_id, "reason": reason})
 
     def leave(self, shard: int, found: list[list[Row]]) -> None:
@@ -166,7 +176,11 @@ class PickShard(SnapshotActor):
                     shard.superpixels[index],
                     shard.points_of(index)[0],
                 )
+                if self.round_number != START:
+                    pool = pool.within(self.config.query.margin, self.most)
                 rng = seeding.rng(self.config.seed, "query", self.round_number, image_id)
+                if maps is not None and image_id in self.shown:
+                    self._show(image_id, maps, position)
                 yield Scored(image_id, pool, rng, None if maps is None else self._maps(maps, position))
 
     def _estimate(self, shard: LoadedShard, batch: range) -> Estimate:
@@ -176,8 +190,6 @@ class PickShard(SnapshotActor):
         found = estimate(self.snapshots, images, self.config.attack, labels, known)
         self.scoring += perf_counter() - started
         return found
-                if self.round_number != START:
-                    pool = pool.within(self.config.query.margin, self.most)
 
     def _labels(self, shard: LoadedShard, batch: range) -> tuple[Tensor, Tensor]:
         """The labelled points of a batch on the grid: y and where it is known, both [B, 1, S, S]."""
@@ -193,6 +205,13 @@ class PickShard(SnapshotActor):
         labels, known = torch.from_numpy(np.array(maps)[:, :, None]).to(self.device).unbind(1)
         return labels, known
 
+    def _show(self, image_id: str, found: Estimate, position: int) -> None:
+        """Keep the maps of an image that the report shows."""
+        clean, attacked = found.clean[position], found.attacked[position]
+        finite = bool(np.isfinite(clean).all() and np.isfinite(attacked).all())
+        maps = image_maps(clean, attacked, self.config.query).to_row(image_id) if finite else None
+        self.gallery.append(maps or problem_row(image_id, NOT_FINITE))
+
     def _maps(self, found: Estimate, position: int) -> Maps:
         clean, attacked = found.clean[position], found.attacked[position]
         config = self.config.query
@@ -201,10 +220,3 @@ class PickShard(SnapshotActor):
             region_kind(clean, attacked, config.near_boundary),
             found.features[position],
         )
-    def _show(self, image_id: str, found: Estimate, position: int) -> None:
-        """Keep the maps of an image that the report shows."""
-        clean, attacked = found.clean[position], found.attacked[position]
-        finite = bool(np.isfinite(clean).all() and np.isfinite(attacked).all())
-        maps = image_maps(clean, attacked, self.config.query).to_row(image_id) if finite else None
-        self.gallery.append(maps or problem_row(image_id, NOT_FINITE))
-

@@ -78,7 +78,7 @@ def read_outcome(
     scores, metrics = {}, {}
     budget, rounds = trial.config.budget, trial.config.rounds
     for number in range(campaign.committed_rounds()):
-        points, found = budget.start + number * budget.per_round, campaign.round(number).read_json(METRICS)
+        points, found = budget.points_at(number), campaign.round(number).read_json(METRICS)
         scores[points] = float(found[plan.judge][plan.member][plan.metric])
         metrics[points] = {
             name: {member: _main(found[name][member]) for member in ("ensemble", "last")} for name in found

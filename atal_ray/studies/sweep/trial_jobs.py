@@ -60,7 +60,7 @@ class TrialJob:
         return (
             self.is_stopped
             or bool(self.diverged)
-            or (self.campaign.root.exists(REPORT) and self.committed >= self.config.rounds)
+            or (self.campaign.root.exists(REPORT) and self.campaign.is_complete(self.config))
         )
 
     @property
@@ -145,7 +145,7 @@ def round_report(campaign: CampaignFolder, number: int, config: Config, plan: Sw
     its report.
     """
     score = campaign.round(number).read_json(METRICS)[plan.judge][plan.member][plan.metric]
-    points = config.budget.start + number * config.budget.per_round
+    points = config.budget.points_at(number)
     return TrialReport(number, score, points if number + 1 < config.rounds else None)
 
 
