@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from atal_ray.config import Config
 from atal_ray.runtime.bad_images import BadImages
-from atal_ray.runtime.capacity import gpus_per_actor
+from atal_ray.runtime.capacity import cpus_wanted, gpus_per_actor
 from atal_ray.runtime.failure import plain_error
 from atal_ray.runtime.own_threads import own_threads
 from atal_ray.runtime.progress_bar import progress_bar
@@ -17,6 +17,9 @@ from atal_ray.runtime.throughput import LOADING, SECONDS, Throughput, TimedActor
 
 Row = dict[str, Any]
 Load = Callable[[Row], Row]
+
+FILES_SHARD = 512
+"""Images in a shard of a stage that only reads and writes files: seconds of work."""
 
 
 def shard_rows(images: int, shard_size: int) -> list[Row]:
@@ -48,6 +51,18 @@ class Pool:
             return cls(1, threads, 0, backend="inline")
         gpus = gpus_per_actor(where.gpus, where.scoring_nodes) if network else 0
         return cls(where.query_actors, threads, gpus, where.scoring_nodes, where.loading_nodes)
+
+    @classmethod
+    def of_files(cls, config: Config, images: int) -> "Pool":
+        """The actors of a stage that only reads and writes files, one CPU each; as many as the campaign takes
+        at once anyhow.
+
+        What this process does in the time that actors take to start, it does itself.
+        """
+        where = config.resources
+        if where.backend == "inline" or images <= FILES_SHARD:
+            return cls(1, 1, 0, backend="inline")
+        return cls(cpus_wanted(config) - 1, 1, 0, where.loading_nodes)
 
 
 @dataclass(frozen=True)
