@@ -119,3 +119,8 @@ class RegionConfig(Section):
     def uses_superpixels(self) -> bool:
         """Whether a click labels, and so covers, more than its pixel."""
         return self.labels in ("propagate", "oracle_mask")
+
+    @property
+    def uses_masks(self) -> bool:
+        """Whether labels are read from the true masks, beyond what is asked."""
+        return self.labels in ("oracle_mask", "dense")

@@ -4,6 +4,7 @@ from math import cos, pi
 
 from atal_ray.config.training import Schedule
 from atal_ray.errors import ConfigError
+from atal_ray.wording import counted
 
 POLY_POWER = 0.9
 
@@ -26,7 +27,7 @@ def cyclic_cosine(i: int, total: int, cycles: int, lr_max: float, lr_min: float)
     period = total // cycles
     if period < 1:
         raise ConfigError(
-            f"{total} training iterations cannot hold {cycles} cycles: "
+            f"{counted(total, 'training iteration')} cannot hold {counted(cycles, 'cycle')}: "
             "raise train.epochs or lower train.batch-size"
         )
     return lr_min + 0.5 * (lr_max - lr_min) * (1 + cos(pi * ((i - 1) % period) / period))

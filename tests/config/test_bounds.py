@@ -163,10 +163,10 @@ def test_yaml_names_every_field_that_is_wrong_inside_a_sweep_too() -> None:
     with pytest.raises(ConfigError) as refused:
         config_file.tree_from_yaml(Sweep, text, "sweep.yaml")
     assert str(refused.value).split("; ") == [
-        "sweep.yaml: grace is 0: every trial needs the points of at least one round",
+        "sweep.yaml: campaign.train.cycle: there is no such field, did you mean campaign.train.cycles?",
+        "grace is 0: every trial needs the points of at least one round",
         "train.scales holds 17: use at least 64 px",
         "train.cycles (L) is 0: at least one snapshot is needed",
-        "campaign.train.cycle: Unexpected keyword argument (it is 1)",
         "campaign.query.cover: Input should be 'kcenter' or 'maxsum' (it is 'best')",
     ]
 
