@@ -4,10 +4,12 @@ inline.
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 from atal_ray.config import Config
 from atal_ray.runtime.capacity import cores, cpus_wanted
+from atal_ray.runtime.harmless_lines import harmless_lines_hidden
+from atal_ray.runtime.ray_logs import own_logs
 from atal_ray.runtime.stop import handlers_kept
 
 
@@ -48,24 +50,27 @@ def session(backend: str, cpus: int, object_store_mib: int) -> Iterator[None]:
         return
     import ray
 
-    started = not ray.is_initialized()
-    if started:
-        with handlers_kept():
-            _start(cpus, object_store_mib)
-    try:
+    if ray.is_initialized():
         yield
-    finally:
-        if started:
-            ray.shutdown()
+        return
+    with harmless_lines_hidden():
+        with handlers_kept():
+            folder = _start(cpus, object_store_mib)
+        with own_logs(folder) if folder else nullcontext():
+            try:
+                yield
+            finally:
+                ray.shutdown()
 
 
-def _start(cpus: int, object_store_mib: int) -> None:
+def _start(cpus: int, object_store_mib: int) -> str:
+    """Connect to a Ray, or start one; the folder of one that was started."""
     import ray
 
     if os.environ.get("RAY_ADDRESS"):
         ray.init(logging_level="warning")
-        return
-    ray.init(
+        return ""
+    context = ray.init(
         address="local",
         num_cpus=max(cpus, cores()),
         object_store_memory=object_store_mib * 2**20,
@@ -74,3 +79,4 @@ def _start(cpus: int, object_store_mib: int) -> None:
         log_to_driver=False,
         logging_level="warning",
     )
+    return str(context.address_info["session_dir"])
