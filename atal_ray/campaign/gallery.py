@@ -38,7 +38,7 @@ Readable = list[tuple[Record, NDArray[np.uint8]]]
 
 def make_gallery(campaign: CampaignFolder, config: Config, round_number: int) -> None:
     """Attack and score the images that the report shows by a round's snapshots; writes gallery.parquet of the
-    round.
+    round. For the last one, which asks nothing: a query leaves this file on its way.
 
     An image that cannot be read is a row with its reason. Where no image can be scored, the reason is logged
     and the file is left out: a finished campaign does not fail for want of pictures.
@@ -121,6 +121,7 @@ def image_maps(clean: NDArray[np.float32], attacked: NDArray[np.float32], config
     return ImageMaps(
         prediction=to_uint8(clean),
         uncertainty=to_uint8(difference(clean, attacked, "margin")),
+        attacked=to_uint8(difference(attacked, clean, "margin")),
         score=to_uint8(np.minimum(difference(clean, attacked, config.score) / top_score(config), 1)),
         regions=region_kind(clean, attacked, config.near_boundary),
     )

@@ -131,9 +131,7 @@ class PredictShard:
         rows = self.out.read_rows(TODO, row["start"], row["stop"]).to_pylist()
         for start in range(0, len(rows), self.config.batch_size):
             found = []
-            for number, item in enumerate(
-                rows[start : start + self.config.batch_size], row["start"] + start
-            ):
+            for number, item in enumerate(rows[start : start + self.config.batch_size], row["start"] + start):
                 try:
                     require_kept(row, number)
                     found.append((item["image_id"], read_image(item["image"])))

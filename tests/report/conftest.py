@@ -34,6 +34,7 @@ from atal_ray.labels.points import POINT_SCHEMA, QUERY_SCHEMA
 from atal_ray.metrics.accumulator import Accumulator
 from atal_ray.report import curves, overlays
 from atal_ray.report.gallery_file import GALLERY, ImageMaps, gallery_table
+from atal_ray.report.predictions_file import PREDICTION_SCHEMA, PREDICTIONS, small_png
 from atal_ray.seeding import derive
 from atal_ray.store.folder import Folder
 from atal_ray.training.schedule import learning_rate, snapshot_epochs
@@ -80,7 +81,9 @@ def make(tmp_path: Path, scenes: Path) -> Make:
         images = Path(shutil.copytree(scenes, tmp_path / "images"))
         config = replace(
             config,
-            data=replace(config.data, train=str(images)),
+            data=replace(
+                config.data, train=str(images), tests=tuple(str(tmp_path / "sets" / name) for name in tests)
+            ),
             regions=replace(config.regions, labels=labels),
         )
         if rename:
@@ -91,10 +94,13 @@ def make(tmp_path: Path, scenes: Path) -> Make:
         campaign.root.write_table(MANIFEST, table)
         if labels != "dense":
             campaign.round(START).write_table(QUERIES, questions(table, 0))
+        for name in tests:
+            shutil.copytree(images, tmp_path / "sets" / name)
+            (campaign.root / "tests").write_table(f"{name}.parquet", table)
         for number in range(rounds):
             write_round(campaign, config, number, tests)
-        if rounds:
-            campaign.round(rounds - 1).write_table(GALLERY, gallery(table))
+            campaign.round(number).write_table(GALLERY, gallery(table, number))
+            campaign.round(number).write_table(PREDICTIONS, predictions(table, number, tests))
         return campaign, config
 
     return write
@@ -113,14 +119,25 @@ def write_round(campaign: CampaignFolder, config: Config, number: int, tests: tu
     campaign.commit(number)
 
 
-def gallery(table: pa.Table) -> pa.Table:
-    """Maps of every image, other ones for each."""
+def gallery(table: pa.Table, number: int) -> pa.Table:
+    """Maps of every image, other ones for each and in each round."""
     rows = []
     for row in table.to_pylist():
-        values = np.random.default_rng(derive(row["image_id"])).integers(0, 256, (4, 16, 16), dtype=np.uint8)
-        prediction, uncertainty, score, regions = values
-        rows.append(ImageMaps(prediction, uncertainty, score, regions % 3).to_row(row["image_id"]))
+        random = np.random.default_rng(derive(row["image_id"], number))
+        *maps, regions = random.integers(0, 256, (5, 16, 16), dtype=np.uint8)
+        rows.append(ImageMaps(*maps, regions % 3).to_row(row["image_id"]))
     return gallery_table(rows)
+
+
+def predictions(table: pa.Table, number: int, tests: tuple[str, ...]) -> pa.Table:
+    """A flat map of every test image, brighter from round to round."""
+    shade = small_png(np.full((10, 16), 60 * (number + 1), np.uint8))
+    rows = [
+        {"test_set": name, "image_id": row["image_id"], "prediction": shade}
+        for name in tests
+        for row in table.to_pylist()
+    ]
+    return pa.Table.from_pylist(rows, PREDICTION_SCHEMA)
 
 
 def rows_of(table: pa.Table, number: int) -> list[dict[str, object]]:
