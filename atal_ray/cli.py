@@ -3,8 +3,7 @@
 import argparse
 import logging
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
 from itertools import takewhile
@@ -15,9 +14,10 @@ from typing import Annotated, Any
 import tyro
 
 from atal_ray import usage
-from atal_ray.config import Config, config_file, presets
-from atal_ray.config.section import Section, require
+from atal_ray.config import Config, config_file
+from atal_ray.config.section import require
 from atal_ray.errors import AtalError, ConfigError, WaitingError
+from atal_ray.plans import COMMANDS, carry_out, kept_in, kept_plan, plan_of, preset_or_file
 from atal_ray.runtime.stop import exit_status, is_stopped, say_stopped, stop_on_signals
 from atal_ray.store.folder import Folder
 from atal_ray.store.uri import join
@@ -25,71 +25,11 @@ from atal_ray.usage import LEVELS, USAGES
 from atal_ray.wording import counted
 
 MISTAKE, WAITING = 2, 75
-"""Exit statuses: of a mistake that a person can mend, and of a campaign that waits for people (`EX_TEMPFAIL`)."""
+"""Exit statuses: of a mistake that a person can mend, and of waiting for people (`EX_TEMPFAIL`)."""
 
 HELP = frozenset({"-h", "--help"})
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Command:
-    """A command that does a plan in a folder; the plan is kept there, and its fields are the options."""
-
-    plan: str
-    """Class of the plan, as module:Class: it is imported when it is used, for Ray and torch take seconds."""
-    kept: str
-    """Name of the plan's file in the folder."""
-    start: Callable[[Any, str], Section]
-    """The plan before its options, from its class and the word before the folder."""
-    run: str
-    """Function of the plan and the folder, as module:function."""
-    done: Callable[[Any, str], str]
-    """Where the result is, from what `run` returned and the folder."""
-
-
-def _start(name: str) -> Config:
-    """The preset or the YAML file of that name."""
-    return config_file.load(Path(name)) if name.endswith((".yaml", ".yml")) else presets.preset(name)
-
-
-def _summary(campaign: Any, folder: str) -> str:
-    from atal_ray.campaign.generate import summary
-
-    return summary(campaign)
-
-
-COMMANDS = {
-    "generate": Command(
-        plan="atal_ray.campaign.generate:Generation",
-        kept="generation.yaml",
-        start=lambda plan, campaign: plan.like(campaign),
-        run="atal_ray.campaign.generate:generate",
-        done=_summary,
-    ),
-    "sweep": Command(
-        plan="atal_ray.studies.sweep.plan:Sweep",
-        kept="sweep.yaml",
-        start=lambda plan, preset: plan(campaign=_start(preset)),
-        run="atal_ray.studies.sweep.sweep:sweep",
-        done=lambda _, folder: join(folder, "sweep.html"),
-    ),
-    "cross-validate": Command(
-        plan="atal_ray.studies.cross_validation:CrossValidation",
-        kept="cross_validation.yaml",
-        start=lambda plan, preset: plan(campaign=_start(preset)),
-        run="atal_ray.studies.cross_validation:cross_validate",
-        done=lambda _, folder: join(folder, "cross_validation.md"),
-    ),
-    "run": Command(
-        plan="atal_ray.config:Config",
-        kept="config.yaml",
-        start=lambda _, preset: _start(preset),
-        run="atal_ray.campaign.run:run_campaign",
-        done=lambda _, folder: join(folder, "report.html"),
-    ),
-}
-"""The commands that can be resumed."""
 
 
 def main() -> None:
@@ -136,7 +76,7 @@ def dispatch(arguments: list[str]) -> int:
         case ["--version"]:
             print(f"atal-ray {version('atal-ray')}")
         case [name, first, folder, *options] if name in COMMANDS and not folder.startswith("-"):
-            return _run(COMMANDS[name], _plan(name, first, options), folder)
+            return carry_out(COMMANDS[name], plan_of(name, first, options), folder)
         case ["resume", folder, *options] if not folder.startswith("-"):
             return _resume(folder, options)
         case ["fork", campaign, folder, *options] if not folder.startswith("-"):
@@ -146,7 +86,9 @@ def dispatch(arguments: list[str]) -> int:
         case ["report", folder, *options] if not folder.startswith("-"):
             return tyro.cli(report, args=[folder, *options], prog="atal report")
         case ["config", preset, *options] if not preset.startswith("-"):
-            config = tyro.cli(Config, default=_start(preset), args=options, prog=f"atal config {preset}")
+            config = tyro.cli(
+                Config, default=preset_or_file(preset), args=options, prog=f"atal config {preset}"
+            )
             print(config_file.to_yaml(config), end="")
         case ["data", "check", *options]:
             return tyro.cli(data_check, args=options, prog="atal data check")
@@ -161,18 +103,18 @@ def _help(words: list[str]) -> int:
     """Print what the command that begins with these words takes; all commands without a word."""
     match words:
         case [name, first, *_] if name in COMMANDS:
-            _plan(name, first, ["--help"])
+            plan_of(name, first, ["--help"])
         case [name] if name in COMMANDS:
             command = COMMANDS[name]
             _options(name, resolve_name(command.plan))
         case ["evaluate", *_]:
             return _evaluate(Path(), ["--help"])
-        case ["resume", folder, *_] if Folder.at(folder).exists(COMMANDS["run"].kept):
-            _again("run", Folder.at(folder), ["--help"])
+        case ["resume", folder, *_] if (kept := kept_in(root := Folder.at(folder))) is not None:
+            kept_plan(kept, root, ["--help"])
         case ["fork", campaign, *_]:
             return _fork(campaign, "NEW", ["--help"])
         case ["config", *rest]:
-            _options("config", Config, _start(rest[0]) if rest else None)
+            _options("config", Config, preset_or_file(rest[0]) if rest else None)
         case ["report", *_]:
             tyro.cli(report, args=["--help"], prog="atal report")
         case ["data", "check", *_]:
@@ -203,35 +145,14 @@ def _options(name: str, plan: Any, start: Any = None) -> None:
     )
 
 
-def _plan(name: str, first: str, options: list[str]) -> Section:
-    """The plan of a command with the fields that the options set."""
-    plan = resolve_name(COMMANDS[name].plan)
-    start = COMMANDS[name].start(plan, first)
-    found: Section = tyro.cli(plan, default=start, args=options, prog=f"atal {name} {first} FOLDER")
-    return found
-
-
 def _resume(folder: str, options: list[str]) -> int:
     root = Folder.at(folder)
-    for name, command in COMMANDS.items():
-        if root.exists(command.kept):
-            return _run(command, _again(name, root, options), folder)
-    return _run(COMMANDS["run"], config_file.of_campaign(root), folder)  # which says that there is none
-
-
-def _again(name: str, root: Folder, options: list[str]) -> Section:
-    """The plan in a folder, with the fields that the options set."""
-    command = COMMANDS[name]
-    kind = resolve_name(command.plan)
-    plan: Section = config_file.saved(root, command.kept, kind)
-    if options and isinstance(plan, Config):
-        from atal_ray.campaign.campaign_folder import CampaignFolder
-        from atal_ray.campaign.changes import asked_before
-
-        plan = asked_before(CampaignFolder(root), plan)
-    if options:
-        plan = tyro.cli(kind, default=plan, args=options, prog=f"atal resume {root.uri}")
-    return plan
+    name = kept_in(root)
+    if name is None:
+        return carry_out(
+            COMMANDS["run"], config_file.of_campaign(root), folder
+        )  # which says that there is none
+    return carry_out(COMMANDS[name], kept_plan(name, root, options), folder)
 
 
 def _fork(campaign: str, folder: str, options: list[str]) -> int:
@@ -240,12 +161,6 @@ def _fork(campaign: str, folder: str, options: list[str]) -> int:
     config = tyro.cli(Config, default=like(campaign), args=options, prog=f"atal fork {campaign} {folder}")
     fork(config, campaign, folder)
     print(f"done: {join(folder, 'report.html')}")
-    return 0
-
-
-def _run(command: Command, plan: Section, folder: str) -> int:
-    result = resolve_name(command.run)(plan, folder)
-    print(f"done: {command.done(result, folder)}")
     return 0
 
 
@@ -265,7 +180,7 @@ def report(
     folder: tyro.conf.Positional[str],
     compare: Annotated[
         tuple[str, ...],
-        tyro.conf.arg(help="Campaigns to draw beside, as of random points or full masks; unset: report.compare."),
+        tyro.conf.arg(help="Campaigns to draw beside, as of random points; unset: those of report.compare."),
     ] = (),
 ) -> int:
     """Write report.html of a campaign again, from the files in its folder."""

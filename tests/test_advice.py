@@ -137,7 +137,23 @@ SENTENCES = [
         ),
     ),
     Advised("--data.on-bad-file skip", TRAINING, ("--data.on-bad-file skip",)),
-    Advised("out by data.on-bad-file skip", TRAINING, ("--data.on-bad-file skip",), begun=True),
+    Advised(
+        "campaign trains on these points with --data.points {campaign.root.uri}",
+        others=("atal run paper NEW --data.points C",),
+    ),
+    Advised(
+        "or without Ray (--resources.backend inline; of atal evaluate: --backend inline)",
+        QUERYING,
+        ("--resources.backend inline",),
+        ("atal evaluate F --backend inline --masks S --maps M",),
+        begun=True,
+    ),
+    Advised(
+        "{REASON}; the same command with --data.on-bad-file",
+        TRAINING,
+        ("--data.on-bad-file skip",),
+        begun=True,
+    ),
     Advised("Run {command('data', 'check', folder)} for the whole list", others=("atal data check F",)),
     # evaluation
     Advised(

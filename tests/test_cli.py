@@ -24,6 +24,7 @@ from atal_ray.config import Config, NetworkConfig, presets
 from atal_ray.config.config_file import from_yaml, to_yaml
 from atal_ray.config.section import Section
 from atal_ray.data.synthetic.dataset import write_dataset
+from atal_ray.plans import COMMANDS, Command
 from atal_ray.store.folder import Folder
 from atal_ray.usage import USAGES
 
@@ -105,7 +106,7 @@ def test_usage(atal: Atal) -> None:
     for arguments in ((), ("-h",), ("--help",)):
         printed = atal(*arguments)
         others = ("resume", "evaluate", "report", "config", "data check", "data synth", "--log-level")
-        assert [name for name in (*cli.COMMANDS, *others, *presets.PRESETS) if name not in printed] == []
+        assert [name for name in (*COMMANDS, *others, *presets.PRESETS) if name not in printed] == []
 
 
 HELPED = {
@@ -123,6 +124,7 @@ HELPED = {
     "report": "report.html",
     "report F": "report.html",
     "resume": "go on with a campaign",
+    "fork": "another campaign with the points of one",
     "data": "data synth",
     "data check": "--full",
     "data synth": "--count",
@@ -137,9 +139,18 @@ def test_help_at_every_level(atal: Atal, words: str, shown: str, flag: str) -> N
     assert shown in printed
 
 
+def test_help_of_what_is_resumed_has_the_fields_of_its_plan(atal: Atal, tmp_path: Path) -> None:
+    for name, command in COMMANDS.items():
+        folder = tmp_path / name
+        plan: type[Section] = resolve_name(command.plan)
+        Folder(str(folder)).write_bytes(command.kept, to_yaml(plan()).encode())
+        assert "--resources.gpus" in atal("resume", folder, "--help")
+    assert "go on with a campaign" in atal("resume", tmp_path / "nothing", "--help")
+
+
 def test_every_command_has_its_help() -> None:
     assert {name.partition(" ")[0] for name in USAGES} == {words.partition(" ")[0] for words in HELPED}
-    assert cli.COMMANDS.keys() <= USAGES.keys()
+    assert COMMANDS.keys() <= USAGES.keys()
 
 
 def test_the_version(atal: Atal) -> None:
@@ -454,9 +465,9 @@ def test_sigterm_ends_a_command_as_ctrl_c_does(
     assert tidied == [str(tmp_path)]
 
 
-@pytest.mark.parametrize(("name", "command"), cli.COMMANDS.items())
+@pytest.mark.parametrize(("name", "command"), COMMANDS.items())
 def test_resume_goes_on_with_the_plan_that_the_folder_keeps(
-    atal: Atal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, command: cli.Command
+    atal: Atal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, command: Command
 ) -> None:
     plan: type[Section] = resolve_name(command.plan)
     Folder(str(tmp_path)).write_bytes(command.kept, to_yaml(plan()).encode())
