@@ -128,7 +128,8 @@ def struck(function: str, number: signal.Signals) -> Iterator[list[bool]]:
     *classes, name = path.split(".")
     for part in classes:
         owner = getattr(owner, part)
-    work, came = getattr(owner, name), []
+    work = getattr(owner, name)
+    came: list[bool] = []
 
     def strikes(*arguments: Any, **named: Any) -> Any:
         if not came:
@@ -154,6 +155,14 @@ def test_one_signal_in_any_stage_ends_a_command_which_then_goes_on(
         assert capfd.readouterr().err.endswith(f"{stop.SENTENCE}\n")
     assert status_of(lines.of(command, tmp_path / "run")) == 0
     assert result_of(command, tmp_path / "run") == result_of(command, calm)
+
+
+def test_a_campaign_that_waits_for_people_has_a_status_of_its_own(
+    lines: Lines, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for _ in range(2):
+        assert status_of([*lines.of("run", tmp_path / "run"), "--budget.annotator", "answers"]) == 75
+        assert "atal: waiting for answers: " in capfd.readouterr().err
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 
 from atal_ray.config import Config
+from atal_ray.errors import CampaignError
 from atal_ray.runtime.capacity import cores, cpus_wanted
 from atal_ray.runtime.harmless_lines import harmless_lines_hidden
 from atal_ray.runtime.ray_logs import own_logs
@@ -54,8 +55,17 @@ def session(backend: str, cpus: int, object_store_mib: int) -> Iterator[None]:
         yield
         return
     with harmless_lines_hidden():
-        with handlers_kept():
-            folder = _start(cpus, object_store_mib)
+        try:
+            with handlers_kept():
+                folder = _start(cpus, object_store_mib)
+        except Exception as error:  # Ray has no narrower class for a start that takes too long
+            where = os.environ.get("RAY_ADDRESS")
+            what = f"no Ray answers at {where}, which RAY_ADDRESS names" if where else "Ray did not start"
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise CampaignError(
+                f"{what}: {reason} Run the same command again when the machine is less busy, or without Ray "
+                "(--resources.backend inline; of atal evaluate: --backend inline)"
+            ) from error
         with own_logs(folder) if folder else nullcontext():
             try:
                 yield

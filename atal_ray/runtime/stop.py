@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
@@ -89,7 +89,7 @@ def handlers_kept() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    original: Callable[[int, Any], Any] = signal.signal
+    original: Any = signal.signal
 
     def install(number: int, handler: Any) -> Any:
         return signal.getsignal(number) if number in _SIGNALS else original(number, handler)

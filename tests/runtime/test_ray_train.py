@@ -67,7 +67,7 @@ def test_three_deaths_without_a_new_snapshot_are_a_sentence(
 ) -> None:
     sentence = (
         r"^round 0: training failed: a worker's process ended without a word.*did so 3 times without another "
-        "snapshot.*goes on from snapshot 1$"
+        "snapshot.*goes on from snapshot 1; "
     )
     with pytest.raises(CampaignError, match=sentence):
         fits([DEATH, 1, DEATH, DEATH, DEATH, 2], tmp_path, monkeypatch)

@@ -195,7 +195,7 @@ def test_an_image_on_which_workers_die_is_left_out_and_no_other(ray_local, caplo
 
 
 def test_an_image_on_which_workers_die_is_named_where_bad_files_are_refused(ray_local):
-    with pytest.raises(DataError, match=rf"^test: 4\.jpg: {REASON}; remove or replace the file"):
+    with pytest.raises(DataError, match=rf"^test: 4\.jpg: {REASON}; the same command with "):
         with_deaths(8, 3, "refuse", deadly={4})
 
 
