@@ -110,6 +110,8 @@ def write_round(campaign: CampaignFolder, config: Config, number: int, tests: tu
     folder, table = campaign.round(number), campaign.root.read_table(MANIFEST)
     if config.regions.labels != "dense":
         folder.write_table(POINTS, answers(table, number))
+    else:
+        folder.write_table(POINTS, POINT_SCHEMA.empty_table())  # the masks say all
     folder.write_json(TRAINING, {"epochs": log(config.train, number)})
     folder.write_json(METRICS, {name: metrics(number, seed) for seed, name in enumerate(tests)})
     if number + 1 < config.rounds:

@@ -188,8 +188,8 @@ def test_an_image_that_cannot_be_read_is_named(make: Make, tmp_path: Path) -> No
     (tmp_path / "images/images/scene-0001.jpg").write_bytes(b"no picture")
     Image.new("RGB", (9, 9)).save(tmp_path / "images/images/scene-0003.jpg")
     page = report(campaign, config)
-    assert "scene-0001.jpg cannot be decoded" in page.text
-    assert "scene-0003.jpg is 9x9 px now" in page.text
+    for name in ("scene-0001", "scene-0003"):
+        assert f"{name}.jpg is not the file that the campaign began with" in page.text
     assert page.count("figure") == 2 * (PLAIN + 2 * MAPS) + 3 * 4
 
 

@@ -35,7 +35,8 @@ def write_sweep_report(root: Folder, plan: Sweep, outcomes: Sequence[Outcome], w
     if best is not None:
         root.write_bytes(BEST, config_file.to_yaml(best.config).encode())
     html = template("sweep.html.j2").render(
-        facts=facts(plan, outcomes, work, best),
+        name=root.name,
+        facts={"Folder": root.uri, **facts(plan, outcomes, work, best)},
         table=table_of(plan, outcomes),
         seeds=seeds_table(plan, outcomes),
         seed_curve=seed_curve(plan, outcomes),

@@ -88,6 +88,7 @@ def test_the_page_shows_the_seeds_where_they_were_varied(outcomes, tmp_path):
     write_sweep_report(Folder(str(tmp_path)), PLAN, outcomes, count_work(PLAN, outcomes, []))
     page = (tmp_path / "sweep.html").read_text()
     assert "Over the seeds" in page
+    assert f"Sweep report: {tmp_path.name}" in page
     assert '<a href="trials/top_percent-10_cycles-2_seed-1/report.html">' in page
     one_seed = dataclasses.replace(PLAN, over=PLAN.over[:2])
     assert over_seeds(one_seed, outcomes) == []
