@@ -1,16 +1,13 @@
 """Another campaign with the points of one that is there and, as far as the training is equal, its rounds."""
 
 import logging
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from atal_ray.annotation.answers import ANSWERED, corrected
-from atal_ray.annotation.oracle import from_masks
+from atal_ray.annotation.answers import ANSWERED
 from atal_ray.campaign.campaign_folder import (
     COMMITTED,
     ERRORS,
@@ -19,22 +16,19 @@ from atal_ray.campaign.campaign_folder import (
     METRICS,
     POINTS,
     QUERIES,
-    START,
     TRAINING,
     CampaignFolder,
 )
 from atal_ray.campaign.changes import note_sources, sources
+from atal_ray.campaign.forked_points import ForkedPoints
 from atal_ray.campaign.prepare import prepare
-from atal_ray.campaign.query.ask import query
 from atal_ray.campaign.run import run_campaign
 from atal_ray.config import BudgetConfig, Config, config_file
 from atal_ray.config.config_file import CONFIG
 from atal_ray.config.data import shortest
 from atal_ray.config.section import require
-from atal_ray.data.manifest import records
 from atal_ray.errors import CampaignError
-from atal_ray.labels.points import POINT_SCHEMA, QUERY_SCHEMA, check_points, concat
-from atal_ray.runtime.session import campaign_session
+from atal_ray.labels.points import POINT_SCHEMA, QUERY_SCHEMA, concat
 from atal_ray.runtime.throughput import THROUGHPUT
 from atal_ray.store.folder import Folder
 from atal_ray.store.lock import locked
@@ -50,7 +44,7 @@ def like(campaign: str) -> Config:
     """The configuration of a campaign, for another one to start from; CampaignError where there is none."""
     source = CampaignFolder(Folder.at(campaign))
     config = config_file.of_campaign(source.root)
-    config = config if config.data.points is None else replace(config, data=replace(config.data, points=None))
+    config = replace(config, data=replace(config.data, points=None))
     rounds = _labelled_rounds(source)
     asked = [config.budget.asked_for(number) for number in range(1, rounds)]
     return replace(config, budget=config.budget.after(asked))
@@ -75,12 +69,11 @@ def fork(config: Config, campaign: Path | str, folder: Path | str) -> CampaignFo
     source, made = CampaignFolder(Folder.at(campaign)), CampaignFolder(Folder.at(folder))
     require(source.root.uri != made.root.uri, f"{folder} is the campaign itself: name another folder")
     config = config_file.absolute(config)
-    origin = {"campaign": source.root.uri}
     if not made.root.exists(MANIFEST):
         with locked(made.root) as lock:
             if made.root.exists(CONFIG) and not made.root.exists(FORK):
                 raise CampaignError(f"{made.root.uri} holds another campaign already: name a new folder")
-            made.root.write_json(FORK, origin)
+            made.root.write_json(FORK, {"campaign": source.root.uri})
             _Fork(source, made, config).make()
             lock.check()
     elif not made.root.exists(FORK) or made.root.read_json(FORK).get("campaign") != source.root.uri:
@@ -119,7 +112,7 @@ class _Fork:
             raise CampaignError(f"{source.root.uri} has no labelled points yet: start a campaign of its own")
         require(config.asks, "a fork goes on asking: leave data.points unset and regions.labels unlike dense")
         self.work = CampaignFolder(made.root / WORK)
-        self.start = _start_of(config, self.before)
+        self.points = ForkedPoints(source, self.work, self.before, config, self.rounds)
 
     def make(self) -> None:
         """Write what the new campaign begins with, its manifest last."""
@@ -169,17 +162,10 @@ class _Fork:
         number = 0
         while equal and number < self.rounds and self.source.round(number).exists(TRAINING):
             committed = self.source.round(number)
-            if self._corrected(number) is not None or _is_changed(committed):
+            if self.points.corrected_round(number) is not None or _is_changed(committed):
                 break
             number += 1
         return number
-
-    def _corrected(self, number: int) -> pa.Table | None:
-        """The points of a round with the answers as they are now, where they have changed."""
-        out, asked = self.source.round(number), self.source.round(number - 1)
-        if self.before.budget.annotator != "answers" or not asked.exists(QUERIES):
-            return None
-        return corrected(out.read_table(POINTS), asked.read_table(QUERIES), out)
 
     def _budget(self, same: int) -> BudgetConfig:
         """The budget with the points that are taken as asked."""
@@ -223,111 +209,17 @@ class _Fork:
         earlier = sum(self.made.round(number).count_rows(POINTS) for number in range(same))
         if same == self.rounds:
             return earlier
-        points = self._usable(concat(self._points(same), POINT_SCHEMA), same)
-        asked = self._questions(points, same)
-        fresh = self._fresh_questions(points) if same == 0 else QUERY_SCHEMA.empty_table()
+        points = self.points.usable(concat(self.points.of_rounds(same), POINT_SCHEMA), same)
+        asked = self.points.questions(points, same)
+        fresh = self.points.fresh_questions(points) if same == 0 else QUERY_SCHEMA.empty_table()
         ours, before = self.made.round(same), self.made.round(same - 1)
         before.write_table(QUERIES, _sorted(concat([asked, fresh], QUERY_SCHEMA)))
         if fresh.num_rows and self.config.budget.annotator == "answers":
             kept = points.select(["image_id", "x", "y", "label"])
             ours.write_table(ANSWERED, kept)  # the others are asked of people
         else:
-            ours.write_table(POINTS, _sorted(concat([points, *self._answers(fresh)], POINT_SCHEMA)))
-        return earlier + points.num_rows
-
-    def _points(self, same: int) -> Iterator[pa.Table]:
-        for number in range(same, self.rounds):
-            found = self._corrected(number)
-            if found is not None:
-                logger.info("the answers of round %d are taken as they are now", number)
-            yield self.source.round(number).read_table(POINTS) if found is None else found
-
-    def _usable(self, points: pa.Table, same: int) -> pa.Table:
-        """The points of images that are the same as before, as those of one round, checked."""
-        kept = self._unchanged_images()
-        mine = points.filter(pc.is_in(points["image_id"], value_set=kept["image_id"].combine_chunks()))
-        if mine.num_rows < points.num_rows:
-            logger.warning(
-                "%s of images that are gone or were changed are left out",
-                counted(points.num_rows - mine.num_rows, "point"),
-            )
-        if not mine.num_rows:
-            raise CampaignError(f"{self.source.root.uri}: every image with a point is gone or was changed")
-        mine = mine.sort_by([(name, "ascending") for name in ("image_id", "round", "order")])
-        sizes = [
-            dict(zip(kept["image_id"].to_pylist(), kept[side].to_pylist(), strict=True))
-            for side in ("height", "width")
-        ]
-        check_points(mine, *sizes, name=f"the points of {self.source.root.uri}")
-        columns = {name: mine[name] for name in POINT_SCHEMA.names}
-        columns["round"] = pa.repeat(same, mine.num_rows)
-        columns["order"] = _running_numbers(mine["image_id"])
-        if self.before.regions != self.config.regions:
-            columns["superpixel"] = pa.repeat(-1, mine.num_rows)  # of other superpixels
-        arrays = [columns[field.name].cast(field.type) for field in POINT_SCHEMA]
-        return pa.table(arrays, schema=POINT_SCHEMA)
-
-    def _unchanged_images(self) -> pa.Table:
-        """Id, height and width of the images whose files are the same in both manifests."""
-        names = ["image_id", "height", "width", "image_digest", "mask_digest"]
-        ours, theirs = (folder.read_table(MANIFEST, names) for folder in (self.work.root, self.source.root))
-        old = theirs.rename_columns(["image_id", "h", "w", "old_image", "old_mask"])
-        both = ours.join(old, "image_id", join_type="inner")
-        empty = pa.scalar(b"", pa.binary())
-        pairs = [
-            [pc.coalesce(both[name].cast(pa.binary()), empty) for name in of]
-            for of in (("image_digest", "old_image"), ("mask_digest", "old_mask"))
-        ]
-        return both.filter(pc.and_(*(pc.equal(*pair) for pair in pairs))).sort_by("image_id")
-
-    def _questions(self, points: pa.Table, same: int) -> pa.Table:
-        """The questions that the points answer."""
-        regions = pa.repeat(pa.scalar("random"), points.num_rows)
-        found = points.select(QUERY_SCHEMA.names[:-1]).append_column("region", regions).cast(QUERY_SCHEMA)
-        asked = [
-            self.source.round(n - 1).read_table(QUERIES, ["image_id", "x", "y", "region"])
-            for n in range(same, self.rounds)
-            if self.source.round(n - 1).exists(QUERIES)
-        ]
-        if not asked:
-            return found
-        joined = found.drop_columns("region").append_column("at", pa.array(np.arange(found.num_rows)))
-        joined = joined.join(pa.concat_tables(asked), ["image_id", "x", "y"], join_type="left outer").sort_by(
-            "at"
-        )
-        return (
-            joined.select(QUERY_SCHEMA.names)
-            .set_column(
-                QUERY_SCHEMA.get_field_index("region"), "region", pc.fill_null(joined["region"], "random")
-            )
-            .cast(QUERY_SCHEMA)
-        )
-
-    def _fresh_questions(self, points: pa.Table) -> pa.Table:
-        """Random questions about the images that have no point."""
-        manifest = self.work.root.read_table(MANIFEST)
-        known = pc.is_in(manifest["image_id"], value_set=pc.unique(points["image_id"].combine_chunks()))
-        without = manifest.filter(pc.invert(known))
-        if not without.num_rows:
-            return QUERY_SCHEMA.empty_table()
-        logger.info("%s without a point: random ones", counted(without.num_rows, "image"))
-        others = CampaignFolder(self.work.root / "others")
-        others.root.write_table(MANIFEST, without)
-        data = self.work.training_data(self.config).uri
-        config = replace(self.config, data=replace(self.config.data, train=data), budget=self.start)
-        with campaign_session(config):
-            query(others, config, START)
-        return others.round(START).read_table(QUERIES)
-
-    def _answers(self, fresh: pa.Table) -> Iterator[pa.Table]:
-        """The masks' answers to questions."""
-        if not fresh.num_rows:
-            return
-        manifest = self.work.root.read_table(MANIFEST)
-        asked = manifest.filter(
-            pc.is_in(manifest["image_id"], value_set=pc.unique(fresh["image_id"].combine_chunks()))
-        )
-        yield from_masks(records(asked, self.work.training_data(self.config)), fresh, "seed")
+            ours.write_table(POINTS, _sorted(concat([points, *self.points.answers(fresh)], POINT_SCHEMA)))
+        return earlier + int(points.num_rows)
 
     def _take_questions(self, same: int) -> None:
         """Copy the open questions with the answers so far, where the new campaign would ask the same."""
@@ -350,12 +242,6 @@ class _Fork:
                 self.made.round(self.rounds).copy_from(following, name)
 
 
-def _start_of(config: Config, before: Config) -> BudgetConfig:
-    """A budget that asks for the random start alone."""
-    start = before.budget.start
-    return BudgetConfig(start=start, per_round=1, total=start, annotator=config.budget.annotator)
-
-
 def _is_changed(folder: Folder) -> bool:
     """Whether the points of a committed round are others than those that were committed."""
     noted = folder.read_json(COMMITTED) if folder.exists(COMMITTED) else {}
@@ -364,11 +250,3 @@ def _is_changed(folder: Folder) -> bool:
 
 def _sorted(table: pa.Table) -> pa.Table:
     return table.sort_by([(name, "ascending") for name in ("image_id", "round", "order")])
-
-
-def _running_numbers(ids: pa.ChunkedArray) -> pa.Array:
-    """0, 1, ... for the rows of each image, which follow each other."""
-    names = ids.to_numpy()
-    starts = np.flatnonzero(np.r_[True, names[1:] != names[:-1]])
-    counts = np.diff(np.r_[starts, len(names)])
-    return pa.array(np.arange(len(names)) - np.repeat(starts, counts))

@@ -77,6 +77,14 @@ def test_what_is_wrong_is_named(plan, finished, tmp_path):
         generate(dataclasses.replace(plan, snapshots=str(started)), tmp_path / "out")
 
 
+def test_images_may_be_moved_and_not_lost(plan, tmp_path):
+    generate(plan, tmp_path / "out")
+    moved = (tmp_path / "images").rename(tmp_path / "moved")
+    with pytest.raises(DataError, match=r"images is not there.*--images NEW_PLACE"):
+        generate(plan, tmp_path / "out")
+    assert generate(dataclasses.replace(plan, images=str(moved)), tmp_path / "out").round(1).exists(POINTS)
+
+
 def test_a_campaign_on_full_masks_can_ask(plan, finished):
     config, _ = finished
     dense = dataclasses.replace(

@@ -137,7 +137,7 @@ def test_the_drawn_images_of_the_demo_are_made_in_the_store(
     monkeypatch.setattr(prepare, "DEMO_TEST", 2)
     store = CampaignFolder(s3.folder())
     prepare.prepare(store, presets.demo())
-    assert [row.image for rows in store.images() for row in rows] == [
+    assert [row.image for rows in store.images(presets.demo()) for row in rows] == [
         (store.root / "data" / "train" / "images").where(f"scene-{n:04d}.jpg") for n in range(3)
     ]
     assert store.test_sets() == ["test"]

@@ -75,6 +75,14 @@ def test_a_damaged_file_is_named(record: Record, cached: SuperpixelCache, keep: 
         cached.get(record)
 
 
+def test_a_shared_folder_keeps_images_of_one_name_apart(record: Record, tmp_path: Path) -> None:
+    shared = SuperpixelCache(Folder(str(tmp_path / "shared")), RegionConfig(), by_digest=True)
+    other = replace(record, image_digest=bytes(16))
+    shared.get(record)
+    shared.get(other, np.zeros((record.height, record.width, 3), np.uint8))
+    assert shared.folder.names() == sorted([f"{record.image_digest.hex()}.png", f"{'00' * 16}.png"])
+
+
 def test_a_map_of_another_image_is_named(record: Record, cached: SuperpixelCache) -> None:
     other = replace(record, image_id="other", width=record.width + 1)
     cached.get(record)
