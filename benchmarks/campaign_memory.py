@@ -1,13 +1,13 @@
-"""Does a campaign's memory grow with the number of images? The driver's peak in every stage, from 1,000 images to
-1,000,000.
+"""Does a campaign's memory grow with the number of images? The driver's peak in every stage, for 1,000 to
+1,000,000 images.
 
     python benchmarks/campaign_memory.py --train DUTS-TR --folder /tmp/campaign-memory
 
-The images are hard links to a hundred real ones of 64 px, with their masks. Every stage keeps its books in full;
-the networks' work is skipped: a query asks for random points, a network of two layers evaluates a test set of at
-most `most_tested` images, and a round trains on nothing, but opens its index of images and points and reads
-`samples` of them in this process (in a campaign a worker does). Each size is a process of its own. Memory: what
-the driver holds for itself alone (anonymous pages), sampled; peak of each stage. Writes
+The images are hard links to a hundred real ones of 64 px, with their masks. Every stage keeps its books in
+full; the networks' work is skipped: a query asks for random points, a network of two layers evaluates a test
+set of at most `most_tested` images, and a round trains on nothing, but opens its index of images and points
+and reads `samples` of them in this process (in a campaign a worker does). Each size is a process of its own.
+Memory: what the driver holds for itself alone (anonymous pages), sampled; peak of each stage. Writes
 benchmarks/results/campaign_memory.json.
 """
 

@@ -1,10 +1,11 @@
-"""What does a sweep leave and hold with the number of its trials? Files, Ray's logs, processes and the driver's
+"""What does a sweep leave and hold with the number of its trials? Files, Ray's logs, processes, the driver's
 memory.
 
     python benchmarks/sweep_growth.py --folder /tmp/sweep-growth
 
 The trials are quick: each reports three scores from its own process and ends, as a campaign does; what a
-campaign's own stages leave is the same for every trial, and is measured for one of two rounds on drawn images.
+campaign's own stages leave is the same for every trial, and is measured for one of two rounds on drawn
+images.
 Each number of trials is a process of its own. Writes benchmarks/results/sweep_growth.json.
 """
 
@@ -60,11 +61,11 @@ def quick(name: str, report: Any) -> None:
 
 def of_trials(trials: int, options: Options) -> dict[str, Any]:
     """Run so many and look at what there is at the end."""
+    from sweep_growth import quick  # by a name that the workers find
+
     from atal_ray.runtime.session import session
     from atal_ray.runtime.trials import TrialSet, run_trials
     from atal_ray.store.folder import Folder
-
-    from sweep_growth import quick  # by a name that the workers find
 
     logs = options.folder / f"tune-{trials}"
     fields = {f"trial-{number:03d}": {"number": number} for number in range(trials)}
@@ -136,7 +137,5 @@ def main(options: Options) -> None:
 
 
 if __name__ == "__main__":
-    os.environ["PYTHONPATH"] = os.pathsep.join(
-        [str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
-    )
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
     main(tyro.cli(Options, description=__doc__))

@@ -123,7 +123,11 @@ def check_images(
         title="listing images",
     )
     images = work.count_rows(LISTED)
-    rows, parts, pool = shard_rows(images, FILES_SHARD), ShardFiles(work, "bad"), Pool.of_files(config, images)
+    rows, parts, pool = (
+        shard_rows(images, FILES_SHARD),
+        ShardFiles(work, "bad"),
+        Pool.of_files(config, images),
+    )
     threads = 1 if pool.backend == "ray" else None
     for row in run_shards(
         parts.pending(rows),
@@ -151,9 +155,9 @@ def list_files(folder: Location, work: Folder, subset: str | None, limit: int | 
     listed = list_images(folder, subset=subset, limit=limit)
     table = pa.Table.from_pylist(listed.rows, noting(LISTING_SCHEMA, listed.left_out))
     unusable = _table(listed.problems)
-    if work.exists(LISTED) and work.read_table(LISTED).equals(table):
-        if work.read_table(UNUSABLE).equals(unusable):
-            return
+    there = work.exists(LISTED) and work.read_table(LISTED).equals(table)
+    if there and work.read_table(UNUSABLE).equals(unusable):
+        return
     work.delete()
     work.write_table(UNUSABLE, unusable)
     work.write_table(LISTED, table)

@@ -122,9 +122,11 @@ def _write_errors(campaign: CampaignFolder, bad: pa.Table) -> None:
     stage = pa.repeat(pa.scalar("prepare"), bad.num_rows)
     table = pa.table([stage, bad["image_id"], reasons], schema=ERROR_SCHEMA)
     if campaign.root.exists(ERRORS):  # of the preparation, where a test set is added later
-        table = concat([campaign.root.read_table(ERRORS), table], ERROR_SCHEMA).group_by(
-            ERROR_SCHEMA.names
-        ).aggregate([])
+        table = (
+            concat([campaign.root.read_table(ERRORS), table], ERROR_SCHEMA)
+            .group_by(ERROR_SCHEMA.names)
+            .aggregate([])
+        )
     campaign.root.write_table(ERRORS, table)
     left_out = counted(bad.num_rows, "bad file")
     logger.warning("left out %s, listed in %s", left_out, campaign.root.where(ERRORS))

@@ -190,8 +190,8 @@ def list_images(
     clashes = [problem for problem in listing.problems if problem.kind == "duplicate stem"]
     if clashes:
         raise DataError(
-            f"{folder}:{_sentence(clashes, len(clashes))}\nRename or remove one file of each pair: an id means "
-            "one image."
+            f"{folder}:{_sentence(clashes, len(clashes))}\n"
+            "Rename or remove one file of each pair: an id means one image."
         )
     image_ids = sorted(listing.images.keys() | {problem.image_id for problem in listing.problems})
     there = len(image_ids)
@@ -284,7 +284,10 @@ def _keep_subset(image_ids: list[str], subset: Location, folder: str) -> list[st
 
 
 def in_threads(
-    work: Callable[[Item], Outcome], items: Sequence[Item], track: Track = untracked, threads: int | None = None
+    work: Callable[[Item], Outcome],
+    items: Sequence[Item],
+    track: Track = untracked,
+    threads: int | None = None,
 ) -> Iterator[Outcome]:
     """`work` on every item, in order, on threads: Pillow decodes without the interpreter's lock."""
     pool = ThreadPoolExecutor(threads)
@@ -305,9 +308,7 @@ def read_pair(root: Location, listed: dict[str, Any], verify: bool = True) -> di
     image_id, name = listed["image_id"], listed["image"]
     try:
         data = file_bytes(root / name)
-        height, width = (
-            read_image(root / name, data).shape[:2] if verify else read_size(root / name, data)
-        )
+        height, width = read_image(root / name, data).shape[:2] if verify else read_size(root / name, data)
         row = {
             **listed,
             "height": height,

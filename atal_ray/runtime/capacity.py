@@ -161,14 +161,10 @@ def gpus_per_actor(gpus: str, labels: Mapping[str, str] | None = None) -> int:
 
 def machines_with(labels: Mapping[str, str], gpus: int = 0) -> list[Machine]:
     """What each machine has in all, of those with these labels and so many GPUs."""
-    return [
-        node.resources for node in nodes() if node.fits(labels) and node.resources.get("GPU", 0) >= gpus
-    ]
+    return [node.resources for node in nodes() if node.fits(labels) and node.resources.get("GPU", 0) >= gpus]
 
 
-def share_out(
-    cpus: int, calls: int, memory: int, gpus: int, machines: Iterable[Machine]
-) -> tuple[int, int]:
+def share_out(cpus: int, calls: int, memory: int, gpus: int, machines: Iterable[Machine]) -> tuple[int, int]:
     """How many actors share so many CPUs, and the threads of each: as many actors as have room at once.
 
     Args:

@@ -1,5 +1,5 @@
-"""Calls that are spread over actors, each on a machine of the Ray cluster that has room for it; inline one after
-another.
+"""Calls that are spread over actors, each on a machine of the Ray cluster that has room for it; inline one
+after another.
 """
 
 from collections import deque
@@ -17,9 +17,9 @@ Call = Callable[[], None]
 def call_on_actors(
     calls: Iterable[Call], at_once: int, *, needs: ActorNeeds, backend: str, title: str
 ) -> Iterator[None]:
-    """Make every call, so many at once; yields after each that is done. The actors end with the last one, also
-    where this process is interrupted.
+    """Make every call, so many at once; yields after each that is done.
 
+    The actors end with the last one, also where this process is interrupted.
     A call whose actor or machine is lost is made again.
 
     Raises:

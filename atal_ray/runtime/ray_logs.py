@@ -1,5 +1,5 @@
-"""What a Ray that this process has started writes on this machine's disk: kept where it may explain an error, and
-no longer.
+"""What a Ray that this process has started writes on this machine's disk: kept where it may explain an error,
+and no longer.
 """
 
 import logging

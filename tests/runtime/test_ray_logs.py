@@ -45,9 +45,7 @@ def test_the_folder_goes_after_a_good_end_alone(session: Path) -> None:
     assert not session.exists()
 
 
-def test_the_folder_stays_where_everything_is_logged(
-    session: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_folder_stays_where_everything_is_logged(session: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logging.getLogger("atal_ray"), "isEnabledFor", lambda level: True)
     with own_logs(str(session)):
         pass

@@ -5,7 +5,7 @@
     cover     a part of the shortlist -> its cover, each member with phi (Eq. 10)
     take      all of these -> the picks of every shard
 
-A part of `label` or `cover` may be done in any process; only `plan` and `take` hold numbers of all candidates.
+A part of `label` or `cover` may be done in any process; `plan` and `take` hold numbers of all candidates.
 """
 
 from collections.abc import Iterator
@@ -183,9 +183,7 @@ class BudgetSteps:
         if self.config.query.cover == "kcenter":
             return cover_kcenter_lazy(positions, m, threads=self.threads, on_progress=on_progress)
         index = self.config.resources.index
-        return cover_maxsum_scan(
-            positions, m, threads=self.threads, backend=index, on_progress=on_progress
-        )
+        return cover_maxsum_scan(positions, m, threads=self.threads, backend=index, on_progress=on_progress)
 
     def _write_rows(self, number: int, kind: str, rows: Indices) -> None:
         self.parts.write_table(part_name(number, kind), pa.table({"row": rows}))

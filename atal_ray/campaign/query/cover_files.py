@@ -110,12 +110,8 @@ class CoverFiles:
         field = QUERY_SCHEMA.field("order")
         covers = self.parts.read_table(part_name(shard, "covers"), QUERY_SCHEMA.names)
         picks = covers.take(rows)
-        picks = picks.set_column(
-            picks.schema.get_field_index("order"), field, pa.array(orders, field.type)
-        )
-        self.parts.write_table(
-            part_name(shard, "picks"), picks.select(QUERY_SCHEMA.names).cast(QUERY_SCHEMA)
-        )
+        picks = picks.set_column(picks.schema.get_field_index("order"), field, pa.array(orders, field.type))
+        self.parts.write_table(part_name(shard, "picks"), picks.select(QUERY_SCHEMA.names).cast(QUERY_SCHEMA))
 
     def _rows(self, kind: str) -> Iterator[int]:
         """Rows of the file of each shard."""

@@ -1,4 +1,4 @@
-"""One budget for all images: RDS over the covers of every image, in one process or part by part in several."""
+"""One budget for all images: RDS over all covers, in one process or part by part in several."""
 
 from collections.abc import Callable
 from functools import partial

@@ -22,6 +22,7 @@ from atal_ray.campaign.run import run_campaign
 from atal_ray.config import Config, QueryConfig
 from atal_ray.errors import CampaignError, ConfigError
 from atal_ray.labels.points import QUERY_SCHEMA
+from atal_ray.report.gallery_file import GALLERY
 from atal_ray.runtime.throughput import THROUGHPUT
 from atal_ray.store.folder import Folder
 
@@ -49,7 +50,7 @@ def test_budget_is_met_within_floor_and_ceiling(finished, tmp_path):
     ids = asked["image_id"].to_pylist()
     assert ids == sorted(ids)
     assert asked["order"].to_pylist() == [order for image in sorted(counts) for order in range(counts[image])]
-    assert out.names() == [QUERIES, THROUGHPUT]
+    assert out.names() == [GALLERY, QUERIES, THROUGHPUT]
 
 
 def test_floor_and_ceiling_of_k_ask_what_each_image_alone_would(finished, tmp_path):
