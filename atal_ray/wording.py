@@ -23,5 +23,5 @@ def command(*words: object) -> str:
 
 def meant(word: str, known: Iterable[str]) -> str:
     """The end of a sentence about an unknown name, as ", did you mean cycles?"; empty if none is near."""
-    near = get_close_matches(word, list(known), n=1, cutoff=0.7)
+    near = get_close_matches(word, list(known), n=1, cutoff=0.6)
     return f", did you mean {near[0]}?" if near else ""
