@@ -1,8 +1,9 @@
 """One Ctrl-C or SIGTERM in any stage of any command ends it with its status; the command then goes on."""
 
+import errno
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib import import_module
@@ -121,8 +122,8 @@ def status_of(arguments: list[str]) -> int:
 
 
 @contextmanager
-def struck(function: str, number: signal.Signals) -> Iterator[list[bool]]:
-    """The signal comes when the function is called for the first time."""
+def struck(function: str, strike: Callable[[], None]) -> Iterator[list[bool]]:
+    """Something happens when the function is called for the first time."""
     module, _, path = function.partition(":")
     owner: Any = import_module(module)
     *classes, name = path.split(".")
@@ -134,7 +135,7 @@ def struck(function: str, number: signal.Signals) -> Iterator[list[bool]]:
     def strikes(*arguments: Any, **named: Any) -> Any:
         if not came:
             came.append(True)
-            os.kill(os.getpid(), number)
+            strike()
         return work(*arguments, **named)
 
     with pytest.MonkeyPatch.context() as patch:
@@ -148,13 +149,38 @@ def test_one_signal_in_any_stage_ends_a_command_which_then_goes_on(
 ) -> None:
     calm = lines.calm(command)
     for function in COMMANDS[command].values():
-        with struck(function, number) as came:
+        with struck(function, lambda: os.kill(os.getpid(), number)) as came:
             status = status_of(lines.of(command, tmp_path / "run"))
         assert came, f"{function} was not called"
         assert status == 128 + number, function
         assert capfd.readouterr().err.endswith(f"{stop.SENTENCE}\n")
     assert status_of(lines.of(command, tmp_path / "run")) == 0
     assert result_of(command, tmp_path / "run") == result_of(command, calm)
+
+
+def test_a_disk_that_is_full_in_any_stage_is_a_sentence_and_the_campaign_goes_on_when_there_is_room(
+    lines: Lines, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    calm = lines.calm("run")
+    for function in CAMPAIGN.values():
+        with pytest.MonkeyPatch.context() as patch:
+
+            def strike(patch: pytest.MonkeyPatch = patch) -> None:
+                patch.setattr(os, "fsync", full)  # before a file gets its name
+
+            with struck(function, strike) as came:
+                status = status_of(lines.of("run", tmp_path / "run"))
+        assert came, f"{function} was not called"
+        assert status == 2, function
+        sentence = capfd.readouterr().err.splitlines()[-1]
+        assert sentence.startswith(f"atal: {tmp_path / 'run'}"), function
+        assert sentence.endswith("cannot be written: No space left on device"), function
+        assert not list((tmp_path / "run").rglob(".unfinished-*")), function
+    assert status_of(lines.of("run", tmp_path / "run")) == 0
+    assert result_of("run", tmp_path / "run") == result_of("run", calm)
 
 
 def test_a_campaign_that_waits_for_people_has_a_status_of_its_own(

@@ -70,7 +70,8 @@ def session(backend: str, cpus: int, object_store_mib: int) -> Iterator[None]:
             try:
                 yield
             finally:
-                ray.shutdown()
+                with handlers_kept():
+                    ray.shutdown()
 
 
 def _start(cpus: int, object_store_mib: int) -> str:

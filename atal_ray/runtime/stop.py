@@ -83,8 +83,9 @@ def say_stopped() -> None:
 def handlers_kept() -> Iterator[None]:
     """SIGINT and SIGTERM keep their handlers while the block runs, whatever it tries to install.
 
-    `ray.init` takes SIGTERM and ends the process with status 15; Ray Train takes SIGINT, leaves its handler
-    when it is done, and ends the process with status 0.
+    `ray.init` takes SIGTERM twice: in Python, to end the process with status 15, and in C++, to abort it;
+    `ray.shutdown` leaves it without a handler. Ray Train takes SIGINT, leaves its handler when it is done,
+    and ends the process with status 0.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -99,3 +100,7 @@ def handlers_kept() -> Iterator[None]:
         yield
     finally:
         signal.signal = original
+        for number in _SIGNALS:
+            handler = signal.getsignal(number)
+            if handler is not None:  # Python cannot see what C++ installs, so it is installed again
+                signal.signal(number, handler)

@@ -1,5 +1,6 @@
 """A process that is asked to end: its status, its sentence, and that nobody takes the signals away."""
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -69,6 +70,7 @@ def test_handlers_are_kept_from_those_who_would_take_them(number: signal.Signals
     stop.stop_on_signals()
     with stop.handlers_kept():  # as Ray Train and ray.init do
         signal.signal(number, lambda *_: sys.exit(0))
+        ctypes.CDLL(None).signal(int(number), ctypes.c_void_p(1))  # as C++ does, which Python cannot see
         before = signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # other signals are theirs
         assert signal.getsignal(signal.SIGUSR2) == signal.SIG_IGN
     signal.signal(signal.SIGUSR2, before)
