@@ -1,5 +1,6 @@
 """Stage: snapshots and test sets -> metrics of the ensemble and of the last snapshot."""
 
+import logging
 from base64 import b64decode, b64encode
 from collections.abc import Collection
 from typing import Any
@@ -27,7 +28,9 @@ from atal_ray.runtime.bad_images import BadImages, require_kept
 from atal_ray.runtime.shards import Pool, run_shards, shard_rows
 from atal_ray.store.folder import Folder
 from atal_ray.store.streamed import row_groups
+from atal_ray.wording import counted
 
+logger = logging.getLogger(__name__)
 Row = dict[str, Any]
 
 
@@ -70,6 +73,9 @@ def evaluate(campaign: CampaignFolder, config: Config, round_number: int) -> Non
             )
         work = f"round {round_number}: evaluation on {name}"
         require_finite((reason for _, reason in errors), sums["last"].images, work, config.train.lr_max)
+        if errors:
+            left_out = counted(len(errors), "image")
+            logger.warning("%s: left out %s, such as %s: %s", work, left_out, *min(errors))
         result[name] = {**{who: sums[who].summary().to_json() for who in MEMBERS}, "errors": sorted(errors)}
     known = out.read_table(PREDICTIONS).to_pylist() if out.exists(PREDICTIONS) else []
     kept = [row for row in known if row["test_set"] not in unjudged]

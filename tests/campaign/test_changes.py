@@ -230,9 +230,7 @@ def test_weights_may_be_moved_and_not_replaced(copied: Copied, tmp_path: Path) -
     now = starts_from(weights.rename(tmp_path / "moved.pt"))
     admit(campaign, before, now)
     (tmp_path / "moved.pt").write_bytes(b"others!")
-    with pytest.raises(
-        CampaignError, match=r"weights: .*weights\.pt' -> .*which is not the same"
-    ):
+    with pytest.raises(CampaignError, match=r"weights: .*weights\.pt' -> .*which is not the same"):
         admit(campaign, before, now)
     with pytest.raises(CampaignError, match=r"moved\.pt is not the file that the campaign.*`atal fork"):
         admit(campaign, now, now)
@@ -316,7 +314,9 @@ class TestOneStage:
         assert (campaign.root / "asked").count_rows(QUERIES) == 8
 
     @pytest.mark.parametrize("kind", ["images", "masks"])
-    def test_evaluation(self, copied: Copied, tmp_path: Path, kind: str) -> None:
+    def test_evaluation(
+        self, copied: Copied, tmp_path: Path, kind: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
         config, campaign = copied
         file = self.spoil(tmp_path / "test" / kind)
         campaign.round(1).remove(METRICS)
@@ -324,3 +324,6 @@ class TestOneStage:
         ((image_id, reason),) = campaign.round(1).read_json(METRICS)["test"]["errors"]
         assert image_id == file.stem
         assert f"{file} is not the file" in reason
+        assert (
+            f"evaluation on test: left out 1 image, such as {image_id}: {file} is not the file" in caplog.text
+        )

@@ -28,7 +28,7 @@ def test_masks_answer_at_once(plan, tmp_path):
     assert points.num_rows == 3 * 5
     assert set(points["source"].to_pylist()) == {"oracle"}
     assert points["order"].to_pylist() == [0, 1, 2] * 5
-    assert_points_are_true(campaign, 2, 3)
+    assert_points_are_true(campaign, 2, 3, plan.images)
     assert summary(campaign) == f"15 points of 5 images: {tmp_path}/out/round-01/points.parquet"
 
 

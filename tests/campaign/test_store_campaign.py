@@ -115,7 +115,7 @@ def test_killed_before_the_commit_it_ends_with_the_points_of_the_local_one(
     out = CampaignFolder(s3.folder())
     asked = atal("generate", store.root.uri, out.root.uri, "--images", images, "--points", "2")
     assert f"done: 6 points of 3 images: {out.round(1).where(POINTS)}" in asked
-    assert_points_are_true(out, 2, 2)
+    assert_points_are_true(out, 2, 2, images)
     given = CampaignFolder(s3.folder())
     atal(
         "run",
