@@ -135,7 +135,9 @@ def _json_rows(data: bytes, where: str) -> Iterator[tuple[int, Row]]:
             raise DataError(f"{where} is not valid JSON: {error}") from error
     rows = [found] if isinstance(found, dict) else found
     if not isinstance(rows, list):
-        raise DataError(f"{where} holds no list of objects: write one object with {', '.join(COLUMNS)} a point")
+        raise DataError(
+            f"{where} holds no list of objects: write one object with {', '.join(COLUMNS)} a point"
+        )
     for number, row in enumerate(rows):
         if not isinstance(row, dict):
             raise DataError(f"{where}, row {number}: {row!r} is no object with {', '.join(COLUMNS)}")

@@ -158,7 +158,9 @@ def _stranger(name: str, table: pa.Table, row: int, asked: pa.Table) -> str:
     return f"{at}, column image_id: nothing was asked of image {image_id} in this round{hint}"
 
 
-def _keep(asked: pa.Table, labels: Labels, answered: np.ndarray[tuple[int], np.dtype[np.bool_]], out: Folder) -> None:
+def _keep(
+    asked: pa.Table, labels: Labels, answered: np.ndarray[tuple[int], np.dtype[np.bool_]], out: Folder
+) -> None:
     """Write what is answered, and the rest as a form."""
     kept = asked.select(PIXEL).append_column(_ANSWERED_SCHEMA.field("label"), pa.array(labels))
     if answered.any():

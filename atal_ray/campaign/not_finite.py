@@ -1,6 +1,4 @@
-"""Images for which the snapshots give numbers that are not finite: a row of errors each, or one sentence where
-it is so for all.
-"""
+"""Images for which the snapshots give numbers that are not finite: an error row each, or one sentence for all."""
 
 from collections.abc import Iterable
 

@@ -94,7 +94,8 @@ class CheckReport:
         return repair + (
             "; files of one stem must be renamed."
             if "duplicate stem" in kinds
-            else ", or leave them out: `atal run` takes --data.on-bad-file skip, `atal generate` --on-bad-file skip."
+            else ", or leave them out: `atal run` takes --data.on-bad-file skip, `atal generate` "
+            "--on-bad-file skip."
         )
 
 
@@ -158,7 +159,9 @@ def _examine_traits(file: str, traits: ImageTraits) -> list[Finding]:
     if min(traits.width, traits.height) < SMALL_SIDE:
         found.append(("small image", "warning", f"is {size}: it is enlarged, and points lie close together"))
     if traits.ratio > LONG_SIDE:
-        found.append(("long image", "warning", f"is {size}: as a square it is squeezed {traits.ratio:.1f} times"))
+        found.append(
+            ("long image", "warning", f"is {size}: as a square it is squeezed {traits.ratio:.1f} times")
+        )
     if traits.cmyk:
         found.append(("CMYK", "notice", "is CMYK: convert it where its colours matter"))
     if traits.deep:

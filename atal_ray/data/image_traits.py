@@ -56,7 +56,9 @@ def traits_of(image: Image.Image) -> ImageTraits:
         cmyk=image.mode == "CMYK",
         deep=deep,
         alpha=image.mode in _ALPHA or "transparency" in image.info,
-        frames=1 if image.format == "MPO" else int(getattr(image, "n_frames", 1)),  # MPO: a JPEG with a preview
+        frames=1
+        if image.format == "MPO"
+        else int(getattr(image, "n_frames", 1)),  # MPO: a JPEG with a preview
     )
 
 

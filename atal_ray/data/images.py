@@ -8,7 +8,7 @@ from io import BytesIO
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from atal_ray.errors import DataError, StoreError
 from atal_ray.store.location import AnyLocation, Location
@@ -134,6 +134,8 @@ def opened(path: AnyLocation, data: bytes | None = None) -> Iterator[Image.Image
         raise DataError(f"{path} does not exist") from None
     except StoreError:  # which says nothing about the image
         raise
+    except UnidentifiedImageError as error:  # whose text names a buffer of this process
+        raise DataError(f"{path} cannot be decoded: it is empty, or an image of no known format") from error
     except Exception as error:  # damaged bytes make the decoders raise almost any type
         raise DataError(f"{path} cannot be decoded: {error}") from error
 

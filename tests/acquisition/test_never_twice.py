@@ -1,4 +1,4 @@
-"""No query asks for a pixel that is labelled, or for one twice, whatever the image, the maps and the features."""
+"""No query asks for a pixel that is labelled, or for one twice, whatever the image and the maps."""
 
 from dataclasses import dataclass, replace
 
@@ -23,7 +23,9 @@ FEATURES = {
     "zero": lambda _: np.zeros((3, 4, 4)),
     "constant": lambda _: np.full((3, 4, 4), 0.5),
     "huge": lambda rng: rng.choice([-3e38, 3e38], (3, 4, 4)),
-    "half precision": lambda rng: rng.normal(size=(3, 4, 4)).astype(np.float16) * np.float16(6e4),  # to infinity
+    "half precision": lambda rng: (
+        rng.normal(size=(3, 4, 4)).astype(np.float16) * np.float16(6e4)
+    ),  # to infinity
     "one NaN": lambda rng: np.where(np.arange(48).reshape(3, 4, 4) == rng.integers(48), np.nan, 1.0),
     "all infinite": lambda _: np.full((3, 4, 4), np.inf),
 }
@@ -74,7 +76,12 @@ def asked(draw):
         similarity=draw(st.sampled_from(["mean", "nearest"])),
     )
     return Asked(
-        PixelPool(height, width, free, superpixels, xy), taken, score, features, config, draw(st.integers(1, 5))
+        PixelPool(height, width, free, superpixels, xy),
+        taken,
+        score,
+        features,
+        config,
+        draw(st.integers(1, 5)),
     )
 
 

@@ -50,7 +50,9 @@ def test_every_form_holds_the_same_rows(tmp_path, name, content):
     assert pixels == [row[:3] for row in ROWS]
 
 
-@pytest.mark.parametrize("labels", [["1", "0", "255", ""], [1, 0, 255, None], [1.0, 0.0, 255.0, float("nan")]])
+@pytest.mark.parametrize(
+    "labels", [["1", "0", "255", ""], [1, 0, 255, None], [1.0, 0.0, 255.0, float("nan")]]
+)
 def test_numbers_are_labels_too_as_other_programs_write_them(tmp_path, labels):
     rows = [(*row[:3], label) for row, label in zip(ROWS, labels, strict=True)]
     assert read(tmp_path, "a.parquet", pa.Table.from_pylist(objects(rows)))["label"].to_pylist() == LABELS
@@ -89,7 +91,11 @@ def test_rows_of_other_forms_count_from_0_and_ten_are_named(tmp_path):
         ("a.csv", "", "has no column image_id, x, y, label"),
         ("a.csv", "image_id,x,y,label,x\na,1,2,1,4\n", "has the column x more than once"),
         ("a.csv", csv_of(ROWS) + "a,1\n", "line 6: 2 values for 4 columns"),
-        ("a.csv", csv_of([("caf\xe9", 1, 1, 1)]).encode("latin-1"), "is not UTF-8 text.*save it as CSV in UTF-8"),
+        (
+            "a.csv",
+            csv_of([("caf\xe9", 1, 1, 1)]).encode("latin-1"),
+            "is not UTF-8 text.*save it as CSV in UTF-8",
+        ),
         ("a.json", "[{", "is not valid JSON"),
         ("a.json", "3", "holds no list of objects"),
         ("a.json", '[{"image_id": "a", "x": 1}]', "row 0 has no column y"),

@@ -88,10 +88,19 @@ def test_tables_of_several_forms_answer_together_and_a_later_answer_replaces_a_k
 @pytest.mark.parametrize(
     ("rows", "sentence"),
     [
-        (["000,1,1,1\n"], r"line 2, columns x and y: \(1, 1\) was not asked of image 000, but \(0, 0\), \(1, 2\)"),
-        (["000,0,0,1\n", "dog,1,1,1\n"], "line 3, column image_id: nothing was asked of image dog .*leave the row"),
+        (
+            ["000,1,1,1\n"],
+            r"line 2, columns x and y: \(1, 1\) was not asked of image 000, but \(0, 0\), \(1, 2\)",
+        ),
+        (
+            ["000,0,0,1\n", "dog,1,1,1\n"],
+            "line 3, column image_id: nothing was asked of image dog .*leave the row",
+        ),
         (["1,2,4,0\n"], "line 2, column image_id: .* image 1 in this round; if it is 001, a spreadsheet has"),
-        (["000,0,0,1\n", "000,0,0,0\n"], "line 3, column label: another answer .* than in answers.csv, line 2"),
+        (
+            ["000,0,0,1\n", "000,0,0,0\n"],
+            "line 3, column label: another answer .* than in answers.csv, line 2",
+        ),
     ],
 )
 def test_rows_that_answer_nothing_or_disagree_are_refused_and_nothing_is_taken(out, rows, sentence):
@@ -106,7 +115,9 @@ def test_two_tables_that_disagree_are_named(out):
     asked = questions(1)
     leave(out, ["000,0,0,1\n"])
     out.write_bytes("answers.json", b'[{"image_id": "000", "x": 0, "y": 0, "label": 0}]')
-    with pytest.raises(DataError, match=r"answers\.json(?s:.*)row 0, column label: another .*answers\.csv, line 2"):
+    with pytest.raises(
+        DataError, match=r"answers\.json(?s:.*)row 0, column label: another .*answers\.csv, line 2"
+    ):
         from_people(asked, out, "seed")
 
 

@@ -75,7 +75,10 @@ def test_tables_of_people_are_taken_with_words_as_labels(campaign, rows, tmp_pat
 
 def test_a_csv_table_is_refused_by_line(campaign, rows, tmp_path):
     image = rows[0]["image_id"]
-    for line, sentence in ((f"{image},5,1,", "row 3: label is empty"), (f"{image},9999,1,0", "row 3 .*outside")):
+    for line, sentence in (
+        (f"{image},5,1,", "row 3: label is empty"),
+        (f"{image},9999,1,0", "row 3 .*outside"),
+    ):
         (tmp_path / "mine.csv").write_text(f"image_id,x,y,label\n{image},2,1,0\n{line}\n")
         with pytest.raises(DataError, match=sentence):
             import_points(campaign, str(tmp_path / "mine.csv"))

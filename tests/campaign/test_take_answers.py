@@ -34,7 +34,9 @@ def test_a_table_of_answers_is_refused_or_kept_before_ray(waiting):
     out = campaign.round(0)
     form = out.read_bytes(OPEN).decode()
     out.write_bytes("answers.csv", form.replace(",\n", ",dog\n").encode())
-    with pytest.raises(DataError, match=r"answers\.csv: 4 values cannot be used(?s:.*)line 2, column label: 'dog'"):
+    with pytest.raises(
+        DataError, match=r"answers\.csv: 4 values cannot be used(?s:.*)line 2, column label: 'dog'"
+    ):
         run_campaign(config, campaign.root.uri)
     out.write_bytes("answers.csv", form.replace(",\n", ",unsure\n", 3).encode())
     with pytest.raises(WaitingError, match="4 questions, 3 of them answered"):

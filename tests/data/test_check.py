@@ -4,8 +4,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from PIL import ExifTags, Image
 from picture_files import photo, square
+from PIL import ExifTags, Image
 
 from atal_ray.data.check import CheckReport, Finding, check_folder
 from atal_ray.data.manifest import build_manifest

@@ -191,9 +191,7 @@ def test_batches_partition_each_epoch(config: Config, images: int, world: int) -
 
 
 @pytest.mark.parametrize(("images", "lengths"), [(13, [6, 7]), (7, [7]), (12, [6, 6]), (14, [6, 6, 2])])
-def test_no_batch_is_of_a_single_image_among_others(
-    config: Config, images: int, lengths: list[int]
-) -> None:
+def test_no_batch_is_of_a_single_image_among_others(config: Config, images: int, lengths: list[int]) -> None:
     assert [len(batch) for batch in batches(images, config, 0, 0)] == lengths
 
 

@@ -80,7 +80,9 @@ def test_the_image_is_an_error_row_and_the_others_are_asked(
 @pytest.mark.parametrize("scope", ["image", "dataset"])
 def test_where_no_image_is_finite_the_learning_rate_is_named(campaign, synth_folder, monkeypatch, scope):
     stub(monkeypatch, set(range(IMAGES)), "features")
-    with pytest.raises(DivergedError, match=r"round 0: query: .* every image.*lower train\.lr-max than 0\.05"):
+    with pytest.raises(
+        DivergedError, match=r"round 0: query: .* every image.*lower train\.lr-max than 0\.05"
+    ):
         query(campaign, configure(synth_folder, scope), 0)
     assert not campaign.round(0).exists(QUERIES)
 
