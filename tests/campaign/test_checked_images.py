@@ -6,14 +6,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from campaigns import open_campaign, tiny_config
+from campaigns import on_ray, open_campaign, tiny_config
 
+from atal_ray.annotation import oracle
 from atal_ray.campaign import checked_images, prepare
-from atal_ray.campaign.campaign_folder import ERRORS, MANIFEST, CampaignFolder
+from atal_ray.campaign.annotate import annotate
+from atal_ray.campaign.campaign_folder import ERRORS, MANIFEST, POINTS, START, CampaignFolder
 from atal_ray.campaign.checked_images import CheckShard, check_images, is_large
+from atal_ray.campaign.query.ask import query
 from atal_ray.config import Config
 from atal_ray.data.manifest import build_manifest
 from atal_ray.errors import CampaignError, DataError
+from atal_ray.runtime import shards
 from atal_ray.store.location import Location
 
 
@@ -136,3 +140,24 @@ def test_a_folder_is_large_with_more_files_than_a_shard(campaign: CampaignFolder
     (folder / "3.jpg").touch()
     assert is_large(Location.at(folder))
     assert not is_large(Location.at(tmp_path / "nothing"))
+
+
+@pytest.mark.slow
+def test_workers_on_ray_find_the_same(
+    ray_local: None, campaign: CampaignFolder, images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files are listed and read, and masks read for the oracle, by actors."""
+    for module in (shards, oracle):
+        monkeypatch.setattr(module, "FILES_SHARD", 3)
+    config = on_ray(skipping(tiny_config(images)))
+    prepare.prepare(campaign, config)
+    whole = build_manifest(images, on_bad_file="skip")
+    assert campaign.root.read_table(MANIFEST).equals(whole.table)
+    assert campaign.root.read_table(ERRORS)["image_id"].to_pylist() == [file.image_id for file in whole.bad]
+    query(campaign, config, START)
+    annotate(campaign, config, 0)
+    found = campaign.round(0).read_table(POINTS)
+    campaign.round(0).remove(POINTS)
+    annotate(campaign, skipping(tiny_config(images)), 0)
+    assert campaign.round(0).read_table(POINTS).equals(found)
+    assert found.num_rows == 2 * whole.table.num_rows
