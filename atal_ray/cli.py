@@ -3,129 +3,59 @@
 import argparse
 import logging
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
+from importlib.metadata import version
+from itertools import takewhile
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Annotated, Any
 
 import tyro
 
-from atal_ray.config import Config, config_file, presets
-from atal_ray.config.section import Section, require
-from atal_ray.errors import AtalError
-from atal_ray.runtime.stop import exit_status, raise_on_sigterm
+from atal_ray import usage
+from atal_ray.config import Config, config_file
+from atal_ray.config.section import require
+from atal_ray.errors import AtalError, ConfigError, WaitingError
+from atal_ray.plans import COMMANDS, carry_out, kept_in, kept_plan, plan_of, preset_or_file
+from atal_ray.runtime.stop import exit_status, is_stopped, say_stopped, stop_on_signals
 from atal_ray.store.folder import Folder
 from atal_ray.store.uri import join
+from atal_ray.usage import LEVELS, USAGES
+from atal_ray.wording import counted
 
-USAGE = """usage:
-  atal run PRESET FOLDER [--FIELD VALUE ...]
-      run a campaign, or go on with it; PRESET is {presets}, or a YAML file
-  atal run PRESET --help
-      every field with its default
-  atal resume FOLDER
-      go on with a campaign, a generation, a sweep or a cross validation, as it was started
-  atal generate CAMPAIGN FOLDER --images IMAGES [--FIELD VALUE ...]
-      points for any images by a campaign's snapshots, or go on with it
-  atal sweep PRESET FOLDER --over FIELD=VALUE,... [--FIELD VALUE ...]
-      a campaign for each combination of fields, or go on with it
-  atal cross-validate PRESET FOLDER [--FIELD VALUE ...]
-      train each network on the points of each (Table 3), or go on with it
-  atal evaluate FOLDER --masks SET ... --maps METHOD ...
-      score saliency maps of any methods; exit status 1 if any is missing
-  atal report FOLDER
-      write report.html again
-  atal config PRESET [--FIELD VALUE ...]
-      print a complete configuration as YAML
-  atal data check FOLDER
-      read every file and say what is wrong
-  atal data synth FOLDER
-      make the embedded images and masks
-FOLDER is a path or, but for `evaluate` and `data synth`, the URI of a folder on an object store, such as
-s3://bucket/runs/first. Every command takes --log-level {levels} (default info).
-"""
-LEVELS = ("debug", "info", "warning", "error")
+MISTAKE, WAITING = 2, 75
+"""Exit statuses: of a mistake that a person can mend, and of waiting for people (`EX_TEMPFAIL`)."""
+
+HELP = frozenset({"-h", "--help"})
 
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Command:
-    """A command that does a plan in a folder; the plan is kept there, and its fields are the options."""
-
-    plan: str
-    """Class of the plan, as module:Class: it is imported when it is used, for Ray and torch take seconds."""
-    kept: str
-    """Name of the plan's file in the folder."""
-    start: Callable[[Any, str], Section]
-    """The plan before its options, from its class and the word before the folder."""
-    run: str
-    """Function of the plan and the folder, as module:function."""
-    done: Callable[[Any, str], str]
-    """Where the result is, from what `run` returned and the folder."""
-
-
-def _start(name: str) -> Config:
-    """The preset or the YAML file of that name."""
-    return config_file.load(Path(name)) if name.endswith((".yaml", ".yml")) else presets.preset(name)
-
-
-def _summary(campaign: Any, folder: str) -> str:
-    from atal_ray.campaign.generate import summary
-
-    return summary(campaign)
-
-
-COMMANDS = {
-    "generate": Command(
-        plan="atal_ray.campaign.generate:Generation",
-        kept="generation.yaml",
-        start=lambda plan, campaign: plan.like(campaign),
-        run="atal_ray.campaign.generate:generate",
-        done=_summary,
-    ),
-    "sweep": Command(
-        plan="atal_ray.studies.sweep.plan:Sweep",
-        kept="sweep.yaml",
-        start=lambda plan, preset: plan(campaign=_start(preset)),
-        run="atal_ray.studies.sweep.sweep:sweep",
-        done=lambda _, folder: join(folder, "sweep.html"),
-    ),
-    "cross-validate": Command(
-        plan="atal_ray.studies.cross_validation:CrossValidation",
-        kept="cross_validation.yaml",
-        start=lambda plan, preset: plan(campaign=_start(preset)),
-        run="atal_ray.studies.cross_validation:cross_validate",
-        done=lambda _, folder: join(folder, "cross_validation.md"),
-    ),
-    "run": Command(
-        plan="atal_ray.config:Config",
-        kept="config.yaml",
-        start=lambda _, preset: _start(preset),
-        run="atal_ray.campaign.run:run_campaign",
-        done=lambda _, folder: join(folder, "report.html"),
-    ),
-}
-"""The commands that can be resumed."""
-
-
 def main() -> None:
-    """Run the command line; a mistake that a person can mend is one sentence and exit status 2."""
+    """Run the command line; what ends it before its time is one sentence and a status of its own.
+
+    2 is a mistake that a person can mend, 75 a campaign that waits for answers, 130 and 143 are Ctrl-C and
+    SIGTERM.
+    """
     try:
         level, arguments = split_log_level(sys.argv[1:])
         logging.basicConfig(format="%(message)s")  # on standard error; of other packages, warnings alone
         logging.getLogger("atal_ray").setLevel(level.upper())
         sys.path.append(str(Path.cwd()))  # where a network that is given as module:Class may lie
-        raise_on_sigterm()
+        stop_on_signals()
         sys.exit(dispatch(arguments))
-    except AtalError as error:
+    except BaseException as error:
+        # what a signal raises may come out as another exception: a library's, or the one of a lost lease
+        if is_stopped() or isinstance(error, KeyboardInterrupt):
+            logger.debug("stopped here:", exc_info=True)
+            say_stopped()
+            sys.exit(exit_status())
+        if not isinstance(error, AtalError):
+            raise
         logger.debug("raised here:", exc_info=True)
         print(f"atal: {error}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        print("atal: stopped; the same command goes on from here", file=sys.stderr)
-        sys.exit(exit_status())
+        sys.exit(WAITING if isinstance(error, WaitingError) else MISTAKE)
 
 
 def split_log_level(arguments: list[str]) -> tuple[str, list[str]]:
@@ -140,57 +70,97 @@ def split_log_level(arguments: list[str]) -> tuple[str, list[str]]:
 
 def dispatch(arguments: list[str]) -> int:
     """Do what the arguments say; the exit status."""
+    if not arguments or not HELP.isdisjoint(arguments):
+        return _help([*takewhile(lambda word: not word.startswith("-"), arguments)])
     match arguments:
-        case [name, first, "-h" | "--help"] if name in COMMANDS:
-            _plan(name, first, ["--help"])
+        case ["--version"]:
+            print(f"atal-ray {version('atal-ray')}")
         case [name, first, folder, *options] if name in COMMANDS and not folder.startswith("-"):
-            return _run(COMMANDS[name], _plan(name, first, options), folder)
-        case ["resume", folder]:
-            return _resume(folder)
-        case ["evaluate", "-h" | "--help"]:
-            return _evaluate(Path(), ["--help"])
+            return carry_out(COMMANDS[name], plan_of(name, first, options), folder)
+        case ["resume", folder, *options] if not folder.startswith("-"):
+            return _resume(folder, options)
+        case ["fork", campaign, folder, *options] if not folder.startswith("-"):
+            return _fork(campaign, folder, options)
         case ["evaluate", folder, *options] if not folder.startswith("-"):
             return _evaluate(Path(folder), options)
-        case ["report", folder]:
-            return _report(folder)
+        case ["report", folder, *options] if not folder.startswith("-"):
+            return tyro.cli(report, args=[folder, *options], prog="atal report")
         case ["config", preset, *options] if not preset.startswith("-"):
-            config = tyro.cli(Config, default=_start(preset), args=options, prog=f"atal config {preset}")
+            config = tyro.cli(
+                Config, default=preset_or_file(preset), args=options, prog=f"atal config {preset}"
+            )
             print(config_file.to_yaml(config), end="")
         case ["data", "check", *options]:
             return tyro.cli(data_check, args=options, prog="atal data check")
         case ["data", "synth", *options]:
             return tyro.cli(data_synth, args=options, prog="atal data synth")
-        case [] | ["-h"] | ["--help"]:
-            print(_usage())
         case _:
-            print(f"atal: cannot read the command {' '.join(arguments)!r}\n{_usage()}", file=sys.stderr)
-            return 2
+            raise ConfigError(usage.refusal(arguments))
     return 0
 
 
-def _usage() -> str:
-    return USAGE.format(presets=", ".join(presets.PRESETS), levels=", ".join(LEVELS))
+def _help(words: list[str]) -> int:
+    """Print what the command that begins with these words takes; all commands without a word."""
+    match words:
+        case [name, first, *_] if name in COMMANDS:
+            plan_of(name, first, ["--help"])
+        case [name] if name in COMMANDS:
+            command = COMMANDS[name]
+            _options(name, resolve_name(command.plan))
+        case ["evaluate", *_]:
+            return _evaluate(Path(), ["--help"])
+        case ["resume", folder, *_] if (kept := kept_in(root := Folder.at(folder))) is not None:
+            kept_plan(kept, root, ["--help"])
+        case ["fork", campaign, *_]:
+            return _fork(campaign, "NEW", ["--help"])
+        case ["config", *rest]:
+            _options("config", Config, preset_or_file(rest[0]) if rest else None)
+        case ["report", *_]:
+            tyro.cli(report, args=["--help"], prog="atal report")
+        case ["data", "check", *_]:
+            tyro.cli(data_check, args=["--help"], prog="atal data check")
+        case ["data", "synth", *_]:
+            tyro.cli(data_synth, args=["--help"], prog="atal data synth")
+        case []:
+            print(usage.page())
+        case [name, *_] if any(f"{known} ".startswith(f"{name} ") for known in USAGES):
+            print(usage.lines(name))
+        case _:
+            raise ConfigError(usage.refusal(words))
+    return 0
 
 
-def _plan(name: str, first: str, options: list[str]) -> Section:
-    """The plan of a command with the fields that the options set."""
-    plan = resolve_name(COMMANDS[name].plan)
-    start = COMMANDS[name].start(plan, first)
-    found: Section = tyro.cli(plan, default=start, args=options, prog=f"atal {name} {first} FOLDER")
-    return found
+def _options(name: str, plan: Any, start: Any = None) -> None:
+    """Print the usage of a command, and the fields of its plan with their defaults."""
+    of = USAGES[name]
+    words, _, _ = of.arguments.partition(" [--")
+    description = f"{of.does[0].upper()}{of.does[1:]}. Below are the defaults"
+    shown = "" if start is not None else " of the preset paper" if "PRESET" in words else " of any campaign"
+    tyro.cli(
+        plan,
+        default=plan() if start is None else start,
+        args=["--help"],
+        prog=f"atal {name} {words}",
+        description=f"{description}{shown}.",
+    )
 
 
-def _resume(folder: str) -> int:
+def _resume(folder: str, options: list[str]) -> int:
     root = Folder.at(folder)
-    for command in COMMANDS.values():
-        if root.exists(command.kept):
-            return _run(command, config_file.saved(root, command.kept, resolve_name(command.plan)), folder)
-    return _run(COMMANDS["run"], config_file.of_campaign(root), folder)  # which says that there is none
+    name = kept_in(root)
+    if name is None:
+        return carry_out(
+            COMMANDS["run"], config_file.of_campaign(root), folder
+        )  # which says that there is none
+    return carry_out(COMMANDS[name], kept_plan(name, root, options), folder)
 
 
-def _run(command: Command, plan: Section, folder: str) -> int:
-    result = resolve_name(command.run)(plan, folder)
-    print(f"done: {command.done(result, folder)}")
+def _fork(campaign: str, folder: str, options: list[str]) -> int:
+    from atal_ray.campaign.fork import fork, like
+
+    config = tyro.cli(Config, default=like(campaign), args=options, prog=f"atal fork {campaign} {folder}")
+    fork(config, campaign, folder)
+    print(f"done: {join(folder, 'report.html')}")
     return 0
 
 
@@ -206,12 +176,24 @@ def _evaluate(folder: Path, rest: list[str]) -> int:
     return 1 if incomplete else 0
 
 
-def _report(folder: str) -> int:
+def report(
+    folder: tyro.conf.Positional[str],
+    compare: Annotated[
+        tuple[str, ...],
+        tyro.conf.arg(help="Campaigns to draw beside, as of random points; unset: those of report.compare."),
+    ] = (),
+) -> int:
+    """Write report.html of a campaign again, from the files in its folder."""
     from atal_ray.campaign.campaign_folder import CampaignFolder
+    from atal_ray.report.compared import read_compared
     from atal_ray.report.page import write_report
 
     campaign = CampaignFolder(Folder.at(folder))
-    write_report(campaign, config_file.of_campaign(campaign.root))
+    config = config_file.of_campaign(campaign.root)
+    others = tuple(map(config_file.path, compare))
+    read_compared(others)  # a wrong name ends the command
+    shown = replace(config.report, compare=others or config.report.compare)
+    write_report(campaign, replace(config, report=shown))
     print(f"done: {join(folder, 'report.html')}")
     return 0
 
@@ -223,14 +205,15 @@ def data_check(
     from atal_ray.data.check import check_folder
     from atal_ray.runtime.progress_bar import tracked
 
-    report = check_folder(folder, partial(tracked, title="checking images", unit="image"))
-    print(report.render(full=full))
-    return 0 if report.ok else 1
+    checked = check_folder(folder, partial(tracked, title="checking images", unit="image"))
+    print(checked.render(full=full))
+    return 0 if checked.ok else 1
 
 
 def data_synth(folder: tyro.conf.Positional[Path], count: int = 48, seed: int = 0) -> int:
     """Make deterministic images with masks: textured scenes with occlusion, low contrast, small objects."""
     from atal_ray.data.synthetic.dataset import write_dataset
 
-    print(f"{count} images with masks in {write_dataset(folder, count=count, seed=seed)}")
+    made = write_dataset(folder, count=count, seed=seed)
+    print(f"{counted(count, 'image with its mask', 'images with masks')} in {made}")
     return 0

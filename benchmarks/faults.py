@@ -1,17 +1,20 @@
-"""Kill a campaign in every way at every stage, and compare its points with those of a run that nobody
+"""Disturb a campaign in every way at every stage, and compare its points with those of a run that nobody
 disturbed.
 
     python benchmarks/faults.py --train DUTS-TR --test ECSSD --folder /tmp/faults
 
 Real images, a small network, three real raylets on this machine. Each campaign of the plan below is killed
-several times; a node that is killed is replaced, as a spot node is. Kills that came too late, since their
-stage was over, are tried once more in a campaign of their own. `--store s3` puts the campaigns on an S3
-server on loopback. Writes benchmarks/results/faults.json (or faults_s3.json).
+several times; a node that is killed is replaced, as a spot node is. Workers end themselves by `os._exit(0)`,
+a node is paused and goes on when the others have done its work, and the disk is full until the command has
+ended with a sentence (a tmpfs: this takes root). What came too late, since its stage was over, is tried once
+more in a campaign of its own. `--store s3` puts the campaigns on an S3 server on loopback. Writes
+benchmarks/results/faults.json (or faults_s3.json).
 """
 
 import json
 import os
 import shutil
+import subprocess
 import sys
 import time
 from collections import Counter
@@ -75,7 +78,33 @@ PLAN: dict[str, list[Kill]] = {
         *(Kill("node", stage, number) for number in ROUNDS for stage in ("training", "evaluation", "query")),
         *(Kill("node", stage, 2) for stage in ("training", "evaluation")),
     ],
+    "exit": [
+        Kill("loading task, os._exit", "random start"),
+        Kill("train worker, os._exit", "training"),
+        Kill("data actor, os._exit", "evaluation"),
+        Kill("loading task, os._exit", "query"),
+        Kill("train worker, os._exit", "training", 1),
+        Kill("data actor, os._exit", "query", 1),
+        Kill("data actor, os._exit", "evaluation", 2),
+    ],
+    "paused": [
+        Kill("node, SIGSTOP", "training"),
+        Kill("node, SIGSTOP", "evaluation"),
+        Kill("node, SIGSTOP", "query"),
+        Kill("node, SIGSTOP", "training", 1),
+        Kill("node, SIGSTOP", "query", 1),
+    ],
+    "disk": [
+        Kill("disk, full", "random start"),
+        Kill("disk, full", "training"),
+        Kill("disk, full", "evaluation"),
+        Kill("disk, full", "query"),
+        Kill("disk, full", "training", 1),
+        Kill("disk, full", "evaluation", 1),
+        Kill("disk, full", "commit", 2),
+    ],
 }
+DISK_MIB = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,10 +168,10 @@ def run_killed(
     name: str, kills: list[Kill], nodes: Nodes, options: Options, config: Path, calm: list[dict[str, Any]]
 ) -> tuple[list[dict[str, Any]], list[Kill]]:
     """One campaign with its kills; a row for each, and those that came too late."""
-    with place(options, name) as folder:
-        commits = [kill.round_number for kill in kills if kill.stage == "commit"]
+    with place(options, name, full=any(kill.victim == "disk, full" for kill in kills)) as folder:
+        dues = [kill.due for kill in kills if kill.due is not None]
         campaign = Campaign(
-            config, folder, nodes.cluster.address, options.folder / f"{name.replace(' ', '-')}.log", commits
+            config, folder, nodes.cluster.address, options.folder / f"{name.replace(' ', '-')}.log", dues
         )
         survived: list[Survival] = []
         late: list[Kill] = []
@@ -171,6 +200,7 @@ def run_killed(
             "round": one.kill.round_number,
             "started_again": one.started_again,
             "exit_seconds": one.exit_seconds and round(one.exit_seconds, 1),
+            "sentence": one.sentence and one.sentence.replace(str(options.folder), ""),
             **whole,
         }
         for one in survived
@@ -179,12 +209,20 @@ def run_killed(
 
 
 @contextmanager
-def place(options: Options, name: str) -> Iterator[str]:
-    """A new folder for a campaign."""
+def place(options: Options, name: str, *, full: bool) -> Iterator[str]:
+    """A new folder for a campaign; on a small disk of its own, where that is to be filled."""
     if options.store == "local":
         folder = options.folder / name.replace(", ", "-").replace(" ", "-")
         shutil.rmtree(folder, ignore_errors=True)
-        yield str(folder)
+        if not full:
+            yield str(folder)
+            return
+        folder.mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_MIB}m", "none", folder], check=True)
+        try:
+            yield str(folder / "run")
+        finally:
+            subprocess.run(["umount", folder], check=True)
     else:
         sys.path.append(str(Path(__file__).parents[1] / "tests"))
         from stores import start_server

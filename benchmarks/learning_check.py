@@ -140,7 +140,7 @@ def centred_gaussian(test: str, images: int) -> dict[str, Any]:
     Its maxF does not depend on the 3, its MAE does.
     """
     sums = Accumulator()
-    for record in records(build_manifest(test, limit=images).table):
+    for record in records(build_manifest(test, limit=images).table, test):
         mask = read_mask(str(record.mask)).astype(bool)
         y, x = np.ogrid[-1 : 1 : mask.shape[0] * 1j, -1 : 1 : mask.shape[1] * 1j]
         sums.add(to_uint8(np.exp(-3 * (x**2 + y**2))), mask, record.image_id)

@@ -116,7 +116,7 @@ def repeat(trained: CampaignFolder, config: Config, options: Options) -> None:
     made.round(0).write_table(POINTS, renamed(trained.points(0), copies))
     for name in trained.snapshots(0).names():
         made.snapshots(0).write_bytes(name, trained.snapshots(0).read_bytes(name))
-    for batch in made.images():
+    for batch in made.images(config):
         for record in batch:
             made.superpixels(config).get(record, read_image(record.image))  # no case is to find fewer of them
 
@@ -181,7 +181,8 @@ def loop(campaign: CampaignFolder, config: Config, options: Options) -> tuple[li
         read, [[options.side]] * len(read), options.shard, config.query.precision, torch.device("cpu")
     )
     points, superpixels = PointIndex(campaign.points(0)), campaign.superpixels(config)
-    manifest = records(campaign.root.read_rows(MANIFEST, 0, options.images))
+    rows = campaign.root.read_rows(MANIFEST, 0, options.images)
+    manifest = records(rows, campaign.training_data(config))
     times: list[float] = []
     picks: Picks = []
     for start in range(0, len(manifest), options.shard):

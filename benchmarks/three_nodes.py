@@ -50,6 +50,29 @@ class Nodes:
         self.cluster.remove_node(node, allow_graceful=False)
         self.grow()
 
+    @contextmanager
+    def paused(self, worker: psutil.Process) -> Iterator[None]:
+        """Pause the node that the process runs on while the block runs, as one that is cut off: nobody hears
+        of it, and nothing of it has ended. A new one joins; the paused one goes on after the block, and is
+        then told that it was given up.
+        """
+        (node,) = (node for node in self.scorers if _raylet(node) == worker.ppid())
+        raylet = psutil.Process(_raylet(node))
+        processes = [raylet, *raylet.children(recursive=True)]
+        for process in processes:
+            process.suspend()
+        self.scorers.remove(node)
+        self.grow()
+        try:
+            yield
+        finally:
+            for process in processes:
+                process.resume()
+            _, alive = psutil.wait_procs(processes, timeout=30)
+            for process in alive:
+                process.kill()
+            self.cluster.remove_node(node, allow_graceful=False)
+
     def workers(self) -> Iterator[psutil.Process]:
         """The worker processes on the scoring nodes."""
         for node in self.scorers:

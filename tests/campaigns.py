@@ -17,11 +17,13 @@ from atal_ray.config import (
     QueryConfig,
     ResourceConfig,
     TrainConfig,
+    config_file,
 )
 from atal_ray.data.images import read_mask
 from atal_ray.data.manifest import records
 from atal_ray.labels.points import check_points
 from atal_ray.store.folder import Folder
+from atal_ray.store.location import AnyLocation
 
 
 def tiny_config(train: Path, tests: tuple[Path, ...] = (), **changes: Any) -> Config:
@@ -65,9 +67,14 @@ def all_points(campaign: CampaignFolder, rounds: int) -> list[list[dict[str, Any
     return [campaign.round(number).read_table(POINTS).to_pylist() for number in range(rounds)]
 
 
-def assert_points_are_true(campaign: CampaignFolder, rounds: int, per_image: int) -> None:
-    """Every point lies in its image with the mask's label, no pixel twice, and every image has its budget."""
-    rows = records(campaign.root.read_table("manifest.parquet"))
+def assert_points_are_true(
+    campaign: CampaignFolder, rounds: int, per_image: int, images: AnyLocation | None = None
+) -> None:
+    """Every point lies in its image with the mask's label, no pixel twice, and every image has its budget; a
+    generation's folder does not say where its images are.
+    """
+    folder = images or campaign.training_data(config_file.of_campaign(campaign.root))
+    rows = [row for chunk in campaign.chunks() for row in records(chunk, folder)]
     points = campaign.points(rounds - 1)
     check_points(
         points, {row.image_id: row.height for row in rows}, {row.image_id: row.width for row in rows}

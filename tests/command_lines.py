@@ -12,6 +12,7 @@ import pytest
 from atal_ray import cli
 from atal_ray.campaign.generate import Generation
 from atal_ray.config import Config, config_file
+from atal_ray.plans import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[1]
 JOBS = {
@@ -80,7 +81,8 @@ def _idle() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         for module, name in (
-            *(command.run.split(":") for command in cli.COMMANDS.values()),
+            *(command.run.split(":") for command in COMMANDS.values()),
+            ("atal_ray.campaign.fork", "fork"),
             ("atal_ray.evaluation.compare", "evaluate"),
             ("atal_ray.report.page", "write_report"),
             ("atal_ray.data.check", "check_folder"),
@@ -88,5 +90,6 @@ def _idle() -> Iterator[None]:
         ):
             patch.setattr(f"{module}.{name}", stop)
         patch.setattr(config_file, "of_campaign", lambda folder: Config())
+        patch.setattr("atal_ray.campaign.fork.like", lambda campaign: Config())
         patch.setattr(Generation, "like", classmethod(lambda cls, trained: cls(snapshots=str(trained))))
         yield

@@ -52,12 +52,14 @@ class NaiveRound:
 
     config: Config
     manifest: pa.Table
+    folder: Path
+    """Of the images."""
     superpixels: SuperpixelCache
 
     def first_points(self) -> list[Row]:
         """The random questions before any network."""
         rows: list[Row] = []
-        for record in records(self.manifest):
+        for record in records(self.manifest, self.folder):
             pool = self._pool(record, np.empty((0, 2), np.int32))
             rng = seeding.rng(self.config.seed, "query", START, record.image_id)
             rows += _questions(record, pool, pick_random(pool, self.config.budget.start, rng), None, START)
@@ -69,7 +71,8 @@ class NaiveRound:
         network = networks.build(self.config.network)
         if self.config.train.warm_start and before is not None:
             network.load_state_dict(before)
-        samples = Samples(self.manifest, PointIndex(points), self.superpixels, self.config, number)
+        index = PointIndex(points)
+        samples = Samples(self.manifest, index, self.superpixels, self.folder, self.config, number)
         states: list[State] = []
         train_round(
             network,
@@ -83,7 +86,7 @@ class NaiveRound:
         """The questions of a round, `budget.per_round` for each image or, by need, on average."""
         whole = self.config.query.scope == "dataset"
         index, rows, ranked, pools = PointIndex(points), [], [], []
-        for record in records(self.manifest):
+        for record in records(self.manifest, self.folder):
             xy, labels = index.of(record.image_id)
             pool, maps = self._pool(record, xy), self._maps(members, record, xy, labels)
             rng = seeding.rng(self.config.seed, "query", number, record.image_id)

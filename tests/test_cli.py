@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from importlib.metadata import version
 from pathlib import Path
 from pkgutil import resolve_name
 
@@ -23,7 +24,9 @@ from atal_ray.config import Config, NetworkConfig, presets
 from atal_ray.config.config_file import from_yaml, to_yaml
 from atal_ray.config.section import Section
 from atal_ray.data.synthetic.dataset import write_dataset
+from atal_ray.plans import COMMANDS, Command
 from atal_ray.store.folder import Folder
+from atal_ray.usage import USAGES
 
 Atal = Callable[..., str]
 Prepared = Callable[..., None]
@@ -103,17 +106,82 @@ def test_usage(atal: Atal) -> None:
     for arguments in ((), ("-h",), ("--help",)):
         printed = atal(*arguments)
         others = ("resume", "evaluate", "report", "config", "data check", "data synth", "--log-level")
-        assert [name for name in (*cli.COMMANDS, *others, *presets.PRESETS) if name not in printed] == []
+        assert [name for name in (*COMMANDS, *others, *presets.PRESETS) if name not in printed] == []
+
+
+HELPED = {
+    "run": "--query.top-percent",
+    "run demo": "f3net-small",
+    "run demo F --seed 1": "--query.top-percent",
+    "generate": "--images",
+    "sweep": "--over",
+    "sweep paper": "--over",
+    "cross-validate": "--networks",
+    "config": "--query.top-percent",
+    "config demo": "f3net-small",
+    "evaluate": "--masks",
+    "evaluate F": "--masks",
+    "report": "report.html",
+    "report F": "report.html",
+    "resume": "go on with a campaign",
+    "fork": "another campaign with the points of one",
+    "data": "data synth",
+    "data check": "--full",
+    "data synth": "--count",
+}
+
+
+@pytest.mark.parametrize("flag", ["-h", "--help"])
+@pytest.mark.parametrize(("words", "shown"), HELPED.items())
+def test_help_at_every_level(atal: Atal, words: str, shown: str, flag: str) -> None:
+    printed = atal(*words.split(), flag)
+    assert printed.startswith("usage:")
+    assert shown in printed
+
+
+def test_help_of_what_is_resumed_has_the_fields_of_its_plan(atal: Atal, tmp_path: Path) -> None:
+    for name, command in COMMANDS.items():
+        folder = tmp_path / name
+        plan: type[Section] = resolve_name(command.plan)
+        Folder(str(folder)).write_bytes(command.kept, to_yaml(plan()).encode())
+        assert "--resources.gpus" in atal("resume", folder, "--help")
+    assert "go on with a campaign" in atal("resume", tmp_path / "nothing", "--help")
+
+
+def test_every_command_has_its_help() -> None:
+    assert {name.partition(" ")[0] for name in USAGES} == {words.partition(" ")[0] for words in HELPED}
+    assert COMMANDS.keys() <= USAGES.keys()
+
+
+def test_the_version(atal: Atal) -> None:
+    assert atal("--version") == f"atal-ray {version('atal-ray')}\n"
 
 
 @pytest.mark.parametrize(
     "arguments",
-    [("train",), ("run",), ("run", "demo"), ("resume",), ("resume", "a", "b"), ("data",), ("data", "make")],
+    [("train",), ("run",), ("run", "demo"), ("resume",), ("data",), ("data", "make")],
 )
-def test_a_command_that_cannot_be_read_shows_the_usage(refused: Atal, arguments: tuple[str, ...]) -> None:
+def test_a_command_that_cannot_be_read_shows_how_it_is_used(
+    refused: Atal, arguments: tuple[str, ...]
+) -> None:
     printed = refused(*arguments)
     assert printed.startswith(f"atal: cannot read the command {' '.join(arguments)!r}")
     assert "usage:" in printed
+    others = [name for name in USAGES if name.partition(" ")[0] != arguments[0]]
+    assert (f"atal {others[0]} " in printed) == (arguments[0] == "train"), "the lines of this command alone"
+
+
+def test_a_mistyped_command_or_preset_is_answered_with_the_right_one(refused: Atal) -> None:
+    assert "'evalute F', did you mean evaluate?" in refused("evalute", "F")
+    assert "'rnu', did you mean run?" in refused("rnu", "--help")
+    assert refused("run", "papper", "F").endswith("nor a YAML file, did you mean paper?")
+
+
+def test_both_spellings_of_a_field_are_taken(atal: Atal, tmp_path: Path) -> None:
+    for spelling in ("top-percent", "top_percent"):
+        assert from_yaml(atal("config", "demo", f"--query.{spelling}", "4")).query.top_percent == 4
+        (tmp_path / "mine.yaml").write_text(f"query: {{{spelling}: 4}}")
+        assert from_yaml(atal("config", tmp_path / "mine.yaml")).query.top_percent == 4
 
 
 def test_help_of_run_names_fields_with_the_defaults_of_the_preset(atal: Atal) -> None:
@@ -231,12 +299,52 @@ def test_a_corrupt_jpeg_and_a_mask_of_another_size_are_named(
     assert "masks/scene-0002.png is 41x40 pixels, but its image is 40x40" in sentence
 
 
+def test_what_bad_files_need_is_said_in_the_words_of_the_command(
+    atal: Atal, refused: Atal, prepared: Prepared, tmp_path: Path, data: Path
+) -> None:
+    (data / "images" / "scene-0001.jpg").write_bytes(b"no picture")
+    spaced = data.rename(tmp_path / "my images")
+    run = ("run", "demo", tmp_path / "run", "--data.train", spaced)
+    sentence = refused(*run)
+    assert "1 bad file:" in sentence
+    assert f"Run `atal data check '{spaced}'` for the whole list, or pass --data.on-bad-file skip" in sentence
+    prepared(*run, "--data.on-bad-file", "skip")
+
+    generate = ("generate", tmp_path / "run", tmp_path / "points", "--images", spaced)
+    assert ", or pass --on-bad-file skip to leave them out" in refused(*generate)
+    assert "has no finished round" in refused(*generate, "--on-bad-file", "skip")
+
+    checked = atal("data", "check", spaced, status=1)
+    assert checked.endswith("`atal run` takes --data.on-bad-file skip, `atal generate` --on-bad-file skip.\n")
+
+
+def test_generation_is_refused_in_its_own_words(
+    refused: Atal, prepared: Prepared, tmp_path: Path, data: Path
+) -> None:
+    prepared("run", "demo", tmp_path / "run", "--data.train", data)
+    generate = ("generate", tmp_path / "run", tmp_path / "points", "--images", data, "--points")
+    assert refused(*generate, "3000").startswith("atal: points 3000 is larger than the candidate set")
+    one_budget = ("9", "--query.scope", "dataset")
+    assert "query.floor <= points <= query.ceiling, not 1 <= 9 <= 6" in refused(*generate, *one_budget)
+
+
+def test_generation_needs_no_masks_where_the_campaign_read_them(
+    tmp_path: Path, prepared: Prepared, data: Path
+) -> None:
+    prepared("run", "demo", tmp_path / "run", "--data.train", data, "--regions.labels", "oracle_mask")
+    plan = generation_module.Generation.like(tmp_path / "run")
+    trained = from_yaml((tmp_path / "run" / "config.yaml").read_text())
+    assert plan.config(trained).regions.labels == "propagate"
+
+
 def test_images_without_masks_need_answers(refused: Atal, tmp_path: Path, data: Path) -> None:
     assert "3 images have no mask" in refused(
         "run", "demo", tmp_path / "run", "--data.train", data / "images"
     )
     tests = ("--data.train", data, "--data.tests", data / "images")
-    assert "test image scene-0000 has no mask" in refused("run", "demo", tmp_path / "run", *tests)
+    assert "3 test images have no mask, such as scene-0000" in refused(
+        "run", "demo", tmp_path / "run", *tests
+    )
 
 
 def test_weights_that_are_missing_damaged_or_of_another_network(
@@ -348,9 +456,9 @@ def test_sigterm_ends_a_command_as_ctrl_c_does(
     assert tidied == [str(tmp_path)]
 
 
-@pytest.mark.parametrize(("name", "command"), cli.COMMANDS.items())
+@pytest.mark.parametrize(("name", "command"), COMMANDS.items())
 def test_resume_goes_on_with_the_plan_that_the_folder_keeps(
-    atal: Atal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, command: cli.Command
+    atal: Atal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, command: Command
 ) -> None:
     plan: type[Section] = resolve_name(command.plan)
     Folder(str(tmp_path)).write_bytes(command.kept, to_yaml(plan()).encode())

@@ -173,6 +173,15 @@ def test_a_campaign_then_points_then_scores(submit: Submit, tmp_path: Path) -> N
 
 
 @slow
+def test_a_campaign_that_waits_for_people_is_seen_in_the_state_of_its_job(
+    submit: Submit, tmp_path: Path
+) -> None:
+    log = submit(f"jobs/run.py demo {tmp_path}/run {SMALL} {ONE_ROUND} --budget.annotator answers", status=1)
+    assert "atal: waiting for answers: " in log
+    assert "exit code 75" in log
+
+
+@slow
 def test_a_sweep_on_a_cluster_that_is_there(submit: Submit, tmp_path: Path) -> None:
     log = submit(f"jobs/sweep.py demo {tmp_path}/sweep {SMALL} {ONE_ROUND} --over query.top-percent=3,10")
     assert "trials: 2, 2 at once; shared first rounds: 1" in log

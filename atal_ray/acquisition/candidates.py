@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from atal_ray.errors import DataError
+from atal_ray.errors import DataError, DivergedError
 
 
 def _largest(values: NDArray[np.floating[Any]], n: int) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
@@ -37,16 +37,17 @@ def candidate_set(
         Flat indices into [H', W'], int64.
 
     Raises:
-        DataError: the maps differ in shape, or a score is not finite.
+        DataError: the maps differ in shape.
+        DivergedError: a score is not finite.
     """
     if not (score.shape == free.shape == tie.shape):
         raise DataError(
             f"candidate set: score {score.shape}, free {free.shape} and tie {tie.shape} must have one shape"
         )
     if not np.isfinite(score).all():
-        raise DataError(
+        raise DivergedError(
             "candidate set: a score is not finite; "
-            "the network predicts NaN, so lower train.lr-max and train again"
+            "the network predicts NaN, so start another campaign with a lower train.lr-max"
         )
     pixels = np.flatnonzero(free)
     scores, ties = score.ravel()[pixels], tie.ravel()[pixels]

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from atal_ray.errors import DataError
+from atal_ray.errors import DataError, DivergedError
 
 _Indices = NDArray[np.int64]
 
@@ -48,6 +48,7 @@ def sample_bilinear(
 
     Raises:
         DataError: `features` or `xy` has another number of axes.
+        DivergedError: a feature that a sample is made of is not finite.
     """
     if features.ndim != 3 or xy.ndim != 2 or xy.shape[1] != 2:
         raise DataError(
@@ -59,6 +60,11 @@ def sample_bilinear(
     top, bottom, down = _neighbours(positions[:, 1], size, height)
     rows, columns = np.concatenate([top, top, bottom, bottom]), np.concatenate([left, right, left, right])
     corners = _gather(features, rows, columns).reshape(channels, 4, len(positions))
+    if not np.isfinite(corners).all():
+        raise DivergedError(
+            "decoder features: one is not finite; the network has left the range of its numbers, so start "
+            "another campaign with a lower train.lr-max"
+        )
     upper = corners[:, 0] * (1 - across) + corners[:, 1] * across
     lower = corners[:, 2] * (1 - across) + corners[:, 3] * across
     return np.ascontiguousarray((upper * (1 - down) + lower * down).T)

@@ -1,6 +1,6 @@
 """The query of one image: candidates (K %), cover (Eq. 9), similarity (Eq. 10) -> the k pixels to ask for."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +32,24 @@ class PixelPool:
         """One cell for each original pixel that the grid can ask for."""
         return original_pixels(len(self.free), self.height, self.width)
 
+    def within(self, margin: float, wanted: int) -> "PixelPool":
+        """The pool without the pixels in the outer share `margin` of each side; the pool as it is where that
+        leaves fewer than `wanted`.
+        """
+        if margin == 0:
+            return self
+        grid = self.grid
+        rows, columns = (
+            cells[abs((pixels + 0.5) / length - 0.5) <= 0.5 - margin]
+            for cells, pixels, length in (
+                (grid.cell_rows, grid.rows, self.height),
+                (grid.cell_columns, grid.columns, self.width),
+            )
+        )
+        inner, free = np.ix_(rows, columns), np.zeros_like(self.free)
+        free[inner] = self.free[inner]
+        return replace(self, free=free) if np.count_nonzero(free) >= wanted else self
+
 
 @dataclass(frozen=True)
 class Pick:
@@ -62,7 +80,7 @@ def pick_uncertain(pool: PixelPool, score: npt.NDArray[np.float32], k: int, rng:
         rng: orders pixels of equal score.
 
     Raises:
-        DataError: a score is not finite.
+        DivergedError: a score is not finite.
     """
     grid = pool.grid
     kept = np.ix_(grid.cell_rows, grid.cell_columns)
@@ -108,7 +126,7 @@ def rank_diverse(
         rng: orders pixels of equal score.
 
     Raises:
-        DataError: a score is not finite.
+        DivergedError: a score, or a feature of a candidate or of a labelled point, is not finite.
     """
     grid, size = pool.grid, len(pool.free)
     kept = np.ix_(grid.cell_rows, grid.cell_columns)

@@ -1,49 +1,184 @@
-"""The answers of people: a table that they leave beside the questions becomes the points of a round."""
+"""The answers of people: tables that they leave beside the questions become the points of a round, in one go
+or in parts.
+"""
+
+import csv
+import io
+import logging
+from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from atal_ray.errors import CampaignError, DataError
-from atal_ray.labels.points import POINT_SCHEMA, QUERY_SCHEMA, UNSURE
+from atal_ray.annotation.answer_table import COLUMNS, LABELS, TABLE_SCHEMA, place, read_table, refuse
+from atal_ray.errors import WaitingError
+from atal_ray.labels.points import POINT_SCHEMA, QUERY_SCHEMA
 from atal_ray.store.folder import Folder
+from atal_ray.wording import counted
 
-ANSWERS = "answers.parquet"
+logger = logging.getLogger(__name__)
+
+ANSWERS = ("answers.parquet", "answers.csv", "answers.json")
+"""The tables that are looked for; each may answer some of the questions."""
+OPEN = "questions.csv"
+"""The questions without an answer, with an empty label: a form to fill in."""
+ANSWERED = "answered.parquet"
+"""The answers that were taken while others are awaited."""
+PIXEL = ["image_id", "x", "y"]
+_ANSWERED_SCHEMA = pa.schema([TABLE_SCHEMA.field(name) for name in COLUMNS])
+
+Labels = np.ndarray[tuple[int], np.dtype[np.uint8]]
+Places = np.ndarray[tuple[int], np.dtype[np.int64]]
 
 
 def from_people(asked: pa.Table, out: Folder, questions: str) -> pa.Table:
-    """The points that a table of answers (image_id, x, y, label) makes of the questions; none may be open."""
-    if not out.exists(ANSWERS):
-        raise CampaignError(
-            f"waiting for answers: {questions} holds {asked.num_rows} questions. Write the table "
-            f"{out.where(ANSWERS)} "
-            "with the columns image_id, x, y, label (1 salient, 0 background, 255 unsure), then run the same "
-            "command again"
-        )
-    answers = out.read_table(ANSWERS)
-    for column in ("image_id", "x", "y", "label"):
-        if column not in answers.schema.names:
-            raise DataError(f"{out.where(ANSWERS)} has no column {column!r}")
-    given: dict[tuple[str, int, int], int] = {}
-    for row in answers.to_pylist():
-        pixel = (row["image_id"], row["x"], row["y"])
-        if given.setdefault(pixel, row["label"]) != row["label"]:
-            raise DataError(
-                f"{out.where(ANSWERS)} has two different answers for image {pixel[0]}, x {pixel[1]}, y "
-                f"{pixel[2]}"
-            )
+    """The points that the tables of answers make of the questions.
+
+    Answers that have come are kept where others are missing, and a table may hold the missing ones alone; an
+    answer of a later table replaces one that was kept.
+
+    Args:
+        asked: the questions, rows of QUERY_SCHEMA.
+        out: folder of the round, where the tables are looked for.
+        questions: where the questions are, for people.
+
+    Raises:
+        WaitingError: questions are open; `OPEN` holds them.
+        DataError: a table cannot be used; its rows are named, and nothing of it was taken.
+    """
+    answered = np.zeros(asked.num_rows, bool)
     labels = np.zeros(asked.num_rows, np.uint8)
-    for index, row in enumerate(asked.to_pylist()):
-        where = f"image {row['image_id']}, x {row['x']}, y {row['y']}"
-        label = given.get((row["image_id"], row["x"], row["y"]))
-        if label is None:
-            raise DataError(f"{out.where(ANSWERS)} has no answer for {where}")
-        if label not in (0, 1, UNSURE):
-            raise DataError(f"{out.where(ANSWERS)}: label {label!r} for {where}, expected 0, 1 or 255")
-        labels[index] = label
-    return labelled(asked, labels, "human")
+    if out.exists(ANSWERED):
+        kept = out.read_table(ANSWERED)
+        where = _positions(kept, asked)
+        answered[where], labels[where] = True, kept["label"].to_numpy()
+    tables = {name: read_table(out, name) for name in ANSWERS if out.exists(name)}
+    where, given = _given(tables, asked, out)
+    changed = int(np.count_nonzero(answered[where] & (labels[where] != given)))
+    if changed:
+        logger.warning("%s replaced by another of %s", counted(changed, "kept answer"), " and ".join(tables))
+    answered[where], labels[where] = True, given
+    if answered.all():
+        return labelled(asked, labels, "human")
+    _keep(asked, labels, answered, out)
+    raise WaitingError(
+        f"waiting for answers: {questions} holds {counted(asked.num_rows, 'question')}, "
+        f"{np.count_nonzero(answered):,} of them answered. The open ones are in {out.where(OPEN)}: write "
+        f"{LABELS} into its column label, save it as {out.where('answers.csv')} (or a table with the columns "
+        f"{', '.join(COLUMNS)} as answers.parquet or answers.json beside it), and run the same command again. "
+        "It may hold a part of the answers: what is there is kept"
+    )
 
 
-def labelled(asked: pa.Table, labels: np.ndarray[tuple[int], np.dtype[np.uint8]], source: str) -> pa.Table:
+def corrected(points: pa.Table, asked: pa.Table, out: Folder) -> pa.Table | None:
+    """The points of a round with the labels of its tables as they are now; None where these are the same.
+
+    Args:
+        points: what was made of the tables, rows of POINT_SCHEMA.
+        asked: the questions, one for each point, in the same order.
+        out: folder of the round.
+
+    Raises:
+        DataError: as for `from_people`.
+    """
+    tables = {name: read_table(out, name) for name in ANSWERS if out.exists(name)}
+    where, given = _given(tables, asked, out)
+    labels = points["label"].to_numpy()
+    if len(labels) != asked.num_rows or np.array_equal(labels[where], given):
+        return None
+    changed = labels.copy()
+    changed[where] = given
+    return labelled(asked, changed, "human")
+
+
+def forget_parts(out: Folder) -> None:
+    """Remove what was only needed while answers were awaited."""
+    out.remove(ANSWERED)
+    out.remove(OPEN)
+
+
+def _given(tables: dict[str, pa.Table], asked: pa.Table, out: Folder) -> tuple[Places, Labels]:
+    """Which questions the tables answer, and how; each question once.
+
+    Raises:
+        DataError: a row answers no question of the round, or two rows answer one differently.
+    """
+    places, labels, rows, files = [], [], [], []
+    for number, (name, table) in enumerate(tables.items()):
+        where = _positions(table, asked)
+        strangers = np.flatnonzero(where < 0)
+        refuse(out.where(name), [_stranger(name, table, int(row), asked) for row in strangers])
+        mine = np.flatnonzero(table["label"].is_valid().to_numpy())
+        places.append(where[mine])
+        labels.append(table["label"].drop_null().to_numpy().astype(np.uint8))
+        rows.append(table["row"].to_numpy()[mine])
+        files.append(np.full(len(mine), number))
+    if not places:
+        return np.empty(0, np.int64), np.empty(0, np.uint8)
+    where, label, row, file = (np.concatenate(parts) for parts in (places, labels, rows, files))
+    order = np.argsort(where, kind="stable")
+    where, label, row, file = where[order], label[order], row[order], file[order]
+    differ = np.flatnonzero((where[1:] == where[:-1]) & (label[1:] != label[:-1]))
+    names = list(tables)
+    clashes = [
+        f"{place(names[file[at + 1]], int(row[at + 1]))}, column label: another answer to the same question "
+        f"than in {names[file[at]]}, {place(names[file[at]], int(row[at]))}"
+        for at in differ
+    ]
+    refuse(out.where(names[file[differ[0] + 1]]) if clashes else "", clashes)
+    once = np.flatnonzero(np.r_[True, where[1:] != where[:-1]]) if len(where) else []
+    return where[once], label[once]
+
+
+def _positions(table: pa.Table, asked: pa.Table) -> Places:
+    """The number of the question that each row is about; -1 where it is none."""
+    numbered = asked.select(PIXEL).append_column("question", pa.array(np.arange(asked.num_rows)))
+    rows = table.select(PIXEL).append_column("at", pa.array(np.arange(table.num_rows)))
+    joined = rows.join(numbered, PIXEL, join_type="left outer").sort_by("at")
+    return np.asarray(joined["question"].fill_null(-1).to_numpy(), np.int64)
+
+
+def _stranger(name: str, table: pa.Table, row: int, asked: pa.Table) -> str:
+    """What is wrong with a row that answers no question of this round."""
+    image_id, x, y = (table[column][row].as_py() for column in PIXEL)
+    at = place(name, table["row"][row].as_py())
+    mine = asked.filter(pc.equal(asked["image_id"], image_id))
+    if mine.num_rows:
+        pixels = ", ".join(f"({q['x']}, {q['y']})" for q in mine.select(["x", "y"]).slice(0, 5).to_pylist())
+        more = " and others" if mine.num_rows > 5 else ""
+        return f"{at}, columns x and y: ({x}, {y}) was not asked of image {image_id}, but {pixels}{more}"
+    bare = pc.equal(pc.utf8_ltrim(asked["image_id"], "0"), image_id.lstrip("0"))
+    near = asked["image_id"].filter(bare)
+    hint = (
+        f"; if it is {near[0].as_py()}, a spreadsheet has dropped the zeros: format the column as text"
+        if len(near)
+        else ": leave the row out"
+    )
+    return f"{at}, column image_id: nothing was asked of image {image_id} in this round{hint}"
+
+
+def _keep(
+    asked: pa.Table, labels: Labels, answered: np.ndarray[tuple[int], np.dtype[np.bool_]], out: Folder
+) -> None:
+    """Write what is answered, and the rest as a form."""
+    kept = asked.select(PIXEL).append_column(_ANSWERED_SCHEMA.field("label"), pa.array(labels))
+    if answered.any():
+        out.write_table(ANSWERED, kept.filter(pa.array(answered)).cast(_ANSWERED_SCHEMA))
+    out.write_lines(OPEN, _form(asked.filter(pa.array(~answered))))
+
+
+def _form(questions: pa.Table) -> Iterator[str]:
+    """Lines of a CSV table of questions with empty labels."""
+    yield ",".join(COLUMNS)
+    for batch in questions.select(PIXEL).to_batches(max_chunksize=65_536):
+        for image_id, x, y in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+            line = io.StringIO()
+            csv.writer(line, lineterminator="").writerow([image_id, x, y, ""])
+            yield line.getvalue()
+
+
+def labelled(asked: pa.Table, labels: Labels, source: str) -> pa.Table:
     """The questions (QUERY_SCHEMA) with their labels as points (POINT_SCHEMA)."""
     assert asked.schema.names == QUERY_SCHEMA.names
     columns = {name: asked[name] for name in asked.schema.names if name in POINT_SCHEMA.names}

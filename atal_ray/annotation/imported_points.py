@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from atal_ray.annotation.answer_table import WORDS, read_table
 from atal_ray.campaign.campaign_folder import MANIFEST, POINTS, CampaignFolder
 from atal_ray.errors import CampaignError, DataError
 from atal_ray.labels.points import POINT_SCHEMA, check_points
@@ -19,11 +20,10 @@ NEEDED = ("image_id", "x", "y", "label")
 
 
 def import_points(campaign: CampaignFolder, source: str) -> None:
-    """Check the points of another campaign's folder, or of a Parquet table, and write them as those of round
-    0.
+    """Check the points of another campaign's folder, or of a table, and write them as those of round 0.
 
-    A table needs the columns image_id, x, y and label; where it lacks the others, its points count as
-    imported. Points of images that are not in the manifest are left out; the log says how many.
+    A table is Parquet, CSV or JSON, as `read_table` takes it. It needs the columns image_id, x, y and label;
+    where a Parquet table lacks the others, its points count as imported. Points of images that are not in the manifest are left out; the log says how many.
 
     Args:
         campaign: the campaign that trains on them.
@@ -32,13 +32,22 @@ def import_points(campaign: CampaignFolder, source: str) -> None:
     Raises:
         DataError: it cannot be read, lacks a column, has a wrong point, or none of these images.
     """
-    points = _complete(_read(source), source)
-    points = points.append_column("row", pa.array(np.arange(points.num_rows)))
+    found = _read(source)
+    numbers = found["row"] if "row" in found.schema.names else pa.array(np.arange(found.num_rows))
+    points = _complete(found, source).append_column("row", numbers)
     points = points.sort_by([(name, "ascending") for name in ("image_id", "round", "order")])
     campaign.round(0).write_tables(POINTS, _of_manifest(campaign, points, source), POINT_SCHEMA)
 
 
+def check_source(source: str) -> None:
+    """Raise DataError where points cannot be read from there, whatever the images."""
+    _complete(_read(source), source)
+
+
 def _read(source: str) -> pa.Table:
+    """The points of a campaign's rounds or of a table, unchecked; of a CSV or JSON table with each row's
+    number.
+    """
     other = CampaignFolder(Folder(source))
     rounds = other.committed_rounds()
     if rounds:
@@ -46,6 +55,8 @@ def _read(source: str) -> pa.Table:
         return other.points(rounds - 1)
     folder, name = stores.split(source)
     try:
+        if name.lower().endswith((".csv", ".json")):
+            return read_table(Folder(folder), name)
         return Folder(folder).read_table(name)
     except CampaignError as error:
         raise DataError(
@@ -72,10 +83,13 @@ def _complete(table: pa.Table, source: str) -> pa.Table:
         else:
             column = pa.repeat(pa.scalar(origin[field.name]), table.num_rows)
         if column.null_count:
-            raise DataError(
-                f"{source}, row {pc.index(column.is_null(), True).as_py()}: {field.name} is empty"
-            )
+            first = pc.index(column.is_null(), True).as_py()
+            row = table["row"][first].as_py() if "row" in table.schema.names else first
+            raise DataError(f"{source}, row {row}: {field.name} is empty")
         try:
+            if field.name == "label" and pa.types.is_string(column.type):
+                words = (str(WORDS.get(word.strip().lower(), word)) for word in column.to_pylist())
+                column = pa.array(words, pa.string())
             columns.append(column.cast(field.type))
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             raise DataError(
@@ -97,18 +111,16 @@ def _of_manifest(campaign: CampaignFolder, points: pa.Table, source: str) -> Ite
     """The points of the manifest's images, checked, in its order."""
     ids, images = points["image_id"].to_numpy(), campaign.root.count_rows(MANIFEST)
     used = labelled = 0
-    for rows in campaign.images():
-        first, last = (
-            np.searchsorted(ids, rows[0].image_id, "left"),
-            np.searchsorted(ids, rows[-1].image_id, "right"),
-        )
+    for rows in campaign.chunks():
+        names, heights, widths = (rows[name].to_pylist() for name in ("image_id", "height", "width"))
+        first, last = np.searchsorted(ids, names[0], "left"), np.searchsorted(ids, names[-1], "right")
         near = points.slice(first, last - first)
-        mine = near.filter(pc.is_in(near["image_id"], value_set=pa.array([row.image_id for row in rows])))
+        mine = near.filter(pc.is_in(near["image_id"], value_set=pa.array(names)))
         numbers, mine = mine["row"].to_pylist(), mine.select(POINT_SCHEMA.names)
         check_points(
             mine,
-            {row.image_id: row.height for row in rows},
-            {row.image_id: row.width for row in rows},
+            dict(zip(names, heights, strict=True)),
+            dict(zip(names, widths, strict=True)),
             source,
             numbers,
         )

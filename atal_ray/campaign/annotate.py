@@ -1,11 +1,45 @@
 """Stage: questions -> labelled points, by the oracle, by people, or taken from elsewhere."""
 
-from atal_ray.annotation.answers import from_people
+import logging
+
+from atal_ray.annotation.answers import corrected, forget_parts, from_people
 from atal_ray.annotation.imported_points import import_points
-from atal_ray.annotation.oracle import from_masks
-from atal_ray.campaign.campaign_folder import MANIFEST, POINTS, QUERIES, CampaignFolder
+from atal_ray.annotation.oracle import answer_by_masks
+from atal_ray.campaign.campaign_folder import (
+    ERRORS,
+    METRICS,
+    POINTS,
+    QUERIES,
+    TRAIN_RUN,
+    TRAINING,
+    CampaignFolder,
+)
 from atal_ray.config import Config
 from atal_ray.labels.points import POINT_SCHEMA
+
+logger = logging.getLogger(__name__)
+
+
+def forget_old_answers(campaign: CampaignFolder, config: Config, round_number: int) -> None:
+    """Where the answers of a round that is not committed yet were corrected, remove its points and what was
+    made of them, so that the round is run again.
+
+    Raises:
+        DataError: a table of answers cannot be used.
+    """
+    questions, out = campaign.round(round_number - 1), campaign.round(round_number)
+    if config.budget.annotator != "answers" or not out.exists(POINTS) or not questions.exists(QUERIES):
+        return
+    now = corrected(out.read_table(POINTS), questions.read_table(QUERIES), out)
+    if now is None:
+        return
+    logger.warning("the answers of round %d were corrected: it is trained again", round_number)
+    for folder in (TRAIN_RUN, f"{QUERIES}.parts"):
+        (out / folder).delete()
+    for name in (QUERIES, METRICS, TRAINING, ERRORS):
+        out.remove(name)
+    campaign.snapshots(round_number).delete()
+    out.write_table(POINTS, now)
 
 
 def annotate(campaign: CampaignFolder, config: Config, round_number: int) -> None:
@@ -15,8 +49,8 @@ def annotate(campaign: CampaignFolder, config: Config, round_number: int) -> Non
     Full masks leave it without rows.
 
     Raises:
-        CampaignError: answers are awaited from people and are not, or not all, there.
-        DataError: an answer is not 0, 1 or 255, or an image that the oracle is asked about has no mask.
+        WaitingError: answers are awaited from people and are not, or not all, there.
+        DataError: a table of answers cannot be used, or an image that the oracle is asked about has no mask.
     """
     questions, out = campaign.round(round_number - 1), campaign.round(round_number)
     if config.data.points is not None:
@@ -25,10 +59,9 @@ def annotate(campaign: CampaignFolder, config: Config, round_number: int) -> Non
     if config.regions.labels == "dense":
         out.write_table(POINTS, POINT_SCHEMA.empty_table())  # nothing was asked: the masks say all
         return
-    asked = questions.read_table(QUERIES)
     if config.budget.annotator == "oracle":
-        images = campaign.root.count_rows(MANIFEST)
-        source = "seed" if round_number == 0 else "oracle"
-        out.write_tables(POINTS, from_masks(campaign.images(), images, asked, source), POINT_SCHEMA)
+        answer_by_masks(campaign, config, round_number)
     else:
+        asked = questions.read_table(QUERIES)
         out.write_table(POINTS, from_people(asked, out, questions.where(QUERIES)))
+        forget_parts(out)

@@ -1,7 +1,7 @@
 """Where everything of a campaign lies, and the rule that makes a round whole: COMMITTED is written last."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import pyarrow as pa
@@ -12,9 +12,13 @@ from atal_ray.errors import CampaignError
 from atal_ray.labels.points import POINT_SCHEMA, concat
 from atal_ray.labels.superpixel_cache import SuperpixelCache
 from atal_ray.store.folder import Folder
+from atal_ray.store.location import Location
+from atal_ray.store.streamed import AscendingRows, row_groups, sha256
+from atal_ray.wording import command
 
 MANIFEST, POINTS, QUERIES, ERRORS = "manifest.parquet", "points.parquet", "queries.parquet", "errors.parquet"
 METRICS, TRAINING, COMMITTED = "metrics.json", "training.json", "COMMITTED"
+FORK = "fork.json"  # of a campaign that took the points of another; there before all else
 TRAIN_RUN = "train"  # Ray Train's working folder inside a round's
 ERROR_SCHEMA = pa.schema([(name, pa.string()) for name in ("stage", "image_id", "reason")])
 MEMBERS = (
@@ -22,6 +26,7 @@ MEMBERS = (
     "last",
 )  # whose metrics metrics.json holds: the mean of the snapshots, and the last one alone
 CHUNK = 1024  # images that the driver looks at together
+ANSWERS = "answers."  # how the names of tables that people write begin
 START = -1  # the random start asks without a network, before round 0
 
 
@@ -43,11 +48,80 @@ class CampaignFolder:
         """Names of the test sets, sorted."""
         return [name.removesuffix(".parquet") for name in (self.root / "tests").names()]
 
-    def images(self) -> Iterator[list[Record]]:
+    def training_data(self, config: Config) -> Location:
+        """The folder that the paths of manifest.parquet begin in."""
+        return Location.at(config.data.train) if config.data.train else Location(self.embedded("train").uri)
+
+    def test_data(self, config: Config, name: str) -> Location:
+        """The folder that the paths of tests/NAME.parquet begin in.
+
+        Raises:
+            CampaignError: the configuration has no such test set.
+        """
+        folders = self.test_folders(config)
+        if name not in folders:
+            raise CampaignError(f"{self.root.uri}: data.tests names no folder {name}")
+        return folders[name]
+
+    def test_folders(self, config: Config) -> dict[str, Location]:
+        """The folders of the test sets of a configuration by their names, which ascend."""
+        folders = [Location.at(folder) for folder in config.data.tests]
+        if not folders and not config.data.train:
+            folders = [Location(self.embedded("test").uri)]
+        return dict(sorted((folder.resolved().name, folder) for folder in folders))
+
+    def unjudged(self, config: Config, number: int) -> list[str]:
+        """The test sets of a configuration that a round was not evaluated on."""
+        folder = self.round(number)
+        judged = folder.read_json(METRICS) if folder.exists(METRICS) else {}
+        return [name for name in self.test_folders(config) if name not in judged]
+
+    def lacks(self, config: Config, number: int) -> bool:
+        """Whether a round has no questions for the next one, or no metrics of some test set."""
+        asks = number + 1 < config.rounds and not self.round(number).exists(QUERIES)
+        return asks or bool(self.unjudged(config, number))
+
+    def is_complete(self, config: Config) -> bool:
+        """Whether all rounds are done, with all that the configuration wants of each."""
+        done = self.committed_rounds() >= config.rounds
+        return done and not any(self.lacks(config, number) for number in range(config.rounds))
+
+    def embedded(self, name: str) -> Folder:
+        """The folder of the images that are made where `data.train` is empty: train or test."""
+        return self.root / "data" / name
+
+    def copy_embedded(self, source: "CampaignFolder") -> None:
+        """Copy the embedded images of another campaign, on one disk by links."""
+        for name, manifest in (
+            ("train", (source.root, MANIFEST)),
+            ("test", (source.root / "tests", "test.parquet")),
+        ):
+            if not source.embedded(name).exists("images"):
+                continue
+            for rows in row_groups(*manifest):
+                for path in (*rows["image"].to_pylist(), *rows["mask"].to_pylist()):
+                    below, _, file = path.rpartition("/")
+                    (self.embedded(name) / below).copy_from(source.embedded(name) / below, file)
+
+    def chunks(self) -> Iterator[pa.Table]:
         """The rows of the manifest, some at a time."""
-        total = self.root.count_rows(MANIFEST)
-        for start in range(0, total, CHUNK):
-            yield records(self.root.read_rows(MANIFEST, start, min(start + CHUNK, total)))
+        for group in row_groups(self.root, MANIFEST):
+            yield from (group.slice(start, CHUNK) for start in range(0, group.num_rows, CHUNK))
+
+    def images(self, config: Config) -> Iterator[list[Record]]:
+        """The training images, some at a time."""
+        folder = self.training_data(config)
+        return (records(rows, folder) for rows in self.chunks())
+
+    def images_with_points(self, rounds: Sequence[int]) -> Iterator[tuple[pa.Table, list[pa.Table]]]:
+        """Some rows of the manifest at a time, each with the points of these images that each round added.
+
+        The whole campaign is read once, and no more than a few row groups are held.
+        """
+        readers = [AscendingRows(self.round(number), POINTS, POINT_SCHEMA) for number in rounds]
+        for images in self.chunks():
+            last = images["image_id"][-1].as_py()
+            yield images, [reader.up_to(last) for reader in readers]
 
     def superpixels(self, config: Config) -> SuperpixelCache:
         """The superpixel maps of the training images; a shared folder keeps those of other images or settings
@@ -55,13 +129,15 @@ class CampaignFolder:
         """
         if config.resources.superpixels is None:
             return SuperpixelCache(self.root / "superpixels", config.regions)
-        settings = f"{config.data.train} {replace(config.regions, labels='propagate')}"
+        settings = repr(replace(config.regions, labels="propagate"))
         key = hashlib.sha256(settings.encode()).hexdigest()[:16]
-        return SuperpixelCache(Folder(config.resources.superpixels) / key, config.regions)
+        return SuperpixelCache(Folder(config.resources.superpixels) / key, config.regions, by_digest=True)
 
     def points(self, last_round: int, first_id: str | None = None, last_id: str | None = None) -> pa.Table:
-        """All points that are labelled when a round trains; optionally those of the images first_id to
-        last_id alone.
+        """All points that are labelled when a round trains, in memory; optionally those of the images first_id
+        to last_id alone.
+
+        Code that must hold at any number of points goes through `images_with_points`.
         """
         folders = [self.round(number) for number in range(last_round + 1)]
         if first_id is None or last_id is None:
@@ -78,12 +154,18 @@ class CampaignFolder:
         if not folder.exists(COMMITTED):
             return False
         for name, digest in folder.read_json(COMMITTED).items():
-            if not folder.exists(name) or _digest(folder, name) != digest:
+            answers = name.startswith(ANSWERS)  # may be lost: the points hold them
+            if not (sha256(folder, name) == digest if folder.exists(name) else answers):
+                take = f", or take it as it is now: {command('fork', self.root.uri, 'NEW')}"
                 raise CampaignError(
                     f"{folder.where(name)} was changed or lost after the round was committed: restore it "
-                    "from a copy"
+                    f"from a copy{take * (folder.exists(name) and (answers or name == POINTS))}"
                 )
         return True
+
+    def reopen(self, number: int) -> None:
+        """Declare a round unfinished, to add to its files."""
+        self.round(number).remove(COMMITTED)
 
     def committed_rounds(self) -> int:
         """How many rounds are done, from the first one on; CampaignError as in `is_committed`."""
@@ -97,12 +179,10 @@ class CampaignFolder:
         folder = self.round(number)
         for leftover in (
             TRAIN_RUN,
+            f"{POINTS}.parts",
             f"{QUERIES}.parts",
         ):  # a kill may have come between a stage's result and its tidying
             (folder / leftover).delete()
         names = [name for name in (POINTS, TRAINING, METRICS, QUERIES, ERRORS) if folder.exists(name)]
-        folder.write_json(COMMITTED, {name: _digest(folder, name) for name in names})
-
-
-def _digest(folder: Folder, name: str) -> str:
-    return hashlib.sha256(folder.read_bytes(name)).hexdigest()
+        names += [name for name in folder.names() if name.startswith(ANSWERS)]
+        folder.write_json(COMMITTED, {name: sha256(folder, name) for name in names})

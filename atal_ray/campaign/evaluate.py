@@ -1,35 +1,53 @@
 """Stage: snapshots and test sets -> metrics of the ensemble and of the last snapshot."""
 
+import logging
+from base64 import b64decode, b64encode
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
 from atal_ray.campaign.campaign_folder import MEMBERS, METRICS, CampaignFolder
+from atal_ray.campaign.not_finite import NOT_FINITE, require_finite
 from atal_ray.campaign.snapshot_actor import SnapshotActor
 from atal_ray.config import Config
-from atal_ray.data.images import read_image, read_mask, resize
+from atal_ray.data.images import resize
 from atal_ray.data.manifest import Record, records
 from atal_ray.errors import DataError
 from atal_ray.metrics.accumulator import Accumulator
 from atal_ray.metrics.saliency_map import to_uint8
 from atal_ray.networks.inputs import to_batch
 from atal_ray.networks.protocol import SaliencyNetwork
+from atal_ray.report.gallery_file import shown_records
+from atal_ray.report.predictions_file import PREDICTION_SCHEMA, PREDICTIONS, TEST_IMAGES, small_png
+from atal_ray.runtime.bad_images import BadImages, require_kept
 from atal_ray.runtime.shards import Pool, run_shards, shard_rows
 from atal_ray.store.folder import Folder
+from atal_ray.store.streamed import row_groups
+from atal_ray.wording import counted
 
+logger = logging.getLogger(__name__)
 Row = dict[str, Any]
 
 
 def evaluate(campaign: CampaignFolder, config: Config, round_number: int) -> None:
-    """Score the round's snapshots on every test set; writes metrics.json: set -> member -> metrics."""
-    result: dict[str, Any] = {}
-    for name in campaign.test_sets():
+    """Score the round's snapshots on every test set that they were not scored on yet; writes metrics.json:
+    set -> member -> metrics, after predictions.parquet with those of the few images that the report shows.
+    """
+    out = campaign.round(round_number)
+    result: dict[str, Any] = out.read_json(METRICS) if out.exists(METRICS) else {}
+    pictures: list[Row] = []
+    unjudged = campaign.unjudged(config, round_number)
+    for name in unjudged:
         sums: dict[str, Accumulator] = {who: Accumulator() for who in MEMBERS}
         errors: list[list[str]] = []
         images = (campaign.root / "tests").count_rows(f"{name}.parquet")
+        rows = row_groups(campaign.root / "tests", f"{name}.parquet")
+        shown = shown_records(rows, campaign.test_data(config, name), TEST_IMAGES)
         for row in run_shards(
             shard_rows(images, config.query.shard_size),
             Pool.of_query(config, network=True),
@@ -40,59 +58,96 @@ def evaluate(campaign: CampaignFolder, config: Config, round_number: int) -> Non
                 "config": config,
                 "round_number": round_number,
                 "test_set": name,
+                "shown": [record.image_id for record in shown],
             },
             title=f"round {round_number}: evaluation on {name}",
             total=images,
+            bad=BadImages.of_table(campaign.root / "tests", f"{name}.parquet", config.data.on_bad_file),
         ):
             for who in MEMBERS:
                 sums[who].merge(Accumulator.from_state(row[who]))
             errors.extend(list(error) for error in row["errors"])
+            pictures.extend(
+                {"test_set": name, "image_id": image_id, "prediction": b64decode(picture)}
+                for image_id, picture in row["pictures"]
+            )
+        work = f"round {round_number}: evaluation on {name}"
+        require_finite((reason for _, reason in errors), sums["last"].images, work, config.train.lr_max)
+        if errors:
+            left_out = counted(len(errors), "image")
+            logger.warning("%s: left out %s, such as %s: %s", work, left_out, *min(errors))
         result[name] = {**{who: sums[who].summary().to_json() for who in MEMBERS}, "errors": sorted(errors)}
-    campaign.round(round_number).write_json(METRICS, result)
+    known = out.read_table(PREDICTIONS).to_pylist() if out.exists(PREDICTIONS) else []
+    kept = [row for row in known if row["test_set"] not in unjudged]
+    table = pa.Table.from_pylist([*kept, *pictures], PREDICTION_SCHEMA)
+    out.write_table(PREDICTIONS, table.sort_by([("test_set", "ascending"), ("image_id", "ascending")]))
+    out.write_json(METRICS, dict(sorted(result.items())))
 
 
 class EvaluateShard(SnapshotActor):
     """An actor that predicts the images of a shard and sums their metrics."""
 
-    def __init__(self, campaign: CampaignFolder, config: Config, round_number: int, test_set: str) -> None:
+    def __init__(
+        self,
+        campaign: CampaignFolder,
+        config: Config,
+        round_number: int,
+        test_set: str,
+        shown: Collection[str] = (),
+    ) -> None:
         super().__init__(campaign, config, round_number)
+        self.shown, self.pictures = frozenset(shown), list[list[str]]()
         self.manifest: tuple[Folder, str] = (campaign.root / "tests", f"{test_set}.parquet")
+        self.data = campaign.test_data(config, test_set)
 
     def __call__(self, row: Row) -> Row:
         """Sums of the ensemble's and the last snapshot's metrics, and the images that could not be read."""
         folder, name = self.manifest
         sums: dict[str, Accumulator] = {who: Accumulator() for who in MEMBERS}
         errors: list[list[str]] = []
-        rows = records(folder.read_rows(name, row["start"], row["stop"]))
+        self.pictures = []
+        rows = records(folder.read_rows(name, row["start"], row["stop"]), self.data)
         for start in range(0, len(rows), self.config.query.batch_size):
             images, masks, batch = [], [], []
-            for record in rows[start : start + self.config.query.batch_size]:
+            batch_rows = rows[start : start + self.config.query.batch_size]
+            for number, record in enumerate(batch_rows, row["start"] + start):
                 try:
-                    image, mask = read_image(record.image), read_mask(str(record.mask)).astype(bool)
+                    require_kept(row, number)
+                    image, mask = record.read_image(), record.read_mask().astype(bool)
                 except DataError as error:
                     errors.append([record.image_id, str(error)])
                     continue
                 images.append(resize(image, self.config.train.size))
                 masks.append(mask)
                 batch.append(record)
-            self._add(sums, images, masks, batch)
+            errors.extend([image_id, NOT_FINITE] for image_id in self._add(sums, images, masks, batch))
         return {
             **row,
             "images": row["stop"] - row["start"],
             "errors": errors,
+            "pictures": self.pictures,  # id and PNG as text: Ray Data takes lists of text, empty ones too
             **{who: sums[who].state() for who in MEMBERS},
         }
 
     def _add(
         self, sums: dict[str, Accumulator], images: list[Any], masks: list[Any], batch: list[Record]
-    ) -> None:
+    ) -> list[str]:
+        """Add the metrics of a batch; returns the images whose maps are not finite."""
+        not_finite: list[str] = []
         if not images:
-            return
+            return not_finite
         logits = predict(self.snapshots, to_batch(np.stack(images), self.device))
         for index, (record, mask) in enumerate(zip(batch, masks, strict=True)):
             maps = saliency_maps(logits[:, index], mask.shape)
-            sums["ensemble"].add(to_uint8(maps.mean(0).numpy()), mask, record.image_id)
+            if not torch.isfinite(maps).all():
+                not_finite.append(record.image_id)
+                continue
+            ensemble = to_uint8(maps.mean(0).numpy())
+            if record.image_id in self.shown:
+                self.pictures.append([record.image_id, b64encode(small_png(ensemble)).decode()])
+            sums["ensemble"].add(ensemble, mask, record.image_id)
             sums["last"].add(to_uint8(maps[-1].numpy()), mask, record.image_id)
+        return not_finite
 
 
 @torch.no_grad()

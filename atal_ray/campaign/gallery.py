@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from atal_ray.acquisition.estimate import Estimate, estimate
 from atal_ray.acquisition.grid import labels_on_grid
 from atal_ray.acquisition.uncertainty import difference, region_kind
-from atal_ray.campaign.campaign_folder import MANIFEST, CampaignFolder
+from atal_ray.campaign.campaign_folder import CampaignFolder
 from atal_ray.campaign.snapshot_actor import SnapshotActor
 from atal_ray.config import Config, QueryConfig
-from atal_ray.data.images import read_image, resize
+from atal_ray.data.images import resize
 from atal_ray.data.manifest import Record
 from atal_ray.errors import AtalError, DataError
 from atal_ray.labels.points import PointIndex
@@ -27,6 +27,7 @@ from atal_ray.report.gallery_file import (
     shown_records,
     top_score,
 )
+from atal_ray.runtime.bad_images import BadImages, require_kept
 from atal_ray.runtime.shards import Pool, run_shards, shard_rows
 
 logger = logging.getLogger(__name__)
@@ -37,12 +38,12 @@ Readable = list[tuple[Record, NDArray[np.uint8]]]
 
 def make_gallery(campaign: CampaignFolder, config: Config, round_number: int) -> None:
     """Attack and score the images that the report shows by a round's snapshots; writes gallery.parquet of the
-    round.
+    round. For the last one, which asks nothing: a query leaves this file on its way.
 
     An image that cannot be read is a row with its reason. Where no image can be scored, the reason is logged
     and the file is left out: a finished campaign does not fail for want of pictures.
     """
-    shown = shown_records(campaign.root.read_table(MANIFEST))
+    shown = shown_records(campaign.chunks(), campaign.training_data(config))
     found: list[Row] = []
     try:
         for row in run_shards(
@@ -53,6 +54,7 @@ def make_gallery(campaign: CampaignFolder, config: Config, round_number: int) ->
             arguments={"campaign": campaign, "config": config, "round_number": round_number, "shown": shown},
             title=f"round {round_number}: maps for the report",
             total=len(shown),
+            bad=BadImages(lambda row, number: shown[number].image_id),
         ):
             found.extend(row["maps"])
     except AtalError as error:
@@ -79,7 +81,7 @@ class GalleryActor(SnapshotActor):
 
     def __call__(self, row: Row) -> Row:
         """A row of GALLERY_SCHEMA for each image of the shard, in `maps`."""
-        readable, found = self._read(self.shown[row["start"] : row["stop"]])
+        readable, found = self._read(row)
         size = self.config.query.batch_size
         for batch in (readable[start : start + size] for start in range(0, len(readable), size)):
             maps = self._estimate(batch)
@@ -87,12 +89,13 @@ class GalleryActor(SnapshotActor):
                 found.append(image_maps(clean, attacked, self.config.query).to_row(record.image_id))
         return {**row, "images": row["stop"] - row["start"], "maps": found}
 
-    def _read(self, shown: list[Record]) -> tuple[Readable, list[Row]]:
-        """The images that can be read, and a row for each that cannot."""
+    def _read(self, row: Row) -> tuple[Readable, list[Row]]:
+        """The images of a shard that can be read, and a row for each that cannot."""
         readable, problems = [], []
-        for record in shown:
+        for number, record in enumerate(self.shown[row["start"] : row["stop"]], row["start"]):
             try:
-                readable.append((record, resize(read_image(record.image), self.config.train.size)))
+                require_kept(row, number)
+                readable.append((record, resize(record.read_image(), self.config.train.size)))
             except DataError as error:
                 problems.append(problem_row(record.image_id, str(error)))
         return readable, problems
@@ -118,6 +121,7 @@ def image_maps(clean: NDArray[np.float32], attacked: NDArray[np.float32], config
     return ImageMaps(
         prediction=to_uint8(clean),
         uncertainty=to_uint8(difference(clean, attacked, "margin")),
+        attacked=to_uint8(difference(attacked, clean, "margin")),
         score=to_uint8(np.minimum(difference(clean, attacked, config.score) / top_score(config), 1)),
         regions=region_kind(clean, attacked, config.near_boundary),
     )

@@ -2,7 +2,9 @@
 any.
 """
 
+import re
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +12,7 @@ import pyarrow.compute as pc
 
 from atal_ray.campaign.annotate import annotate
 from atal_ray.campaign.campaign_folder import MANIFEST, POINTS, QUERIES, CampaignFolder
+from atal_ray.campaign.changes import require_images
 from atal_ray.campaign.life import run_in
 from atal_ray.campaign.prepare import prepare
 from atal_ray.campaign.query.ask import query
@@ -20,17 +23,24 @@ from atal_ray.config.query import AttackConfig, QueryConfig
 from atal_ray.config.resources import ResourceConfig
 from atal_ray.config.section import Section, require
 from atal_ray.config.training import TrainConfig
-from atal_ray.errors import CampaignError
+from atal_ray.errors import AtalError, CampaignError
 from atal_ray.labels.points import POINT_SCHEMA
+from atal_ray.networks.snapshot_reader import require_snapshots
 from atal_ray.runtime.session import campaign_session
 from atal_ray.store.folder import Folder
+from atal_ray.store.streamed import count_nulls, row_groups
+from atal_ray.wording import counted
 
 GENERATION_PLAN = "generation.yaml"
+_OWN_WORDS = {r"budget\.per-round( \(k\))?": "points", r"\bdata\.on-bad-file": "on-bad-file"}
+"""Fields of a campaign -> those of a generation, for the sentences of stages that both have."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Generation(Section):
     """Which snapshots ask for how many points of which images; sections are the campaign's unless set."""
+
+    may_change = ("images", "on_bad_file")
 
     snapshots: str = ""
     """Folder of the campaign whose last finished round asks."""
@@ -71,7 +81,8 @@ class Generation(Section):
             trained,
             network=replace(trained.network, weights="random"),  # the snapshots hold all weights
             train=TrainConfig(size=side, scales=(side,), cycles=cycles, epochs=cycles),
-            regions=replace(regions, labels="propagate") if regions.labels == "dense" else regions,
+            # the masks are not read, so there need not be any
+            regions=replace(regions, labels="propagate" if regions.uses_masks else regions.labels),
             data=DataConfig(train=self.images, on_bad_file=self.on_bad_file),
             budget=BudgetConfig(
                 start=self.points, per_round=self.points, total=2 * self.points, annotator="answers"
@@ -98,22 +109,42 @@ def generate(plan: Generation, folder: Path | str) -> CampaignFolder:
         ConfigError, CampaignError, DataError, CheckpointError: what is wrong with the plan, a folder, the
             images or the snapshots.
     """
+    try:
+        return _generate(plan, folder)
+    except AtalError as error:
+        said = str(error)
+        for words, own in _OWN_WORDS.items():
+            said = re.sub(words, own, said)
+        if said == str(error):
+            raise
+        raise type(error)(said) from error
+
+
+def _generate(plan: Generation, folder: Path | str) -> CampaignFolder:
     require(bool(plan.images), "images is empty: name the folder of images that points are wanted of")
     plan = replace(plan, snapshots=config_file.path(plan.snapshots), images=config_file.path(plan.images))
     campaign, trained = CampaignFolder(Folder.at(folder)), CampaignFolder(Folder(plan.snapshots))
     config = config_file.absolute(plan.config(config_file.of_campaign(trained.root)))
-    with run_in(campaign.root, plan, GENERATION_PLAN, started=lambda: campaign.root.exists(MANIFEST)) as run:
+
+    def admit(before: Generation, now: Generation) -> None:
+        folder, moved = campaign.training_data(config), before.images != now.images
+        require_images(campaign, folder, moved=moved, option="--images")
+
+    started = partial(campaign.root.exists, MANIFEST)
+    with run_in(campaign.root, plan, GENERATION_PLAN, started=started, admit=admit) as run:
         prepare(campaign, config)
+        if not campaign.round(0).exists(QUERIES):
+            _take_over(campaign, config, trained)  # a wrong snapshot is found before Ray is started
         with campaign_session(config):
-            run.step(campaign.round(0), QUERIES, lambda: _ask(campaign, config, trained))
-        if campaign.root.read_table(MANIFEST, ["mask"])["mask"].null_count == 0:
-            oracle = replace(config, budget=replace(config.budget, annotator="oracle"))
-            run.step(campaign.round(1), POINTS, lambda: annotate(campaign, oracle, 1))
+            run.step(campaign.round(0), QUERIES, lambda: query(campaign, config, 0))
+            if count_nulls(campaign.root, MANIFEST, "mask") == 0:
+                oracle = replace(config, budget=replace(config.budget, annotator="oracle"))
+                run.step(campaign.round(1), POINTS, lambda: annotate(campaign, oracle, 1))
     return campaign
 
 
-def _ask(campaign: CampaignFolder, config: Config, trained: CampaignFolder) -> None:
-    """Take the snapshots of the last finished round over, and query with nothing labelled."""
+def _take_over(campaign: CampaignFolder, config: Config, trained: CampaignFolder) -> None:
+    """Take the snapshots of the last finished round over, with nothing labelled."""
     finished = trained.committed_rounds()
     if not finished:
         raise CampaignError(
@@ -121,12 +152,17 @@ def _ask(campaign: CampaignFolder, config: Config, trained: CampaignFolder) -> N
         )
     for number in range(1, config.train.cycles + 1):
         campaign.snapshots(0).copy_from(trained.snapshots(finished - 1), f"{number}.pt")
+    require_snapshots(campaign.snapshots(0), config)
     campaign.round(0).write_table(POINTS, POINT_SCHEMA.empty_table())
-    query(campaign, config, 0)
 
 
 def summary(campaign: CampaignFolder) -> str:
     """What was asked, for the terminal."""
-    asked = campaign.round(0).read_table(QUERIES, ["image_id"])["image_id"]
+    points = images = 0
+    last = None
+    for table in row_groups(campaign.round(0), QUERIES, ["image_id"]):  # ascending by image id
+        points, images = points + table.num_rows, images + pc.count_distinct(table["image_id"]).as_py()
+        images -= int(table["image_id"][0].as_py() == last)
+        last = table["image_id"][-1].as_py()
     where = campaign.round(1) / POINTS if campaign.round(1).exists(POINTS) else campaign.round(0) / QUERIES
-    return f"{len(asked):,} points of {pc.count_distinct(asked).as_py():,} images: {where.uri}"
+    return f"{counted(points, 'point')} of {counted(images, 'image')}: {where.uri}"

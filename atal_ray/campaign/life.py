@@ -15,6 +15,7 @@ from atal_ray.store.lease import Held
 from atal_ray.store.lock import locked
 
 Result = TypeVar("Result")
+Plan = TypeVar("Plan", bound=Section)
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +43,14 @@ class Run:
 
 
 @contextmanager
-def run_in(root: Folder, plan: Section, name: str, *, started: bool | Callable[[], bool]) -> Iterator[Run]:
+def run_in(
+    root: Folder,
+    plan: Plan,
+    name: str,
+    *,
+    started: bool | Callable[[], bool],
+    admit: Callable[[Plan, Plan], None] = lambda before, now: None,
+) -> Iterator[Run]:
     """Hold a folder for the time of the block, with its plan kept in it.
 
     Args:
@@ -51,12 +59,20 @@ def run_in(root: Folder, plan: Section, name: str, *, started: bool | Callable[[
         name: the file of the plan.
         started: whether work with the kept plan has begun; until then it may still change, for a mistyped
             path must not spoil the folder.
+        admit: called with the kept plan and this one where work has begun and they differ in nothing but what
+            may change; it raises where a value cannot be had. Nothing is written before.
 
     Raises:
         CampaignError: the folder is in use or cannot be written, or was started with another plan (the
             difference is named).
     """
     with locked(root) as lock:
-        begun = started() if callable(started) else started
-        config_file.keep(root, name, plan, final=begun)
+        if (started() if callable(started) else started) and root.exists(name):
+            before = config_file.kept(root, name, type(plan))
+            config_file.require_equal(root, before, plan)
+            admit(before, plan)
+            changed = config_file.differences(before, plan, free=True)
+            if changed:
+                logger.info("%s goes on with\n  %s", root.uri, "\n  ".join(changed))
+        config_file.keep(root, name, plan)
         yield Run(root, lock)

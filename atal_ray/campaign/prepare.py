@@ -2,74 +2,134 @@
 images.
 """
 
+import hashlib
 import logging
-from functools import partial
+from contextlib import nullcontext
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from atal_ray import networks
-from atal_ray.campaign.campaign_folder import ERROR_SCHEMA, ERRORS, MANIFEST, CampaignFolder
+from atal_ray.campaign.campaign_folder import ERROR_SCHEMA, ERRORS, MANIFEST, TRAINING, CampaignFolder
+from atal_ray.campaign.checked_images import BAD_SCHEMA, CheckedImages, check_images, is_large
 from atal_ray.config import Config
-from atal_ray.data.layout import BadFile
-from atal_ray.data.manifest import build_manifest
 from atal_ray.data.synthetic.dataset import write_dataset
 from atal_ray.errors import DataError
+from atal_ray.labels.points import concat
 from atal_ray.networks.conformance import check_network
-from atal_ray.runtime.progress_bar import tracked
+from atal_ray.runtime.session import campaign_session
+from atal_ray.store.folder import Folder
 from atal_ray.store.location import Location
+from atal_ray.wording import counted
 
 logger = logging.getLogger(__name__)
 
 DEMO_TRAIN, DEMO_TEST = 48, 24
+WORK = "prepare.parts"
+"""Folder of what shards leave until the manifests are whole."""
 
 
-def prepare(campaign: CampaignFolder, config: Config) -> None:
+def prepare(campaign: CampaignFolder, config: Config, skip: str = "--data.on-bad-file skip") -> None:
     """Write tests/NAME.parquet and, last, manifest.parquet; without `data.train`, embedded images are made
     first.
 
+    Args:
+        campaign: the folder.
+        config: the configuration.
+        skip: the option of the command that leaves bad files out, for the sentence that refuses them.
+
     Raises:
-        DataError: see `build_manifest`; two test sets of one name; a test image without a mask.
+        DataError: see `check_images`; two test sets of one name; a test image without a mask.
         ConfigError, CheckpointError: the network, or the backbone's weights, cannot be used.
     """
     if campaign.root.exists(MANIFEST):
+        _add_test_sets(campaign, config, skip)
+        _require_weights(campaign, config)
         return
     check_network(
         networks.build(config.network), config.train
     )  # what is wrong is found now, not after the data has been read
     (campaign.root / "tests").delete()  # an earlier attempt, perhaps with other test sets
     train, tests = _folders(campaign, config)
-    bad: list[BadFile] = []
-    checking = partial(tracked, title="checking images", unit="image")
-    for name, folder in _named(tests).items():
-        found = build_manifest(
-            folder, limit=config.data.test_limit, on_bad_file=config.data.on_bad_file, track=checking
+    named = _named(tests)
+    with campaign_session(config) if any(map(is_large, (train, *tests))) else nullcontext():
+        try:
+            left_out = [_test_set(campaign, config, name, folder, skip) for name, folder in named.items()]
+            checked = _training_set(campaign, config, train, skip)
+        except DataError:
+            (campaign.root / WORK).delete()  # the files will be others when they are read again
+            raise
+    _write_errors(campaign, concat([*left_out, checked.bad], BAD_SCHEMA))
+    checked.write(campaign.root, MANIFEST)
+    (campaign.root / WORK).delete()
+
+
+def _require_weights(campaign: CampaignFolder, config: Config) -> None:
+    """Read the weights that a training is still to start from: they may have gone since the campaign began."""
+    untrained = [n for n in range(config.rounds) if not campaign.round(n).exists(TRAINING)]
+    if config.train.warm_start:
+        untrained = [number for number in untrained if number == 0]
+    if untrained and config.network.weights != "random":
+        networks.build(config.network)
+
+
+def _add_test_sets(campaign: CampaignFolder, config: Config, skip: str) -> None:
+    """Write the manifests of test sets that a campaign did not begin with."""
+    known = campaign.test_sets()
+    added = {name: folder for name, folder in campaign.test_folders(config).items() if name not in known}
+    if not added:
+        return
+    _named([Location.at(folder) for folder in config.data.tests])
+    with campaign_session(config) if any(map(is_large, added.values())) else nullcontext():
+        bad = [_test_set(campaign, config, name, folder, skip) for name, folder in added.items()]
+    _write_errors(campaign, concat(bad, BAD_SCHEMA))
+    (campaign.root / WORK).delete()
+
+
+def _test_set(campaign: CampaignFolder, config: Config, name: str, folder: Location, skip: str) -> pa.Table:
+    """Write the manifest of a test set; the files that are left out of it."""
+    limit = config.data.test_limit
+    checked = check_images(folder, _work(campaign, folder, "", limit), config, limit=limit, skip=skip)
+    missing, first = checked.without_mask
+    if missing:
+        raise DataError(
+            f"{folder}: {counted(missing, 'test image has', 'test images have')} no mask, such as "
+            f"{first}, and cannot judge: add the masks, or leave this set out of data.tests"
         )
-        unlabelled = [row for row in found.table.to_pylist() if row["mask"] is None]
-        if unlabelled:
-            raise DataError(
-                f"{folder}: test image {unlabelled[0]['image_id']} has no mask, and {len(unlabelled) - 1} "
-                "others: it cannot judge"
-            )
-        (campaign.root / "tests").write_table(f"{name}.parquet", found.table)
-        bad.extend(found.bad)
-    manifest = build_manifest(
-        train,
-        subset=config.data.subset,
-        limit=config.data.limit,
-        on_bad_file=config.data.on_bad_file,
-        track=checking,
-    )
-    _require_masks(train, manifest.table, config)
-    bad.extend(manifest.bad)
-    if bad:
-        rows: list[dict[str, Any]] = [
-            {"stage": "prepare", "image_id": f.image_id, "reason": f"{f.file} {f.reason}"} for f in bad
-        ]
-        campaign.root.write_table(ERRORS, pa.Table.from_pylist(rows, ERROR_SCHEMA))
-        logger.warning("left out %d bad files, listed in %s", len(bad), campaign.root.where(ERRORS))
-    campaign.root.write_table(MANIFEST, manifest.table)
+    checked.write(campaign.root / "tests", f"{name}.parquet")
+    return checked.bad
+
+
+def _training_set(campaign: CampaignFolder, config: Config, folder: Location, skip: str) -> CheckedImages:
+    """The training images, which have masks where any are read."""
+    subset, limit = config.data.subset, config.data.limit
+    work = _work(campaign, folder, subset, limit)
+    checked = check_images(folder, work, config, subset=subset, limit=limit, skip=skip)
+    _require_masks(folder, checked.without_mask[0], config)
+    return checked
+
+
+def _work(campaign: CampaignFolder, folder: Location, subset: str | None, limit: int | None) -> Folder:
+    """Where the shards of one manifest leave their files: those of another folder or choice are not taken."""
+    return campaign.root / WORK / hashlib.sha256(repr((folder.uri, subset, limit)).encode()).hexdigest()[:16]
+
+
+def _write_errors(campaign: CampaignFolder, bad: pa.Table) -> None:
+    if not bad.num_rows:
+        return
+    reasons = pc.binary_join_element_wise(bad["file"], bad["reason"], " ")
+    stage = pa.repeat(pa.scalar("prepare"), bad.num_rows)
+    table = pa.table([stage, bad["image_id"], reasons], schema=ERROR_SCHEMA)
+    if campaign.root.exists(ERRORS):  # of the preparation, where a test set is added later
+        table = (
+            concat([campaign.root.read_table(ERRORS), table], ERROR_SCHEMA)
+            .group_by(ERROR_SCHEMA.names)
+            .aggregate([])
+        )
+    campaign.root.write_table(ERRORS, table)
+    left_out = counted(bad.num_rows, "bad file")
+    logger.warning("left out %s, listed in %s", left_out, campaign.root.where(ERRORS))
 
 
 def _folders(campaign: CampaignFolder, config: Config) -> tuple[Location, list[Location]]:
@@ -77,12 +137,12 @@ def _folders(campaign: CampaignFolder, config: Config) -> tuple[Location, list[L
     tests = [Location.at(folder) for folder in config.data.tests]
     if config.data.train:
         return Location.at(config.data.train), tests
-    made = campaign.root / "data"
     for name, count, seed in (("train", DEMO_TRAIN, 0), ("test", DEMO_TEST, 1)):
-        (made / name).delete()  # an earlier attempt that was cut short
+        made = campaign.embedded(name)
+        made.delete()  # an earlier attempt that was cut short
         with TemporaryDirectory() as drawn:
-            (made / name).copy_tree(write_dataset(drawn, count=count, seed=seed))
-    return Location.at((made / "train").uri), tests or [Location.at((made / "test").uri)]
+            made.copy_tree(write_dataset(drawn, count=count, seed=seed))
+    return campaign.training_data(config), tests or [Location(campaign.embedded("test").uri)]
 
 
 def _named(folders: list[Location]) -> dict[str, Location]:
@@ -94,15 +154,13 @@ def _named(folders: list[Location]) -> dict[str, Location]:
     return names
 
 
-def _require_masks(folder: Location, table: pa.Table, config: Config) -> None:
+def _require_masks(folder: Location, missing: int, config: Config) -> None:
     """Refuse what needs masks where there are none."""
-    needs_mask = (config.asks and config.budget.annotator == "oracle") or config.regions.labels in (
-        "dense",
-        "oracle_mask",
-    )
-    if needs_mask and table["mask"].null_count:
+    labels = config.regions.labels
+    oracle = config.asks and config.budget.annotator == "oracle"
+    reader = f"regions.labels {labels}" if config.regions.uses_masks else "the oracle" * oracle
+    if reader and missing:
         raise DataError(
-            f"{folder}: {table['mask'].null_count} images have no mask, which the oracle and the label modes "
-            "dense and oracle_mask read: "
-            "add masks, or use budget.annotator answers"
+            f"{folder}: {counted(missing, 'image has', 'images have')} no mask, which "
+            f"{reader} reads: add the masks{', or use budget.annotator answers' * (reader == 'the oracle')}"
         )

@@ -2,10 +2,13 @@
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-from atal_ray.campaign.annotate import annotate
+from atal_ray.annotation.imported_points import check_source
+from atal_ray.campaign.annotate import annotate, forget_old_answers
 from atal_ray.campaign.campaign_folder import (
+    FORK,
     MANIFEST,
     METRICS,
     POINTS,
@@ -14,6 +17,7 @@ from atal_ray.campaign.campaign_folder import (
     TRAINING,
     CampaignFolder,
 )
+from atal_ray.campaign.changes import admit, carried_on, note_sources
 from atal_ray.campaign.evaluate import evaluate
 from atal_ray.campaign.gallery import make_gallery
 from atal_ray.campaign.life import Run, run_in
@@ -22,10 +26,13 @@ from atal_ray.campaign.query.ask import query
 from atal_ray.campaign.train import train
 from atal_ray.config import Config, config_file
 from atal_ray.config.config_file import CONFIG
+from atal_ray.errors import CampaignError
+from atal_ray.report.compared import read_compared
 from atal_ray.report.gallery_file import GALLERY
 from atal_ray.report.page import write_report
 from atal_ray.runtime.session import campaign_session
 from atal_ray.store.folder import Folder
+from atal_ray.wording import command
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +45,7 @@ def run_campaign(
     """Run a campaign to its end, or on from wherever it was interrupted.
 
     Args:
-        config: must be the one that the folder was started with, but for `resources`.
+        config: the one that the folder was started with, but for what may change: see docs/campaign.md.
         folder: the campaign's folder, a local path or the URI of one on an object store; made if it is not
             there.
         on_round: called with each round that is committed, those of an earlier call included.
@@ -48,14 +55,25 @@ def run_campaign(
         ConfigError, DataError, CheckpointError: what is wrong with the configuration, the data or the
             weights.
     """
-    config, campaign = config_file.absolute(config), CampaignFolder(Folder.at(folder))
-    with run_in(campaign.root, config, CONFIG, started=lambda: campaign.root.exists(MANIFEST)) as run:
+    campaign = CampaignFolder(Folder.at(folder))
+    config = carried_on(campaign, config_file.absolute(config))
+    started, looked_at = partial(campaign.root.exists, MANIFEST), partial(admit, campaign)
+    with run_in(campaign.root, config, CONFIG, started=started, admit=looked_at) as run:
+        if campaign.root.exists(FORK) and not campaign.root.exists(MANIFEST):
+            source = campaign.root.read_json(FORK)["campaign"]
+            again = command("fork", source, campaign.root.uri)
+            raise CampaignError(f"{campaign.root.uri} is a fork that was cut short: first go on with {again}")
+        if config.data.points is not None and not campaign.round(0).exists(POINTS):
+            check_source(config.data.points)
+        read_compared(config.report.compare)  # a wrong name is found now, not when the report is written
         prepare(campaign, config)
+        note_sources(campaign, config)
+        take_answers(run, campaign, config)
         with campaign_session(config):
             if config.asks:
                 run.step(campaign.round(START), QUERIES, lambda: query(campaign, config, START))
             for number in range(config.rounds):
-                if not campaign.is_committed(number):
+                if not campaign.is_committed(number) or campaign.lacks(config, number):
                     run_round(run, campaign, config, number)
                     campaign.commit(number)
                 on_round(campaign, number)
@@ -66,11 +84,30 @@ def run_campaign(
     return campaign
 
 
+def take_answers(run: Run, campaign: CampaignFolder, config: Config) -> None:
+    """Annotate the next round before Ray is started, where people or a table answer: a table that is refused
+    then costs no more than reading it.
+
+    Raises:
+        WaitingError, DataError: as for `annotate`.
+    """
+    given = config.data.points is not None
+    if config.asks and config.budget.annotator == "answers":
+        forget_old_answers(campaign, config, campaign.committed_rounds())
+    number = next((n for n in range(config.rounds) if not campaign.round(n).exists(POINTS)), config.rounds)
+    asked = config.budget.annotator == "answers" and campaign.round(number - 1).exists(QUERIES)
+    if number < config.rounds and (given or asked):
+        run.step(campaign.round(number), POINTS, lambda: annotate(campaign, config, number))
+
+
 def run_round(run: Run, campaign: CampaignFolder, config: Config, number: int) -> None:
     """Annotate, train, evaluate, query: each stage only if its file is not there."""
     out = campaign.round(number)
     run.step(out, POINTS, lambda: annotate(campaign, config, number))
     run.step(out, TRAINING, lambda: train(campaign, config, number))
+    if out.exists(METRICS) and campaign.unjudged(config, number):  # a test set was added
+        campaign.reopen(number)
+        evaluate(campaign, config, number)
     run.step(out, METRICS, lambda: evaluate(campaign, config, number))
     if number + 1 < config.rounds:
         run.step(out, QUERIES, lambda: query(campaign, config, number))

@@ -1,14 +1,20 @@
 """Stage: points and images -> L snapshots, kept as snapshots/1.pt .. L.pt."""
 
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
+import pyarrow as pa
 import torch
 
 from atal_ray import networks, seeding
 from atal_ray.campaign.campaign_folder import MANIFEST, TRAIN_RUN, TRAINING, CampaignFolder
 from atal_ray.config import Config
-from atal_ray.labels.points import PointIndex
+from atal_ray.data.manifest import MANIFEST_SCHEMA
+from atal_ray.labels.points import PointIndex, concat
 from atal_ray.runtime.workers import TrainWorker, WorkerGroup, run_training, snapshot_folder
+from atal_ray.store.mapped import write_mapped
+from atal_ray.store.streamed import row_groups
 from atal_ray.training.loop import train_round
 from atal_ray.training.samples import Samples
 from atal_ray.training.snapshot_files import LOG, WEIGHTS
@@ -30,22 +36,37 @@ def train(campaign: CampaignFolder, config: Config, round_number: int) -> None:
 def train_worker(worker: TrainWorker, campaign: CampaignFolder, config: Config, round_number: int) -> None:
     """One data-parallel worker of a round; goes on from the last snapshot that was kept."""
     torch.set_num_threads(config.train.threads)
-    samples = Samples(
-        campaign.root.read_table(MANIFEST),
-        PointIndex(campaign.points(round_number)),
+    with TemporaryDirectory() as scratch:
+        train_round(
+            _first_network(campaign, config, round_number).to(worker.context.device),
+            read_samples(campaign, config, round_number, Path(scratch)),
+            config,
+            context=worker.context,
+            resume=worker.restore(),
+            wrap=worker.wrap,
+            on_snapshot=worker.save,
+            on_epoch=lambda entry: worker.finished(int(entry["epoch"]) + 1),
+        )
+
+
+def read_samples(campaign: CampaignFolder, config: Config, round_number: int, scratch: Path) -> Samples:
+    """The images and targets that a round trains on; manifest and points are mapped into memory.
+
+    Args:
+        campaign: the folder.
+        config: the configuration.
+        round_number: the round.
+        scratch: a local folder, which must stay as long as the samples are used.
+    """
+    images = write_mapped(scratch / "manifest", row_groups(campaign.root, MANIFEST), MANIFEST_SCHEMA)
+    parts = (concat(points) for _, points in campaign.images_with_points(range(round_number + 1)))
+    return Samples(
+        pa.Table.from_batches(images, MANIFEST_SCHEMA),
+        PointIndex.on_disk(parts, scratch / "points"),
         campaign.superpixels(config),
+        campaign.training_data(config),
         config,
         round_number,
-    )
-    train_round(
-        _first_network(campaign, config, round_number).to(worker.context.device),
-        samples,
-        config,
-        context=worker.context,
-        resume=worker.restore(),
-        wrap=worker.wrap,
-        on_snapshot=worker.save,
-        on_epoch=lambda entry: worker.finished(int(entry["epoch"]) + 1),
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from atal_ray.config.data import BudgetConfig, DataConfig
 from atal_ray.config.query import AttackConfig, QueryConfig, RegionConfig
+from atal_ray.config.report import ReportConfig
 from atal_ray.config.resources import ResourceConfig
 from atal_ray.config.section import Section, require
 from atal_ray.config.training import NetworkConfig, TrainConfig
@@ -18,6 +19,7 @@ __all__ = [
     "NetworkConfig",
     "QueryConfig",
     "RegionConfig",
+    "ReportConfig",
     "ResourceConfig",
     "TrainConfig",
 ]
@@ -25,7 +27,7 @@ __all__ = [
 
 @dataclass(frozen=True, kw_only=True)
 class Config(Section):
-    """Everything that a campaign's result depends on, and (in `resources`) how it is spread."""
+    """Everything that a campaign's result depends on, how it is spread (`resources`), and what is shown."""
 
     seed: int = 0
     """Seed of every random number."""
@@ -36,6 +38,7 @@ class Config(Section):
     query: QueryConfig = field(default_factory=QueryConfig)
     regions: RegionConfig = field(default_factory=RegionConfig)
     budget: BudgetConfig = field(default_factory=BudgetConfig)
+    report: ReportConfig = field(default_factory=ReportConfig)
     resources: ResourceConfig = field(default_factory=ResourceConfig)
 
     def check_relations(self) -> None:

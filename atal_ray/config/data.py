@@ -1,6 +1,7 @@
 """Sections `data` and `budget`: which images are labelled, how many points they get, and who answers."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
 from atal_ray.config.bounds import Count, Images, Words
@@ -15,6 +16,7 @@ class DataConfig(Section):
     """Which images are labelled and which test sets judge the result."""
 
     path = "data"
+    may_change = ("train", "tests", "subset", "points", "on_bad_file")
 
     train: str = ""
     """Folder of training images: an official layout, images/ + masks/, or images alone."""
@@ -37,6 +39,7 @@ class BudgetConfig(Section):
     """How many points an image gets, and who answers."""
 
     path = "budget"
+    may_change = ("per_round", "total", "earlier")
 
     start: Annotated[Count, Words("round 0 needs at least one point an image")] = 2
     """Random points of round 0."""
@@ -46,16 +49,46 @@ class BudgetConfig(Section):
     """Points an image has at the end."""
     annotator: Annotator = "oracle"
     """Read the label from the mask, or wait for a table of answers."""
+    earlier: tuple[Count, ...] = ()
+    """What rounds 1, 2, ... asked before per-round was changed; a campaign that goes on sets it itself."""
 
     def check_relations(self) -> None:
         """Raise ConfigError for a total that whole rounds do not reach."""
-        require(self.total >= self.start, f"budget.total {self.total} is below budget.start {self.start}")
+        there = self.start + sum(self.earlier)
+        what = f"{there}, which are asked already," if self.earlier else f"budget.start {there}"
+        require(self.total >= there, f"budget.total {self.total} is below {what.rstrip(',')}")
         require(
-            (self.total - self.start) % self.per_round == 0,
-            f"budget.total {self.total} is not reached from {self.start} in steps of {self.per_round}",
+            (self.total - there) % self.per_round == 0,
+            f"budget.total {self.total} is not reached from {there} in steps of {self.per_round}",
         )
 
     @property
     def rounds(self) -> int:
         """Rounds of training, the one on the start points included."""
-        return 1 + (self.total - self.start) // self.per_round
+        later = self.total - self.start - sum(self.earlier)
+        return 1 + len(self.earlier) + later // self.per_round
+
+    def asked_for(self, number: int) -> int:
+        """Points an image that a round adds; `start` for round 0."""
+        if number == 0:
+            return self.start
+        return self.earlier[number - 1] if number <= len(self.earlier) else self.per_round
+
+    def points_at(self, number: int) -> int:
+        """Points an image that a round trains on."""
+        return sum(self.asked_for(before) for before in range(number + 1))
+
+    def after(self, asked: Sequence[int]) -> "BudgetConfig":
+        """This budget for a campaign whose rounds 1, 2, ... have asked so many; ConfigError for a total that
+        it does not reach.
+        """
+        whole = replace(self, earlier=tuple(asked))
+        return replace(whole, earlier=shortest(asked, self.per_round))
+
+
+def shortest(asked: Sequence[int], per_round: int) -> tuple[int, ...]:
+    """What rounds have asked, without those at the end that asked `per_round`."""
+    kept = list(asked)
+    while kept and kept[-1] == per_round:
+        kept.pop()
+    return tuple(kept)

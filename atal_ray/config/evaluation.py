@@ -35,8 +35,10 @@ class EvaluationConfig(Section):
     """Mask levels above it (of 255) are salient; 25 is the sal_eval_toolbox's level on PASCAL-S (0.1)."""
     relative_to: str | None = None
     """A method, such as full supervision: a row with each method's share of its maxF is added."""
+    metrics: tuple[str, ...] = ()
+    """Rows of table.md, such as max_f e_soft; unset: the standard ones, or those of `published`."""
     published: bool = False
-    """Print the paper's numbers (Table 2) beside, known misprints marked."""
+    """The paper's metrics (Table 2) with its numbers beside, known misprints marked."""
     compare: tuple[str, ...] = ()
     """Methods to compare with each other image by image: paired bootstrap confidence intervals."""
     backend: Backend = "ray"

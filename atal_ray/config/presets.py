@@ -19,6 +19,7 @@ from atal_ray.config import (
     TrainConfig,
 )
 from atal_ray.errors import ConfigError
+from atal_ray.wording import meant
 
 
 def paper() -> Config:
@@ -104,5 +105,6 @@ PRESETS: dict[str, Callable[[], Config]] = {
 def preset(name: str) -> Config:
     """The preset of that name; ConfigError lists the known ones."""
     if name not in PRESETS:
-        raise ConfigError(f"{name!r} is neither a preset ({', '.join(PRESETS)}) nor a YAML file")
+        known = ", ".join(PRESETS)
+        raise ConfigError(f"{name!r} is neither a preset ({known}) nor a YAML file{meant(name, PRESETS)}")
     return PRESETS[name]()

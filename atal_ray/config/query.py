@@ -73,6 +73,8 @@ class QueryConfig(Section):
     """Scope dataset: most uncertain share of the covers behind the floors, which competes for the rest."""
     cover_images: Images = 12_000
     """Scope dataset: most images covered together; more are covered in parts, so that cost grows linearly."""
+    margin: Annotated[float, Interval(ge=0, lt=0.5)] = 0.0
+    """Outer share of each side in which a round asks for nothing, while enough other pixels are left."""
     near_boundary: Annotated[float, Interval(ge=0, le=1)] = 0.5
     """A clean margin up to this is near the decision boundary: it separates PSR from PIR."""
     shard_size: Images = 64
@@ -117,3 +119,8 @@ class RegionConfig(Section):
     def uses_superpixels(self) -> bool:
         """Whether a click labels, and so covers, more than its pixel."""
         return self.labels in ("propagate", "oracle_mask")
+
+    @property
+    def uses_masks(self) -> bool:
+        """Whether labels are read from the true masks, beyond what is asked."""
+        return self.labels in ("oracle_mask", "dense")

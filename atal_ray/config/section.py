@@ -1,7 +1,7 @@
 """What every section of the configuration shares."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, final, get_origin, get_type_hints
+from typing import Annotated, Any, ClassVar, final, get_args, get_origin, get_type_hints
 
 from pydantic import ConfigDict
 
@@ -15,7 +15,9 @@ class Section:
     path: ClassVar[str] = ""
     """Name of the section on the command line and in YAML; empty where its fields stand at the top."""
     may_change: ClassVar[tuple[str, ...]] = ()
-    """Fields, besides `resources`, that may differ between two calls on one folder."""
+    """Fields, besides `resources`, that may differ between two calls on one folder; who makes use of them
+    checks the values.
+    """
     field_types: ClassVar[Mapping[str, Any]] = {}
     """The fields with their types, bounds included."""
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
@@ -33,6 +35,13 @@ class Section:
 
     def check_relations(self) -> None:
         """Raise ConfigError where fields contradict each other; their bounds were checked before."""
+
+    @classmethod
+    def section(cls, name: str) -> "type[Section] | None":
+        """The section that the field of that name holds; None for a single value or an unknown name."""
+        hint = cls.field_types.get(name)
+        inner = get_args(hint)[0] if get_origin(hint) is Annotated else hint
+        return inner if isinstance(inner, type) and issubclass(inner, Section) else None
 
     @classmethod
     def refusal(cls, name: str, value: Any) -> str:

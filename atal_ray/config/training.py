@@ -21,6 +21,7 @@ class NetworkConfig(Section):
     """The saliency network and the weights it starts from."""
 
     path = "network"
+    may_change = ("weights",)
 
     name: str = "f3net"
     """A registered network (f3net, minet, pfsnet, f3net-small), or your own as module:Class."""

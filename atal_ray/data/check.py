@@ -2,13 +2,16 @@
 
 from collections import Counter
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Literal
 
-from atal_ray.data.images import MaskInfo, read_image, read_mask_info
+from atal_ray.data.image_traits import LONG_SIDE, SMALL_SIDE, ImageTraits, traits_of
+from atal_ray.data.images import SUFFIXES, MaskInfo, opened, read_image, read_mask_info
 from atal_ray.data.layout import FolderListing, find_pairs
 from atal_ray.data.manifest import Track, in_threads, untracked
 from atal_ray.errors import DataError
 from atal_ray.store.location import AnyLocation, Location
+from atal_ray.wording import counted
 
 Severity = Literal["error", "warning", "notice"]
 
@@ -24,6 +27,14 @@ _MEANING = {
     "empty mask": "masks without a salient pixel",
     "full mask": "masks without a background pixel",
     "mask not binary": "masks normalised on reading (salient above 128 of 255)",
+    "EXIF rotation": "images that viewers turn; points count in the pixels as stored",
+    "small image": f"images with a side below {SMALL_SIDE} px",
+    "long image": f"images more than {LONG_SIDE:g} times as long as wide",
+    "CMYK": "images converted to RGB without their colour profile",
+    "deep": "images of more than 8 bits a channel, scaled to 8",
+    "alpha": "images whose transparency is dropped",
+    "several pictures": "files of which only the first picture is read",
+    "passed over": "other files beside the images and masks, which nothing reads",
 }
 _GREY_SHARE = 0.2  # grey edges stay far below; a photograph is far above
 _NAMED = 20
@@ -56,7 +67,8 @@ class CheckReport:
 
     def render(self, full: bool = False) -> str:
         """The report for a terminal: counts by kind, then names, all of them or the first 20 of each kind."""
-        lines = [f"{self.folder}: layout {self.layout}, {self.images} images, {self.masks} masks"]
+        held = f"{counted(self.images, 'image')}, {counted(self.masks, 'mask')}"
+        lines = [f"{self.folder}: layout {self.layout}, {held}"]
         if not self.findings:
             return f"{lines[0]}\nNo defects found."
         counts = Counter((finding.kind, finding.severity) for finding in self.findings)
@@ -78,11 +90,12 @@ class CheckReport:
         kinds = [finding.kind for finding in self.findings if finding.severity == "error"]
         if not kinds:
             return "No errors: the folder can be used as it is."
-        repair = f"{len(kinds)} error{'s' * (len(kinds) > 1)}: repair these files"
+        repair = f"{counted(len(kinds), 'error')}: repair these files"
         return repair + (
             "; files of one stem must be renamed."
             if "duplicate stem" in kinds
-            else " or pass --data.on-bad-file skip."
+            else ", or leave them out: `atal run` takes --data.on-bad-file skip, `atal generate` "
+            "--on-bad-file skip."
         )
 
 
@@ -97,8 +110,21 @@ def check_folder(folder: AnyLocation, track: Track = untracked) -> CheckReport:
     image_ids = sorted(listing.images.keys() | listing.masks.keys())
     for found in in_threads(lambda image_id: _examine(listing, image_id), image_ids, track):
         findings += found
+    findings += _passed_over(listing)
     findings.sort(key=lambda finding: (finding.kind, finding.file))
     return CheckReport(listing.root, listing.layout, len(listing.images), len(listing.masks), tuple(findings))
+
+
+def _passed_over(listing: FolderListing) -> list[Finding]:
+    """The files beside images and masks that are neither, such as photographs in another format."""
+    folders = {file.parent for file in [*listing.images.values(), *listing.masks.values()]}
+    formats = ", ".join(sorted(SUFFIXES))
+    return [
+        Finding("passed over", "notice", (folder / name).relative_to(listing.root), f"is none of {formats}")
+        for folder in folders
+        for name, is_folder in folder.entries()
+        if not (is_folder or name.startswith(".") or PurePosixPath(name).suffix.lower() in SUFFIXES)
+    ]
 
 
 def _examine(listing: FolderListing, image_id: str) -> list[Finding]:
@@ -106,24 +132,55 @@ def _examine(listing: FolderListing, image_id: str) -> list[Finding]:
     image, mask = listing.images.get(image_id), listing.masks.get(image_id)
     findings: list[Finding] = []
     size: tuple[int, ...] | None = None
+    turned = ""
     if image is not None:
         try:
-            size = read_image(image).shape[:2]
+            with opened(image) as file:
+                traits = traits_of(file)
+            size, turned = read_image(image).shape[:2], traits.turned
+            findings += _examine_traits(image.relative_to(listing.root), traits)
         except DataError as error:
             findings.append(_unreadable(listing, image, error))
     if mask is not None:
         try:
-            findings += _examine_mask(mask.relative_to(listing.root), read_mask_info(mask), size)
+            findings += _examine_mask(mask.relative_to(listing.root), read_mask_info(mask), size, turned)
         except DataError as error:
             findings.append(_unreadable(listing, mask, error))
     return findings
 
 
-def _examine_mask(file: str, info: MaskInfo, size: tuple[int, ...] | None) -> list[Finding]:
+def _examine_traits(file: str, traits: ImageTraits) -> list[Finding]:
+    """What will matter later of an image that can be read."""
+    found: list[tuple[str, Severity, str]] = []
+    size = f"{traits.width}x{traits.height} pixels"
+    if traits.turned:
+        reason = f"{traits.turned} by viewers (EXIF): label it as stored, or store it upright first"
+        found.append(("EXIF rotation", "warning", reason))
+    if min(traits.width, traits.height) < SMALL_SIDE:
+        found.append(("small image", "warning", f"is {size}: it is enlarged, and points lie close together"))
+    if traits.ratio > LONG_SIDE:
+        found.append(
+            ("long image", "warning", f"is {size}: as a square it is squeezed {traits.ratio:.1f} times")
+        )
+    if traits.cmyk:
+        found.append(("CMYK", "notice", "is CMYK: convert it where its colours matter"))
+    if traits.deep:
+        found.append(("deep", "notice", "has more than 8 bits a channel: convert it where the scale matters"))
+    if traits.alpha:
+        found.append(("alpha", "notice", "has transparency: what lies under it is seen"))
+    if traits.frames > 1:
+        found.append(("several pictures", "notice", f"holds {traits.frames} pictures"))
+    return [Finding(kind, severity, file, reason) for kind, severity, reason in found]
+
+
+def _examine_mask(file: str, info: MaskInfo, size: tuple[int, ...] | None, turned: str) -> list[Finding]:
+    """What is wrong with a mask; `size` and `turned` are those of its image."""
     findings = []
     (height, width), pixels = info.mask.shape, info.mask.size
     if size is not None and size != (height, width):
         reason = f"is {width}x{height} pixels, but its image is {size[1]}x{size[0]}"
+        if turned and size == (width, height):
+            reason += f", which {turned} by viewers (EXIF): the mask was drawn on the turned image"
         findings.append(Finding("size mismatch", "error", file, reason))
     if info.grey_pixels > _GREY_SHARE * pixels:
         reason = f"is grey in {info.grey_pixels} of {pixels} pixels"

@@ -8,10 +8,10 @@ from io import BytesIO
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from atal_ray.errors import DataError, StoreError
-from atal_ray.store.location import AnyLocation
+from atal_ray.store.location import AnyLocation, Location
 from atal_ray.store.uri import is_uri, read_uri
 
 SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
@@ -36,48 +36,52 @@ class MaskInfo:
         return self.channels > 1 or self.grey_pixels > 0
 
 
-def read_image(path: AnyLocation) -> NDArray[np.uint8]:
+def read_image(path: AnyLocation, data: bytes | None = None) -> NDArray[np.uint8]:
     """The pixels of an image, uint8 [H, W, 3] in RGB.
 
     EXIF orientation is not applied: masks carry none, so turning the image would part it from its mask.
     Grey is repeated, alpha is dropped, and 16 bits are scaled to 8.
 
+    Args:
+        path: the file.
+        data: all its bytes, where the caller has read them already; so in the functions below.
+
     Raises:
         DataError: the file is missing, damaged, cut short, too large for Pillow's limit, or has no 0-255
             scale.
     """
-    with opened(path) as image:
+    with opened(path, data) as image:
         if is_deep(image):
             return np.repeat(_to_bytes(deep_values(image))[..., None], 3, axis=2)
         return np.array(image.convert("RGB"))  # asarray would be read-only
 
 
-def read_size(path: AnyLocation) -> tuple[int, int]:
+def read_size(path: AnyLocation, data: bytes | None = None) -> tuple[int, int]:
     """Height and width from the header alone; the pixels may still be damaged.
 
     Raises:
         DataError: the header cannot be read.
     """
-    with opened(path) as image:
+    with opened(path, data) as image:
         return image.height, image.width
 
 
-def read_mask(path: AnyLocation) -> NDArray[np.uint8]:
+def read_mask(path: AnyLocation, data: bytes | None = None) -> NDArray[np.uint8]:
     """The mask of `read_mask_info`: uint8 [H, W], 1 salient and 0 background."""
-    return read_mask_info(path).mask
+    return read_mask_info(path, data).mask
 
 
-def read_soft_mask(path: AnyLocation) -> NDArray[np.uint8]:
+def read_soft_mask(path: AnyLocation, data: bytes | None = None) -> NDArray[np.uint8]:
     """The mask with the grey of its edges: uint8 [H, W], 0 background to 255 salient, also if stored as 0/1.
 
     Raises:
         DataError: as for `read_image`.
     """
-    levels, _, _ = _mask_levels(path)
+    levels, _, _ = _mask_levels(path, data)
     return levels
 
 
-def read_mask_info(path: AnyLocation) -> MaskInfo:
+def read_mask_info(path: AnyLocation, data: bytes | None = None) -> MaskInfo:
     """A mask of one or three channels or a palette, 0/1 or 0/255, with or without grey edges.
 
     A pixel is salient above 128 of 255 (128 is background) in its brightest channel. A mask whose maximum
@@ -86,7 +90,7 @@ def read_mask_info(path: AnyLocation) -> MaskInfo:
     Raises:
         DataError: as for `read_image`.
     """
-    levels, channels, scale = _mask_levels(path)
+    levels, channels, scale = _mask_levels(path, data)
     grey = int(np.count_nonzero((levels > 0) & (levels < 255)))
     return MaskInfo((levels > 128).astype(np.uint8), channels, grey, scale)
 
@@ -97,12 +101,29 @@ def resize(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     return resized
 
 
+def file_bytes(path: AnyLocation) -> bytes:
+    """All bytes of a file of a disk or a store.
+
+    Raises:
+        DataError: it is missing or cannot be read.
+        StoreError: its store cannot be reached.
+    """
+    try:
+        return Location.at(path).read()
+    except FileNotFoundError:
+        raise DataError(f"{path} does not exist") from None
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
 @contextmanager
-def opened(path: AnyLocation) -> Iterator[Image.Image]:
+def opened(path: AnyLocation, data: bytes | None = None) -> Iterator[Image.Image]:
     """An open image; every failure, on opening or decoding, is a DataError, of a store a StoreError."""
     try:
         name = str(path)
-        with Image.open(BytesIO(read_uri(name)) if is_uri(name) else name) as image:
+        if data is None and is_uri(name):
+            data = read_uri(name)
+        with Image.open(name if data is None else BytesIO(data)) as image:
             limit = Image.MAX_IMAGE_PIXELS
             if (
                 limit is not None and image.width * image.height > limit
@@ -113,6 +134,8 @@ def opened(path: AnyLocation) -> Iterator[Image.Image]:
         raise DataError(f"{path} does not exist") from None
     except StoreError:  # which says nothing about the image
         raise
+    except UnidentifiedImageError as error:  # whose text names a buffer of this process
+        raise DataError(f"{path} cannot be decoded: it is empty, or an image of no known format") from error
     except Exception as error:  # damaged bytes make the decoders raise almost any type
         raise DataError(f"{path} cannot be decoded: {error}") from error
 
@@ -136,9 +159,9 @@ def _to_bytes(values: NDArray[np.integer]) -> NDArray[np.uint8]:
     return ((values + 128) // 257).astype(np.uint8)  # 65535 is 255 * 257
 
 
-def _mask_levels(path: AnyLocation) -> tuple[NDArray[np.uint8], int, int]:
+def _mask_levels(path: AnyLocation, data: bytes | None) -> tuple[NDArray[np.uint8], int, int]:
     """A mask brought to 0 to 255, its channels in the file, and what salient was there (1 or 255)."""
-    with opened(path) as image:
+    with opened(path, data) as image:
         deep = is_deep(image)
         values = deep_values(image) if deep else _mask_values(image)
         channels = len(image.getbands())

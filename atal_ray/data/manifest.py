@@ -1,41 +1,106 @@
-"""The manifest: one row an image, with where it is, where its mask is and its size."""
+"""The manifest: one row an image, with where it and its mask are in the data folder, its size, and a digest
+of each file.
+"""
 
-from collections.abc import Callable, Iterable, Iterator
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from atal_ray.config.data import OnBadFile
-from atal_ray.data.images import read_image, read_mask, read_size
+from atal_ray.data.images import file_bytes, read_image, read_mask, read_size, read_soft_mask
 from atal_ray.data.layout import BadFile, FolderListing, find_pairs
-from atal_ray.errors import DataError
+from atal_ray.errors import ChangedError, DataError
 from atal_ray.seeding import derive
 from atal_ray.store.location import AnyLocation, Location
+from atal_ray.wording import command, counted
 
+DIGEST_BYTES = 16
 MANIFEST_SCHEMA = pa.schema(
     [
         pa.field("image_id", pa.string(), nullable=False),  # stem of the file, unique in the manifest
-        pa.field("image", pa.string(), nullable=False),  # absolute path or URI
-        pa.field("mask", pa.string()),  # absolute path or URI; null where the folder is unlabelled
-        pa.field("height", pa.int32(), nullable=False),  # pixels
+        pa.field("image", pa.string(), nullable=False),  # path in the data folder, parts separated by /
+        pa.field("mask", pa.string()),  # the same of the mask; null where the folder is unlabelled
+        pa.field("height", pa.int32(), nullable=False),  # pixels, of the mask too
         pa.field("width", pa.int32(), nullable=False),
+        pa.field("image_bytes", pa.int64(), nullable=False),  # size of the file
+        pa.field("image_digest", pa.binary(DIGEST_BYTES), nullable=False),  # `digest` of the file
+        pa.field("mask_bytes", pa.int64()),  # null where there is no mask
+        pa.field("mask_digest", pa.binary(DIGEST_BYTES)),
     ]
 )
+LISTING_SCHEMA = pa.schema([MANIFEST_SCHEMA.field(name) for name in ("image_id", "image", "mask")])
+"""A file pair before it is read."""
+Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
+LEFT_OUT = "left_out"
 _NAMED = 10  # bad files named in an error
 
 
 @dataclass(frozen=True)
 class Record:
-    """One row of a manifest."""
+    """One row of a manifest, whose files are the ones that it was written of or are refused.
+
+    `read_image` and the others raise DataError for a file that is missing or damaged, and ChangedError for
+    one that is another than the manifest's.
+    """
 
     image_id: str
     image: str
+    """Absolute path or URI, as is `mask`."""
     mask: str | None
     height: int
     width: int
+    image_bytes: int
+    image_digest: bytes
+    mask_bytes: int | None
+    mask_digest: bytes | None
+
+    def read_image(self) -> NDArray[np.uint8]:
+        """The pixels, uint8 [H, W, 3] in RGB."""
+        return read_image(self.image, unchanged(self.image, self.image_bytes, self.image_digest))
+
+    def read_mask(self) -> NDArray[np.uint8]:
+        """The mask, uint8 [H, W], 1 salient and 0 background; DataError where there is none."""
+        return read_mask(*self._mask())
+
+    def read_soft_mask(self) -> NDArray[np.uint8]:
+        """The mask with the grey of its edges, uint8 [H, W], 0 background to 255 salient."""
+        return read_soft_mask(*self._mask())
+
+    def _mask(self) -> tuple[str, bytes]:
+        if self.mask is None or self.mask_bytes is None or self.mask_digest is None:
+            raise DataError(f"image {self.image_id} has no mask")
+        return self.mask, unchanged(self.mask, self.mask_bytes, self.mask_digest)
+
+
+def digest(data: bytes) -> bytes:
+    """What tells a file from any other: BLAKE2b of its bytes, in DIGEST_BYTES bytes."""
+    return hashlib.blake2b(data, digest_size=DIGEST_BYTES).digest()
+
+
+def unchanged(path: AnyLocation, size: int, wanted: bytes) -> bytes:
+    """All bytes of a file that was `size` bytes of this digest.
+
+    Raises:
+        DataError: it cannot be read.
+        ChangedError: it is another file now.
+    """
+    data = file_bytes(path)
+    if len(data) != size or digest(data) != wanted:
+        sizes = f"{size:,} bytes then, {len(data):,} now" if len(data) != size else f"both of {size:,} bytes"
+        raise ChangedError(
+            f"{path} is not the file that the campaign began with ({sizes}): put the old file back and run "
+            "the same command again, or go on with the files as they are now in another campaign: "
+            "`atal fork CAMPAIGN NEW`"
+        )
+    return data
 
 
 @dataclass(frozen=True)
@@ -63,6 +128,7 @@ def build_manifest(
     limit: int | None = None,
     verify: bool = True,
     on_bad_file: OnBadFile = "refuse",
+    skip: str = "--data.on-bad-file skip",
     track: Track = untracked,
 ) -> Manifest:
     """The manifest of a dataset folder in any layout of `find_pairs`.
@@ -72,44 +138,130 @@ def build_manifest(
         subset: text file with one image id a line; only these are used.
         limit: use at most this many images, those with the smallest hash of their id, so that every seed and
             every machine sees the same ones. Only the files of images in use are read.
-        verify: decode every file in full; otherwise headers alone.
+        verify: decode every file in full; otherwise headers alone. Either way every byte is read once.
         on_bad_file: refuse the folder, or leave bad files out (then `limit` may not be reached).
+        skip: the option of the command that leaves them out, for the sentence.
         track: passes on what it is given, one item for each image that is read; it may show a progress bar.
 
     Raises:
         DataError: nothing usable, an unknown id in `subset`, two images of one stem, or bad files to refuse.
     """
+    listed = list_images(folder, subset=subset, limit=limit)
+    rows, bad = [], listed.problems
+    for found in in_threads(partial(read_pair, listed.root, verify=verify), listed.rows, track):
+        if isinstance(found, BadFile):
+            bad.append(found)
+        else:
+            rows.append(found)
+    bad.sort(key=lambda item: (item.image_id, item.file))
+    require_usable(folder, len(rows), len(bad), bad, on_bad_file, skip)
+    table = pa.Table.from_pylist(rows, noting(MANIFEST_SCHEMA, listed.left_out))
+    return Manifest(table, bad, listed.layout)
+
+
+@dataclass(frozen=True)
+class Listed:
+    """The images of a dataset folder that a manifest is made of, before any of them is read."""
+
+    root: Location
+    layout: str
+    rows: list[dict[str, Any]]
+    """Rows of LISTING_SCHEMA, sorted by id."""
+    problems: list[BadFile]
+    """The images that cannot be used, by their names alone."""
+    left_out: int = 0
+    """How many images of the folder `subset` and `limit` leave out."""
+
+
+def list_images(
+    folder: AnyLocation, *, subset: AnyLocation | None = None, limit: int | None = None
+) -> Listed:
+    """The images of a dataset folder, without reading them.
+
+    Args:
+        folder: as for `build_manifest`, as are the others.
+        subset: see there.
+        limit: see there.
+
+    Raises:
+        DataError: no images, an unknown id in `subset`, or two images of one stem.
+    """
     listing = find_pairs(folder)
     clashes = [problem for problem in listing.problems if problem.kind == "duplicate stem"]
     if clashes:
         raise DataError(
-            f"{folder}:{_sentence(clashes)}\nRename or remove one file of each pair: an id means one image."
+            f"{folder}:{_sentence(clashes, len(clashes))}\n"
+            "Rename or remove one file of each pair: an id means one image."
         )
     image_ids = sorted(listing.images.keys() | {problem.image_id for problem in listing.problems})
+    there = len(image_ids)
     if subset is not None:
         image_ids = _keep_subset(image_ids, Location.at(subset), str(folder))
     if limit is not None:
         image_ids = sorted(sorted(image_ids, key=lambda image_id: derive("limit", image_id))[:limit])
-    rows, bad = _read_all(listing, image_ids, verify, track)
+    chosen = set(image_ids)
+    problems = [problem for problem in listing.problems if problem.image_id in chosen]
+    spoilt = {problem.image_id for problem in problems}
+    rows = [_listed(listing, image_id) for image_id in image_ids if image_id not in spoilt]
+    return Listed(listing.root, listing.layout, rows, problems, there - len(image_ids))
+
+
+def _listed(listing: FolderListing, image_id: str) -> dict[str, Any]:
+    mask = listing.masks.get(image_id)
+    return {
+        "image_id": image_id,
+        "image": listing.images[image_id].relative_to(listing.root),
+        "mask": None if mask is None else mask.relative_to(listing.root),
+    }
+
+
+def require_usable(
+    folder: AnyLocation, usable: int, bad: int, first: list[BadFile], on_bad_file: OnBadFile, skip: str
+) -> None:
+    """Refuse a folder with bad files, or without good ones.
+
+    Args:
+        folder: the dataset.
+        usable: how many images can be used.
+        bad: how many bad files there are.
+        first: some of these, to be named.
+        on_bad_file: as for `build_manifest`, as is `skip`.
+        skip: see there.
+
+    Raises:
+        DataError: names the first bad files.
+    """
     if bad and on_bad_file == "refuse":
         raise DataError(
-            f"{folder}: {len(bad)} bad file{'s' * (len(bad) > 1)}:{_sentence(bad)}\n"
-            f"Run `atal data check {folder}` for the whole list, "
-            "or pass --data.on-bad-file skip to leave them out."
+            f"{folder}: {counted(bad, 'bad file')}:{_sentence(first, bad)}\n"
+            f"Run {command('data', 'check', folder)} for the whole list, or pass {skip} to leave them out."
         )
-    if not rows:
-        raise DataError(f"{folder}: none of its {len(image_ids)} images can be used:{_sentence(bad)}")
-    return Manifest(pa.Table.from_pylist([vars(row) for row in rows], MANIFEST_SCHEMA), bad, listing.layout)
+    if not usable:
+        raise DataError(f"{folder}: none of its images can be used:{_sentence(first, bad)}")
 
 
-def records(table: pa.Table) -> list[Record]:
-    """The rows of a manifest in order."""
-    return [Record(**row) for row in table.to_pylist()]
+def noting(schema: pa.Schema, left_out: int) -> pa.Schema:
+    """The schema with the number of images that `subset` and `limit` left out of a table."""
+    return schema.with_metadata({LEFT_OUT: str(left_out)})
 
 
-def slice_rows(table: pa.Table, start: int, stop: int) -> list[Record]:
+def left_out(schema: pa.Schema) -> int:
+    """How many images were left out of a table, by its schema; 0 where it does not say."""
+    return int((schema.metadata or {}).get(LEFT_OUT.encode(), b"0"))
+
+
+def records(table: pa.Table, folder: AnyLocation) -> list[Record]:
+    """The rows of a manifest in order, with their files in a data folder."""
+    root = Location.at(folder)
+    return [
+        Record(**{**row, "image": str(root / row["image"]), "mask": row["mask"] and str(root / row["mask"])})
+        for row in table.to_pylist()
+    ]
+
+
+def slice_rows(table: pa.Table, start: int, stop: int, folder: AnyLocation) -> list[Record]:
     """Rows `start` up to `stop` (excluded) of a manifest; fewer at its end."""
-    return records(table.slice(start, max(0, stop - start)))
+    return records(table.slice(start, max(0, stop - start)), folder)
 
 
 def _keep_subset(image_ids: list[str], subset: Location, folder: str) -> list[str]:
@@ -124,57 +276,61 @@ def _keep_subset(image_ids: list[str], subset: Location, folder: str) -> list[st
     if unknown:
         names = ", ".join(unknown[:5]) + (", ..." if len(unknown) > 5 else "")
         raise DataError(
-            f"{subset}: {len(unknown)} of its {len(wanted)} image ids are not in {folder} "
+            f"{subset}: {len(unknown)} of its {counted(len(wanted), 'image id')} "
+            f"{'is' if len(unknown) == 1 else 'are'} not in {folder} "
             f"(file names without suffix): {names}"
         )
     return sorted(wanted)
 
 
-def _read_all(
-    listing: FolderListing, image_ids: list[str], verify: bool, track: Track
-) -> tuple[list[Record], list[BadFile]]:
-    """The rows of the usable images and the reasons of the others, both in the order of the ids."""
-    chosen = set(image_ids)
-    known = [problem for problem in listing.problems if problem.image_id in chosen]
-    spoilt = {problem.image_id for problem in known}
-    usable = [image_id for image_id in image_ids if image_id not in spoilt]
-    rows, bad = [], known
-    for outcome in in_threads(lambda image_id: _read_one(listing, image_id, verify), usable, track):
-        if isinstance(outcome, Record):
-            rows.append(outcome)
-        else:
-            bad.append(outcome)
-    return rows, sorted(bad, key=lambda item: (item.image_id, item.file))
-
-
-def in_threads(work: Callable[[str], Outcome], image_ids: list[str], track: Track) -> Iterator[Outcome]:
-    """`work` on every image id, in order, on threads: Pillow decodes without the interpreter's lock."""
-    pool = ThreadPoolExecutor()
+def in_threads(
+    work: Callable[[Item], Outcome],
+    items: Sequence[Item],
+    track: Track = untracked,
+    threads: int | None = None,
+) -> Iterator[Outcome]:
+    """`work` on every item, in order, on threads: Pillow decodes without the interpreter's lock."""
+    pool = ThreadPoolExecutor(threads)
     try:
-        yield from track(pool.map(work, image_ids), len(image_ids))
+        yield from track(pool.map(work, items), len(items))
     finally:
         pool.shutdown(cancel_futures=True)  # an interrupt must not wait for the files still queued
 
 
-def _read_one(listing: FolderListing, image_id: str, verify: bool) -> Record | BadFile:
-    image, mask = listing.images[image_id], listing.masks.get(image_id)
-    path = image
+def read_pair(root: Location, listed: dict[str, Any], verify: bool = True) -> dict[str, Any] | BadFile:
+    """The row of an image, or what is wrong with it.
+
+    Args:
+        root: the dataset.
+        listed: a row of LISTING_SCHEMA.
+        verify: as for `build_manifest`.
+    """
+    image_id, name = listed["image_id"], listed["image"]
     try:
-        height, width = read_image(image).shape[:2] if verify else read_size(image)
-        if mask is not None:
-            path = mask
-            size = read_mask(mask).shape if verify else read_size(mask)
+        data = file_bytes(root / name)
+        height, width = read_image(root / name, data).shape[:2] if verify else read_size(root / name, data)
+        row = {
+            **listed,
+            "height": height,
+            "width": width,
+            "image_bytes": len(data),
+            "image_digest": digest(data),
+        }
+        if listed["mask"] is not None:
+            name = listed["mask"]
+            data = file_bytes(root / name)
+            size = read_mask(root / name, data).shape if verify else read_size(root / name, data)
+            row |= {"mask_bytes": len(data), "mask_digest": digest(data)}
             if size != (height, width):
                 reason = f"is {size[1]}x{size[0]} pixels, but its image is {width}x{height}"
-                return BadFile(image_id, mask.relative_to(listing.root), reason, "size mismatch")
+                return BadFile(image_id, name, reason, "size mismatch")
     except DataError as error:
-        return BadFile(
-            image_id, path.relative_to(listing.root), str(error).removeprefix(f"{path} "), "unreadable"
-        )
-    return Record(image_id, str(image), str(mask) if mask else None, height, width)
+        return BadFile(image_id, name, str(error).removeprefix(f"{root / name} "), "unreadable")
+    return row
 
 
-def _sentence(bad: list[BadFile]) -> str:
-    """The first few bad files, each on a line of its own."""
-    lines = [f"\n  {item.file} {item.reason}" for item in bad[:_NAMED]]
-    return "".join(lines) + (f"\n  ... and {len(bad) - _NAMED} more" if len(bad) > _NAMED else "")
+def _sentence(first: list[BadFile], count: int) -> str:
+    """The first few of so many bad files, each on a line of its own."""
+    named = first[:_NAMED]
+    lines = [f"\n  {item.file} {item.reason}" for item in named]
+    return "".join(lines) + (f"\n  ... and {count - len(named)} more" if count > len(named) else "")

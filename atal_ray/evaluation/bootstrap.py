@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from atal_ray.errors import ConfigError, DataError
 from atal_ray.seeding import rng
+from atal_ray.wording import counted
 
 _BLOCK = 2**20  # draws held at once: 8 MiB as integers, the same again as weights
 
@@ -80,7 +81,7 @@ def _differences(a: pa.Table, b: pa.Table) -> tuple[list[str], Values]:
         differing = sorted(set(ids[0]) ^ set(ids[1]))
         side = "second" if differing[0] in set(ids[0]) else "first"
         raise DataError(
-            f"per-image scores: {len(differing)} images are in one table only, "
+            f"per-image scores: {counted(len(differing), 'image is', 'images are')} in one table only, "
             f"{differing[0]!r} is not in the {side}: score both methods on the same images"
         )
     if not ids[0]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from atal_ray import networks
 from atal_ray.campaign.life import run_in
 from atal_ray.config.evaluation import EvaluationConfig
 from atal_ray.data.layout import find_pairs
@@ -25,10 +26,12 @@ from atal_ray.evaluation.mask_folder import MaskListing, find_masks
 from atal_ray.evaluation.predict import predict_maps
 from atal_ray.evaluation.score_maps import Rules, score_maps
 from atal_ray.evaluation.score_report import write_score_report
+from atal_ray.metrics.metric_names import METRIC_LABELS
 from atal_ray.runtime.capacity import actors_at_once, gpus_per_actor
 from atal_ray.runtime.session import session
 from atal_ray.runtime.shards import Pool
 from atal_ray.store.folder import Folder
+from atal_ray.wording import meant
 
 SETTINGS = "evaluation.yaml"
 _NAME = re.compile(r"[^./\x00-\x1f\x7f][^/\x00-\x1f\x7f]{0,99}")  # of a folder, and of a column in a table
@@ -52,6 +55,8 @@ def evaluate(config: EvaluationConfig, folder: Path) -> list[str]:
     sets, methods = named(config.masks, "masks"), named(config.maps, "maps")
     checkpoints = named(config.checkpoint, "checkpoint")
     _check_names(sets, methods, checkpoints, config)
+    for checkpoint in checkpoints.values():  # a wrong one is found before Ray is started
+        networks.load_snapshot(networks.build(config.network, load_weights=False), checkpoint)
     folder = folder.expanduser().resolve()
     root, masks = Folder(str(folder)), {name: find_masks(path) for name, path in sets.items()}
     with run_in(root, config, SETTINGS, started=False) as run:  # another call may name more methods
@@ -84,6 +89,13 @@ def _check_names(sets: Named, methods: Named, checkpoints: Named, config: Evalua
     twice = methods.keys() & checkpoints.keys()
     if twice:
         raise ConfigError(f"two methods are called {min(twice)}: give one another name, as NAME=PATH")
+    unknown = [name for name in config.metrics if name not in METRIC_LABELS]
+    if unknown:
+        listed = ", ".join(METRIC_LABELS)
+        hint = meant(unknown[0], METRIC_LABELS) or ";"
+        raise ConfigError(f"metrics names {unknown[0]}{hint} the metrics are {listed}")
+    if config.relative_to and config.metrics and "max_f" not in config.metrics:
+        raise ConfigError("relative-to gives shares of max_f: name it in metrics too")
     known = methods.keys() | checkpoints.keys()
     for field, wanted in (
         ("relative-to", [config.relative_to] if config.relative_to else []),

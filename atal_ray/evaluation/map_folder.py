@@ -8,6 +8,7 @@ from atal_ray.data.images import SUFFIXES
 from atal_ray.data.layout import BadFile, existing_folder, files_by_stem, scan_folder
 from atal_ray.errors import DataError
 from atal_ray.store.location import Location
+from atal_ray.wording import counted
 
 MAP_SUFFIXES = SUFFIXES | {".npy"}
 
@@ -52,7 +53,7 @@ def match_maps(mask_ids: Collection[str], folder: str | Path) -> MapListing:
         _refuse_other_naming(folder, missing, stray)
         if not maps and not problems:
             contents = _contents(missing[0], files, subfolders)
-            raise DataError(f"{folder} holds no map of any of the {len(wanted)} masks{contents}")
+            raise DataError(f"{folder} holds no map of any of the {counted(len(wanted), 'mask')}{contents}")
     extra = sorted([*stray.values(), *(item.file for item in unusable if item not in problems)])
     return MapListing(root.local_path, maps, missing, tuple(extra), problems)
 

@@ -19,6 +19,7 @@ from atal_ray.errors import CheckpointError, ConfigError, DataError
 from atal_ray.evaluation.evaluation_folder import SHARD
 from atal_ray.metrics.saliency_map import to_uint8
 from atal_ray.networks.inputs import choose_device, to_batch
+from atal_ray.runtime.bad_images import BadImages, require_kept
 from atal_ray.runtime.shards import Pool, run_shards, shard_rows
 from atal_ray.store.folder import Folder
 
@@ -78,6 +79,7 @@ def predict_maps(
         arguments={"checkpoint": str(checkpoint), "out": out, "config": config},
         title=f"predicting by {checkpoint.name}",
         total=len(todo),
+        bad=BadImages.of_table(out, TODO, "skip"),
     ):
         errors.update((str(image_id), str(reason)) for image_id, reason in row["errors"])
     for image_id in errors:
@@ -129,8 +131,9 @@ class PredictShard:
         rows = self.out.read_rows(TODO, row["start"], row["stop"]).to_pylist()
         for start in range(0, len(rows), self.config.batch_size):
             found = []
-            for item in rows[start : start + self.config.batch_size]:
+            for number, item in enumerate(rows[start : start + self.config.batch_size], row["start"] + start):
                 try:
+                    require_kept(row, number)
                     found.append((item["image_id"], read_image(item["image"])))
                 except DataError as error:
                     errors.append([item["image_id"], str(error)])

@@ -23,6 +23,7 @@ from atal_ray.evaluation.evaluation_folder import (
 from atal_ray.evaluation.maps import fit_map, read_map
 from atal_ray.metrics.accumulator import Accumulator
 from atal_ray.metrics.scores import image_row
+from atal_ray.runtime.bad_images import BadImages, require_kept
 from atal_ray.runtime.shard_files import ShardFiles, part_name
 from atal_ray.runtime.shards import Pool, run_shards, shard_rows
 from atal_ray.store.folder import Folder
@@ -63,10 +64,15 @@ def score_maps(places: Sequence[Folder], rules: Rules, pool: Pool) -> None:
         arguments=arguments,
         title="scoring",
         total=total,
+        bad=BadImages(_map_of),
     ):
         del row  # its results are in files already
     for place in todo:
         _finish(place, [row["shard"] for row in shards[place.uri]])
+
+
+def _map_of(row: Row, number: int) -> str:
+    return str(Folder(row["place"]).read_rows(PAIRS, number, number + 1)["map"][0].as_py())
 
 
 def _finish(place: Folder, shards: Sequence[int]) -> None:
@@ -95,8 +101,10 @@ class MapScorer:
         place, sums = Folder(row["place"]), Accumulator()
         images: list[Row] = []
         notes: list[Row] = []
-        for pair in place.read_rows(PAIRS, row["start"], row["stop"]).to_pylist():
+        pairs = place.read_rows(PAIRS, row["start"], row["stop"]).to_pylist()
+        for number, pair in enumerate(pairs, row["start"]):
             try:
+                require_kept(row, number)
                 images.append({"image_id": pair["image_id"], **self._score(pair, sums, notes)})
             except DataError as error:
                 notes.append({"image_id": pair["image_id"], "kind": "unreadable", "note": str(error)})

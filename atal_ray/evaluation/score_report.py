@@ -20,8 +20,9 @@ from atal_ray.evaluation.published import lookup
 from atal_ray.evaluation.published import methods as published_methods
 from atal_ray.evaluation.score_curves import score_figures
 from atal_ray.evaluation.score_formats import markdown_row, markdown_text, to_csv, to_latex, to_markdown
-from atal_ray.evaluation.score_table import METRIC_LABELS, score_table
+from atal_ray.evaluation.score_table import STANDARD, TABLE_2, score_table
 from atal_ray.metrics.accumulator import Metrics
+from atal_ray.metrics.metric_names import METRIC_LABELS
 from atal_ray.store.folder import ROWS_PER_GROUP, Folder
 
 logger = logging.getLogger(__name__)
@@ -77,7 +78,8 @@ def _write_tables(
     columns = tuple(dict.fromkeys((*published_methods(), *measured))) if known else measured
     # a method of which no map could be read was not measured; its notes say so
     relative_to = config.relative_to if config.relative_to in measured else None
-    table = score_table(results, methods=columns, relative_to=relative_to, published=config.published)
+    metrics = config.metrics or (TABLE_2 if known else STANDARD)
+    table = score_table(results, metrics, columns, relative_to, config.published)
     for suffix, text in (("md", to_markdown(table)), ("tex", to_latex(table)), ("csv", to_csv(table))):
         root.write_bytes(f"table.{suffix}", text.encode())
     everything = score_table(results, metrics=tuple(METRIC_LABELS))

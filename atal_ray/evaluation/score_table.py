@@ -7,25 +7,13 @@ from typing import Literal
 from atal_ray.errors import ConfigError, DataError
 from atal_ray.evaluation.published import PASCAL_S, Published, lookup, meaning, printed_as
 from atal_ray.metrics.accumulator import Metrics
+from atal_ray.metrics.metric_names import METRIC_LABELS
 
 Results = Mapping[str, Mapping[str, Metrics]]
 """Test set -> method -> metrics."""
 
-METRIC_LABELS = {
-    "max_f": ("maxF", True),
-    "s_measure": ("S-measure", True),
-    "mae": ("MAE", False),
-    "f_of_mean_pr": ("F of mean P and R", True),
-    "f_adaptive": ("adaptive F", True),
-    "f_mean": ("mean F", True),
-    "f_max": ("max of mean F", True),
-    "weighted_f": ("weighted F", True),
-    "e_soft": ("soft E", True),
-    "e_adaptive": ("adaptive E", True),
-    "e_mean": ("mean E", True),
-    "e_max": ("max E", True),
-}
-"""Scalar fields of `Metrics` -> the name in a table, and whether higher is better."""
+STANDARD = ("max_f", "f_mean", "weighted_f", "s_measure", "e_mean", "mae")
+"""What papers on salient objects report."""
 TABLE_2 = ("max_f", "s_measure", "mae", "f_of_mean_pr", "weighted_f", "e_soft")
 """The six of the paper's table, avgF and E-m as what they most likely are (see `published.py`)."""
 DIGITS = 4
@@ -68,7 +56,7 @@ class ScoreTable:
 
 def score_table(
     results: Results,
-    metrics: Sequence[str] = TABLE_2,
+    metrics: Sequence[str] = STANDARD,
     methods: Sequence[str] | None = None,
     relative_to: str | Mapping[str, str] | None = None,
     published: bool = False,

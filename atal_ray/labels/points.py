@@ -1,12 +1,15 @@
 """The one datum: a labelled point. Its Arrow schema, and the tables of questions and answers."""
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from atal_ray.errors import DataError
+from atal_ray.store.mapped import write_mapped
 
 BACKGROUND, SALIENT, UNSURE = 0, 1, 255
 
@@ -28,6 +31,9 @@ _REGION = pa.field("region", pa.string(), nullable=False)  # SR, PIR, PSR or ran
 
 QUERY_SCHEMA = pa.schema([*_QUESTION, *_ORIGIN, _REGION])
 POINT_SCHEMA = pa.schema([*_QUESTION, _LABEL, *_ORIGIN, _SOURCE])
+_INDEX_SCHEMA = pa.schema(
+    [pa.field("image_id", pa.large_string(), nullable=False), *_QUESTION[1:], _LABEL]
+)  # 64-bit offsets: the ids of all points may be more than 2 GiB of text
 
 
 def concat(tables: Iterable[pa.Table], schema: pa.Schema = POINT_SCHEMA) -> pa.Table:
@@ -74,16 +80,45 @@ def check_points(
 
 
 class PointIndex:
-    """The points of every image, found by image id: flat arrays, sorted once."""
+    """The points of every image, found by image id.
+
+    They lie in sorted columns: in memory, or with `on_disk` in a file that is mapped into it.
+    """
 
     def __init__(self, points: pa.Table) -> None:
-        keys = [("image_id", "ascending"), ("round", "ascending"), ("order", "ascending")]
-        points = points.sort_by(keys)
-        self._ids = points["image_id"].to_numpy()
-        self._xy = np.stack([points["x"].to_numpy(), points["y"].to_numpy()], axis=1)
-        self._labels = points["label"].to_numpy()
+        self._hold(_sorted(points).combine_chunks().to_batches())
+
+    @classmethod
+    def on_disk(cls, parts: Iterable[pa.Table], path: Path) -> "PointIndex":
+        """An index whose memory does not grow with the points.
+
+        Args:
+            parts: points of some images at a time, the ids ascending from part to part; all points of an
+                image are in one part.
+            path: the file, which must stay as long as the index is used.
+        """
+        index = cls.__new__(cls)
+        index._hold(write_mapped(path, map(_sorted, parts), _INDEX_SCHEMA))
+        return index
+
+    def _hold(self, batches: list[pa.RecordBatch]) -> None:
+        self._batches = batches
+        self._first_ids = [batch["image_id"][0].as_py() for batch in batches]
 
     def of(self, image_id: str) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8]]:
         """Column and row [N, 2] and label [N] of the points of an image, in the order of asking."""
-        first, last = (np.searchsorted(self._ids, image_id, side) for side in ("left", "right"))
-        return self._xy[first:last], self._labels[first:last]
+        number = bisect_right(self._first_ids, image_id) - 1
+        if number < 0:
+            return np.empty((0, 2), np.int32), np.empty(0, np.uint8)
+        batch = self._batches[number]
+        ids, rows = batch["image_id"], range(batch.num_rows)
+        first = bisect_left(rows, image_id, key=lambda row: ids[row].as_py())
+        last = bisect_right(rows, image_id, lo=first, key=lambda row: ids[row].as_py())
+        x, y, labels = (batch[name][first:last].to_numpy() for name in ("x", "y", "label"))
+        return np.stack([x, y], axis=1), labels.copy()  # what is mapped cannot be written to
+
+
+def _sorted(points: pa.Table) -> pa.Table:
+    """The columns of an index, the points of an image in the order of asking."""
+    keys = [(name, "ascending") for name in ("image_id", "round", "order")]
+    return points.sort_by(keys).select(_INDEX_SCHEMA.names).cast(_INDEX_SCHEMA)

@@ -48,6 +48,17 @@ def _plain(state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
     return {key.removeprefix(DATA_PARALLEL): value for key, value in state.items()} if wrapped else state
 
 
+def require_snapshots(folder: Folder, config: Config) -> None:
+    """Read each of the snapshots 1.pt .. L.pt of a folder, and keep none.
+
+    Raises:
+        CampaignError, CheckpointError: names the one that is missing, damaged, or of another network.
+    """
+    network = build(config.network, load_weights=False)
+    for number in range(1, config.train.cycles + 1):
+        load_snapshot(network, folder.read_bytes(f"{number}.pt"), folder.where(f"{number}.pt"))
+
+
 def read_snapshots(folder: Folder, config: Config, device: torch.device) -> list[SaliencyNetwork]:
     """The networks 1.pt .. L.pt of a folder: frozen, in evaluation mode, in the order of the trajectory."""
     snapshots = []

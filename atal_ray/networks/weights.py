@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from atal_ray.errors import CheckpointError
 from atal_ray.networks.protocol import SaliencyNetwork
+from atal_ray.wording import counted
 
 RESNET50_URL = "https://download.pytorch.org/models/resnet50-19c8e357.pth"
 RESNET50_SHA256 = "19c8e357"  # the first digits; PyTorch puts them into the file's name
@@ -124,12 +125,12 @@ def load_strictly(module: nn.Module, state: Mapping[str, Tensor], name: str, oth
             f"{key} is {list(state[key].shape)}, expected {list(expected[key].shape)}"
             for key in wrong[:SHOWN]
         )
-        raise CheckpointError(f"{name} holds weights of {other}: {len(wrong)} shapes differ, first {shapes}")
+        differ = counted(len(wrong), "shape differs", "shapes differ")
+        raise CheckpointError(f"{name} holds weights of {other}: {differ}, first {shapes}")
     module.load_state_dict(state)
 
 
 def _count(keys: list[str], adjective: str) -> str:
     if not keys:
         return ""
-    verb = "key is" if len(keys) == 1 else "keys are"
-    return f"{len(keys)} {verb} {adjective}, first {', '.join(keys[:SHOWN])}"
+    return f"{counted(len(keys), 'key is', 'keys are')} {adjective}, first {', '.join(keys[:SHOWN])}"

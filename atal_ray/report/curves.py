@@ -1,10 +1,11 @@
 """The charts of the report: metrics over clicks, precision and recall, training, and where points lie."""
 
+from collections.abc import Sequence
+from itertools import cycle
 from typing import Any
 
 import matplotlib
 import numpy as np
-import pyarrow.compute as pc
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import BoundaryNorm, ListedColormap
@@ -14,24 +15,32 @@ from numpy.typing import NDArray
 
 from atal_ray.campaign.campaign_folder import MEMBERS
 from atal_ray.config import TrainConfig
+from atal_ray.report.compared import Compared
 from atal_ray.report.figure import PALETTE, SHADES, chart, legend_below, visible
 from atal_ray.report.numbers import Numbers, Round
-from atal_ray.report.tables import MEASURES
+from atal_ray.report.point_counts import density
+from atal_ray.report.tables import MEASURES, Measure
 from atal_ray.training.schedule import batches_per_epoch, learning_rate, snapshot_epochs
 
 _STROKES: dict[str, Any] = {
     "ensemble": {"linestyle": "-"},
     "last": {"linestyle": "--", "markerfacecolor": "white"},
 }
-_MOST_BINS, _POINTS_A_BIN = 24, 3
+_OTHER_STROKES: tuple[dict[str, Any], ...] = (
+    {"linestyle": ":", "marker": "s"},
+    {"linestyle": "-.", "marker": "^"},
+    {"linestyle": (0, (5, 1, 1, 1, 1, 1)), "marker": "D"},
+)
 _MOST_TICKS = 10
+_MOST_RATES = 2000  # iterations whose learning rate is drawn
 _LEGEND_COLUMNS = 5
 
 
-def metric_curves(numbers: Numbers) -> str:
-    """Every measure on every test set over the points an image."""
+def metric_curves(numbers: Numbers, compared: Sequence[Compared] = ()) -> str:
+    """Every measure on every test set over the points an image, and the ensembles of other campaigns."""
     clicks = [numbers.clicks(found.number) for found in numbers.rounds]
     rows = -(-len(numbers.test_sets) // _LEGEND_COLUMNS)  # of test sets in the legend
+    lines = len(MEMBERS) + len(compared)
 
     def draw(figure: Figure) -> None:
         panels: Any = figure.subplots(1, len(MEASURES))
@@ -48,13 +57,31 @@ def metric_curves(numbers: Numbers) -> str:
                         label=label,
                         **_STROKES[member],
                     )
+                for style, other in zip(cycle(_OTHER_STROKES), compared, strict=False):
+                    _draw_other(axes, measure, name, other, PALETTE[index % len(PALETTE)], style)
             better = "higher" if measure.higher_is_better else "lower"
             axes.set(title=f"{measure.name} ({better} is better)", xlabel="points an image")
             ticks = clicks[:: -(-len(clicks) // _MOST_TICKS)]
             axes.set_xticks(ticks, [f"{tick:.3g}" for tick in ticks])
         legend_below(figure, panels[0], columns=-(-len(numbers.test_sets) // rows))
 
-    return chart(draw, height=2.8 + 0.2 * len(MEMBERS) * rows)
+    return chart(draw, height=2.8 + 0.2 * lines * rows)
+
+
+def _draw_other(
+    axes: Axes, measure: Measure, test_set: str, other: Compared, color: str, style: dict[str, Any]
+) -> None:
+    """The ensemble of another campaign: over its points, or at one height where it saw full masks."""
+    found = [found for found in other.numbers.rounds if test_set in found.metrics]
+    if not found:
+        return
+    values = [measure.of(one.metrics[test_set]["ensemble"]) for one in found]
+    label = visible(f"{test_set}, {other.label}")
+    if other.is_dense:
+        axes.axhline(values[-1], color=color, label=label, linewidth=1.2, linestyle=style["linestyle"])
+    else:
+        clicks = [other.numbers.clicks(one.number) for one in found]
+        axes.plot(clicks, values, color=color, label=label, alpha=0.75, **style)
 
 
 def pr_curves(numbers: Numbers) -> str:
@@ -70,7 +97,7 @@ def pr_curves(numbers: Numbers) -> str:
                 found = numbers.rounds[-1].metrics[name][member]
                 axes.plot(found.recall, found.precision, color=color, label=member, **_STROKES[member])
             axes.set(title=name, xlabel="recall", ylabel="precision", xlim=(0, 1.01), ylim=(0, 1.01))
-            axes.legend(loc="lower left")
+            axes.legend(loc="best")
         for axes in panels.flat[len(names) :]:
             axes.set_axis_off()
 
@@ -83,7 +110,7 @@ def training_curves(numbers: Numbers, plan: TrainConfig) -> str:
 
     def draw(figure: Figure) -> None:
         panels: Any = figure.subplots(1, 3)
-        _draw_rate(panels[0], numbers.rounds[-1], numbers.manifest.num_rows, plan)
+        _draw_rate(panels[0], numbers.rounds[-1], numbers.images, plan)
         shades = matplotlib.colormaps[SHADES](np.linspace(0.1, 0.9, len(numbers.rounds))[::-1])
         for found, color in zip(numbers.rounds, shades, strict=True):
             panels[1].plot(
@@ -115,7 +142,9 @@ def training_curves(numbers: Numbers, plan: TrainConfig) -> str:
 def _draw_rate(axes: Axes, found: Round, images: int, plan: TrainConfig) -> None:
     """The rate that the schedule gives in each iteration, and what the training logged."""
     per_epoch = batches_per_epoch(images, plan.batch_size, plan.drop_last)
-    iterations = np.arange(1, per_epoch * plan.epochs + 1)
+    total, ends = per_epoch * plan.epochs, np.arange(plan.epochs + 1) * per_epoch
+    even = np.linspace(1, total, min(total, _MOST_RATES)).astype(int)
+    iterations = np.unique(np.concatenate([even, ends[1:], ends[:-1] + 1]))
     rates = [
         learning_rate(plan.schedule, int(i), per_epoch, plan.epochs, plan.cycles, plan.lr_max, plan.lr_min)
         for i in iterations
@@ -142,12 +171,9 @@ def _round_bar(figure: Figure, axes: Axes, shades: NDArray[np.float64]) -> None:
 
 def positions_chart(numbers: Numbers) -> str:
     """Where in the image points lie: the random start, and what was asked."""
-    parts = [("random start", numbers.rounds[0]), *(("asked", found) for found in numbers.rounds[1:])]
-    found = {
-        name: np.concatenate([relative_positions(numbers, part) for of, part in parts if of == name])
-        for name, _ in parts
-    }
-    densities = {name: density(xy) for name, xy in found.items()}
+    parts = {"random start": numbers.rounds[:1], "asked": numbers.rounds[1:]}
+    found = {name: [of.points for of in rounds] for name, rounds in parts.items() if rounds}
+    densities = {name: density([points.cells for points in added]) for name, added in found.items()}
     top = max(float(values.max()) for values in densities.values())
 
     def draw(figure: Figure) -> None:
@@ -156,27 +182,10 @@ def positions_chart(numbers: Numbers) -> str:
             picture = axes.imshow(
                 values, cmap=SHADES, vmin=0, vmax=top, extent=(0, 1, 1, 0), interpolation="nearest"
             )
-            axes.set(title=f"{name}: {len(found[name]):,} points", xlabel="x / width", ylabel="y / height")
+            total = sum(points.total for points in found[name])
+            axes.set(title=f"{name}: {total:,} points", xlabel="x / width", ylabel="y / height")
             axes.grid(False)
         bar = figure.colorbar(picture, ax=panels, label="density, 1 where points are spread evenly")
         bar.outline.set_visible(False)
 
     return chart(draw, width=3.6 * len(found) + 0.8, height=3.4)
-
-
-def relative_positions(numbers: Numbers, found: Round) -> NDArray[np.float64]:
-    """The points of a round as x / width and y / height, [N, 2] in (0, 1)."""
-    row = pc.index_in(found.points["image_id"], numbers.manifest["image_id"].combine_chunks())
-    sides = [numbers.manifest[side].take(row).to_numpy() for side in ("width", "height")]
-    return np.stack(
-        [(found.points[axis].to_numpy() + 0.5) / side for axis, side in zip("xy", sides, strict=True)], axis=1
-    )
-
-
-def density(xy: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Points in each cell of a square histogram over those of an even spread, [row, column]; fewer cells for
-    fewer points.
-    """
-    bins = int(np.clip(np.sqrt(len(xy) / _POINTS_A_BIN), 2, _MOST_BINS))
-    counts, _, _ = np.histogram2d(xy[:, 1], xy[:, 0], bins=bins, range=((0, 1), (0, 1)))
-    return np.asarray(counts * bins**2 / max(len(xy), 1))

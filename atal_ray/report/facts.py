@@ -7,6 +7,7 @@ from typing import Literal
 
 from atal_ray.config import Config
 from atal_ray.report.numbers import Numbers
+from atal_ray.wording import counted
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Notice:
 def facts(config: Config, numbers: Numbers) -> dict[str, str]:
     """Name and value of each key fact."""
     plan, query = config.train, config.query
-    images, done = numbers.manifest.num_rows, len(numbers.rounds)
+    images, done = numbers.images, len(numbers.rounds)
     points = f"{numbers.clicks(done - 1):.4g}" if config.regions.labels != "dense" and done else "none"
     if config.asks and done:
         points += f" of {config.budget.total}"
@@ -92,7 +93,7 @@ def _progress_notices(config: Config, numbers: Numbers) -> list[Notice]:
     done = len(numbers.rounds)
     if done == config.rounds:
         return []
-    what = f"{done} of {config.rounds} rounds are" if done != 1 else f"1 of {config.rounds} rounds is"
+    what = f"{done} of {counted(config.rounds, 'round')} {'is' if done == 1 else 'are'}"
     return [
         Notice(
             "warning",
@@ -112,13 +113,17 @@ def _data_notices(config: Config, numbers: Numbers) -> list[Notice]:
                 "mean little.",
             )
         )
-    if config.data.limit or config.data.test_limit or config.data.subset:
-        found.append(
-            Notice("note", "A part of the data: data.limit, data.test-limit or data.subset left images out.")
+    if numbers.left_out:
+        left = counted(numbers.left_out, "image was left out", "images were left out")
+        fields = ", ".join(
+            f"data.{name.replace('_', '-')}"
+            for name in ("subset", "limit", "test_limit")
+            if getattr(config.data, name) is not None
         )
+        found.append(Notice("note", f"A part of the data: {left} by {fields or 'the settings'}."))
     if config.network.weights == "random" and config.network.name != "f3net-small":
         found.append(Notice("note", "The backbone started from random weights, not from ImageNet."))
     failed = len(numbers.all_failures())
     if failed:
-        found.append(Notice("note", f"{failed} error{'s' * (failed > 1)} on the way, listed under Errors."))
+        found.append(Notice("note", f"{counted(failed, 'error')} on the way, listed under Errors."))
     return found

@@ -3,7 +3,9 @@ an image.
 """
 
 import heapq
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, Self
 
 import cv2
@@ -14,7 +16,9 @@ from numpy.typing import NDArray
 from atal_ray import seeding
 from atal_ray.config import QueryConfig
 from atal_ray.data.manifest import Record, records
+from atal_ray.errors import CampaignError
 from atal_ray.store.folder import Folder
+from atal_ray.store.location import AnyLocation
 
 GALLERY = "gallery.parquet"
 IMAGES = 4
@@ -26,6 +30,7 @@ GALLERY_SCHEMA = pa.schema(
         pa.field("problem", pa.string(), nullable=False),  # why there are no maps; else empty
         pa.field("prediction", pa.binary()),  # PNG of 8 bits [S, S], as are the following
         pa.field("uncertainty", pa.binary()),
+        pa.field("attacked", pa.binary()),
         pa.field("score", pa.binary()),
         pa.field("regions", pa.binary()),
     ]
@@ -40,6 +45,8 @@ class ImageMaps:
     """Ensemble saliency of the clean image (Eq. 6), 255 for 1."""
     uncertainty: NDArray[np.uint8]
     """1 - BvSB of the clean image, 255 for 1."""
+    attacked: NDArray[np.uint8]
+    """1 - BvSB of the attacked image, 255 for 1."""
     score: NDArray[np.uint8]
     """Score of the query, 255 for the largest that it can be."""
     regions: NDArray[np.uint8]
@@ -72,11 +79,23 @@ def gallery_table(rows: list[dict[str, Any]]) -> pa.Table:
     return pa.Table.from_pylist(rows, GALLERY_SCHEMA).sort_by("image_id")
 
 
-def shown_records(manifest: pa.Table) -> list[Record]:
-    """The images whose ids have the smallest hashes: the same ones for every campaign on the same data."""
-    ids: list[str] = manifest["image_id"].to_pylist()
-    rows = heapq.nsmallest(IMAGES, range(len(ids)), key=lambda row: seeding.derive("report", ids[row]))
-    return records(manifest.take(rows))
+def shown_records(manifest: Iterable[pa.Table], folder: AnyLocation, count: int = IMAGES) -> list[Record]:
+    """The images whose ids have the smallest hashes: the same ones for every campaign on the same data.
+
+    Args:
+        manifest: its rows, some at a time.
+        folder: where its paths begin.
+        count: how many.
+    """
+
+    def kept() -> Iterator[tuple[int, pa.Table]]:
+        for rows in manifest:
+            hashes = [seeding.derive("report", image_id) for image_id in rows["image_id"].to_pylist()]
+            for row in heapq.nsmallest(count, range(len(hashes)), key=hashes.__getitem__):
+                yield hashes[row], rows.slice(row, 1)
+
+    smallest = heapq.nsmallest(count, kept(), key=itemgetter(0))
+    return [record for _, row in smallest for record in records(row, folder)]
 
 
 def read_maps(folder: Folder) -> dict[str, ImageMaps | str]:
@@ -85,5 +104,8 @@ def read_maps(folder: Folder) -> dict[str, ImageMaps | str]:
     Raises:
         CampaignError: the file cannot be read.
     """
-    rows = folder.read_table(GALLERY).to_pylist()
+    table = folder.read_table(GALLERY)
+    if table.schema.names != GALLERY_SCHEMA.names:
+        raise CampaignError(f"{folder.where(GALLERY)} was written by another version, and is left out")
+    rows = table.to_pylist()
     return {row["image_id"]: row["problem"] or ImageMaps.from_row(row) for row in rows}

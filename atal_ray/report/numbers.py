@@ -4,24 +4,27 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-import pyarrow as pa
+import numpy as np
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from atal_ray.campaign.campaign_folder import (
     ERRORS,
     MANIFEST,
     MEMBERS,
     METRICS,
-    POINTS,
     QUERIES,
     START,
     TRAINING,
     CampaignFolder,
 )
 from atal_ray.config import Config
-from atal_ray.labels.points import POINT_SCHEMA, concat
+from atal_ray.data.manifest import left_out
 from atal_ray.metrics.accumulator import Metrics
+from atal_ray.report.point_counts import PointCounts, count_points
 from atal_ray.runtime.throughput import THROUGHPUT, Throughput
 from atal_ray.store.folder import Folder
+from atal_ray.store.streamed import row_groups
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ class Round:
     """One committed round."""
 
     number: int
-    points: pa.Table
+    points: PointCounts
     """The points that this round added."""
     regions: Counter[str]
     """How many of the questions behind them lay in SR, PIR and PSR; empty where no network asked."""
@@ -54,17 +57,22 @@ class Round:
 class Numbers:
     """All committed rounds of a campaign."""
 
-    manifest: pa.Table
+    images: int
+    """Rows of the manifest."""
+    images_with: NDArray[np.int64]
+    """How many images have 0, 1, 2, ... points of all rounds."""
     rounds: tuple[Round, ...]
     failures: tuple[Failure, ...]
     """Those before the first round."""
+    left_out: int = 0
+    """How many images of the folders data.subset, data.limit and data.test-limit left out."""
     throughput: tuple[tuple[str, Throughput], ...] = ()
     """When points were asked for, and what that took; those that left no figures are absent."""
 
     @property
-    def points(self) -> pa.Table:
-        """The points of all rounds."""
-        return concat(found.points for found in self.rounds)
+    def points(self) -> int:
+        """How many points all rounds have."""
+        return sum(found.points.total for found in self.rounds)
 
     @property
     def test_sets(self) -> list[str]:
@@ -73,9 +81,7 @@ class Numbers:
 
     def clicks(self, number: int) -> float:
         """Mean labelled points of an image up to a round."""
-        return float(
-            sum(found.points.num_rows for found in self.rounds[: number + 1]) / self.manifest.num_rows
-        )
+        return sum(found.points.total for found in self.rounds[: number + 1]) / self.images
 
     def all_failures(self) -> list[Failure]:
         """Failures of the preparation and of every round, in order."""
@@ -88,17 +94,29 @@ def read_numbers(campaign: CampaignFolder, config: Config) -> Numbers:
     Raises:
         CampaignError: a file of a committed round was changed or lost.
     """
-    rounds: list[Round] = []
-    while len(rounds) < config.rounds and campaign.is_committed(len(rounds)):
-        rounds.append(_read_round(campaign, len(rounds)))
+    done = 0
+    while done < config.rounds and campaign.is_committed(done):
+        done += 1
+    points, images_with = count_points(campaign, done)
+    rounds = [_read_round(campaign, number, added) for number, added in enumerate(points)]
     before = [*_failures(campaign.root, "preparation"), *_failures(campaign.round(START), "random start")]
     asked = [(START, "random start"), *((number, f"round {number}") for number in range(len(rounds)))]
     found = [(when, _throughput(campaign.round(number))) for number, when in asked]
     throughput = tuple((when, figures) for when, figures in found if figures is not None)
-    return Numbers(campaign.root.read_table(MANIFEST), tuple(rounds), tuple(before), throughput)
+    images = campaign.root.count_rows(MANIFEST)
+    return Numbers(images, images_with, tuple(rounds), tuple(before), _left_out(campaign), throughput)
 
 
-def _read_round(campaign: CampaignFolder, number: int) -> Round:
+def _left_out(campaign: CampaignFolder) -> int:
+    tests = campaign.root / "tests"
+    count = 0
+    for folder, name in ((campaign.root, MANIFEST), *((tests, name) for name in tests.names())):
+        with folder.parquet(name) as file:
+            count += left_out(file.schema_arrow)
+    return count
+
+
+def _read_round(campaign: CampaignFolder, number: int, points: PointCounts) -> Round:
     folder, when = campaign.round(number), f"round {number}"
     metrics: dict[str, Any] = folder.read_json(METRICS)
     failed = [
@@ -108,7 +126,7 @@ def _read_round(campaign: CampaignFolder, number: int) -> Round:
     ]
     return Round(
         number,
-        folder.read_table(POINTS) if folder.exists(POINTS) else POINT_SCHEMA.empty_table(),
+        points,
         _regions(campaign.round(number - 1)) if number else Counter(),
         folder.read_json(TRAINING)["epochs"],
         {
@@ -124,9 +142,11 @@ def _throughput(folder: Folder) -> Throughput | None:
 
 
 def _regions(asking: Folder) -> Counter[str]:
-    return Counter(
-        region for region in asking.read_table(QUERIES)["region"].to_pylist() if region != "random"
-    )
+    found: Counter[str] = Counter()
+    for table in row_groups(asking, QUERIES, ["region"]):
+        found.update({row["values"]: row["counts"] for row in pc.value_counts(table["region"]).to_pylist()})
+    del found["random"]
+    return found
 
 
 def _failures(folder: Folder, when: str) -> list[Failure]:

@@ -7,11 +7,14 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined, Te
 
 from atal_ray.campaign.campaign_folder import CampaignFolder
 from atal_ray.config import Config, config_file
+from atal_ray.errors import AtalError, DataError
 from atal_ray.report import curves, overlays, tables
-from atal_ray.report.facts import facts, notices
-from atal_ray.report.gallery_file import top_score
+from atal_ray.report.compared import Compared, differences, read_compared
+from atal_ray.report.facts import Notice, facts, notices
+from atal_ray.report.gallery_file import shown_records, top_score
 from atal_ray.report.numbers import Numbers, read_numbers
 from atal_ray.report.shown_images import read_gallery
+from atal_ray.report.shown_tests import read_test_images
 from atal_ray.report.spread import spread_chart
 
 REPORT = "report.html"
@@ -21,20 +24,40 @@ def write_report(campaign: CampaignFolder, config: Config) -> None:
     """Write report.html in the folder of a campaign, from files alone: those of its committed rounds, and the
     images.
 
-    Images that cannot be read, and maps that are not there, are named in it.
+    Images that cannot be read, and maps that are not there, are named in it; but a report that is there is
+    not replaced by one without its images.
 
     Raises:
+        DataError: there is a report, and an image or mask that it shows is missing or another one now.
         CampaignError: the manifest is not there yet, or a file of a committed round was changed or lost.
     """
+    if campaign.root.exists(REPORT):
+        _require_shown(campaign, config)
     numbers = read_numbers(campaign, config)
+    compared, problems = _compared(config, numbers)
     html = template("page.html.j2").render(
-        facts=facts(config, numbers),
-        notices=notices(config, numbers),
-        **_numbers_of(config, numbers),
+        name=campaign.root.name,
+        facts={"Folder": campaign.root.uri, **facts(config, numbers)},
+        notices=[*notices(config, numbers), *problems],
+        **_numbers_of(config, numbers, compared),
         **_pictures_of(campaign, config, numbers),
         configuration=config_file.to_yaml(config),
     )
     campaign.root.write_bytes(REPORT, html.encode())
+
+
+def _require_shown(campaign: CampaignFolder, config: Config) -> None:
+    """Refuse to replace a report where an image that it shows is not as it was."""
+    try:
+        for record in shown_records(campaign.chunks(), campaign.training_data(config)):
+            record.read_image()
+            if record.mask is not None:
+                record.read_mask()
+    except DataError as error:
+        report = campaign.root.where(REPORT)
+        raise DataError(
+            f"{error}. {report} shows it and was left as it is; remove it to have one without this image"
+        ) from error
 
 
 @cache
@@ -46,15 +69,33 @@ def template(name: str) -> Template:
     ).get_template(name)
 
 
-def _numbers_of(config: Config, numbers: Numbers) -> dict[str, Any]:
+def _compared(config: Config, numbers: Numbers) -> tuple[tuple[Compared, ...], list[Notice]]:
+    """The other campaigns, and what a reader must know of them; a finished one does not fail for want of
+    another.
+    """
+    found: list[Compared] = []
+    told: list[Notice] = []
+    for folder in config.report.compare:
+        try:
+            found += read_compared([folder])
+        except AtalError as error:
+            told.append(Notice("warning", f"Not compared: {error}"))
+    if numbers.rounds:
+        told += [Notice("note", text) for other in found for text in differences(config, numbers, other)]
+    return tuple(found), told
+
+
+def _numbers_of(config: Config, numbers: Numbers, compared: tuple[Compared, ...]) -> dict[str, Any]:
     """The tables and the charts; a chart is empty where nothing can be drawn."""
-    done, tested, asked = bool(numbers.rounds), bool(numbers.test_sets), numbers.points.num_rows > 0
+    done, tested, asked = bool(numbers.rounds), bool(numbers.test_sets), numbers.points > 0
     spread = config.query.scope == "dataset" and len(numbers.rounds) > 1
     failures = numbers.all_failures()
     return {
         "answers": tables.answers_table(numbers),
         "scores": [tables.metrics_table(numbers, name) for name in numbers.test_sets],
-        "metric_curves": curves.metric_curves(numbers) if tested and asked else "",
+        "all_metrics": [tables.all_metrics_table(numbers, name) for name in numbers.test_sets],
+        "beside": [tables.compared_table(numbers, compared, name) for name in numbers.test_sets if compared],
+        "metric_curves": curves.metric_curves(numbers, compared) if tested and asked else "",
         "pr_curves": curves.pr_curves(numbers) if tested else "",
         "training_curves": curves.training_curves(numbers, config.train) if done else "",
         "positions_chart": curves.positions_chart(numbers) if asked else "",
@@ -70,6 +111,7 @@ def _pictures_of(campaign: CampaignFolder, config: Config, numbers: Numbers) -> 
     """The gallery and the keys to its colours."""
     return {
         "gallery": read_gallery(campaign, config, numbers),
+        "tests": read_test_images(campaign, config, numbers),
         "label_key": {
             overlays.LABEL_NAMES[label]: colour for label, colour in overlays.LABEL_COLOURS.items()
         },

@@ -14,6 +14,10 @@ from atal_ray.labels.regions import region_labels
 from atal_ray.report import overlays
 from atal_ray.report.gallery_file import LEVELS, ImageMaps
 from atal_ray.report.overlays import LABEL_COLOURS, LABEL_NAMES, SALIENCY_MAP, UNCERTAINTY_MAP, fit
+from atal_ray.wording import counted
+
+_SHARE = 0.5
+"""Of the side of the other pictures: there are five maps for every round."""
 
 
 @dataclass(frozen=True)
@@ -64,28 +68,47 @@ class Picture:
     dots: tuple[Dot, ...] = field(default=())
 
 
-def map_pictures(scene: Scene, maps: ImageMaps | None, config: QueryConfig) -> list[Picture]:
-    """The image, its mask where there is one, and what the snapshots make of it where there are maps."""
-    shape = fit(*scene.shape)
+def plain_pictures(scene: Scene) -> list[Picture]:
+    """The image, and its mask where there is one."""
     pictures = [Picture("Image", on_photo=True)]
     if scene.mask is not None:
+        shape = fit(*scene.shape)
         pictures.append(Picture("True mask", overlays.mask(scene.mask.astype(np.uint8), shape)))
+    return pictures
+
+
+def map_pictures(
+    scene: Scene, maps: ImageMaps | None, asked: list[dict[str, Any]], config: QueryConfig
+) -> list[Picture]:
+    """What the snapshots of a round make of the image, and the points that it asked where they lie.
+
+    Args:
+        scene: the image.
+        maps: of the round; without them, the points lie on the photograph.
+        asked: rows with x, y, order and score, and label where they are answered.
+        config: of the query.
+    """
+    dots = tuple(_asked_dot(scene, point) for point in asked)
+    points = counted(len(asked), "point")
     if maps is None:
-        return pictures
+        return [Picture(f"{points} asked", on_photo=True, dots=dots)]
+    shape = fit(*scene.shape, _SHARE)
     shares = ", ".join(
         f"{name} {100 * np.mean(maps.regions == kind):.1f} %" for kind, name in enumerate(REGION_NAMES)
     )
     heats = (
         ("Ensemble prediction", maps.prediction, SALIENCY_MAP),
         ("Clean uncertainty, 1 - BvSB", maps.uncertainty, UNCERTAINTY_MAP),
-        (f"Score of the query ({config.score})", maps.score, UNCERTAINTY_MAP),
+        ("Uncertainty after the attack", maps.attacked, UNCERTAINTY_MAP),
     )
+    score = overlays.heat(maps.score, shape, LEVELS, UNCERTAINTY_MAP)
+    caption = f"Score of the query ({config.score})" + (f" and the {points} it asked" if asked else "")
     return [
-        *pictures,
         *(
             Picture(caption, overlays.heat(values, shape, LEVELS, colours))
             for caption, values, colours in heats
         ),
+        Picture(caption, score, dots=dots),
         Picture(f"Regions: {shares}", overlays.regions(maps.regions, shape)),
     ]
 
@@ -97,7 +120,9 @@ def point_pictures(scene: Scene, mode: RegionLabels) -> list[Picture]:
     if scene.superpixels is not None:
         count = len(np.unique(scene.superpixels))
         pictures.append(
-            Picture(f"{count} superpixels", overlays.boundaries(scene.superpixels, shape), on_photo=True)
+            Picture(
+                counted(count, "superpixel"), overlays.boundaries(scene.superpixels, shape), on_photo=True
+            )
         )
     if mode != "none":  # single pixels would be lost in the picture: the points show them
         mask = scene.mask if mode in ("oracle_mask", "dense") else None
@@ -105,7 +130,11 @@ def point_pictures(scene: Scene, mode: RegionLabels) -> list[Picture]:
         pictures.append(Picture(_coverage(scene, values), overlays.labels(values, shape), on_photo=True))
     if scene.points:
         pictures.append(
-            Picture(f"{len(scene.points)} points, each with its round", on_photo=True, dots=_dots(scene))
+            Picture(
+                f"{counted(len(scene.points), 'point')}, each with its round",
+                on_photo=True,
+                dots=_dots(scene),
+            )
         )
     return pictures
 
@@ -119,19 +148,22 @@ def _coverage(scene: Scene, values: NDArray[np.uint8]) -> str:
 
 
 def _dots(scene: Scene) -> tuple[Dot, ...]:
+    return tuple(_dot(scene, point, str(point["round"])) for point in scene.points)
+
+
+def _asked_dot(scene: Scene, point: dict[str, Any]) -> Dot:
+    """A point on the maps that it was chosen by, with its place in the order of asking, from 1."""
+    return _dot(scene, point, str(point["order"] + 1))
+
+
+def _dot(scene: Scene, point: dict[str, Any], text: str) -> Dot:
     scale = fit(*scene.shape)[1] / scene.shape[1]
-    return tuple(
-        Dot(
-            round((point["x"] + 0.5) * scale, 1),
-            round((point["y"] + 0.5) * scale, 1),
-            LABEL_COLOURS[point["label"]],
-            str(point["round"]),
-            _description(point),
-        )
-        for point in scene.points
+    label = point.get("label")
+    name = "not answered yet" if label is None else LABEL_NAMES[label]
+    return Dot(
+        round((point["x"] + 0.5) * scale, 1),
+        round((point["y"] + 0.5) * scale, 1),
+        LABEL_COLOURS[UNSURE if label is None else label],
+        text,
+        f"round {point['round']}: {name} at x {point['x']}, y {point['y']}, score {point['score']:.3g}",
     )
-
-
-def _description(point: dict[str, Any]) -> str:
-    label = LABEL_NAMES[point["label"]]
-    return f"round {point['round']}: {label} at x {point['x']}, y {point['y']}, score {point['score']:.3g}"

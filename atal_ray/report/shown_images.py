@@ -1,19 +1,30 @@
-"""Some training images side by side with what the last round's snapshots and the points say about them."""
+"""Some training images side by side with what each round's snapshots saw in them and what they asked."""
 
 from dataclasses import dataclass
+from typing import Any
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
-from atal_ray.campaign.campaign_folder import CampaignFolder
+from atal_ray.campaign.campaign_folder import QUERIES, CampaignFolder
 from atal_ray.config import Config
-from atal_ray.data.images import read_image, read_mask
 from atal_ray.data.manifest import Record
-from atal_ray.errors import AtalError, DataError
+from atal_ray.errors import AtalError
 from atal_ray.report.gallery_file import GALLERY, ImageMaps, read_maps, shown_records
 from atal_ray.report.numbers import Numbers
 from atal_ray.report.overlays import fit, photo
-from atal_ray.report.pictures import Picture, Scene, map_pictures, point_pictures
+from atal_ray.report.pictures import Picture, Scene, map_pictures, plain_pictures, point_pictures
+from atal_ray.wording import command
+
+Maps = dict[str, ImageMaps | str]
+"""The maps of each image, or why it has none."""
+
+
+@dataclass(frozen=True)
+class ShownRound:
+    """What the snapshots of one round saw in an image, and where they asked."""
+
+    number: int
+    pictures: tuple[Picture, ...]
+    problem: str = ""
+    """Why the maps are not among them."""
 
 
 @dataclass(frozen=True)
@@ -26,13 +37,14 @@ class ShownImage:
     width: int = 0
     photo: str = ""
     pictures: tuple[Picture, ...] = ()
+    rounds: tuple[ShownRound, ...] = ()
     problem: str = ""
-    """Why there are no pictures; with pictures, why the maps are not among them."""
+    """Why there are no pictures."""
 
 
 @dataclass(frozen=True)
 class Gallery:
-    """The images shown, and why none has maps where that is so."""
+    """The images shown, and why the last round has no maps where that is so."""
 
     images: tuple[ShownImage, ...]
     problem: str = ""
@@ -40,44 +52,45 @@ class Gallery:
 
 def read_gallery(campaign: CampaignFolder, config: Config, numbers: Numbers) -> Gallery:
     """Pictures of a few images from the campaign's files; where one cannot be read, its place says why."""
-    maps, problem = _maps(campaign, len(numbers.rounds) - 1)
+    rounds = len(numbers.rounds)
+    maps, problem = _maps_of_rounds(campaign, rounds)
     images = []
-    for record in shown_records(numbers.manifest):
+    for record in shown_records(campaign.chunks(), campaign.training_data(config)):
         try:
-            scene = _read_scene(record, numbers.points, campaign, config)
+            scene = _read_scene(record, rounds - 1, campaign, config)
+            shown = tuple(_shown_round(campaign, scene, number, maps, config) for number in range(rounds))
         except AtalError as error:
             images.append(ShownImage(record.image_id, problem=str(error)))
         else:
-            images.append(_shown_image(scene, maps.get(record.image_id), config))
+            images.append(
+                _shown_image(scene, tuple(one for one in shown if one.pictures or one.problem), config)
+            )
     return Gallery(tuple(images), problem)
 
 
-def _maps(campaign: CampaignFolder, last_round: int) -> tuple[dict[str, ImageMaps | str], str]:
-    """The maps that the last committed round left, or a sentence that says why there are none."""
-    if last_round < 0:
-        return {}, ""
-    folder = campaign.round(last_round)
-    try:
-        if folder.exists(GALLERY):
-            return read_maps(folder), ""
-    except AtalError as error:
-        return {}, str(error)
-    return {}, (
-        f"{folder.where(GALLERY)} is not there. The last round's snapshots write it when the campaign is "
-        f"finished: run it again with `atal resume {campaign.root.uri}`."
-    )
+def _maps_of_rounds(campaign: CampaignFolder, rounds: int) -> tuple[dict[int, Maps], str]:
+    """The maps that each committed round left, and a sentence that says why the last one has none."""
+    found: dict[int, Maps] = {}
+    problems: dict[int, str] = {}
+    for number in range(rounds):
+        folder = campaign.round(number)
+        try:
+            if folder.exists(GALLERY):
+                found[number] = read_maps(folder)
+            else:
+                problems[number] = (
+                    f"{folder.where(GALLERY)} is not there. The last round's snapshots write it when the "
+                    f"campaign is finished: run it again with {command('resume', campaign.root.uri)}."
+                )
+        except AtalError as error:
+            problems[number] = str(error)
+    return found, problems.get(rounds - 1, "")
 
 
-def _read_scene(record: Record, points: pa.Table, campaign: CampaignFolder, config: Config) -> Scene:
-    image = read_image(record.image)
-    mask = read_mask(record.mask).astype(bool) if record.mask else None
-    for path, pixels in ((record.image, image), (record.mask, mask)):
-        if pixels is not None and pixels.shape[:2] != (record.height, record.width):
-            height, width = pixels.shape[:2]
-            raise DataError(
-                f"{path} is {width}x{height} px now, {record.width}x{record.height} in the manifest"
-            )
-    mine = points.filter(pc.equal(points["image_id"], record.image_id))
+def _read_scene(record: Record, last_round: int, campaign: CampaignFolder, config: Config) -> Scene:
+    image = record.read_image()
+    mask = record.read_mask().astype(bool) if record.mask else None
+    mine = campaign.points(last_round, record.image_id, record.image_id)
     return Scene(
         record.image_id,
         image,
@@ -87,13 +100,30 @@ def _read_scene(record: Record, points: pa.Table, campaign: CampaignFolder, conf
     )
 
 
-def _shown_image(scene: Scene, maps: ImageMaps | str | None, config: Config) -> ShownImage:
+def _shown_round(
+    campaign: CampaignFolder, scene: Scene, number: int, maps: dict[int, Maps], config: Config
+) -> ShownRound:
+    """The maps of a round, and the points that it asked; without pictures where there is neither."""
+    found = maps.get(number, {}).get(scene.image_id)
+    problem, of_image = (found, None) if isinstance(found, str) else ("", found)
+    asked = _asked(campaign, scene, number)
+    pictures = map_pictures(scene, of_image, asked, config.query) if asked or of_image is not None else []
+    return ShownRound(number, tuple(pictures), problem)
+
+
+def _asked(campaign: CampaignFolder, scene: Scene, number: int) -> list[dict[str, Any]]:
+    """The points that a round asked of an image, with their labels where they are answered."""
+    answered = [point for point in scene.points if point["round"] == number + 1]
+    folder = campaign.round(number)
+    if answered or not folder.exists(QUERIES):
+        return answered
+    found: list[dict[str, Any]] = folder.read_between(
+        QUERIES, "image_id", scene.image_id, scene.image_id
+    ).to_pylist()
+    return found
+
+
+def _shown_image(scene: Scene, rounds: tuple[ShownRound, ...], config: Config) -> ShownImage:
     height, width = fit(*scene.shape)
-    problem, found = (maps, None) if isinstance(maps, str) else ("", maps)
-    pictures = [
-        *map_pictures(scene, found, config.query),
-        *point_pictures(scene, config.regions.labels),
-    ]
-    return ShownImage(
-        scene.image_id, height, width, photo(scene.image, (height, width)), tuple(pictures), problem
-    )
+    pictures = (*plain_pictures(scene), *point_pictures(scene, config.regions.labels))
+    return ShownImage(scene.image_id, height, width, photo(scene.image, (height, width)), pictures, rounds)

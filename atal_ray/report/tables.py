@@ -1,18 +1,18 @@
 """The tables of the report: plain text cells, ready for the template."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
-
-import pyarrow.compute as pc
 
 from atal_ray.acquisition.uncertainty import REGION_NAMES
 from atal_ray.campaign.campaign_folder import MEMBERS
 from atal_ray.labels.points import BACKGROUND, SALIENT, UNSURE
 from atal_ray.metrics.accumulator import Metrics
+from atal_ray.metrics.metric_names import METRIC_LABELS
+from atal_ray.report.compared import Compared
 from atal_ray.report.numbers import Failure, Numbers, Round
-from atal_ray.report.spread import points_of_images
 from atal_ray.runtime.throughput import Throughput
+from atal_ray.wording import counted
 
 NOTHING = "–"
 MOST_FAILURES = 50
@@ -40,6 +40,8 @@ class Cell:
 
     text: str
     best: bool = False
+    href: str = ""
+    """Where a click on it leads."""
 
 
 @dataclass(frozen=True)
@@ -75,14 +77,13 @@ def answers_table(numbers: Numbers) -> Table:
 
 
 def _answers(numbers: Numbers, found: Round) -> tuple[Cell, ...]:
-    labels = found.points["label"]
-    counts = [pc.sum(pc.equal(labels, value)).as_py() or 0 for value in (SALIENT, BACKGROUND, UNSURE)]
+    counts = [found.points.labels[value] for value in (SALIENT, BACKGROUND, UNSURE)]
     regions = [found.regions[name] for name in REGION_NAMES]
-    clicks = f"{numbers.clicks(found.number):.4g}" if numbers.points.num_rows else NOTHING
+    clicks = f"{numbers.clicks(found.number):.4g}" if numbers.points else NOTHING
     texts = [
         str(found.number),
         clicks,
-        _span(numbers, found),
+        _span(found),
         *_shares(counts),
         *_shares(regions),
         str(len(found.failures)),
@@ -90,12 +91,11 @@ def _answers(numbers: Numbers, found: Round) -> tuple[Cell, ...]:
     return tuple(Cell(text) for text in texts)
 
 
-def _span(numbers: Numbers, found: Round) -> str:
+def _span(found: Round) -> str:
     """Fewest and most points that an image got in the round."""
-    if not found.points.num_rows:
+    if not found.points.total:
         return NOTHING
-    counts = points_of_images(numbers, found.points)
-    fewest, most = int(counts.min()), int(counts.max())
+    fewest, most = found.points.span
     return str(most) if fewest == most else f"{fewest} to {most}"
 
 
@@ -119,7 +119,7 @@ def metrics_table(numbers: Numbers, test_set: str) -> Table:
     ]
     images = numbers.rounds[-1].metrics[test_set]["ensemble"].images
     return Table(
-        f"{test_set} ({images:,} images)",
+        f"{test_set} ({counted(images, 'image')})",
         (("", 1), *((measure.name, len(MEMBERS)) for measure in MEASURES)),
         ("round", *(MEMBERS * len(MEASURES))),
         tuple(
@@ -133,6 +133,52 @@ def metrics_table(numbers: Numbers, test_set: str) -> Table:
             for row in range(len(numbers.rounds))
         ),
     )
+
+
+def all_metrics_table(numbers: Numbers, test_set: str) -> Table:
+    """Per round and member: every metric that was measured on a test set."""
+    columns = [f"{label} {'↑' if higher else '↓'}" for label, higher in METRIC_LABELS.values()]
+    rows = [
+        (
+            Cell(str(found.number)),
+            Cell(member),
+            *(Cell(f"{getattr(found.metrics[test_set][member], name):.4f}") for name in METRIC_LABELS),
+        )
+        for found in numbers.rounds
+        if test_set in found.metrics
+        for member in MEMBERS
+    ]
+    return Table(test_set, (), ("round", "of", *columns), tuple(rows))
+
+
+def compared_table(numbers: Numbers, compared: Sequence[Compared], test_set: str) -> Table:
+    """The last round beside that of other campaigns, and each one's share of the maxF of full masks."""
+    ours = numbers.rounds[-1]
+    rows = [("this campaign", _points(numbers, ours.number), ours.metrics[test_set]["ensemble"])]
+    for other in compared:
+        theirs = other.last(test_set)
+        if theirs is not None:
+            last = other.numbers.rounds[-1].number
+            rows.append((other.label, NOTHING if other.is_dense else _points(other.numbers, last), theirs))
+    full = next((other.last(test_set) for other in compared if other.is_dense), None)
+    return Table(
+        test_set,
+        (),
+        ("campaign", "points an image", *(measure.name for measure in MEASURES), "maxF of full masks"),
+        tuple(
+            (
+                Cell(label),
+                Cell(points),
+                *(Cell(f"{measure.of(found):.4f}") for measure in MEASURES),
+                Cell(f"{100 * found.max_f / full.max_f:.1f} %" if full and full.max_f else NOTHING),
+            )
+            for label, points, found in rows
+        ),
+    )
+
+
+def _points(numbers: Numbers, number: int) -> str:
+    return f"{numbers.clicks(number):.4g}"
 
 
 def throughput_table(numbers: Numbers) -> Table:

@@ -9,6 +9,7 @@ from ray.autoscaler.sdk import request_resources
 
 from atal_ray.config import Config
 from atal_ray.runtime.capacity import campaigns_at_once, nodes, require_capacity
+from atal_ray.wording import counted
 
 logger = logging.getLogger(__name__)
 
@@ -64,6 +65,10 @@ def pieces_wanted(config: Config) -> list[dict[str, float]]:
     return [*({"CPU": float(cpus), **gpu} for cpus in threads), {"CPU": 1.0}]
 
 
+def _minutes(time: float) -> str:
+    return counted(int(time), "minute") if time == int(time) else f"{time:g} minutes"
+
+
 def _wait(config: Config, campaigns: int, deadline: float) -> None:
     """Wait until there is capacity for so many campaigns; when the time is over, one must fit."""
     announced = False
@@ -71,9 +76,8 @@ def _wait(config: Config, campaigns: int, deadline: float) -> None:
         if time.monotonic() >= deadline:
             return require_capacity(config, machines)
         if not announced:
-            minutes, there = f"{config.resources.wait_minutes:g} minutes", campaigns_at_once(config, machines)
-            logger.info(
-                f"waiting up to {minutes} for the cluster to grow: room for {there} of {campaigns} campaigns"
-            )
+            minutes, there = _minutes(config.resources.wait_minutes), campaigns_at_once(config, machines)
+            wanted = counted(campaigns, "campaign")
+            logger.info(f"waiting up to {minutes} for the cluster to grow: room for {there} of {wanted}")
             announced = True
         time.sleep(LOOK_SECONDS)

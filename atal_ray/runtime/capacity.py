@@ -3,11 +3,16 @@ too little.
 """
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from atal_ray.config import Config
 from atal_ray.errors import CampaignError
+from atal_ray.wording import counted
+
+Machine = Mapping[str, float]
+"""What a machine has in all, by the names that Ray gives it."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +62,14 @@ def demands(config: Config, machines: Iterable[Node]) -> Iterator[Demand]:
     scoring = [node for node in machines if node.fits(where.scoring_nodes)]
     loading = [node for node in machines if node.fits(where.loading_nodes)]
     either = [node for node in machines if node.fits(where.scoring_nodes) or node.fits(where.loading_nodes)]
-    lower = "lower resources.query-actors, query.threads, train.workers or train.threads"
+    lower = _lower(
+        {
+            "resources.query-actors": where.query_actors,
+            "query.threads": config.query.threads,
+            "train.workers": config.train.workers,
+            "train.threads": config.train.threads,
+        }
+    )
     yield Demand("CPUs", _total("CPU", either), cpus, lower)
     gpus = where.gpus == "require" or (where.gpus == "auto" and _total("GPU", scoring) >= 1)
     if gpus:
@@ -66,7 +78,7 @@ def demands(config: Config, machines: Iterable[Node]) -> Iterator[Demand]:
             "GPUs",
             _total("GPU", scoring),
             most,
-            "lower resources.query-actors or train.workers",
+            _lower({"resources.query-actors": where.query_actors, "train.workers": config.train.workers}),
             where.scoring_nodes,
         )
     for what, count, threads in (
@@ -74,7 +86,7 @@ def demands(config: Config, machines: Iterable[Node]) -> Iterator[Demand]:
         ("query actors", where.query_actors, config.query.threads),
     ):
         places = sum(_places(node, threads, gpus=gpus) for node in scoring)
-        each = f"{threads} CPUs{' and a GPU' if gpus else ''} each"
+        each = f"{counted(threads, 'CPU')}{' and a GPU' if gpus else ''} each"
         yield Demand(
             f"places for {what} of {each}",
             places,
@@ -83,6 +95,18 @@ def demands(config: Config, machines: Iterable[Node]) -> Iterator[Demand]:
             where.scoring_nodes,
         )
     yield Demand("CPUs", _total("CPU", loading), 1, "mend resources.loading-nodes", where.loading_nodes)
+
+
+def _lower(fields: Mapping[str, int]) -> str:
+    """Which fields can be lower than they are: `resources` in the same folder, the others in a new one."""
+    names = [name for name, value in fields.items() if value > 1]
+    free = [name for name in names if name.startswith("resources.")]
+    fixed = [name for name in names if name not in free]
+    ways = [f"lower {free[0]}"] if free else []
+    if fixed:
+        listed = f"{', '.join(fixed[:-1])} or {fixed[-1]}" if len(fixed) > 1 else fixed[0]
+        ways.append(f"use a new folder with a lower {listed}")
+    return ", or ".join(ways) or "add a machine to it"
 
 
 def _places(node: Node, threads: int, *, gpus: bool) -> int:
@@ -99,9 +123,10 @@ def require_capacity(config: Config, machines: Iterable[Node]) -> None:
     for demand in demands(config, machines):
         if demand.there < demand.wanted:
             labels = ", ".join(f"{key} {value}" for key, value in demand.labels.items())
+            what = demand.what if demand.there != 1 else re.sub(r"s\b", "", demand.what, count=1)
             raise CampaignError(
                 f"the Ray cluster has {demand.there:g} "
-                f"{demand.what}{f' on nodes with {labels}' if labels else ''}, "
+                f"{what}{f' on nodes with {labels}' if labels else ''}, "
                 f"but this configuration takes {demand.wanted} at once: {demand.advice}"
             )
 
@@ -111,6 +136,15 @@ def campaigns_at_once(config: Config, machines: Iterable[Node]) -> int:
     for ever.
     """
     return int(min(demand.there // demand.wanted for demand in demands(config, machines)))
+
+
+def has_room(threads: int, gpus: int, labels: Mapping[str, str], machines: Iterable[Node]) -> bool:
+    """Whether a machine with these labels has so many CPUs and GPUs in all."""
+    return any(
+        node.resources.get("CPU", 0) >= threads and node.resources.get("GPU", 0) >= gpus
+        for node in machines
+        if node.fits(labels)
+    )
 
 
 def _total(kind: str, machines: Iterable[Node]) -> float:
@@ -125,14 +159,38 @@ def gpus_per_actor(gpus: str, labels: Mapping[str, str] | None = None) -> int:
     )
 
 
-def largest_node(gpus: int, labels: Mapping[str, str]) -> Mapping[str, float]:
-    """What the machine with the most CPUs has in all, of those with so many GPUs and these labels: an actor
-    cannot spread over several.
+def machines_with(labels: Mapping[str, str], gpus: int = 0) -> list[Machine]:
+    """What each machine has in all, of those with these labels and so many GPUs."""
+    return [node.resources for node in nodes() if node.fits(labels) and node.resources.get("GPU", 0) >= gpus]
+
+
+def share_out(cpus: int, calls: int, memory: int, gpus: int, machines: Iterable[Machine]) -> tuple[int, int]:
+    """How many actors share so many CPUs, and the threads of each: as many actors as have room at once.
+
+    Args:
+        cpus: of all actors together.
+        calls: that they are for; more actors would be idle.
+        memory: bytes that an actor takes.
+        gpus: that it takes.
+        machines: where they may be; an actor cannot spread over several.
     """
-    fitting = [
-        node.resources for node in nodes() if node.fits(labels) and node.resources.get("GPU", 0) >= gpus
-    ]
-    return max(fitting, key=lambda resources: float(resources.get("CPU", 0)), default={})
+    machines = list(machines)
+    widest = int(max((machine.get("CPU", 1) for machine in machines), default=1))
+    for actors in range(min(calls, cpus), 0, -1):
+        threads = max(1, min(cpus // actors, widest))
+        places = sum(
+            int(
+                min(
+                    machine.get("CPU", 0) // threads,
+                    machine.get("memory", 0) // max(1, memory),
+                    machine.get("GPU", 0) // gpus if gpus else actors,
+                )
+            )
+            for machine in machines
+        )
+        if places >= actors:
+            return actors, threads
+    return 1, max(1, min(cpus, widest))
 
 
 def cores() -> int:
@@ -140,7 +198,7 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def this_machine() -> Mapping[str, float]:
+def this_machine() -> Machine:
     """CPUs and bytes of memory of this machine, under the names that Ray gives them."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return {"CPU": cores(), "memory": memory}

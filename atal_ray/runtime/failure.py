@@ -8,6 +8,13 @@ from atal_ray.errors import AtalError, CampaignError
 
 # Ray Data hands on only the text of what a stage raised.
 _OWN = re.compile(r"^\s*atal_ray\.errors\.(\w+): (.+)", re.MULTILINE)
+_DEATHS = {
+    "ActorDiedError": "a worker's process ended without a word: a crash in a library, or its machine is gone",
+    "OutOfMemoryError": "a machine ran out of memory, so Ray ended a worker on it",
+    "WorkerCrashedError": "a worker's process ended without a word: a crash in a library, or its machine is "
+    "gone",
+}
+"""What Ray's names for the death of a process mean."""
 
 
 def plain_error(error: BaseException, work: str) -> AtalError:
@@ -18,16 +25,31 @@ def plain_error(error: BaseException, work: str) -> AtalError:
         error: what Ray raised.
         work: what was being done.
     """
+    own = own_error(error)
+    if own is not None:
+        return own
+    chain = list(_chain(error))
+    for cause in reversed(chain):
+        if type(cause).__name__ in _DEATHS:
+            return CampaignError(f"{work} failed: {_DEATHS[type(cause).__name__]}")
+    lines = str(chain[-1]).strip().splitlines() or ["no message"]
+    return CampaignError(f"{work} failed: {type(chain[-1]).__name__}: {lines[-1]}")
+
+
+def own_error(error: BaseException) -> AtalError | None:
+    """The worker's own error where one in the chain, or in the text that Ray made of it, is written for
+    people.
+    """
     chain = list(_chain(error))
     for cause in reversed(chain):
         if isinstance(cause, AtalError):
             return type(cause)(str(cause))
     sentences = [found for cause in chain for found in _OWN.findall(str(cause))]
-    if sentences:
-        name, sentence = sentences[-1]
-        return getattr(errors, name, CampaignError)(sentence)
-    lines = str(chain[-1]).strip().splitlines() or ["no message"]
-    return CampaignError(f"{work} failed: {type(chain[-1]).__name__}: {lines[-1]}")
+    if not sentences:
+        return None
+    name, sentence = sentences[-1]
+    found: AtalError = getattr(errors, name, CampaignError)(sentence)
+    return found
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
@@ -42,6 +64,7 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
         inner = [
             *getattr(current, "worker_failures", {}).values(),
             getattr(current, "cause", None),
+            getattr(current, "controller_failure", None),
             current.__cause__,
         ]
         waiting += [cause for cause in inner if isinstance(cause, BaseException)]

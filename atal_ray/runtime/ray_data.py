@@ -1,12 +1,15 @@
 """Shards through Ray Data: loading tasks, then a pool of actors, with few loaded shards in memory."""
 
 from functools import partial
+from typing import Any
 
 import ray
 from ray.data import ActorPoolStrategy, Dataset, ExecutionResources, TaskPoolStrategy
+from ray.data._internal.execution.execution_callback import ExecutionCallback
 
+from atal_ray.runtime.room import Place, RoomWatch
 from atal_ray.runtime.shards import Pool, Row, Stage
-from atal_ray.runtime.throughput import TimedActor, timed_load
+from atal_ray.runtime.tally import WORK, TalliedActor, tallied_load
 
 LOADERS_PER_ACTOR = 4
 """Loading tasks at once, at most: so many CPUs keep an actor busy that has a GPU."""
@@ -20,13 +23,18 @@ BLOCKS = 256
 """Objects that the rows lie in: Ray's store holds each of them from start to end."""
 
 
-def pipeline(rows: list[Row], pool: Pool, stage: Stage) -> Dataset:
-    """The stage as a dataset; loading is a stage of its own, so that it goes on while the actors are busy."""
+def pipeline(rows: list[Row], pool: Pool, stage: Stage, tally: Any, title: str) -> Dataset:
+    """The stage as a dataset; loading is a stage of its own, so that it goes on while the actors are busy.
+
+    A row of the result has the number of its shard in `WORK`, or in `GIVEN_UP` where workers die on it.
+    """
+    rows = [{**row, WORK: number} for number, row in enumerate(rows)]
     actors = min(pool.actors, len(rows))
     blocks = min(len(rows), BLOCKS)
     dataset: Dataset = ray.data.from_items(rows, override_num_blocks=blocks)
     # A row of results is larger than this: each becomes a block. The context is this dataset's own.
     dataset.context.target_max_block_size = 1
+    dataset.context.custom_execution_callback_classes = [_room_callback(pool, title)]
     if blocks < len(rows):
         # A task that kept many rows would keep its CPU, and an actor that dies would take them along.
         dataset = dataset.map(_same, compute=TaskPoolStrategy(size=1), num_cpus=0)
@@ -37,19 +45,34 @@ def pipeline(rows: list[Row], pool: Pool, stage: Stage) -> Dataset:
         # Without a size Ray may load inside the actors, shard by shard.
         loaders = TaskPoolStrategy(size=min(LOADERS_PER_ACTOR * actors, len(rows)))
         dataset = dataset.map(
-            partial(timed_load, load=stage.load),
+            partial(tallied_load, load=stage.load, tally=tally),
             compute=loaders,
             num_cpus=1,
             label_selector=dict(pool.loader_labels) or None,
         )
     return dataset.map(
-        TimedActor,
-        fn_constructor_kwargs={"actor": stage.actor, "arguments": dict(stage.arguments)},
+        TalliedActor,
+        fn_constructor_kwargs={"actor": stage.actor, "arguments": dict(stage.arguments), "tally": tally},
         compute=ActorPoolStrategy(size=actors, max_tasks_in_flight_per_actor=SHARDS_AT_ACTOR),
         num_cpus=pool.threads,
         num_gpus=pool.gpus,
         label_selector=dict(pool.labels) or None,
     )
+
+
+def _room_callback(pool: Pool, title: str) -> type[ExecutionCallback]:
+    """A class that Ray Data makes one of, and calls while it runs the stage."""
+    places = [Place(pool.threads, pool.gpus, pool.labels), Place(1, 0, pool.loader_labels)]
+
+    class RoomCallback(ExecutionCallback):  # type: ignore[misc]
+        def __init__(self) -> None:
+            self.watch = RoomWatch(title, places)
+
+        def on_execution_step(self, executor: Any) -> None:
+            """What it raises ends the stage."""
+            self.watch.look()
+
+    return RoomCallback
 
 
 def _same(row: Row) -> Row:

@@ -1,6 +1,9 @@
-"""A training on the workers of Ray Train, which starts dead ones again from the last snapshot."""
+"""A training on the workers of Ray Train; where one dies, all start again from the last snapshot."""
 
+import logging
 import tempfile
+from contextlib import suppress
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +11,7 @@ import ray
 from ray.train import (
     Checkpoint,
     CheckpointConfig,
+    ControllerError,
     FailureConfig,
     RunConfig,
     ScalingConfig,
@@ -19,25 +23,103 @@ from ray.train.torch import TorchTrainer, get_device, prepare_model
 from torch import nn
 
 from atal_ray.errors import CampaignError, StoreError
-from atal_ray.runtime.failure import plain_error
+from atal_ray.runtime.failure import own_error, plain_error
 from atal_ray.runtime.progress import Progress
-from atal_ray.runtime.workers import RAY_BOOKS, Loop, WorkerGroup
+from atal_ray.runtime.stop import handlers_kept
+from atal_ray.runtime.workers import RAY_BOOKS, Loop, WorkerGroup, snapshot_folder
 from atal_ray.store import uri
 from atal_ray.store.folder import Folder
 from atal_ray.training.loop import TrainState, WorkerContext
-from atal_ray.training.snapshot_files import read_state, state_files
+from atal_ray.training.snapshot_files import LOG, read_state, state_files
 
-RETRIES = 2
+DEATHS = 3
+"""Of workers, without a new snapshot, after which a training is given up."""
+START_TRIES = 10
+"""To start the workers, of a minute each, at least."""
+
+logger = logging.getLogger(__name__)
 
 
 def fit(loop: Loop, group: WorkerGroup, run: Folder, title: str) -> None:
-    """Run the loop on the workers of a group; a second call goes on from Ray Train's folder `run`."""
+    """Run the loop on the workers of a group; a second call goes on from Ray Train's folder `run`.
+
+    Raises:
+        AtalError: what a worker raised for people, at once; or that workers die again and again.
+    """
     _drop_unusable(run)
+    deaths, done = 0, _snapshots(run)
+    while True:
+        trainer = _trainer(loop, group, run)
+        try:
+            with handlers_kept():
+                trainer.fit()
+            return
+        except Exception as error:
+            before, done = done, _snapshots(run)
+            deaths = 1 if done > before else deaths + 1
+            reason = _require_retry(error, group, title, deaths, done)
+            logger.warning("%s; it goes on from snapshot %d", reason, done)
+        finally:
+            trainer.end()
+
+
+def _require_retry(error: Exception, group: WorkerGroup, title: str, deaths: int, done: int) -> str:
+    """Why a training ended, where it is worth to try again; AtalError where it is not."""
+    own, reason = own_error(error), plain_error(error, title)
+    if own is not None and not isinstance(own, StoreError):  # a store may be away for a moment
+        raise own from error
+    if isinstance(error, ControllerError):
+        if "WorkerGroupStartup" not in type(error.controller_failure).__name__:
+            raise reason from error
+        raise CampaignError(
+            f"{title}: for {_start_tries(group)} minutes no machine had room for its {group.workers} workers "
+            f"of {group.threads} CPUs: bring machines back, then run the same command, which goes on "
+            f"from snapshot {done}; fewer train.workers need another campaign"
+        ) from error
+    if deaths == DEATHS:
+        raise CampaignError(
+            f"{reason}. It did so {DEATHS} times without another snapshot, so it would again: look for what "
+            "it needs more of, such as memory, then run the same command, which goes on from snapshot "
+            f"{done}; a smaller train.batch-size needs another campaign"
+        ) from error
+    return str(reason)
+
+
+def _start_tries(group: WorkerGroup) -> int:
+    """How often Ray Train tries to start the workers, a minute each."""
+    return max(START_TRIES, ceil(group.wait_minutes))
+
+
+def _snapshots(run: Folder) -> int:
+    """How many snapshots of a run are there."""
+    number = 0
+    while snapshot_folder(run, number + 1).exists(LOG):
+        number += 1
+    return number
+
+
+class _Trainer(TorchTrainer):  # type: ignore[misc]
+    """A trainer that leaves Ctrl-C to the command."""
+
+    controller: Any = None
+
+    def _register_sigint_handler(self, controller: Any) -> None:
+        """Ray's own handler waits for a graceful end, and stays when the training is over."""
+        self.controller = controller
+
+    def end(self) -> None:
+        """End what is left of a training that was interrupted: Ray may outlive it."""
+        if self.controller is not None:
+            with suppress(Exception):  # Ray is gone, and the controller with it
+                ray.kill(self.controller)
+
+
+def _trainer(loop: Loop, group: WorkerGroup, run: Folder) -> _Trainer:
     above, name = uri.split(run.uri)
     storage = Folder(above)
     system, path = storage.open()
     gpus = group.gpus_each
-    trainer = TorchTrainer(
+    return _Trainer(
         _work,
         train_loop_config={"loop": loop, "run": run},
         scaling_config=ScalingConfig(
@@ -50,14 +132,11 @@ def fit(loop: Loop, group: WorkerGroup, run: Folder, title: str) -> None:
             name=name,
             storage_path=path,
             storage_filesystem=None if storage.is_local else system,
-            failure_config=FailureConfig(max_failures=RETRIES),
+            # `fit` counts the deaths; what the workers raise for people must not be tried again
+            failure_config=FailureConfig(max_failures=0, controller_failure_limit=_start_tries(group)),
             checkpoint_config=CheckpointConfig(),  # keeps every checkpoint: the trajectory is the ensemble
         ),
     )
-    try:
-        trainer.fit()
-    except Exception as error:
-        raise plain_error(error, title) from error
 
 
 def _work(job: dict[str, Any]) -> None:
@@ -70,7 +149,7 @@ class RayTrainWorker:
     def __init__(self, run: Folder) -> None:
         context = get_context()
         self.context = WorkerContext(context.get_world_rank(), context.get_world_size(), get_device())
-        self._progress = Progress(run)
+        self._run, self._progress = run, Progress(run)
 
     def restore(self) -> TrainState | None:
         """The state of the last snapshot that was reported."""
@@ -94,7 +173,10 @@ class RayTrainWorker:
         with tempfile.TemporaryDirectory() as folder:
             for file, data in state_files(state).items():
                 Path(folder, file).write_bytes(data)
-            report(entry, checkpoint=Checkpoint.from_directory(folder), checkpoint_dir_name=name)
+            try:
+                report(entry, checkpoint=Checkpoint.from_directory(folder), checkpoint_dir_name=name)
+            except OSError as error:
+                raise CampaignError(f"{self._run.where(name)} cannot be written: {error}") from error
 
     def finished(self, epochs: int) -> None:
         """Leave the number of epochs for the driver's progress bar."""

@@ -14,6 +14,8 @@ from ray.tune.schedulers import AsyncHyperBandScheduler
 
 from atal_ray.errors import AtalError, CampaignError
 from atal_ray.runtime.failure import plain_error
+from atal_ray.runtime.ray_logs import forget_ended_workers
+from atal_ray.runtime.room import Place, RoomWatch
 from atal_ray.runtime.trials import Asha, RunTrial, TrialObserver, TrialReport, TrialSet
 
 TRIAL = {"memory": 2**20}
@@ -27,7 +29,8 @@ def fit(trials: TrialSet, observer: TrialObserver) -> dict[str, AtalError]:
         "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C stops everything
     }
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # the reason of a failure is given at the end
-    watcher = _Watcher(observer, signal.getsignal(signal.SIGUSR1))
+    room = RoomWatch(trials.title, [Place(0, 0, trials.labels)])
+    watcher = _Watcher(observer, signal.getsignal(signal.SIGUSR1), room)
     system, path = trials.logs.open()
     tuner = tune.Tuner(
         tune.with_resources(partial(_trial, run=trials.run), _resources(trials.labels)),
@@ -97,8 +100,8 @@ def _report_of(result: Mapping[str, Any]) -> TrialReport:
 class _Watcher(tune.Callback):  # type: ignore[misc]
     """Hands on to an observer what Tune tells its callbacks, and notes which trials failed."""
 
-    def __init__(self, observer: TrialObserver, handler: Any) -> None:
-        self.observer, self.handler = observer, handler
+    def __init__(self, observer: TrialObserver, handler: Any, room: RoomWatch) -> None:
+        self.observer, self.handler, self.room = observer, handler, room
         self.failed: dict[str, Any] = {}
         self.seen: set[tuple[str, int]] = set()
 
@@ -106,6 +109,10 @@ class _Watcher(tune.Callback):  # type: ignore[misc]
         """The run starts; Tune has just taken the signal by which a lost lease is announced."""
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGUSR1, self.handler)
+
+    def on_step_begin(self, iteration: int, trials: list[Any], **_: Any) -> None:
+        """Tune looks for something to do; the stages of the trials look for themselves."""
+        self.room.look()
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **_: Any
@@ -118,6 +125,7 @@ class _Watcher(tune.Callback):  # type: ignore[misc]
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
         """A trial ended, by itself or because it was stopped."""
+        forget_ended_workers()
         self.observer.on_end(_name_of(trial), _report_of(trial.last_result))
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:

@@ -4,11 +4,14 @@ inline.
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 from atal_ray.config import Config
+from atal_ray.errors import CampaignError
 from atal_ray.runtime.capacity import cores, cpus_wanted
-from atal_ray.runtime.stop import raise_on_sigterm
+from atal_ray.runtime.harmless_lines import harmless_lines_hidden
+from atal_ray.runtime.ray_logs import own_logs
+from atal_ray.runtime.stop import handlers_kept
 
 
 @contextmanager
@@ -48,23 +51,43 @@ def session(backend: str, cpus: int, object_store_mib: int) -> Iterator[None]:
         return
     import ray
 
-    started = not ray.is_initialized()
-    if started and os.environ.get("RAY_ADDRESS"):
-        ray.init(logging_level="warning")
-    elif started:
-        ray.init(
-            address="local",
-            num_cpus=max(cpus, cores()),
-            object_store_memory=object_store_mib * 2**20,
-            include_dashboard=False,
-            # the stages show progress and errors; the workers' logs stay in Ray's folder
-            log_to_driver=False,
-            logging_level="warning",
-        )
-    try:
-        if started:
-            raise_on_sigterm()
+    if ray.is_initialized():
         yield
-    finally:
-        if started:
-            ray.shutdown()
+        return
+    with harmless_lines_hidden():
+        try:
+            with handlers_kept():
+                folder = _start(cpus, object_store_mib)
+        except Exception as error:  # Ray has no narrower class for a start that takes too long
+            where = os.environ.get("RAY_ADDRESS")
+            what = f"no Ray answers at {where}, which RAY_ADDRESS names" if where else "Ray did not start"
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise CampaignError(
+                f"{what}: {reason} Run the same command again when the machine is less busy, or without Ray "
+                "(--resources.backend inline; of atal evaluate: --backend inline)"
+            ) from error
+        with own_logs(folder) if folder else nullcontext():
+            try:
+                yield
+            finally:
+                with handlers_kept():
+                    ray.shutdown()
+
+
+def _start(cpus: int, object_store_mib: int) -> str:
+    """Connect to a Ray, or start one; the folder of one that was started."""
+    import ray
+
+    if os.environ.get("RAY_ADDRESS"):
+        ray.init(logging_level="warning")
+        return ""
+    context = ray.init(
+        address="local",
+        num_cpus=max(cpus, cores()),
+        object_store_memory=object_store_mib * 2**20,
+        include_dashboard=False,
+        # the stages show progress and errors; the workers' logs stay in Ray's folder
+        log_to_driver=False,
+        logging_level="warning",
+    )
+    return str(context.address_info["session_dir"])

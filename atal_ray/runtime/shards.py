@@ -8,7 +8,8 @@ from typing import Any
 from tqdm import tqdm
 
 from atal_ray.config import Config
-from atal_ray.runtime.capacity import gpus_per_actor
+from atal_ray.runtime.bad_images import BadImages
+from atal_ray.runtime.capacity import cpus_wanted, gpus_per_actor
 from atal_ray.runtime.failure import plain_error
 from atal_ray.runtime.own_threads import own_threads
 from atal_ray.runtime.progress_bar import progress_bar
@@ -16,6 +17,9 @@ from atal_ray.runtime.throughput import LOADING, SECONDS, Throughput, TimedActor
 
 Row = dict[str, Any]
 Load = Callable[[Row], Row]
+
+FILES_SHARD = 512
+"""Images in a shard of a stage that only reads and writes files: seconds of work."""
 
 
 def shard_rows(images: int, shard_size: int) -> list[Row]:
@@ -48,6 +52,18 @@ class Pool:
         gpus = gpus_per_actor(where.gpus, where.scoring_nodes) if network else 0
         return cls(where.query_actors, threads, gpus, where.scoring_nodes, where.loading_nodes)
 
+    @classmethod
+    def of_files(cls, config: Config, images: int) -> "Pool":
+        """The actors of a stage that only reads and writes files, one CPU each; as many as the campaign takes
+        at once anyhow.
+
+        What this process does in the time that actors take to start, it does itself.
+        """
+        where = config.resources
+        if where.backend == "inline" or images <= FILES_SHARD:
+            return cls(1, 1, 0, backend="inline")
+        return cls(cpus_wanted(config) - 1, 1, 0, where.loading_nodes)
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -79,6 +95,7 @@ def run_shards(
     total: int,
     loaded_bytes: int = 0,
     throughput: Throughput | None = None,
+    bad: BadImages | None = None,
 ) -> Iterator[Row]:
     """Send shards through loading tasks and a pool of actors; yields the actor's row for each, in any order.
 
@@ -92,6 +109,7 @@ def run_shards(
         total: images in all shards, the done ones included.
         loaded_bytes: see `Stage`.
         throughput: filled with what the stages took; on resume, for the shards that were left.
+        bad: what becomes of an image on which workers die; what reads images calls `require_kept`.
     """
     stage = Stage(actor, arguments, load, loaded_bytes)
     throughput = Throughput() if throughput is None else throughput
@@ -99,17 +117,30 @@ def run_shards(
     done = total - sum(row["stop"] - row["start"] for row in rows)
     with progress_bar(total, title, "image", done=done) as bar:
         if rows:
-            results = _inline(rows, stage) if pool.backend == "inline" else _on_ray(rows, pool, stage, title)
+            inline = pool.backend == "inline"
+            results = _inline(rows, stage) if inline else _on_ray(rows, pool, stage, bad, title)
             yield from _counted(results, throughput, bar)
 
 
-def _on_ray(rows: list[Row], pool: Pool, stage: Stage, title: str) -> Iterator[Row]:
-    from atal_ray.runtime.ray_data import pipeline  # Ray takes seconds to import, and inline needs none
+def _on_ray(rows: list[Row], pool: Pool, stage: Stage, bad: BadImages | None, title: str) -> Iterator[Row]:
+    # Ray takes seconds to import, and inline needs none
+    from atal_ray.runtime.one_by_one import one_by_one
+    from atal_ray.runtime.ray_data import pipeline
+    from atal_ray.runtime.tally import GIVEN_UP, WORK, tally
 
+    given_up: list[int] = []
     try:
-        yield from pipeline(rows, pool, stage).iter_rows()
+        with tally() as deaths:
+            for row in pipeline(rows, pool, stage, deaths, title).iter_rows():
+                if GIVEN_UP in row:
+                    given_up.append(int(row[GIVEN_UP]))
+                else:
+                    del row[WORK]
+                    yield row
     except Exception as error:
         raise plain_error(error, title) from error
+    for number in given_up:
+        yield one_by_one(rows[number], pool, stage, bad, title)
 
 
 def _inline(rows: list[Row], stage: Stage) -> Iterator[Row]:

@@ -54,12 +54,16 @@ class WorkerGroup:
     threads: int
     gpus: str
     labels: Mapping[str, str] = field(default_factory=dict)
+    wait_minutes: float = 0
+    """For which a cluster that grows may leave it waiting."""
 
     @classmethod
     def of_training(cls, config: Config) -> "WorkerGroup":
         """The workers of a campaign's training."""
         where, train = config.resources, config.train
-        return cls(where.backend, train.workers, train.threads, where.gpus, where.scoring_nodes)
+        return cls(
+            where.backend, train.workers, train.threads, where.gpus, where.scoring_nodes, where.wait_minutes
+        )
 
     @property
     def gpus_each(self) -> int:

@@ -78,11 +78,14 @@ class Folder(Location):
                 system.create_dir(path, recursive=True)
             if isinstance(system, fs.LocalFileSystem):
                 unfinished = Path(path, f"{UNFINISHED}{uuid4().hex}-{name}")
-                with unfinished.open("wb") as file:
-                    yield file
-                    file.flush()
-                    os.fsync(file.fileno())  # or a power cut could leave an empty file under the name
-                unfinished.replace(Path(path, name))
+                try:
+                    with unfinished.open("wb") as file:
+                        yield file
+                        file.flush()
+                        os.fsync(file.fileno())  # or a power cut could leave an empty file under the name
+                    unfinished.replace(Path(path, name))
+                finally:
+                    unfinished.unlink(missing_ok=True)  # where the disk is full, its room is wanted
             else:
                 with TemporaryFile() as file:
                     yield file
@@ -105,10 +108,16 @@ class Folder(Location):
 
     def read_bytes(self, name: str) -> bytes:
         """The whole file; CampaignError where it is not there, StoreError where its store is out of reach."""
+        with self.stream(name) as stream:
+            return bytes(stream.read())
+
+    @contextmanager
+    def stream(self, name: str) -> Iterator[IO[bytes]]:
+        """A file to read from; errors as for `read_bytes`."""
         system, path = self.open()
         try:
             with system.open_input_stream(f"{path}/{name}") as stream:
-                return bytes(stream.read())
+                yield stream
         except OSError as error:
             kind = CampaignError if self.is_local or isinstance(error, FileNotFoundError) else StoreError
             raise kind(f"{self.where(name)} cannot be read: {self.reason(error)}") from error
@@ -155,19 +164,19 @@ class Folder(Location):
 
     def read_table(self, name: str, columns: list[str] | None = None) -> pa.Table:
         """Read a Parquet file, whole or some of its columns."""
-        with self._parquet(name) as file:
+        with self.parquet(name) as file:
             return file.read(columns)
 
     def read_rows(self, name: str, start: int, stop: int) -> pa.Table:
         """Rows start to stop of a Parquet file that this class wrote; reads the row groups that hold them."""
-        with self._parquet(name) as file:
+        with self.parquet(name) as file:
             first, last = start // ROWS_PER_GROUP, max(start, stop - 1) // ROWS_PER_GROUP
             groups = file.read_row_groups(list(range(first, last + 1)))
             return groups.slice(start - first * ROWS_PER_GROUP, stop - start)
 
     def read_between(self, name: str, column: str, first: str, last: str) -> pa.Table:
         """The rows whose value in a column is first to last; reads the row groups that can hold one."""
-        with self._parquet(name) as file:
+        with self.parquet(name) as file:
             index = file.schema_arrow.get_field_index(column)
             bounds = [
                 file.metadata.row_group(group).column(index).statistics
@@ -182,11 +191,12 @@ class Folder(Location):
 
     def count_rows(self, name: str) -> int:
         """Rows of a Parquet file."""
-        with self._parquet(name) as file:
+        with self.parquet(name) as file:
             return int(file.metadata.num_rows)
 
     @contextmanager
-    def _parquet(self, name: str) -> Iterator[pq.ParquetFile]:
+    def parquet(self, name: str) -> Iterator[pq.ParquetFile]:
+        """An open Parquet file; CampaignError where it cannot be read."""
         system, path = self.open()
         try:
             with system.open_input_file(f"{path}/{name}") as stream:

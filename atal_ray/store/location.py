@@ -146,7 +146,9 @@ class Location:
 
     def reason(self, error: BaseException) -> str:
         """What went wrong here, for a message: for a store, with what to do about it."""
-        return str(error) if self.is_local else reason(error)
+        if self.is_local:
+            return getattr(error, "strerror", None) or str(error)  # without a number
+        return reason(error)
 
 
 AnyLocation: TypeAlias = Location | Path | str

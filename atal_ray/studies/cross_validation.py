@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -14,6 +15,7 @@ from atal_ray.campaign.life import run_in
 from atal_ray.campaign.run import run_campaign
 from atal_ray.config import Config, RegionConfig, config_file, presets
 from atal_ray.config.section import Section, require
+from atal_ray.errors import CampaignError
 from atal_ray.networks.conformance import check_network
 from atal_ray.report.page import REPORT
 from atal_ray.runtime.session import campaign_session
@@ -150,10 +152,11 @@ def cross_validate(plan: CrossValidation, folder: Path | str) -> Folder:
     plan = replace(plan, campaign=config_file.absolute(plan.campaign))
     todo = list(trainings(plan, root))
     first = CampaignFolder(root / todo[0].folder)
-    with run_in(root, plan, CROSS_VALIDATION_PLAN, started=lambda: first.root.exists(MANIFEST)) as run:
-        if not first.root.exists(MANIFEST):
-            # what is wrong with a network or a recipe is found now, not after days
-            for one in todo[: 2 * len(plan.networks)]:
+    started = partial(first.root.exists, MANIFEST)
+    with run_in(root, plan, CROSS_VALIDATION_PLAN, started=started, admit=_same_steps) as run:
+        # what is wrong with a network, its weights or a recipe is found now, not after days
+        for one in todo[: 2 * len(plan.networks)]:
+            if not _finished(root, one):
                 check_network(networks.build(one.config.network), one.config.train)
         scores = {(one.points, one.network): _metrics(root, one) for one in todo if _finished(root, one)}
         with campaign_session(plan.campaign):
@@ -168,9 +171,15 @@ def cross_validate(plan: CrossValidation, folder: Path | str) -> Folder:
     return root
 
 
+def _same_steps(before: CrossValidation, now: CrossValidation) -> None:
+    """Refuse another budget: the cells train on the points of the last round."""
+    if before.campaign.budget != now.campaign.budget:
+        raise CampaignError("the budget of a cross validation cannot change: use a new folder")
+
+
 def _finished(root: Folder, one: Training) -> bool:
     campaign = CampaignFolder(root / one.folder)
-    return campaign.root.exists(REPORT) and campaign.committed_rounds() >= one.config.rounds
+    return campaign.root.exists(REPORT) and campaign.is_complete(one.config)
 
 
 def _metrics(root: Folder, one: Training) -> Mapping[str, Any]:

@@ -1,5 +1,6 @@
 """Trains one round: L cycles of the learning rate, a snapshot after each, and their delta (Eq. 7)."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,10 +13,11 @@ from torch.utils.data import DataLoader
 from atal_ray.acquisition.ensemble import homogenisation
 from atal_ray.config import Config
 from atal_ray.data.images import read_image, resize
+from atal_ray.errors import DivergedError
 from atal_ray.networks.inputs import to_batch
 from atal_ray.networks.protocol import SaliencyNetwork
 from atal_ray.training.samples import Samples, batches
-from atal_ray.training.schedule import learning_rate, snapshot_epochs
+from atal_ray.training.schedule import batches_per_epoch, learning_rate, snapshot_epochs
 from atal_ray.training.step import build_optimizer, set_learning_rate, train_step
 
 PROBE_IMAGES = 8
@@ -70,6 +72,7 @@ def train_round(
 
     Raises:
         ConfigError: fewer iterations than cycles.
+        DivergedError: a loss, or a snapshot's saliency map, is not finite.
     """
     context, plan = context or WorkerContext(), config.train
     optimizer = build_optimizer(network, plan)
@@ -85,6 +88,8 @@ def train_round(
         log.append(train_epoch(model, network, optimizer, samples, config, epoch, context))
         if epoch in ends:
             maps = probe_maps(network, samples, plan.size, context.device)
+            if not torch.isfinite(maps).all():  # the last step alone cannot be seen by its loss
+                raise diverged(config, epoch, "the saliency maps of the snapshot are")
             if len(probe):
                 log[-1]["delta"] = homogenisation(probe, maps)
             probe = maps
@@ -108,26 +113,36 @@ def train_epoch(
         The entry of the log: epoch, mean loss of this worker's batches, first and last learning rate.
     """
     plan = config.train
-    draws = list(batches(len(samples), config, samples.round_number, epoch, context.rank, context.world))
+    steps = batches_per_epoch(len(samples), plan.batch_size, plan.drop_last)
     loader: DataLoader[tuple[Tensor, Tensor]] = DataLoader(
         samples,
-        batch_sampler=draws,
+        batch_sampler=batches(len(samples), config, samples.round_number, epoch, context.rank, context.world),
         num_workers=config.resources.loader_workers,
         pin_memory=context.device.type == "cuda",
     )
     model.train()
     rates, losses = [], []
     for number, (images, targets) in enumerate(loader):
-        iteration = epoch * len(draws) + number + 1
+        iteration = epoch * steps + number + 1
         rate = learning_rate(
-            plan.schedule, iteration, len(draws), plan.epochs, plan.cycles, plan.lr_max, plan.lr_min
+            plan.schedule, iteration, steps, plan.epochs, plan.cycles, plan.lr_max, plan.lr_min
         )
         set_learning_rate(optimizer, rate)
         rates.append(rate)
         images = images.to(context.device, non_blocking=True)
         targets = targets.to(context.device, non_blocking=True)
         losses.append(train_step(model, network, optimizer, images, targets, plan))
+        if not math.isfinite(losses[-1]):
+            raise diverged(config, epoch, f"the loss of step {number + 1} of {steps} is")
     return {"epoch": epoch, "loss": sum(losses) / len(losses), "lr_first": rates[0], "lr_last": rates[-1]}
+
+
+def diverged(config: Config, epoch: int, what: str) -> DivergedError:
+    """The error of a training that has left the finite numbers, with what to change."""
+    return DivergedError(
+        f"the training diverged: in epoch {epoch + 1} of {config.train.epochs} {what} not a finite number; "
+        f"start another campaign with a lower train.lr-max than {config.train.lr_max:g}"
+    )
 
 
 @torch.no_grad()

@@ -15,13 +15,13 @@ from torch.utils.data import Dataset
 
 from atal_ray import seeding
 from atal_ray.config import Config
-from atal_ray.data.images import read_image, read_mask, read_soft_mask
 from atal_ray.data.manifest import Record, slice_rows
 from atal_ray.labels.geometry import Geometry
 from atal_ray.labels.points import PointIndex
 from atal_ray.labels.regions import region_labels
 from atal_ray.labels.superpixel_cache import SuperpixelCache
 from atal_ray.labels.target import draw_target
+from atal_ray.store.location import AnyLocation
 from atal_ray.training.dense import dense_sample
 from atal_ray.training.schedule import batches_per_epoch
 
@@ -43,10 +43,11 @@ class Samples(Dataset[tuple[Tensor, Tensor]]):
         manifest: pa.Table,
         points: PointIndex,
         superpixels: SuperpixelCache,
+        folder: AnyLocation,
         config: Config,
         round_number: int,
     ) -> None:
-        self.manifest, self.points, self.superpixels = manifest, points, superpixels
+        self.manifest, self.points, self.superpixels, self.folder = manifest, points, superpixels, folder
         self.config, self.round_number = config, round_number
 
     def __len__(self) -> int:
@@ -54,7 +55,7 @@ class Samples(Dataset[tuple[Tensor, Tensor]]):
 
     def record(self, index: int) -> Record:
         """The image at a row of the manifest."""
-        return slice_rows(self.manifest, index, index + 1)[0]
+        return slice_rows(self.manifest, index, index + 1, self.folder)[0]
 
     def __getitem__(self, draw: Draw) -> tuple[Tensor, Tensor]:
         """The augmented image uint8 [3, S, S] and its target [S, S].
@@ -63,10 +64,10 @@ class Samples(Dataset[tuple[Tensor, Tensor]]):
         augmentation of full supervision a mask in [0, 1] in float32.
         """
         record, recipe = self.record(draw.index), self.config.train
-        image = read_image(record.image)
+        image = record.read_image()
         random = seeding.rng(self.config.seed, "augment", self.round_number, draw.epoch, record.image_id)
         if recipe.needs_masks:
-            whole = read_soft_mask(str(record.mask))
+            whole = record.read_soft_mask()
             square, mask = dense_sample(image, whole, recipe.augment, draw.size, random)
             return _channels_first(square), torch.from_numpy(mask)
         geometry = Geometry.random(record.height, record.width, draw.size, random)
@@ -84,7 +85,7 @@ class Samples(Dataset[tuple[Tensor, Tensor]]):
         mode = self.config.regions.labels
         superpixels = self.superpixels.get(record, image) if self.config.regions.uses_superpixels else None
         uses_mask = mode in ("oracle_mask", "dense")
-        mask = read_mask(record.mask).astype(bool) if uses_mask and record.mask else None
+        mask = record.read_mask().astype(bool) if uses_mask and record.mask else None
         return region_labels(superpixels, xy, labels, (record.height, record.width), mode, mask)
 
 
@@ -93,9 +94,9 @@ def batches(
 ) -> Iterator[list[Draw]]:
     """The batches of one epoch for one of `world` workers: a seeded order, one side for each batch.
 
-    Every worker gets the same number of batches, of nearly equal length. The last batch may be short, but
-    holds at least one image for each worker; with `train.drop_last` a short one is left out, unless it is the
-    epoch's only batch.
+    Every worker gets the same number of batches, of nearly equal length. The last batch may be short, or one
+    image longer than the others, but holds at least one image for each worker; with `train.drop_last` a short
+    one is left out, unless it is the epoch's only batch.
 
     Args:
         images: number of images in the round.
@@ -107,8 +108,10 @@ def batches(
     """
     length = config.train.batch_size
     order = seeding.rng(config.seed, "order", round_number, epoch).permutation(images)
-    for number in range(batches_per_epoch(images, length, config.train.drop_last)):
-        batch = order[number * length : (number + 1) * length]
+    number_of = batches_per_epoch(images, length, config.train.drop_last)
+    for number in range(number_of):
+        ends = number + 1 == number_of and not config.train.drop_last
+        batch = order[number * length : None if ends else (number + 1) * length]
         size = int(seeding.rng(config.seed, "side", round_number, epoch, number).choice(config.train.scales))
         mine = batch[rank::world] if len(batch) > rank else batch[:1]
         yield [Draw(int(index), epoch, size) for index in mine]

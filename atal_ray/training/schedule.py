@@ -4,6 +4,7 @@ from math import cos, pi
 
 from atal_ray.config.training import Schedule
 from atal_ray.errors import ConfigError
+from atal_ray.wording import counted
 
 POLY_POWER = 0.9
 
@@ -26,7 +27,7 @@ def cyclic_cosine(i: int, total: int, cycles: int, lr_max: float, lr_min: float)
     period = total // cycles
     if period < 1:
         raise ConfigError(
-            f"{total} training iterations cannot hold {cycles} cycles: "
+            f"{counted(total, 'training iteration')} cannot hold {counted(cycles, 'cycle')}: "
             "raise train.epochs or lower train.batch-size"
         )
     return lr_min + 0.5 * (lr_max - lr_min) * (1 + cos(pi * ((i - 1) % period) / period))
@@ -77,8 +78,13 @@ def learning_rate(
 
 
 def batches_per_epoch(images: int, batch_size: int, drop_last: bool) -> int:
-    """Batches in one pass over the images; `drop_last` leaves a short last one out, unless it is alone."""
-    return max(1, images // batch_size) if drop_last else -(-images // batch_size)
+    """Batches in one pass over the images; `drop_last` leaves a short last one out, unless it is alone.
+
+    A single image that is left over joins the batch before it: a batch norm of one image learns nothing, and
+    one of a single value is refused by PyTorch.
+    """
+    full, left = divmod(images, batch_size)
+    return max(1, full) if drop_last or left == 1 else full + (left > 0)
 
 
 def snapshot_epochs(epochs: int, cycles: int) -> tuple[int, ...]:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, distributed, nn
 
 from atal_ray.config import TrainConfig
+from atal_ray.errors import ConfigError
 from atal_ray.networks.protocol import SaliencyNetwork
 from atal_ray.training.dense_losses import dense_loss
 from atal_ray.training.losses import IGNORED, point_loss
@@ -72,9 +73,20 @@ def train_step(
         targets: [B, S, S]: labels in uint8, 255 where unknown, for `point_loss`; or full masks in floating
             point, for the loss that the recipe names.
         recipe: loss and precision.
+
+    Raises:
+        ConfigError: a batch of one image, and a batch norm that takes no single value.
     """
-    with autocast(images.device, recipe.half):
-        output = model(network.normalise(images.float() / 255))
+    try:
+        with autocast(images.device, recipe.half):
+            output = model(network.normalise(images.float() / 255))
+    except ValueError as error:  # PyTorch's own words, of a batch norm behind a mean over the image
+        if "more than 1 value per channel" not in str(error):
+            raise
+        raise ConfigError(
+            "training: a batch norm of the network needs two images and got one: raise train.batch-size, so "
+            "that each worker has two, or give more images"
+        ) from error
     heads = [logits.float() for logits in output.logits]
     if targets.is_floating_point():
         loss = dense_loss(heads, targets, network.loss_weights, recipe.loss)

@@ -8,7 +8,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from properties import examples
 
 from atal_ray.acquisition.candidates import candidate_set
-from atal_ray.errors import DataError
+from atal_ray.errors import DataError, DivergedError
 
 
 def naive(score: np.ndarray, free: np.ndarray, percent: float, tie: np.ndarray) -> list[int]:
@@ -58,7 +58,7 @@ def test_refuses_nan_and_mixed_shapes() -> None:
     with pytest.raises(DataError, match="one shape"):
         candidate_set(score, free[:2], 3, tie)
     score[1, 1] = np.nan
-    with pytest.raises(DataError, match="not finite"):
+    with pytest.raises(DivergedError, match="not finite"):
         candidate_set(score, free, 3, tie)
 
 

@@ -103,6 +103,25 @@ def test_superpixels_differ_as_long_as_there_are_any(pick: Picker, seed: int) ->
     assert set(pool.superpixels[found.cells].tolist()[:2]) == {0, 1}
 
 
+@pytest.mark.parametrize(("height", "width"), SHAPES)
+def test_a_margin_keeps_to_the_inside_while_enough_is_left(height: int, width: int) -> None:
+    pool = make_pool(height, width, share=1.0)
+    assert pool.within(0.0, 1) is pool
+    inner = pool.within(0.2, 1)
+    for row, column in zip(*np.nonzero(inner.free), strict=True):
+        x, y = (int((column + 0.5) * width / SIZE), int((row + 0.5) * height / SIZE))
+        assert 0.2 <= (x + 0.5) / width <= 0.8
+        assert 0.2 <= (y + 0.5) / height <= 0.8
+    inside = sum(
+        0.2 <= (x + 0.5) / width <= 0.8 and 0.2 <= (y + 0.5) / height <= 0.8
+        for y in pool.grid.rows
+        for x in pool.grid.columns
+    )
+    assert np.count_nonzero(inner.free) == inside
+    assert pool.within(0.2, inside + 1) is pool
+    assert not (inner.free & ~pool.free).any()
+
+
 def test_without_regions_picks_may_lie_anywhere() -> None:
     pool = make_pool(40, 40, regions=False)
     assert (pool.superpixels == -1).all()

@@ -1,6 +1,7 @@
 """Points from elsewhere: what is taken, what is left out aloud, what is refused."""
 
 import dataclasses
+import json
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -26,7 +27,7 @@ def campaign(synth_folder, tmp_path):
 @pytest.fixture
 def rows(campaign):
     """Two plain points of each image, the last image first."""
-    images = records(campaign.root.read_table(MANIFEST))
+    images = records(campaign.root.read_table(MANIFEST), "/")
     return [
         {"image_id": row.image_id, "x": x, "y": 1, "label": x % 2} for row in reversed(images) for x in (5, 2)
     ]
@@ -55,6 +56,32 @@ def test_plain_table_becomes_imported_points(campaign, rows, tmp_path, caplog):
     }
     assert all(row["label"] == row["x"] % 2 for row in taken)
     assert caplog.messages == []
+
+
+@pytest.mark.parametrize("form", ["csv", "json", "parquet"])
+def test_tables_of_people_are_taken_with_words_as_labels(campaign, rows, tmp_path, form):
+    worded = [{**row, "label": ["background", "Foreground"][row["label"]]} for row in rows]
+    path = tmp_path / f"mine.{form}"
+    if form == "parquet":
+        pq.write_table(pa.Table.from_pylist(worded), path)
+    elif form == "json":
+        path.write_text(json.dumps(worded))
+    else:
+        lines = [",".join(worded[0]), *(",".join(map(str, row.values())) for row in worded)]
+        path.write_text("\n".join(lines))
+    import_points(campaign, str(path))
+    assert all(row["label"] == row["x"] % 2 for row in campaign.round(0).read_table(POINTS).to_pylist())
+
+
+def test_a_csv_table_is_refused_by_line(campaign, rows, tmp_path):
+    image = rows[0]["image_id"]
+    for line, sentence in (
+        (f"{image},5,1,", "row 3: label is empty"),
+        (f"{image},9999,1,0", "row 3 .*outside"),
+    ):
+        (tmp_path / "mine.csv").write_text(f"image_id,x,y,label\n{image},2,1,0\n{line}\n")
+        with pytest.raises(DataError, match=sentence):
+            import_points(campaign, str(tmp_path / "mine.csv"))
 
 
 def test_a_column_twice_is_refused(campaign, rows, tmp_path):

@@ -6,13 +6,12 @@ import pyarrow as pa
 import pytest
 from campaigns import open_campaign, tiny_config
 
-from atal_ray.annotation.answers import ANSWERS
 from atal_ray.campaign.annotate import annotate
 from atal_ray.campaign.campaign_folder import MANIFEST, POINTS, QUERIES, START
 from atal_ray.config import BudgetConfig
 from atal_ray.data.images import read_mask
 from atal_ray.data.manifest import MANIFEST_SCHEMA, build_manifest, records
-from atal_ray.errors import CampaignError, DataError
+from atal_ray.errors import DataError, WaitingError
 from atal_ray.labels.points import POINT_SCHEMA, QUERY_SCHEMA
 
 ANSWERED = BudgetConfig(total=4, annotator="answers")
@@ -35,7 +34,7 @@ def asked(synth_folder, tmp_path):
             "superpixel": 7,
             "region": "random",
         }
-        for row in records(manifest)[:-1]
+        for row in records(manifest, synth_folder)[:-1]
         for order, (x, y) in enumerate([(row.width // 2, row.height // 2), (0, row.height - 1)])
     ]
     campaign.round(START).write_table(QUERIES, pa.Table.from_pylist(rows, QUERY_SCHEMA))
@@ -44,7 +43,7 @@ def asked(synth_folder, tmp_path):
 
 def answer(campaign, rows, labels):
     columns = {name: [row[name] for row in rows] for name in ("image_id", "x", "y")}
-    campaign.round(0).write_table(ANSWERS, pa.table({**columns, "label": labels}))
+    campaign.round(0).write_table("answers.parquet", pa.table({**columns, "label": labels}))
 
 
 def test_oracle_reads_the_mask_at_the_point(asked):
@@ -53,7 +52,7 @@ def test_oracle_reads_the_mask_at_the_point(asked):
     points = campaign.round(0).read_table(POINTS)
     assert points.schema.equals(POINT_SCHEMA)
     masks = {
-        record.image_id: read_mask(str(record.mask)) for record in records(campaign.root.read_table(MANIFEST))
+        record.image_id: read_mask(str(record.mask)) for chunk in campaign.images(config) for record in chunk
     }
     expected = [
         {**row, "label": int(masks[row["image_id"]][row["y"], row["x"]]), "source": "seed"} for row in rows
@@ -77,7 +76,7 @@ def test_people_are_waited_for_and_then_believed(asked):
     campaign, config, rows = asked
     config = dataclasses.replace(config, budget=ANSWERED)
     with pytest.raises(
-        CampaignError,
+        WaitingError,
         match=rf"waiting for answers: .*seed/queries\.parquet holds {len(rows)} questions.*round-00/answers",
     ):
         annotate(campaign, config, 0)
@@ -89,12 +88,25 @@ def test_people_are_waited_for_and_then_believed(asked):
     assert set(points["source"].to_pylist()) == {"human"}
 
 
+def test_answers_may_come_in_parts(asked):
+    campaign, config, rows = asked
+    config = dataclasses.replace(config, budget=ANSWERED)
+    answer(campaign, rows[:3], [1] * 3)
+    with pytest.raises(WaitingError, match=f"{len(rows)} questions, 3 of them answered"):
+        annotate(campaign, config, 0)
+    answer(campaign, rows[3:], [0] * len(rows[3:]))
+    annotate(campaign, config, 0)
+    points = campaign.round(0).read_table(POINTS)
+    assert points["label"].to_pylist() == [1] * 3 + [0] * len(rows[3:])
+    assert campaign.round(0).names() == ["answers.parquet", POINTS]
+
+
 @pytest.mark.parametrize(
     ("spoil", "sentence"),
     [
-        (lambda rows, labels: (rows[:-1], labels[:-1]), "has no answer for image"),
-        (lambda rows, labels: (rows, [*labels[:-1], 3]), "label 3 for image .* expected 0, 1 or 255"),
-        (lambda rows, labels: ([*rows, rows[0]], [*labels, 1]), "two different answers for image"),
+        (lambda rows, labels: (rows, [*labels[:-1], 3]), "row 13, column label: '?3'? is no label"),
+        (lambda rows, labels: ([*rows, rows[0]], [*labels, 1]), "row 14, column label: another answer"),
+        (lambda rows, labels: ([*rows, {**rows[0], "x": 1}], [*labels, 1]), "row 14, columns x and y"),
     ],
 )
 def test_bad_answers_are_named(asked, spoil, sentence):

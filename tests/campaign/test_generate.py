@@ -28,7 +28,7 @@ def test_masks_answer_at_once(plan, tmp_path):
     assert points.num_rows == 3 * 5
     assert set(points["source"].to_pylist()) == {"oracle"}
     assert points["order"].to_pylist() == [0, 1, 2] * 5
-    assert_points_are_true(campaign, 2, 3)
+    assert_points_are_true(campaign, 2, 3, plan.images)
     assert summary(campaign) == f"15 points of 5 images: {tmp_path}/out/round-01/points.parquet"
 
 
@@ -75,6 +75,14 @@ def test_what_is_wrong_is_named(plan, finished, tmp_path):
     shutil.copy(folder / "config.yaml", started)
     with pytest.raises(CampaignError, match="no finished round"):
         generate(dataclasses.replace(plan, snapshots=str(started)), tmp_path / "out")
+
+
+def test_images_may_be_moved_and_not_lost(plan, tmp_path):
+    generate(plan, tmp_path / "out")
+    moved = (tmp_path / "images").rename(tmp_path / "moved")
+    with pytest.raises(DataError, match=r"images is not there.*--images NEW_PLACE"):
+        generate(plan, tmp_path / "out")
+    assert generate(dataclasses.replace(plan, images=str(moved)), tmp_path / "out").round(1).exists(POINTS)
 
 
 def test_a_campaign_on_full_masks_can_ask(plan, finished):

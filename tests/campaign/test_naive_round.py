@@ -102,7 +102,7 @@ class Played:
 
     @cached_property
     def images(self) -> list[Record]:
-        return records(self.naive.manifest)
+        return records(self.naive.manifest, self.naive.folder)
 
     def points(self, number: int) -> pa.Table:
         """The points of all rounds up to this one."""
@@ -164,7 +164,7 @@ def played(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         run_campaign(config, data / "run", cut_short)
     file.write_bytes(whole)
     cache = SuperpixelCache(Folder(str(data / "superpixels")), config.regions)
-    naive = NaiveRound(config, campaign.root.read_table(MANIFEST), cache)
+    naive = NaiveRound(config, campaign.root.read_table(MANIFEST), Path(config.data.train), cache)
     return Played(setting, config, campaign, naive)
 
 
@@ -211,7 +211,8 @@ def test_the_questions_are_the_same(played: Played) -> None:
 
 def test_metrics_are_those_of_the_definitions(played: Played) -> None:
     (name,) = played.campaign.test_sets()
-    images = records((played.campaign.root / "tests").read_table(f"{name}.parquet"))
+    table = (played.campaign.root / "tests").read_table(f"{name}.parquet")
+    images = records(table, played.campaign.test_data(played.config, name))
     for number in range(ROUNDS):
         found = played.campaign.round(number).read_json(METRICS)[name]
         readable = [image for image in images if number == 0 or image.image_id != CUT_SHORT]

@@ -14,7 +14,7 @@ from atal_ray.acquisition.estimate import estimate
 from atal_ray.acquisition.grid import original_pixels
 from atal_ray.acquisition.uncertainty import REGION_NAMES, region_kind
 from atal_ray.campaign import run
-from atal_ray.campaign.campaign_folder import ERROR_SCHEMA, MANIFEST, METRICS, QUERIES
+from atal_ray.campaign.campaign_folder import ERROR_SCHEMA, METRICS, QUERIES
 from atal_ray.campaign.query.ask import query
 from atal_ray.campaign.run import run_campaign
 from atal_ray.config import AttackConfig, RegionConfig
@@ -53,7 +53,7 @@ def test_round_asks_for_new_superpixels_and_says_why(finished):
 def kinds_by_hand(campaign, config, questions):
     """The region kind at each question's pixel, from round 0's snapshots on one image at a time."""
     snapshots = read_snapshots(campaign.snapshots(0), config, torch.device("cpu"))
-    rows = {row.image_id: row for row in records(campaign.root.read_table(MANIFEST))}
+    rows = {row.image_id: row for chunk in campaign.images(config) for row in chunk}
     for question in questions:
         row, side = rows[question["image_id"]], config.train.size
         images = to_batch(resize(read_image(row.image), side)[None], torch.device("cpu"))
@@ -78,7 +78,7 @@ def test_metrics_are_of_ensemble_and_last_snapshot(finished):
     assert metrics["errors"] == []
     snapshots = read_snapshots(campaign.snapshots(1), config, torch.device("cpu"))
     errors: dict[str, list[float]] = {"ensemble": [], "last": []}
-    for row in records((campaign.root / "tests").read_table("test.parquet")):
+    for row in records((campaign.root / "tests").read_table("test.parquet"), folder.parent / "test"):
         images = to_batch(resize(read_image(row.image), config.train.size)[None], torch.device("cpu"))
         maps = [saliency_at(network, images, (row.height, row.width)) for network in snapshots]
         mask = read_mask(str(row.mask)).astype(bool)

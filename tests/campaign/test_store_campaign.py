@@ -115,7 +115,7 @@ def test_killed_before_the_commit_it_ends_with_the_points_of_the_local_one(
     out = CampaignFolder(s3.folder())
     asked = atal("generate", store.root.uri, out.root.uri, "--images", images, "--points", "2")
     assert f"done: 6 points of 3 images: {out.round(1).where(POINTS)}" in asked
-    assert_points_are_true(out, 2, 2)
+    assert_points_are_true(out, 2, 2, images)
     given = CampaignFolder(s3.folder())
     atal(
         "run",
@@ -137,7 +137,7 @@ def test_the_drawn_images_of_the_demo_are_made_in_the_store(
     monkeypatch.setattr(prepare, "DEMO_TEST", 2)
     store = CampaignFolder(s3.folder())
     prepare.prepare(store, presets.demo())
-    assert [row.image for rows in store.images() for row in rows] == [
+    assert [row.image for rows in store.images(presets.demo()) for row in rows] == [
         (store.root / "data" / "train" / "images").where(f"scene-{n:04d}.jpg") for n in range(3)
     ]
     assert store.test_sets() == ["test"]

@@ -43,7 +43,8 @@ def train_two_by_hand(campaign, config):
     batch, and both step with the gradient of the mean loss over the labelled pixels of the whole batch.
     """
     plan, points = config.train, PointIndex(campaign.points(0))
-    samples = Samples(campaign.root.read_table(MANIFEST), points, campaign.superpixels(config), config, 0)
+    manifest, folder = campaign.root.read_table(MANIFEST), campaign.training_data(config)
+    samples = Samples(manifest, points, campaign.superpixels(config), folder, config, 0)
     replicas = [first_network(campaign, config, 0).train() for _ in range(2)]
     optimizers = [build_optimizer(network, plan) for network in replicas]
     snapshots = []
@@ -105,11 +106,11 @@ def test_full_masks_are_a_campaign_of_one_round(synth_folder, tmp_path):
     assert campaign.root.exists("report.html")
 
 
-def test_image_that_vanished_is_named(started, tmp_path):
+def test_image_that_vanished_is_named(started):
     campaign, config = started
     manifest = campaign.root.read_table("manifest.parquet")
     rows = manifest.to_pylist()
-    rows[0]["image"] = str(tmp_path / "gone.jpg")
+    rows[0]["image"] = "gone.jpg"
     campaign.root.write_table("manifest.parquet", type(manifest).from_pylist(rows, manifest.schema))
     with pytest.raises(DataError, match=r"gone\.jpg"):
         train(campaign, config, 0)

@@ -17,6 +17,7 @@ from atal_ray.config import (
     NetworkConfig,
     QueryConfig,
     RegionConfig,
+    ReportConfig,
     ResourceConfig,
     TrainConfig,
     config_file,
@@ -72,6 +73,7 @@ OF_CAMPAIGN: list[tuple[type[Section], dict[str, Any], str]] = [
     (QueryConfig, {"ceiling": 0, "floor": 0}, "query.ceiling is 0: use at least 1"),
     (QueryConfig, {"floor": 3, "ceiling": 2}, "query.ceiling 2 is below query.floor 3"),
     (QueryConfig, {"shortlist_percent": 0.0}, "query.shortlist-percent is 0.0: use a value in (0, 100]"),
+    (QueryConfig, {"margin": 0.5}, "query.margin is 0.5: use a value in [0, 0.5)"),
     (QueryConfig, {"near_boundary": 1.5}, "query.near-boundary is 1.5: use 0 to 1"),
     (QueryConfig, {"shard_size": 0}, "query.shard-size is 0: use at least 1 image"),
     (QueryConfig, {"batch_size": 0}, "query.batch-size is 0: use at least 1 image"),
@@ -84,6 +86,7 @@ OF_CAMPAIGN: list[tuple[type[Section], dict[str, Any], str]] = [
     (RegionConfig, {"iterations": 0}, "regions.iterations is 0: use at least 1"),
     (BudgetConfig, {"start": 0}, "budget.start is 0: round 0 needs at least one point an image"),
     (BudgetConfig, {"per_round": 0}, "budget.per-round (k) is 0: ask at least one point a round"),
+    (BudgetConfig, {"earlier": (2, 0)}, "budget.earlier holds 0: use at least 1"),
     (BudgetConfig, {"total": 1}, "budget.total 1 is below budget.start 2"),
     (BudgetConfig, {"per_round": 4}, "budget.total 20 is not reached from 2 in steps of 4"),
     (ResourceConfig, {"query_actors": 0}, "resources.query-actors is 0: use at least 1"),
@@ -163,10 +166,10 @@ def test_yaml_names_every_field_that_is_wrong_inside_a_sweep_too() -> None:
     with pytest.raises(ConfigError) as refused:
         config_file.tree_from_yaml(Sweep, text, "sweep.yaml")
     assert str(refused.value).split("; ") == [
-        "sweep.yaml: grace is 0: every trial needs the points of at least one round",
+        "sweep.yaml: campaign.train.cycle: there is no such field, did you mean campaign.train.cycles?",
+        "grace is 0: every trial needs the points of at least one round",
         "train.scales holds 17: use at least 64 px",
         "train.cycles (L) is 0: at least one snapshot is needed",
-        "campaign.train.cycle: Unexpected keyword argument (it is 1)",
         "campaign.query.cover: Input should be 'kcenter' or 'maxsum' (it is 'best')",
     ]
 
@@ -181,7 +184,7 @@ def test_every_bound_of_every_section_is_tried() -> None:
     tried = {(section, name) for section, values, _ in ALL for name in values}
     sections = {section for section, _, _ in ALL}
     ours = {kind for kind in Section.__subclasses__() if kind.__module__.startswith("atal_ray")}
-    assert ours - sections == {Config, NetworkConfig}  # without bounds
+    assert ours - sections == {Config, NetworkConfig, ReportConfig}  # without bounds
     absent = [
         (section.__name__, name)
         for section in ours

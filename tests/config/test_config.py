@@ -14,6 +14,7 @@ from atal_ray.config import (
     NetworkConfig,
     QueryConfig,
     RegionConfig,
+    ReportConfig,
     ResourceConfig,
     TrainConfig,
     config_file,
@@ -64,6 +65,7 @@ UNLIKE_DEFAULTS = Config(
         shortlist_percent=80,
         cover_images=50,
         near_boundary=0.25,
+        margin=0.1,
         shard_size=5,
         batch_size=2,
         precision="bfloat16",
@@ -72,7 +74,8 @@ UNLIKE_DEFAULTS = Config(
     regions=RegionConfig(
         labels="dense", superpixels=50, levels=2, prior=0, bins=3, double_step=False, iterations=1
     ),
-    budget=BudgetConfig(start=1, per_round=3, total=7, annotator="answers"),
+    budget=BudgetConfig(start=1, per_round=3, total=9, annotator="answers", earlier=(2,)),
+    report=ReportConfig(compare=("random", "full")),
     resources=ResourceConfig(
         backend="inline",
         query_actors=2,
@@ -214,13 +217,22 @@ def test_load_names_a_file_that_cannot_be_read(tmp_path: Path) -> None:
         config_file.load(tmp_path / "image.yaml")
 
 
-def test_differences_name_every_field_but_resources() -> None:
+CHANGEABLE = {
+    *(f"data.{name}" for name in DataConfig.may_change),
+    *(f"budget.{name}" for name in BudgetConfig.may_change),
+    *(f"network.{name}" for name in NetworkConfig.may_change),
+}
+
+
+def test_differences_name_every_field_but_those_that_may_change() -> None:
     assert (
         config_file.differences(Config(), Config(resources=ResourceConfig(query_actors=5, gpus="none"))) == []
     )
     found = config_file.differences(FROM_POINTS, UNLIKE_DEFAULTS)
     assert [line.partition(":")[0] for line in found] == [
-        path for path in leaves(Config()) if not path.startswith("resources.")
+        path
+        for path in leaves(Config())
+        if path.partition(".")[0] not in ("resources", "report") and path not in CHANGEABLE
     ]
     changed = replace(Config(), seed=2, train=TrainConfig(scales=(352,)))
     assert config_file.differences(Config(), changed) == [
@@ -244,6 +256,8 @@ def test_absolute_paths_name_the_same_files_from_anywhere(
         subset=f"{tmp_path}/d.txt",
         points=f"{tmp_path}/e.parquet",
     )
+    beside = config_file.absolute(Config(report=ReportConfig(compare=("a", "s3://b/c")))).report
+    assert beside.compare == (f"{tmp_path}/a", "s3://b/c")
     assert found.network.weights == f"{tmp_path}/w.pth"
     assert config_file.absolute(Config()) == Config()
     assert config_file.absolute(Config(network=NetworkConfig(weights="random"))).network.weights == "random"

@@ -72,7 +72,7 @@ def test_truncated_file_is_an_error_but_keeps_its_header(
 
 def test_missing_and_foreign_files_are_named(tmp_path: Path) -> None:
     (tmp_path / "text.jpg").write_text("not an image")
-    with pytest.raises(DataError, match=r"text\.jpg cannot be decoded"):
+    with pytest.raises(DataError, match=r"text\.jpg cannot be decoded: it is empty, or an image of no known"):
         read_image(tmp_path / "text.jpg")
     with pytest.raises(DataError, match=r"none\.jpg does not exist"):
         read_size(tmp_path / "none.jpg")

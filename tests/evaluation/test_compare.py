@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -359,3 +360,29 @@ def test_names_that_no_folder_should_have_are_refused(name):
 def test_unknown_methods_are_refused_before_anything_is_read(tmp_path, changes, sentence):
     with pytest.raises(ConfigError, match=rf"{sentence}, but the methods are a, b"):
         evaluate(EvaluationConfig(masks=("absent",), maps=("a", "b"), **changes), tmp_path / "out")
+
+
+def test_the_table_holds_the_standard_metrics_unless_others_are_asked_for(dataset, maps, tmp_path):
+    for metrics, shown in (
+        ((), ["maxF", "mean F", "weighted F", "S-measure", "mean E", "MAE"]),
+        (("mae", "e_soft"), ["MAE", "soft E"]),
+    ):
+        evaluate(config(dataset, tmp_path, "good", metrics=metrics), tmp_path / "out")
+        rows = (tmp_path / "out/table.md").read_text().splitlines()[2:]
+        assert [
+            row.split("|")[2].split(" ↑")[0].split(" ↓")[0].strip() for row in rows if "|" in row
+        ] == shown
+    assert "soft E" in (tmp_path / "out/all_metrics.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"metrics": ("e_sof",)}, "metrics names e_sof, did you mean e_soft?"),
+        ({"metrics": ("mae",), "relative_to": "good"}, "relative-to gives shares of max_f"),
+    ],
+)
+def test_metrics_are_judged_before_the_work(dataset, maps, tmp_path, changes, sentence):
+    with pytest.raises(ConfigError, match=re.escape(sentence)):
+        evaluate(config(dataset, tmp_path, "good", **changes), tmp_path / "out")
+    assert not (tmp_path / "out").exists()

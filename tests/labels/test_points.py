@@ -1,3 +1,4 @@
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -57,8 +58,29 @@ def test_index_gives_each_image_its_points_in_the_order_of_asking() -> None:
         assert (xy.dtype, labels.dtype) == (np.int32, np.uint8)
 
 
-def test_index_has_no_points_for_another_image_or_an_empty_table() -> None:
-    for index in (PointIndex(table(point())), PointIndex(table())):
+def test_an_index_on_disk_is_the_one_in_memory(tmp_path: Path) -> None:
+    ids = sorted(["b", "a", "a-1", "B", "é", "aa", "c"])
+    random = np.random.default_rng(0)
+    of = {
+        i: [point(i, x=int(random.integers(99)), round_number=r, order=o) for r in range(2) for o in range(n)]
+        for n, i in enumerate(ids)
+    }
+    parts = [
+        table(*(row for i in some for row in of[i][::-1]))
+        for some in (ids[:1], ids[1:3], [], ids[3:6], ids[6:])
+    ]
+    found, expected = PointIndex.on_disk(parts, tmp_path / "index"), PointIndex(concat(parts))
+    for image_id in [*ids, "", "a0", "zz"]:
+        for ours, theirs in zip(found.of(image_id), expected.of(image_id), strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+            assert ours.dtype == theirs.dtype
+            assert ours.flags.writeable
+        assert len(found.of(image_id)[0]) == len(of.get(image_id, []))
+
+
+def test_index_has_no_points_for_another_image_or_an_empty_table(tmp_path: Path) -> None:
+    empty = (PointIndex(table()), PointIndex.on_disk([], tmp_path / "index"))
+    for index in (PointIndex(table(point())), *empty):
         xy, labels = index.of("zebra")
         assert xy.shape == (0, 2)
         assert labels.shape == (0,)

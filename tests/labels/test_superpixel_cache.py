@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from atal_ray.store.folder import Folder
 
 @pytest.fixture
 def record(synth_folder: Path) -> Record:
-    return records(build_manifest(synth_folder).table)[0]
+    return records(build_manifest(synth_folder).table, synth_folder)[0]
 
 
 @pytest.fixture
@@ -39,7 +40,7 @@ def test_pixels_at_hand_are_used_and_not_read_again(
     record: Record, cached: SuperpixelCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     image = read_image(record.image)
-    monkeypatch.setattr(cache, "read_image", lambda *_: pytest.fail("read a second time"))
+    monkeypatch.setattr(Record, "read_image", lambda *_: pytest.fail("read a second time"))
     assert np.array_equal(cached.get(record, image), superpixels(image, RegionConfig()))
 
 
@@ -74,8 +75,16 @@ def test_a_damaged_file_is_named(record: Record, cached: SuperpixelCache, keep: 
         cached.get(record)
 
 
+def test_a_shared_folder_keeps_images_of_one_name_apart(record: Record, tmp_path: Path) -> None:
+    shared = SuperpixelCache(Folder(str(tmp_path / "shared")), RegionConfig(), by_digest=True)
+    other = replace(record, image_digest=bytes(16))
+    shared.get(record)
+    shared.get(other, np.zeros((record.height, record.width, 3), np.uint8))
+    assert shared.folder.names() == sorted([f"{record.image_digest.hex()}.png", f"{'00' * 16}.png"])
+
+
 def test_a_map_of_another_image_is_named(record: Record, cached: SuperpixelCache) -> None:
-    other = Record("other", record.image, None, record.height, record.width + 1)
+    other = replace(record, image_id="other", width=record.width + 1)
     cached.get(record)
     cached.folder.write_bytes("other.png", cached.folder.read_bytes(f"{record.image_id}.png"))
     with pytest.raises(CampaignError, match=r"other\.png is damaged"):

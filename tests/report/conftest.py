@@ -22,7 +22,6 @@ from atal_ray.config import (
     AttackConfig,
     BudgetConfig,
     Config,
-    DataConfig,
     NetworkConfig,
     QueryConfig,
     RegionConfig,
@@ -35,6 +34,7 @@ from atal_ray.labels.points import POINT_SCHEMA, QUERY_SCHEMA
 from atal_ray.metrics.accumulator import Accumulator
 from atal_ray.report import curves, overlays
 from atal_ray.report.gallery_file import GALLERY, ImageMaps, gallery_table
+from atal_ray.report.predictions_file import PREDICTION_SCHEMA, PREDICTIONS, small_png
 from atal_ray.seeding import derive
 from atal_ray.store.folder import Folder
 from atal_ray.training.schedule import learning_rate, snapshot_epochs
@@ -43,7 +43,6 @@ ERROR_SCHEMA = pa.schema([(name, pa.string()) for name in ("stage", "image_id", 
 REGIONS = ("PSR", "SR", "PSR", "PIR")
 
 CONFIG = Config(
-    data=DataConfig(train="images"),
     network=NetworkConfig(name="f3net-small"),
     train=TrainConfig(size=64, scales=(64,), epochs=4, cycles=2, batch_size=2),
     attack=AttackConfig(steps=1),
@@ -79,8 +78,14 @@ def make(tmp_path: Path, scenes: Path) -> Make:
         rename: str = "",
         config: Config = CONFIG,
     ) -> tuple[CampaignFolder, Config]:
-        config = replace(config, regions=replace(config.regions, labels=labels))
         images = Path(shutil.copytree(scenes, tmp_path / "images"))
+        config = replace(
+            config,
+            data=replace(
+                config.data, train=str(images), tests=tuple(str(tmp_path / "sets" / name) for name in tests)
+            ),
+            regions=replace(config.regions, labels=labels),
+        )
         if rename:
             (images / "images/scene-0002.jpg").rename(images / "images" / f"{rename}.jpg")
             (images / "masks/scene-0002.png").rename(images / "masks" / f"{rename}.png")
@@ -89,10 +94,13 @@ def make(tmp_path: Path, scenes: Path) -> Make:
         campaign.root.write_table(MANIFEST, table)
         if labels != "dense":
             campaign.round(START).write_table(QUERIES, questions(table, 0))
+        for name in tests:
+            shutil.copytree(images, tmp_path / "sets" / name)
+            (campaign.root / "tests").write_table(f"{name}.parquet", table)
         for number in range(rounds):
             write_round(campaign, config, number, tests)
-        if rounds:
-            campaign.round(rounds - 1).write_table(GALLERY, gallery(table))
+            campaign.round(number).write_table(GALLERY, gallery(table, number))
+            campaign.round(number).write_table(PREDICTIONS, predictions(table, number, tests))
         return campaign, config
 
     return write
@@ -102,6 +110,8 @@ def write_round(campaign: CampaignFolder, config: Config, number: int, tests: tu
     folder, table = campaign.round(number), campaign.root.read_table(MANIFEST)
     if config.regions.labels != "dense":
         folder.write_table(POINTS, answers(table, number))
+    else:
+        folder.write_table(POINTS, POINT_SCHEMA.empty_table())  # the masks say all
     folder.write_json(TRAINING, {"epochs": log(config.train, number)})
     folder.write_json(METRICS, {name: metrics(number, seed) for seed, name in enumerate(tests)})
     if number + 1 < config.rounds:
@@ -111,14 +121,25 @@ def write_round(campaign: CampaignFolder, config: Config, number: int, tests: tu
     campaign.commit(number)
 
 
-def gallery(table: pa.Table) -> pa.Table:
-    """Maps of every image, other ones for each."""
+def gallery(table: pa.Table, number: int) -> pa.Table:
+    """Maps of every image, other ones for each and in each round."""
     rows = []
     for row in table.to_pylist():
-        values = np.random.default_rng(derive(row["image_id"])).integers(0, 256, (4, 16, 16), dtype=np.uint8)
-        prediction, uncertainty, score, regions = values
-        rows.append(ImageMaps(prediction, uncertainty, score, regions % 3).to_row(row["image_id"]))
+        random = np.random.default_rng(derive(row["image_id"], number))
+        *maps, regions = random.integers(0, 256, (5, 16, 16), dtype=np.uint8)
+        rows.append(ImageMaps(*maps, regions % 3).to_row(row["image_id"]))
     return gallery_table(rows)
+
+
+def predictions(table: pa.Table, number: int, tests: tuple[str, ...]) -> pa.Table:
+    """A flat map of every test image, brighter from round to round."""
+    shade = small_png(np.full((10, 16), 60 * (number + 1), np.uint8))
+    rows = [
+        {"test_set": name, "image_id": row["image_id"], "prediction": shade}
+        for name in tests
+        for row in table.to_pylist()
+    ]
+    return pa.Table.from_pylist(rows, PREDICTION_SCHEMA)
 
 
 def rows_of(table: pa.Table, number: int) -> list[dict[str, object]]:

@@ -1,5 +1,6 @@
 from base64 import b64decode
 from collections.abc import Callable
+from dataclasses import replace
 
 import matplotlib
 import numpy as np
@@ -10,6 +11,7 @@ from atal_ray.campaign.campaign_folder import CampaignFolder
 from atal_ray.config import Config
 from atal_ray.report import curves
 from atal_ray.report.numbers import read_numbers
+from atal_ray.report.point_counts import density
 
 Make = Callable[..., tuple[CampaignFolder, Config]]
 
@@ -25,36 +27,6 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> Figure:
     figure = Figure()
     monkeypatch.setattr(curves, "chart", lambda draw, **size: draw(figure))
     return figure
-
-
-def test_relative_positions_equal_the_loop(make: Make) -> None:
-    numbers = read_numbers(*make())
-    sizes = {row["image_id"]: row for row in numbers.manifest.to_pylist()}
-    expected = [
-        (
-            (row["x"] + 0.5) / sizes[row["image_id"]]["width"],
-            (row["y"] + 0.5) / sizes[row["image_id"]]["height"],
-        )
-        for row in numbers.rounds[0].points.to_pylist()
-    ]
-    np.testing.assert_allclose(curves.relative_positions(numbers, numbers.rounds[0]), expected)
-
-
-@pytest.mark.parametrize("points", [1, 50, 4000])
-def test_density_of_an_even_spread_is_one_on_average(points: int) -> None:
-    values = curves.density(np.random.default_rng(0).random((points, 2)))
-    assert values.mean() == pytest.approx(1)
-
-
-def test_density_knows_rows_from_columns() -> None:
-    values = curves.density(np.tile([[0.9, 0.1]], (300, 1)))  # right and up
-    row, column = np.unravel_index(values.argmax(), values.shape)
-    assert row < len(values) / 2 < column
-    assert np.count_nonzero(values) == 1
-
-
-def test_density_without_points_is_zero() -> None:
-    assert (curves.density(np.empty((0, 2))) == 0).all()
 
 
 def test_precision_over_recall_is_of_the_last_round(make: Make, drawn: Figure) -> None:
@@ -85,8 +57,7 @@ def test_positions_of_the_start_are_apart_from_those_asked(make: Make, drawn: Fi
     pictures = [axes.get_images()[0] for axes in drawn.axes[:2]]  # the last one is the scale
     assert len(drawn.axes) == 3
     for picture, found in zip(pictures, numbers.rounds, strict=True):
-        density = curves.density(curves.relative_positions(numbers, found))
-        np.testing.assert_array_equal(np.asarray(picture.get_array()), density)
+        np.testing.assert_array_equal(np.asarray(picture.get_array()), density([found.points.cells]))
         assert picture.get_extent() == [0, 1, 1, 0]  # the first row is at the top
     assert pictures[0].get_clim() == pictures[1].get_clim()
 
@@ -145,3 +116,12 @@ def test_the_schedule_meets_the_logged_rates(make: Make, drawn: Figure) -> None:
     # the first snapshot has none before it
     assert [line.get_xydata().tolist() for line in delta.get_lines()] == [[[2, 0.1 / 4]]] * 2
     assert len(drawn.axes) == 4  # and the key to the rounds
+
+
+def test_a_long_training_is_drawn_with_few_points(make: Make, drawn: Figure) -> None:
+    campaign, config = make()
+    numbers = replace(read_numbers(campaign, config), images=1_000_000)
+    curves.training_curves(numbers, config.train)
+    schedule = np.asarray(drawn.axes[0].get_lines()[0].get_xdata())
+    assert (schedule[0], schedule[-1]) == (1, 4 * 500_000)
+    assert len(schedule) < 2100

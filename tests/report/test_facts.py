@@ -35,7 +35,6 @@ def test_a_plain_campaign_says_only_its_errors(make: Make) -> None:
     ("change", "level", "words"),
     [
         ({"data": DataConfig()}, "note", "Drawn images"),
-        ({"data": DataConfig(train="x", test_limit=3)}, "note", "A part of the data"),
         ({"query": QueryConfig(strategy="random", top_percent=10)}, "note", "baseline strategy 'random'"),
         (
             {"budget": BudgetConfig(start=2, per_round=1, total=3, annotator="answers")},

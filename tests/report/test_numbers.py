@@ -15,7 +15,7 @@ def test_reads_what_the_rounds_left(make: Make) -> None:
     numbers = read_numbers(campaign, config)
     assert [found.number for found in numbers.rounds] == [0, 1]
     assert [numbers.clicks(number) for number in range(2)] == [2, 3]
-    assert numbers.points.num_rows == 12
+    assert numbers.points == 12
     assert numbers.rounds[0].regions == Counter()
     assert numbers.rounds[1].regions == Counter(PSR=2, SR=1, PIR=1)
     assert numbers.test_sets == ["easy"]
@@ -47,5 +47,5 @@ def test_stops_at_the_first_round_that_is_not_committed(make: Make) -> None:
 
 def test_a_round_without_points(make: Make) -> None:
     numbers = read_numbers(*make(rounds=1, labels="dense"))
-    assert numbers.points.num_rows == 0
+    assert numbers.points == 0
     assert numbers.clicks(0) == 0

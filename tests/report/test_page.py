@@ -11,9 +11,11 @@ from xml.etree import ElementTree
 import pytest
 from PIL import Image
 
-from atal_ray.campaign.campaign_folder import COMMITTED, METRICS, CampaignFolder
-from atal_ray.config import Config, DataConfig
+from atal_ray.campaign.campaign_folder import COMMITTED, MANIFEST, METRICS, CampaignFolder
+from atal_ray.config import Config
+from atal_ray.data.manifest import MANIFEST_SCHEMA, noting
 from atal_ray.errors import CampaignError
+from atal_ray.metrics.metric_names import METRIC_LABELS
 from atal_ray.report.gallery_file import GALLERY, gallery_table, problem_row
 from atal_ray.report.page import write_report
 from atal_ray.runtime.throughput import THROUGHPUT, Throughput
@@ -26,10 +28,13 @@ SECTIONS = [
     "training",
     "positions",
     "images",
+    "test-images",
     "throughput",
     "errors",
     "configuration",
 ]
+PLAIN, MAPS = 5, 5
+"""Pictures of an image: itself, its mask, superpixels, region labels and points; and of what a round saw."""
 VOID = {"meta", "img", "br", "link", "circle", "image", "use"}
 
 
@@ -79,13 +84,15 @@ def test_a_finished_campaign(make: Make) -> None:
     assert [of["id"] for tag, of in page.tags if tag == "section"] == SECTIONS
     assert [of["href"] for tag, of in page.tags if tag == "a"] == [f"#{name}" for name in SECTIONS]
     assert page.count("img") == 4  # the four charts
-    assert page.count("figure") == 4 * 9
+    assert page.count("figure") == 4 * (PLAIN + 2 * MAPS) + 2 * 3 * 4  # image, mask and two predictions
     assert "Unfinished" not in page.text
+    assert "Campaign report: campaign" in page.text
+    assert f"Folder{campaign.root.uri}" in page.text.replace("\n", "")
     for name in ("easy", "$odd"):
         assert f"{name} (3 images)" in page.text
         metrics = campaign.round(1).read_json(METRICS)[name]
         for member in ("ensemble", "last"):
-            for field in ("max_f", "mae", "s_measure"):
+            for field in METRIC_LABELS:
                 assert f"{metrics[member][field]:.4f}" in page.text
     assert "lost.jpg cannot be decoded" in page.text
     assert "only 0 of 1 points asked" in page.text
@@ -140,7 +147,7 @@ def test_an_unfinished_campaign_shows_what_is_committed(make: Make) -> None:
     campaign, config = make(rounds=1)
     page = report(campaign, config)
     assert "Unfinished: 1 of 2 rounds is committed" in page.text
-    assert page.count("figure") == 4 * 9
+    assert page.count("figure") == 4 * (PLAIN + MAPS) + 3 * 3
     assert "2 of 3" in page.text  # points an image
 
 
@@ -172,7 +179,7 @@ def test_no_test_set(make: Make) -> None:
 @pytest.mark.usefixtures("quick")
 def test_points_alone(make: Make) -> None:
     page = report(*make(labels="none"))
-    assert page.count("figure") == 4 * 7  # no superpixels, no region labels
+    assert page.count("figure") == 4 * (PLAIN - 2 + 2 * MAPS) + 3 * 4  # no superpixels, no region labels
 
 
 @pytest.mark.usefixtures("quick")
@@ -181,9 +188,9 @@ def test_an_image_that_cannot_be_read_is_named(make: Make, tmp_path: Path) -> No
     (tmp_path / "images/images/scene-0001.jpg").write_bytes(b"no picture")
     Image.new("RGB", (9, 9)).save(tmp_path / "images/images/scene-0003.jpg")
     page = report(campaign, config)
-    assert "scene-0001.jpg cannot be decoded" in page.text
-    assert "scene-0003.jpg is 9x9 px now" in page.text
-    assert page.count("figure") == 2 * 9
+    for name in ("scene-0001", "scene-0003"):
+        assert f"{name}.jpg is not the file that the campaign began with" in page.text
+    assert page.count("figure") == 2 * (PLAIN + 2 * MAPS) + 3 * 4
 
 
 @pytest.mark.usefixtures("quick")
@@ -194,11 +201,11 @@ def test_maps_that_are_missing_are_named(make: Make) -> None:
     campaign.round(1).write_table(GALLERY, gallery_table(rows))
     page = report(campaign, config)
     assert "Without maps: the <disk> was full" in page.text
-    assert page.count("figure") == 3 * 9 + 5
+    assert page.count("figure") == 4 * (PLAIN + 2 * MAPS) - MAPS + 3 * 4
     campaign.round(1).remove(GALLERY)
     page = report(campaign, config)
-    assert "There are no maps of these images: " in page.text
-    assert page.count("figure") == 4 * 5  # image, mask, superpixels, region labels and points
+    assert "The last round has no maps of these images: " in page.text
+    assert page.count("figure") == 4 * (PLAIN + MAPS) + 3 * 4
 
 
 def test_the_page_is_written_from_files_without_a_network() -> None:
@@ -220,7 +227,9 @@ def test_a_changed_round_is_refused(make: Make) -> None:
 @pytest.mark.usefixtures("quick")
 def test_an_oracle_leak_is_the_first_thing_said(make: Make) -> None:
     campaign, config = make(labels="oracle_mask")
-    page = report(campaign, replace(config, data=DataConfig(train="images", limit=4)))
+    table = campaign.root.read_table(MANIFEST)
+    campaign.root.write_table(MANIFEST, table.cast(noting(MANIFEST_SCHEMA, 7)))
+    page = report(campaign, replace(config, data=replace(config.data, limit=4)))
     warnings = [of for tag, of in page.tags if tag == "p" and of.get("class") == "notice warning"]
     assert len(warnings) == 1
     assert (
@@ -228,3 +237,32 @@ def test_an_oracle_leak_is_the_first_thing_said(make: Make) -> None:
         < page.text.index("A part of the data")
         < page.text.index("Summary")
     )
+
+
+@pytest.mark.usefixtures("quick")
+def test_every_round_shows_its_own_points_inside_the_picture(make: Make) -> None:
+    """A dot on the border of an image lies in its picture, not over the name of the image above."""
+    campaign, config = make()
+    page = report(campaign, config)
+    inside, box = 0, [0.0, 0.0, 0.0, 0.0]
+    for tag, of in page.tags:
+        if tag == "svg":
+            box = [float(part) for part in str(of["viewbox"]).split()]
+        if tag == "circle":
+            x, y, r = (float(str(of[name])) for name in ("cx", "cy", "r"))
+            assert box[0] <= x - r <= x + r <= box[0] + box[2]
+            assert box[1] <= y - r <= y + r <= box[1] + box[3]
+            inside += 1
+    assert inside == 4 * (3 + 1)  # the points of each image, and the one that round 0 asked on its maps
+    assert "overflow: visible" not in campaign.root.read_bytes("report.html").decode()
+
+
+@pytest.mark.usefixtures("quick")
+def test_nothing_is_said_to_be_left_out_where_nothing_was(make: Make) -> None:
+    campaign, config = make()
+    limited = replace(config, data=replace(config.data, limit=120, test_limit=60))
+    assert "left out by" not in report(campaign, limited).text
+    table = campaign.root.read_table(MANIFEST)
+    campaign.root.write_table(MANIFEST, table.cast(noting(MANIFEST_SCHEMA, 1)))
+    sentence = "1 image was left out by data.limit, data.test-limit."
+    assert sentence in report(campaign, limited).text

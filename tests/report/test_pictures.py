@@ -12,7 +12,7 @@ from atal_ray.config import QueryConfig
 from atal_ray.config.query import Score
 from atal_ray.report.gallery_file import ImageMaps, top_score
 from atal_ray.report.overlays import LABEL_COLOURS
-from atal_ray.report.pictures import Scene, map_pictures, point_pictures
+from atal_ray.report.pictures import Dot, Scene, map_pictures, plain_pictures, point_pictures
 
 
 def point(x: int, y: int, label: int, number: int) -> dict[str, object]:
@@ -68,22 +68,33 @@ def test_dots_lie_on_the_centres_of_their_pixels(scene: Scene) -> None:
 
 def test_maps_are_drawn_in_their_places_and_regions_counted(scene: Scene) -> None:
     regions = np.array([[0, 0], [1, 2]], np.uint8)
-    black, grey, white = (np.full((2, 2), value, np.uint8) for value in (0, 128, 255))
-    maps = ImageMaps(black, grey, white, regions)
-    pictures = map_pictures(scene, maps, QueryConfig())
+    black, dark, grey, white = (np.full((2, 2), value, np.uint8) for value in (0, 64, 128, 255))
+    maps = ImageMaps(black, dark, grey, white, regions)
+    asked = [{"x": 7, "y": 0, "round": 2, "order": 0, "score": 1.5, "label": 1}]
+    assert [picture.caption for picture in plain_pictures(scene)] == ["Image", "True mask"]
+    pictures = map_pictures(scene, maps, asked, QueryConfig())
     assert [picture.caption for picture in pictures] == [
-        "Image",
-        "True mask",
         "Ensemble prediction",
         "Clean uncertainty, 1 - BvSB",
-        "Score of the query (flip-margin)",
+        "Uncertainty after the attack",
+        "Score of the query (flip-margin) and the 1 point it asked",
         "Regions: SR 50.0 %, PIR 25.0 %, PSR 25.0 %",
     ]
-    shades = [colours(picture.layer) for picture in pictures[2:5]]
+    shades = [colours(picture.layer) for picture in pictures[:4]]
     inferno = 255 * colormaps["inferno"](np.linspace(0, 1, 64))[:, :3]
-    np.testing.assert_allclose(shades, [[[0, 0, 0]], [inferno[32]], [inferno[63]]], atol=1)
-    assert len(colours(pictures[5].layer)) == 3
-    assert len(map_pictures(scene, None, QueryConfig())) == 2
+    wanted = [[[0, 0, 0]], [inferno[16]], [inferno[32]], [inferno[63]]]
+    np.testing.assert_allclose(shades, wanted, atol=1)
+    assert len(colours(pictures[4].layer)) == 3
+    assert [picture.dots for picture in pictures if picture.dots] == [
+        (Dot(450, 30, LABEL_COLOURS[1], "1", "round 2: salient at x 7, y 0, score 1.5"),)
+    ]
+
+
+def test_points_of_a_round_without_maps_lie_on_the_photograph(scene: Scene) -> None:
+    asked = [{"x": 7, "y": 0, "round": 2, "order": 1, "score": 0.0}]
+    (picture,) = map_pictures(scene, None, asked, QueryConfig())
+    assert (picture.caption, picture.on_photo, picture.dots[0].text) == ("1 point asked", True, "2")
+    assert "not answered yet" in picture.dots[0].title
 
 
 def colours(layer: str) -> np.ndarray:

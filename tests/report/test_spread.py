@@ -8,8 +8,9 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from atal_ray.campaign.campaign_folder import CampaignFolder
+from atal_ray.campaign.campaign_folder import POINTS, CampaignFolder
 from atal_ray.config import Config, QueryConfig
+from atal_ray.labels.points import POINT_SCHEMA
 from atal_ray.report import spread
 from atal_ray.report.numbers import Numbers, read_numbers
 from atal_ray.report.page import write_report
@@ -20,28 +21,12 @@ Make = Callable[..., tuple[CampaignFolder, Config]]
 
 def uneven(make: Make) -> Numbers:
     """Round 1 asked three points of the second image and one of the last."""
-    numbers = read_numbers(*make())
-    points = numbers.rounds[1].points
-    rows = points.to_pylist()
-    moved = [
-        {**rows[1], "order": 0},
-        {**rows[1], "order": 1, "x": 20},
-        {**rows[1], "order": 2, "x": 22},
-        rows[3],
-    ]
-    return replace(
-        numbers,
-        rounds=(
-            numbers.rounds[0],
-            replace(numbers.rounds[1], points=pa.Table.from_pylist(moved, points.schema)),
-        ),
-    )
-
-
-def test_points_of_images_count_those_without_too(make: Make) -> None:
-    numbers = uneven(make)
-    assert spread.points_of_images(numbers, numbers.rounds[1].points).tolist() == [0, 3, 0, 1]
-    assert spread.points_of_images(numbers, numbers.rounds[1].points.slice(0, 0)).tolist() == [0, 0, 0, 0]
+    campaign, config = make()
+    rows = campaign.round(1).read_table(POINTS).to_pylist()
+    moved = [*({**rows[1], "order": order, "x": 18 + 2 * order} for order in range(3)), rows[3]]
+    campaign.round(1).write_table(POINTS, pa.Table.from_pylist(moved, POINT_SCHEMA))
+    campaign.commit(1)
+    return read_numbers(campaign, config)
 
 
 def test_table_tells_fewest_and_most(make: Make) -> None:

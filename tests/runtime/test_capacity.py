@@ -12,8 +12,9 @@ from atal_ray.runtime.capacity import (
     campaigns_at_once,
     cpus_wanted,
     gpus_per_actor,
-    largest_node,
+    machines_with,
     require_capacity,
+    share_out,
 )
 
 CONFIG = Config(
@@ -84,9 +85,27 @@ def test_gpus_of_other_nodes_are_not_used(monkeypatch):
     )
     assert [gpus_per_actor("auto", labels) for labels in (None, FAST, CHEAP)] == [1, 1, 0]
     assert [gpus_per_actor(gpus, CHEAP) for gpus in ("none", "require")] == [0, 1]
-    assert largest_node(0, {})["CPU"] == 8
-    assert largest_node(1, {})["CPU"] == 2
-    assert largest_node(1, CHEAP) == {}
+    assert [machine["CPU"] for machine in machines_with({})] == [2, 8]
+    assert [machine["CPU"] for machine in machines_with({}, gpus=1)] == [2]
+    assert machines_with(CHEAP, gpus=1) == []
+
+
+@pytest.mark.parametrize(
+    ("cpus", "calls", "memory", "gpus", "expected"),
+    [
+        (8, 1, 10, 0, (1, 4)),  # one cannot spread over both machines
+        (8, 2, 10, 0, (2, 4)),
+        (8, 100, 10, 0, (8, 1)),
+        (8, 100, 30, 0, (6, 1)),  # as many as have memory
+        (8, 100, 60, 0, (2, 4)),
+        (8, 100, 999, 0, (1, 4)),
+        (3, 2, 10, 0, (2, 1)),
+        (8, 100, 10, 1, (1, 4)),  # there is one GPU
+    ],
+)
+def test_cpus_are_shared_by_as_many_actors_as_have_room(cpus, calls, memory, gpus, expected):
+    machines = [{"CPU": 4.0, "memory": 100.0, "GPU": 1.0}, {"CPU": 4.0, "memory": 100.0}]
+    assert share_out(cpus, calls, memory, gpus, machines) == expected
 
 
 def test_labels_are_plain_words():

@@ -50,3 +50,12 @@ def test_errors_that_cause_each_other_end():
     first, second = RuntimeError("first"), RuntimeError("second")
     first.__cause__, second.__cause__ = second, first
     assert str(plain_error(first, "x")) == "x failed: RuntimeError: second"
+
+
+class ActorDiedError(Exception):
+    """As Ray calls it."""
+
+
+def test_the_death_of_a_process_is_said_in_words():
+    found = plain_error(GroupFailed({0: ActorDiedError("a page\nof text")}), "round 0: training")
+    assert str(found).startswith("round 0: training failed: a worker's process ended without a word")

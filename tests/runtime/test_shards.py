@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 from ray import cloudpickle
 
-from atal_ray.errors import DataError
+from atal_ray.config.data import OnBadFile
+from atal_ray.errors import CampaignError, DataError
 from atal_ray.runtime import ray_data
+from atal_ray.runtime.bad_images import LEFT_OUT, REASON, BadImages, require_kept
 from atal_ray.runtime.ray_data import LIMIT_PER_ACTOR
 from atal_ray.runtime.shards import Pool, run_shards, shard_rows
 from atal_ray.runtime.throughput import Throughput
@@ -136,6 +138,80 @@ def test_an_actor_that_dies_takes_no_finished_shard_with_it(ray_local, blocks, t
     assert sorted(row["shard"] for row in found) == [0, 1, 2, 3, 4, 5]
     assert (tmp_path / "died").exists()
     assert sorted((tmp_path / "done").read_text().split()) == list("012345")
+
+
+class DiesAlways(Slow):
+    """Ends its process at some images, as a library does that calls abort."""
+
+    def __init__(self, seconds: float, deadly: set[int], together: int = 99) -> None:
+        super().__init__(seconds)
+        self.deadly, self.together = deadly, together
+
+    def __call__(self, row):
+        kept, reasons = [], {}
+        for number in range(row["start"], row["stop"]):
+            try:
+                require_kept(row, number)
+            except DataError as error:
+                reasons[number] = str(error)
+                continue
+            if number in self.deadly:
+                os._exit(0)
+            kept.append(number)
+        if len(kept) >= self.together:
+            os._exit(0)
+        return {**super().__call__(row), "kept": kept, "reasons": list(reasons.values())}
+
+
+def dies_while_loading(row, deadly: int):
+    if row["start"] <= deadly < row["stop"] and deadly not in row.get(LEFT_OUT, {}):
+        os._exit(0)
+    return row
+
+
+def with_deaths(images: int, size: int, policy: OnBadFile, reader=None, **arguments):
+    """What a stage leaves whose workers die on some images, by shard."""
+    found = run_shards(
+        shard_rows(images, size),
+        Pool(1, 1, 0),
+        load=reader,
+        actor=DiesAlways,
+        arguments={"seconds": 0.0, **arguments},
+        title="test",
+        total=images,
+        bad=BadImages(lambda row, number: f"{number}.jpg", policy),
+    )
+    return sorted(found, key=lambda row: row["shard"])
+
+
+def test_an_image_on_which_workers_die_is_left_out_and_no_other(ray_local, caplog):
+    found = with_deaths(8, 3, "skip", deadly={4})
+    assert [(row["shard"], row["images"], row["kept"], len(row["reasons"])) for row in found] == [
+        (0, 3, [0, 1, 2], 0), (1, 3, [3, 5], 1), (2, 2, [6, 7], 0),
+    ]  # fmt: skip
+    assert found[1]["reasons"] == [REASON]
+    assert "workers died 3 times on images 4 to 6, which are tried one by one" in caplog.text
+    assert f"4.jpg is left out: {REASON}" in caplog.text
+
+
+def test_an_image_on_which_workers_die_is_named_where_bad_files_are_refused(ray_local):
+    with pytest.raises(DataError, match=rf"^test: 4\.jpg: {REASON}; the same command with "):
+        with_deaths(8, 3, "refuse", deadly={4})
+
+
+def test_an_image_on_which_loading_tasks_die_is_found_as_well(ray_local):
+    found = with_deaths(4, 2, "skip", reader=partial(dies_while_loading, deadly=3), deadly=set())
+    assert [(row["shard"], row["kept"]) for row in found] == [(0, [0, 1]), (1, [2])]
+
+
+def test_images_that_end_workers_together_alone_are_a_sentence(ray_local):
+    with pytest.raises(CampaignError, match="on images 1 to 3 together, but on none of the others alone"):
+        with_deaths(4, 3, "skip", deadly=set(), together=3)
+
+
+def test_workers_that_die_on_whatever_image_are_a_sentence(ray_local):
+    with pytest.raises(CampaignError, match="on each of 5 images, so it is none of them"):
+        with_deaths(8, 8, "skip", deadly=set(range(8)))
 
 
 def test_nothing_to_do_needs_no_ray():

@@ -21,11 +21,11 @@ def manifest(synth_folder: Path) -> pa.Table:
 
 
 @pytest.fixture(scope="session")
-def points(manifest: pa.Table) -> pa.Table:
+def points(manifest: pa.Table, synth_folder: Path) -> pa.Table:
     """Three points an image, with the labels of the masks."""
     rows = []
     for record in manifest.to_pylist():
-        mask = read_mask(record["mask"])
+        mask = read_mask(synth_folder / record["mask"])
         for order, (x, y) in enumerate(
             [(5, 7), (record["width"] // 2, record["height"] // 2), (record["width"] - 9, 20)]
         ):
@@ -35,11 +35,12 @@ def points(manifest: pa.Table) -> pa.Table:
 
 
 @pytest.fixture
-def make_samples(manifest: pa.Table, points: pa.Table, tmp_path: Path) -> MakeSamples:
+def make_samples(manifest: pa.Table, points: pa.Table, synth_folder: Path, tmp_path: Path) -> MakeSamples:
     """Samples of the first images with their points, and superpixels in a folder of their own."""
 
     def make(config: Config, round_number: int = 0, images: int = 8) -> Samples:
         cache = SuperpixelCache(Folder(str(tmp_path / "superpixels")), config.regions)
-        return Samples(manifest.slice(0, images), PointIndex(points), cache, config, round_number)
+        rows = manifest.slice(0, images)
+        return Samples(rows, PointIndex(points), cache, synth_folder, config, round_number)
 
     return make

@@ -1,6 +1,7 @@
 import dataclasses
 import io
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -11,6 +12,7 @@ from torch import nn
 from atal_ray import networks
 from atal_ray.config import Config, NetworkConfig, RegionConfig, TrainConfig
 from atal_ray.data.images import read_image, resize
+from atal_ray.errors import DivergedError
 from atal_ray.training.loop import TrainState, WorkerContext, train_round
 from atal_ray.training.samples import Samples
 from atal_ray.training.schedule import learning_rate
@@ -74,7 +76,7 @@ def test_a_round_leaves_snapshots_and_a_log_and_goes_on_bit_for_bit(samples: Sam
     assert any(not torch.equal(states[1].network[key], states[2].network[key]) for key in states[1].network)
 
 
-def test_rates_follow_eq_8_and_delta_eq_7(samples: Samples, manifest: pa.Table) -> None:
+def test_rates_follow_eq_8_and_delta_eq_7(samples: Samples, manifest: pa.Table, synth_folder: Path) -> None:
     train = dataclasses.replace(CONFIG.train, epochs=3, cycles=3)
     states, entries = run(samples, dataclasses.replace(CONFIG, train=train))
     rates = [learning_rate("cyclic", i, 2, 3, 3, 0.02, 0.0) for i in range(1, 7)]  # 6 images make 2 batches
@@ -86,7 +88,7 @@ def test_rates_follow_eq_8_and_delta_eq_7(samples: Samples, manifest: pa.Table) 
         network.load_state_dict(states[number].network)
         network.eval()
         images = [
-            torch.from_numpy(resize(read_image(path), 64)).permute(2, 0, 1) / 255
+            torch.from_numpy(resize(read_image(synth_folder / path), 64)).permute(2, 0, 1) / 255
             for path in manifest["image"].to_pylist()[:IMAGES]
         ]
         with torch.no_grad():
@@ -178,3 +180,20 @@ def test_a_worker_trains_its_share_through_the_wrapper(samples: Samples) -> None
     states, _ = run(samples, config, context=WorkerContext(rank=1, world=2), wrap=Counted)
     assert batches == [2, 1]  # of 4 and 2 images
     assert not any(key.startswith("network.") for key in states[1].network)
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "what"),
+    [(4, r"the loss of step \d of 2 is"), (6, "the saliency maps of the snapshot are")],
+)
+def test_a_training_that_diverges_ends_at_once(samples: Samples, batch_size: int, what: str) -> None:
+    train = dataclasses.replace(CONFIG.train, lr_max=1e30, batch_size=batch_size, epochs=2)
+    kept: list[int] = []
+    sentence = rf"^the training diverged: in epoch 1 of 2 {what} not a finite number; start another campaign"
+    with pytest.raises(DivergedError, match=sentence):
+        run(
+            samples,
+            dataclasses.replace(CONFIG, train=train),
+            on_snapshot=lambda number, state: kept.append(number),
+        )
+    assert kept == []

@@ -1,5 +1,6 @@
 import dataclasses
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from atal_ray import seeding
 from atal_ray.config import Config, RegionConfig, TrainConfig
 from atal_ray.data.images import read_image, read_mask, read_soft_mask, resize
+from atal_ray.data.manifest import records
 from atal_ray.labels.geometry import Geometry
 from atal_ray.labels.points import POINT_SCHEMA, UNSURE, PointIndex
 from atal_ray.labels.superpixel_cache import SuperpixelCache
@@ -74,13 +76,13 @@ def test_size_changes_the_scale_and_not_the_crop(
 
 @pytest.mark.usefixtures("whole")
 def test_image_and_points_come_from_their_files(
-    make_samples: MakeSamples, manifest: pa.Table, config: Config
+    make_samples: MakeSamples, manifest: pa.Table, synth_folder: Path, config: Config
 ) -> None:
     alone = make_samples(dataclasses.replace(config, regions=RegionConfig(labels="none")))
     spread = make_samples(config)
     for index, record in enumerate(manifest.to_pylist()):
         image, target = alone[Draw(index, 0, 96)]
-        assert np.array_equal(image.permute(1, 2, 0), resize(read_image(record["image"]), 96))
+        assert np.array_equal(image.permute(1, 2, 0), resize(read_image(synth_folder / record["image"]), 96))
         xy, labels = alone.points.of(record["image_id"])
         expected = torch.full((96, 96), UNSURE, dtype=torch.uint8)
         for (x, y), label in zip(xy.tolist(), labels.tolist(), strict=True):
@@ -95,7 +97,7 @@ def test_image_and_points_come_from_their_files(
 
 @pytest.mark.usefixtures("whole")
 def test_dense_targets_are_the_masks_and_need_no_superpixels(
-    manifest: pa.Table, config: Config, monkeypatch: pytest.MonkeyPatch
+    manifest: pa.Table, synth_folder: Path, config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
         SuperpixelCache, "get", lambda *_: pytest.fail("superpixels were made for full masks")
@@ -105,13 +107,14 @@ def test_dense_targets_are_the_masks_and_need_no_superpixels(
         manifest,
         PointIndex(POINT_SCHEMA.empty_table()),
         SuperpixelCache(Folder("unused"), dense.regions),
+        synth_folder,
         dense,
         0,
     )
     for index, record in enumerate(manifest.to_pylist()):
         rows, columns = Geometry.whole(record["height"], record["width"], 64).source()
         assert np.array_equal(
-            samples[Draw(index, 0, 64)][1], read_mask(record["mask"])[np.ix_(rows, columns)]
+            samples[Draw(index, 0, 64)][1], read_mask(synth_folder / record["mask"])[np.ix_(rows, columns)]
         )
 
 
@@ -119,7 +122,7 @@ def test_dense_targets_are_the_masks_and_need_no_superpixels(
     "recipe", [{"loss": "bce+iou"}, {"loss": "bce+cel", "augment": "rotate"}, {"augment": "rotate"}]
 )
 def test_full_supervision_draws_soft_masks_by_the_same_keys(
-    manifest: pa.Table, config: Config, recipe: dict[str, Any]
+    manifest: pa.Table, synth_folder: Path, config: Config, recipe: dict[str, Any]
 ) -> None:
     full = dataclasses.replace(
         config, regions=RegionConfig(labels="dense"), train=dataclasses.replace(config.train, **recipe)
@@ -128,13 +131,17 @@ def test_full_supervision_draws_soft_masks_by_the_same_keys(
         manifest,
         PointIndex(POINT_SCHEMA.empty_table()),
         SuperpixelCache(Folder("unused"), full.regions),
+        synth_folder,
         full,
         2,
     )
     for index, record in enumerate(manifest.to_pylist()):
         image, target = samples[Draw(index, 1, 64)]
         random = seeding.rng(full.seed, "augment", 2, 1, record["image_id"])
-        pixels, mask = read_image(record["image"]), read_soft_mask(record["mask"])
+        pixels, mask = (
+            read_image(synth_folder / record["image"]),
+            read_soft_mask(synth_folder / record["mask"]),
+        )
         expected = dense_sample(pixels, mask, full.train.augment, 64, random)
         assert np.array_equal(image.permute(1, 2, 0), expected[0])
         assert np.array_equal(target, expected[1])
@@ -165,13 +172,13 @@ def test_drop_last_leaves_out_a_short_batch_but_never_the_only_one(
 
 
 @pytest.mark.parametrize("world", [1, 2, 3])
-@pytest.mark.parametrize("images", [3, 6, 8, 23, 24])
+@pytest.mark.parametrize("images", [1, 3, 6, 7, 8, 23, 24, 25])
 def test_batches_partition_each_epoch(config: Config, images: int, world: int) -> None:
     for epoch in range(3):
         ranks = [list(batches(images, config, 0, epoch, rank, world)) for rank in range(world)]
         assert len({len(mine) for mine in ranks}) == 1
         drawn = [draw.index for mine in ranks for batch in mine for draw in batch]
-        tail = images % 6
+        tail = images % 6 if images % 6 != 1 or images == 1 else 0  # one image joins the batch before it
         repeated = world - tail if 0 < tail < world else 0  # no worker may sit out a batch
         assert len(drawn) == images + repeated
         assert set(drawn) == set(range(images))
@@ -181,6 +188,19 @@ def test_batches_partition_each_epoch(config: Config, images: int, world: int) -
             assert max(lengths) - min(lengths) <= 1
             assert len({draw.size for part in parts for draw in part}) == 1
             assert {draw.epoch for part in parts for draw in part} == {epoch}
+
+
+@pytest.mark.parametrize(("images", "lengths"), [(13, [6, 7]), (7, [7]), (12, [6, 6]), (14, [6, 6, 2])])
+def test_no_batch_is_of_a_single_image_among_others(config: Config, images: int, lengths: list[int]) -> None:
+    assert [len(batch) for batch in batches(images, config, 0, 0)] == lengths
+
+
+def test_a_network_with_a_batch_norm_of_one_value_trains_on_one_image_more_than_a_batch(
+    config: Config,
+) -> None:
+    norm = torch.nn.BatchNorm1d(2).train()  # behind a mean over the image there is one value for each image
+    for batch in batches(7, config, 0, 0):
+        assert torch.isfinite(norm(torch.rand(len(batch), 2))).all()
 
 
 def test_together_the_workers_see_the_batches_of_one(config: Config) -> None:
@@ -205,8 +225,8 @@ def test_order_and_sides_are_seeded_and_differ_between_epochs_and_rounds(config:
 
 
 def test_records_are_rows_of_the_manifest(
-    make_samples: MakeSamples, manifest: pa.Table, config: Config
+    make_samples: MakeSamples, manifest: pa.Table, synth_folder: Path, config: Config
 ) -> None:
     samples = make_samples(config)
     assert len(samples) == 8
-    assert [vars(samples.record(index)) for index in range(8)] == manifest.to_pylist()
+    assert [samples.record(index) for index in range(8)] == records(manifest, synth_folder)

@@ -67,13 +67,15 @@ def test_learning_rate_is_the_named_schedule() -> None:
 
 
 @pytest.mark.parametrize(
-    ("images", "kept", "dropped"), [(24, 4, 4), (25, 5, 4), (29, 5, 4), (6, 1, 1), (5, 1, 1), (1, 1, 1)]
+    ("images", "kept", "dropped"),
+    [(24, 4, 4), (25, 4, 4), (26, 5, 4), (29, 5, 4), (7, 1, 1), (6, 1, 1), (5, 1, 1), (1, 1, 1)],
 )
-def test_a_short_batch_counts_unless_dropped_and_an_epoch_has_one(
+def test_a_short_batch_counts_unless_dropped_or_of_one_image_and_an_epoch_has_one(
     images: int, kept: int, dropped: int
 ) -> None:
     assert batches_per_epoch(images, 6, drop_last=False) == kept
     assert batches_per_epoch(images, 6, drop_last=True) == dropped
+    assert batches_per_epoch(images, 1, drop_last=False) == images
 
 
 def test_snapshots_are_taken_where_the_rate_is_lowest() -> None:

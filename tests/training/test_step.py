@@ -8,6 +8,7 @@ from torch import Tensor, distributed
 from atal_ray import networks
 from atal_ray.config import NetworkConfig, TrainConfig
 from atal_ray.config.training import Loss
+from atal_ray.errors import ConfigError
 from atal_ray.labels.points import UNSURE
 from atal_ray.training.dense_losses import dense_loss
 from atal_ray.training.losses import masked_bce, point_loss
@@ -52,6 +53,18 @@ def test_steps_lower_the_loss_on_a_fixed_batch(
         logits = small(small.normalise(batch[0].float() / 255)).logits[small.prediction][:, 0]
     labelled = batch[1] != UNSURE
     assert ((logits > 0) == batch[1])[labelled].float().mean() > 0.9
+
+
+def test_a_batch_norm_of_one_value_is_a_sentence(
+    small: networks.SaliencyNetwork, batch: tuple[Tensor, Tensor]
+) -> None:
+    """As in MINet, whose deepest maps are of one pixel at a side of 64."""
+    pool = torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(1), torch.nn.BatchNorm2d(3))
+    model = torch.nn.Sequential(pool, torch.nn.Upsample(64), small).train()
+    optimizer = build_optimizer(small, PLAN)
+    train_step(model, small, optimizer, *batch, PLAN)
+    with pytest.raises(ConfigError, match=r"needs two images and got one: raise train\.batch-size"):
+        train_step(model, small, optimizer, batch[0][:1], batch[1][:1], PLAN)
 
 
 def test_the_loss_is_that_of_all_heads_before_the_step(

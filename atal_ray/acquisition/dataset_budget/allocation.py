@@ -50,6 +50,59 @@ class Covers:
         return (by_part[first:last] for first, last in pairwise(bounds) if first < last)
 
 
+@dataclass(frozen=True)
+class Plan:
+    """Which candidates are chosen anyhow, and in which parts the others compete for the rest of a budget."""
+
+    first: Indices
+    """The floors: rows of the covers."""
+    others: Indices
+    """All other rows, the most uncertain first."""
+    floors: list[Indices]
+    """Parts of the floors, each as indices into `first`."""
+    shortlist: list[tuple[Indices, int]]
+    """Parts of the shortlist, each as indices into `others`, and how many members its cover has."""
+
+    @property
+    def members(self) -> int:
+        """Members of all covers together."""
+        return sum(share for _, share in self.shortlist)
+
+
+def plan(covers: Covers, budget: int, config: QueryConfig, tie: npt.NDArray[np.float32]) -> Plan:
+    """Steps 1 and 2 of `allocate` but for what needs features."""
+    floors = index_in_image(covers.image) < config.floor
+    first, others = np.flatnonzero(floors), np.flatnonzero(~floors)
+    others = others[np.lexsort((tie[others], -covers.score[others]))]
+    rest = max(0, budget - len(first))
+    shortlist = others[: max(rest, int(np.ceil(len(others) * config.shortlist_percent / 100)))]
+    m, done, seen = min(config.cover_factor * rest, len(shortlist)), 0, 0
+    shares: list[tuple[Indices, int]] = []
+    for part in covers.parts(shortlist, config.cover_images):
+        seen += len(part)
+        share = m * seen // len(shortlist) - done
+        if share:
+            shares.append((part, share))
+            done += share
+    return Plan(first, others, list(covers.parts(first, config.cover_images)), shares)
+
+
+def finish(
+    covers: Covers, made: Plan, phi: npt.NDArray[np.float64], budget: int, config: QueryConfig
+) -> Indices:
+    """Steps 3 and 4 of `allocate`.
+
+    Args:
+        covers: the candidates.
+        made: the plan of their allocation.
+        phi: similarity of each of `made.others` to the labelled points; infinite where it is in no cover.
+        budget: as in `allocate`.
+        config: as in `allocate`.
+    """
+    ranked = made.others[np.argsort(phi, kind="stable")]  # equal ones stay in the order of uncertainty
+    return take(covers, np.concatenate([made.first, ranked]), budget, config.ceiling, kept=len(made.first))
+
+
 def allocate(
     covers: Covers,
     budget: int,
@@ -87,25 +140,16 @@ def allocate(
     Returns:
         Rows of `covers`, image by image in the order of asking.
     """
-    floors = index_in_image(covers.image) < config.floor
-    first, others = np.flatnonzero(floors), np.flatnonzero(~floors)
-    others = others[np.lexsort((tie[others], -covers.score[others]))]
-    rest = max(0, budget - len(first))
-    shortlist = others[: max(rest, int(np.ceil(len(others) * config.shortlist_percent / 100)))]
-    for part in covers.parts(first, config.cover_images):
-        labelled.add(covers.features(first[part]))
-    phi = np.full(len(others), np.inf)  # what is not in the cover comes last
-    m, done, seen = min(config.cover_factor * rest, len(shortlist)), 0, 0
-    for part in covers.parts(shortlist, config.cover_images):
-        seen += len(part)
-        share = m * seen // len(shortlist) - done
-        if share:
-            features = covers.features(shortlist[part])
-            chosen = cover(features, share, partial(_report_share, on_progress, done, m))
-            phi[part[chosen]] = labelled.similarity(features[chosen])
-            done += share
-    ranked = others[np.argsort(phi, kind="stable")]  # stable: equal ones stay in the order of uncertainty
-    return take(covers, np.concatenate([first, ranked]), budget, config.ceiling, kept=len(first))
+    made = plan(covers, budget, config, tie)
+    for part in made.floors:
+        labelled.add(covers.features(made.first[part]))
+    phi, done = np.full(len(made.others), np.inf), 0
+    for part, share in made.shortlist:
+        features = covers.features(made.others[part])
+        chosen = cover(features, share, partial(_report_share, on_progress, done, made.members))
+        phi[part[chosen]] = labelled.similarity(features[chosen])
+        done += share
+    return finish(covers, made, phi, budget, config)
 
 
 def _report_share(on_progress: OnProgress, done: int, m: int, chosen: float) -> None:

@@ -45,16 +45,21 @@ class LabelledFeatures:
         """
         if len(points) == 0:
             return
-        total = unit_vectors(points).sum(axis=0)
-        if not np.isfinite(total.sum()):
-            raise DataError("RDS: a feature of a labelled point is not finite; check the features")
-        if self._sum is not None:
-            same_channels(self._sum[None], points)
-        self._sum = total if self._sum is None else self._sum + total
-        self._count += len(points)
+        self.add_sum(sum_of_units(points), len(points))
         if self._kind == "nearest":
             self._points.append(points)
             self._index = None
+
+    def add_sum(self, total: NDArray[np.float64], count: int) -> None:
+        """Add labelled points by the sum of their unit vectors [C], which is enough for the mean cosine.
+
+        Raises:
+            DataError: as for `add`.
+        """
+        if self._sum is not None:
+            same_channels(self._sum[None], total[None])
+        self._sum = total if self._sum is None else self._sum + total
+        self._count += count
 
     def similarity(self, features: Array) -> NDArray[np.float64]:
         """Phi [N] of candidates [N, C], 0 where nothing is labelled; see the function `similarity`.
@@ -88,6 +93,18 @@ class LabelledFeatures:
             self._points = [np.concatenate(self._points)]  # frees the single arrays
             self._index = NearestLabelled(self._points[0], self._backend, self._gpu, self._threads)
         return self._index
+
+
+def sum_of_units(points: Array) -> NDArray[np.float64]:
+    """The sum [C] of the unit vectors of labelled points [M, C].
+
+    Raises:
+        DataError: one is not finite.
+    """
+    total: NDArray[np.float64] = unit_vectors(points).sum(axis=0)
+    if not np.isfinite(total.sum()):
+        raise DataError("RDS: a feature of a labelled point is not finite; check the features")
+    return total
 
 
 def similarity(

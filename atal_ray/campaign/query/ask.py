@@ -1,25 +1,34 @@
 """Stage: snapshots, points and images -> the next questions."""
 
+import logging
 from functools import partial
 from time import perf_counter
 from typing import Any
 
+import pyarrow.compute as pc
+
 from atal_ray.campaign.campaign_folder import ERROR_SCHEMA, ERRORS, MANIFEST, QUERIES, START, CampaignFolder
+from atal_ray.campaign.not_finite import require_finite
 from atal_ray.campaign.query.covers import CoverShard
 from atal_ray.campaign.query.dataset_actor import check_index, choose_by_need
 from atal_ray.campaign.query.load import load_shard, loaded_bytes
 from atal_ray.campaign.query.score import PickShard
 from atal_ray.config import Config
 from atal_ray.labels.points import QUERY_SCHEMA, concat
-from atal_ray.runtime.shard_files import ShardFiles
+from atal_ray.report.gallery_file import GALLERY, GALLERY_SCHEMA, shown_records
+from atal_ray.runtime.bad_images import BadImages
+from atal_ray.runtime.shard_files import ShardFiles, part_name
 from atal_ray.runtime.shards import Pool, run_shards, shard_rows
 from atal_ray.runtime.throughput import THROUGHPUT, Throughput
 from atal_ray.store.folder import Folder
+from atal_ray.wording import counted
+
+logger = logging.getLogger(__name__)
 
 
 def query(campaign: CampaignFolder, config: Config, round_number: int, out: Folder | None = None) -> None:
-    """Choose the points that a round asks for; writes queries.parquet, and errors.parquet for images without
-    them.
+    """Choose the points that a round asks for; writes queries.parquet, errors.parquet for images without
+    them, and gallery.parquet with the maps of the few images that the report shows.
 
     START asks for `budget.start` random points, without a network. A round asks for `budget.per_round` by
     `query.strategy`, of each image or (scope dataset) on average. A shard's picks, or the covers that the
@@ -41,20 +50,26 @@ def query(campaign: CampaignFolder, config: Config, round_number: int, out: Fold
     kind, actor = ("covers", CoverShard) if by_need else ("picks", PickShard)
     parts = ShardFiles(out / f"{QUERIES}.parts", last=kind)
     arguments: dict[str, Any] = {"campaign": campaign, "config": config, "round_number": round_number}
+    looks = round_number != START and config.query.strategy != "random"
+    shown = shown_records(campaign.chunks(), campaign.training_data(config)) if looks else []
     throughput = Throughput()
     for row in run_shards(
         parts.pending(rows),
-        Pool.of_query(config, network=round_number != START and config.query.strategy != "random"),
+        Pool.of_query(config, network=looks),
         load=partial(load_shard, **arguments),
         actor=actor,
-        arguments={**arguments, "parts": parts.folder},
+        arguments={**arguments, "parts": parts.folder, "shown": [record.image_id for record in shown]},
         title="random start" if round_number == START else f"round {round_number}: query",
         total=images,
         loaded_bytes=loaded_bytes(config),
         throughput=throughput,
+        bad=BadImages.of_table(campaign.root, MANIFEST, config.data.on_bad_file),
     ):
         del row  # its picks are in a file already
     shards = list(range(len(rows)))
+    left_out = (reason for table in parts.tables("errors", shards) for reason in table["reason"].to_pylist())
+    done = any(parts.folder.count_rows(part_name(shard, kind)) for shard in shards)
+    require_finite(left_out, int(done), f"round {round_number}: query", config.train.lr_max)
     if by_need:
         started = perf_counter()
         choose_by_need(config, round_number, parts.folder, len(rows), images)
@@ -64,7 +79,13 @@ def query(campaign: CampaignFolder, config: Config, round_number: int, out: Fold
     errors = concat((table for table in all_errors if table.num_rows), ERROR_SCHEMA)
     if errors.num_rows:
         out.write_table(ERRORS, errors)
+        images_of = counted(pc.count_distinct(errors["image_id"]).as_py(), "image")
+        logger.warning("no question, or too few, about %s, listed in %s", images_of, out.where(ERRORS))
     if throughput.images:
         out.write_json(THROUGHPUT, throughput.to_json())
+    left = set(parts.folder.names())
+    galleries = [shard for shard in shards if part_name(shard, "gallery") in left]
+    if galleries:
+        out.write_table(GALLERY, concat(parts.tables("gallery", galleries), GALLERY_SCHEMA))
     out.write_tables(QUERIES, parts.tables("picks", shards), QUERY_SCHEMA)
     parts.folder.delete()

@@ -1,28 +1,19 @@
-"""The actor that spends one budget on all images: it runs RDS over the covers of every image."""
+"""One budget for all images: RDS over all covers, in one process or part by part in several."""
 
-import numpy as np
-import pyarrow as pa
-from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
+from collections.abc import Callable
+from functools import partial
 
-from atal_ray import seeding
-from atal_ray.acquisition.cover.distances import OnProgress
-from atal_ray.acquisition.cover.kcenter import cover_kcenter_lazy
-from atal_ray.acquisition.cover.maxsum import cover_maxsum_scan
 from atal_ray.acquisition.cover.products import load_faiss
-from atal_ray.acquisition.dataset_budget.allocation import allocate, index_in_image
-from atal_ray.acquisition.dataset_budget.similarity import LabelledFeatures
-from atal_ray.campaign.campaign_folder import ERROR_SCHEMA
+from atal_ray.campaign.query.budget_steps import BudgetSteps
 from atal_ray.campaign.query.cover_files import CoverFiles
 from atal_ray.config import Config
 from atal_ray.errors import CampaignError
-from atal_ray.runtime.capacity import gpus_per_actor, largest_node, this_machine
-from atal_ray.runtime.progress import PROGRESS, Progress, watch
-from atal_ray.runtime.shard_files import part_name
-from atal_ray.runtime.single_actor import ActorNeeds, call_on_actor
+from atal_ray.runtime.capacity import Machine, gpus_per_actor, machines_with, share_out, this_machine
+from atal_ray.runtime.many_actors import call_on_actors
+from atal_ray.runtime.progress import PROGRESS, watch
+from atal_ray.runtime.progress_bar import progress_bar
+from atal_ray.runtime.single_actor import ActorNeeds
 from atal_ray.store.folder import Folder
-
-Matrix = NDArray[np.float32]
 
 NUMBERS = 160
 """Bytes of a candidate without its vector: image, score and superpixel, and what sorts them."""
@@ -33,8 +24,10 @@ products, or to be searched.
 
 
 def choose_by_need(config: Config, round_number: int, parts: Folder, shards: int, images: int) -> None:
-    """Let an actor choose `budget.per_round` points times the images out of the covers; leaves the picks of
-    every shard.
+    """Choose `budget.per_round` points times the images out of the covers; leaves the picks of every shard.
+
+    Images that are covered together are the work of one actor. More of them are covered in parts, on as many
+    machines as have room. Each step leaves files, so a restart goes on within the work.
 
     The points of an image that cannot be read go to the others. Fewer than wanted are chosen only where every
     image has its ceiling or no candidate left; errors.parquet of `shards`, the number behind the last shard,
@@ -48,38 +41,82 @@ def choose_by_need(config: Config, round_number: int, parts: Folder, shards: int
         images: how many are in the manifest.
 
     Raises:
-        CampaignError: no machine has the memory for all covers.
+        CampaignError: no machine has the memory for the numbers of all candidates, or for the vectors of one
+            part.
     """
-    where, backend = config.resources, config.resources.backend
-    labels = where.loading_nodes
-    gpus = 0
-    if backend != "inline" and searches(config) and where.gpus != "none":
-        gpus = gpus_per_actor("auto", labels)  # it can do without one
-    node = this_machine() if backend == "inline" else largest_node(gpus, labels)
-    wanted = where.query_actors * config.query.threads
-    threads = max(1, int(min(wanted, node.get("CPU", 1))))  # of what the query's actors have just given back
-    files = CoverFiles(parts, shards)
-    memory, there = memory_needed(files, config, images), int(node.get("memory", 0))
-    if memory > there:
-        raise CampaignError(
-            f"RDS over all images takes {memory / 2**30:.1f} GiB in one process, and the largest machine "
-            "gives "
-            f"Ray {there / 2**30:.1f}: start Ray on a machine with more memory (what is scored is kept), or "
-            "lower "
-            "query.cover-factor, query.ceiling or query.cover-images, or use query.similarity mean"
-        )
-    actor = RDSActor(config, round_number, threads, gpus > 0)
+    files, budget = CoverFiles(parts, shards), config.budget.asked_for(round_number + 1) * images
+    spend = Spending(config, f"round {round_number}: RDS over all images")
     parts.remove(PROGRESS)  # of a run that was killed
-    # A shard is read, covered and written: three steps.
-    with watch(parts, 3 * shards, f"round {round_number}: RDS over all images", "step"):
-        call_on_actor(
-            actor.choose,
-            files,
-            config.budget.per_round * images,
-            needs=ActorNeeds(threads, gpus, memory, labels),
-            backend=backend,
-            title=f"RDS of round {round_number}",
-        )
+
+    def steps(threads: int, gpu: bool) -> BudgetSteps:
+        return BudgetSteps(config, round_number, files, budget, threads, gpu)
+
+    if spend.is_inline or images <= config.query.cover_images:
+        # A shard is read, covered and written: three steps.
+        with watch(parts, 3 * shards, spend.title, "step"):
+            memory = memory_needed(files, config, images)
+            spend.run(lambda *of: [steps(*of).all_steps], memory, searches(config))
+        return
+    numbers, vectors = numbers_memory(files), part_memory(files, config, images)
+    spend.run(lambda *of: [steps(*of).plan], numbers)
+    plan = steps(1, False)
+    spend.run(lambda *of: [partial(steps(*of).label, part) for part in range(plan.labels())], vectors)
+    spend.run(
+        lambda *of: [partial(steps(*of).cover, part) for part in range(len(plan.shares()))],
+        vectors,
+        searches(config),
+    )
+    with watch(parts, shards, f"{spend.title}, picks", "shard"):
+        spend.run(lambda *of: [steps(*of).take], numbers)
+
+
+class Spending:
+    """Runs calls on as many actors as have room for them at once.
+
+    Args:
+        config: the configuration.
+        title: of what is done.
+    """
+
+    def __init__(self, config: Config, title: str) -> None:
+        self.config, self.title = config, title
+        self.is_inline = config.resources.backend == "inline"
+
+    def run(
+        self, calls: Callable[[int, bool], list[Callable[[], None]]], memory: int, gpu: bool = False
+    ) -> None:
+        """Make calls.
+
+        Args:
+            calls: makes them, given the threads of each and whether each has a GPU.
+            memory: bytes of each.
+            gpu: whether a GPU helps.
+        """
+        where = self.config.resources
+        gpus = int(gpu and not self.is_inline and where.gpus != "none")
+        gpus = gpus and gpus_per_actor("auto", where.loading_nodes)  # it can do without one
+        machines = [this_machine()] if self.is_inline else machines_with(where.loading_nodes, gpus)
+        self._require_memory(memory, machines)
+        count = len(calls(1, False))
+        cpus = where.query_actors * self.config.query.threads  # which the query's actors have just given back
+        at_once, threads = share_out(cpus, count, memory, gpus, machines)
+        needs = ActorNeeds(threads, gpus, memory, where.loading_nodes)
+        title, many = self.title, count > 1
+        with progress_bar(count, title, "part", shown=many) as bar:
+            for _ in call_on_actors(
+                calls(threads, gpus > 0), at_once, needs=needs, backend=where.backend, title=title
+            ):
+                bar.update(1)
+
+    def _require_memory(self, memory: int, machines: list[Machine]) -> None:
+        there = int(max((machine.get("memory", 0) for machine in machines), default=0))
+        if memory > there:
+            raise CampaignError(
+                f"RDS over all images takes {memory / 2**30:.1f} GiB in one process, and the largest machine "
+                f"gives Ray {there / 2**30:.1f}: start Ray on a machine with more memory (what is scored is "
+                "kept), or start another campaign with a lower query.cover-factor, query.ceiling or "
+                "query.cover-images, or with query.similarity mean"
+            )
 
 
 def searches(config: Config) -> bool:
@@ -98,54 +135,21 @@ def check_index(config: Config) -> None:
 
 
 def memory_needed(files: CoverFiles, config: Config, images: int) -> int:
-    """Bytes of arrays that the actor holds at most: the numbers of all candidates, and the vectors of the
-    images covered together.
+    """Bytes of arrays that one process holds at most where it does all steps."""
+    return numbers_memory(files) + part_memory(files, config, images)
+
+
+def numbers_memory(files: CoverFiles) -> int:
+    """Bytes of the numbers of all candidates."""
+    return NUMBERS * files.candidates
+
+
+def part_memory(files: CoverFiles, config: Config, images: int) -> int:
+    """Bytes of the vectors of the images that are covered together.
 
     The nearest labelled point is searched among all, and the floors are labelled points too.
     """
     query, vector = config.query, VECTOR * files.channels
     together = min(files.candidates, query.cover_images * query.ceiling * query.cover_factor)
     labelled = files.labelled_points + query.floor * images if query.similarity == "nearest" else 0
-    return NUMBERS * files.candidates + (vector + 100) * together + vector * labelled
-
-
-class RDSActor:
-    """Runs RDS over the candidates of all images; see `memory_needed`."""
-
-    def __init__(self, config: Config, round_number: int, threads: int, gpu: bool) -> None:
-        self.config, self.round_number, self.threads, self.gpu = config, round_number, threads, gpu
-
-    def choose(self, files: CoverFiles, budget: int) -> None:
-        """Read the covers of all shards, choose, and write the picks of each."""
-        query, index = self.config.query, self.config.resources.index
-        rng = seeding.rng(self.config.seed, "allocation", self.round_number)
-        progress = Progress(files.parts)
-        labelled = LabelledFeatures(query.similarity, index, self.gpu, self.threads)
-        for shard, features in enumerate(files.labelled_features()):
-            labelled.add(features)
-            progress.leave(shard)
-
-        def cover(positions: Matrix, m: int, on_progress: OnProgress) -> NDArray[np.int64]:
-            if query.cover == "kcenter":
-                return cover_kcenter_lazy(positions, m, threads=self.threads, on_progress=on_progress)
-            return cover_maxsum_scan(
-                positions, m, threads=self.threads, backend=index, on_progress=on_progress
-            )
-
-        def covered(share: float) -> None:
-            progress.leave(files.shards * (1 + share))
-
-        covers = files.covers()
-        tie = rng.random(len(covers.image), np.float32)
-        with threadpool_limits(1, "blas"):  # of each product: the actor's own threads share out the blocks
-            chosen = allocate(
-                covers, budget, query, cover=cover, labelled=labelled, tie=tie, on_progress=covered
-            )
-        short = (
-            f"only {len(chosen)} of {budget} points asked: every image has its ceiling or no candidate left; "
-            "raise query.ceiling"
-        )
-        errors = [{"stage": "query", "image_id": "(all)", "reason": short}] if len(chosen) < budget else []
-        files.parts.write_table(part_name(files.shards, "errors"), pa.Table.from_pylist(errors, ERROR_SCHEMA))
-        for shard in files.write_picks(chosen, index_in_image(covers.image[chosen])):
-            progress.leave(2 * files.shards + shard)
+    return (vector + 100) * together + vector * labelled

@@ -11,11 +11,12 @@ import numpy.typing as npt
 from atal_ray.acquisition.grid import original_pixels
 from atal_ray.campaign.campaign_folder import MANIFEST, CampaignFolder
 from atal_ray.config import Config
-from atal_ray.data.images import read_image, resize
+from atal_ray.data.images import resize
 from atal_ray.data.manifest import Record, records
 from atal_ray.errors import DataError
 from atal_ray.labels.points import PointIndex
 from atal_ray.labels.regions import covered
+from atal_ray.runtime.bad_images import require_kept
 
 Row = dict[str, Any]
 
@@ -72,16 +73,18 @@ def load_shard(row: Row, campaign: CampaignFolder, config: Config, round_number:
     its errors.
     """
     cv2.setNumThreads(1)  # a loading task has one CPU
-    rows = records(campaign.root.read_rows(MANIFEST, row["start"], row["stop"]))
+    table = campaign.root.read_rows(MANIFEST, row["start"], row["stop"])
+    rows = records(table, campaign.training_data(config))
     points = PointIndex(campaign.points(round_number, rows[0].image_id, rows[-1].image_id))
     found: list[tuple[Record, Any, Any]] = []
     errors: list[list[str]] = []
     shape = (len(rows), config.train.size, config.train.size)
     images, free = np.zeros((*shape, 3), np.uint8), np.zeros(shape, bool)
     superpixels = np.full(shape, -1, np.int32)
-    for record in rows:
+    for number, record in enumerate(rows, row["start"]):
         xy, labels = points.of(record.image_id)
         try:
+            require_kept(row, number)
             loaded = _load_image(record, xy, campaign, config)
         except DataError as error:
             errors.append([record.image_id, str(error)])
@@ -120,11 +123,7 @@ def _load_image(
     record: Record, xy: npt.NDArray[np.int32], campaign: CampaignFolder, config: Config
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_], npt.NDArray[np.int32]]:
     size, height, width = config.train.size, record.height, record.width
-    image = read_image(record.image)
-    if image.shape[:2] != (height, width):
-        raise DataError(
-            f"{record.image} is {image.shape[1]}x{image.shape[0]} px now, {width}x{height} in the manifest"
-        )
+    image = record.read_image()
     superpixels = campaign.superpixels(config).get(record, image) if config.regions.uses_superpixels else None
     grid = original_pixels(size, height, width)
     kept, pixels = np.ix_(grid.cell_rows, grid.cell_columns), np.ix_(grid.rows, grid.columns)

@@ -3,7 +3,7 @@
 Maps never leave the actor.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
@@ -20,14 +20,19 @@ from atal_ray.acquisition.grid import labels_on_grid
 from atal_ray.acquisition.pick import Pick, PixelPool, pick_diverse, pick_random, pick_uncertain
 from atal_ray.acquisition.uncertainty import REGION_NAMES, difference, region_kind
 from atal_ray.campaign.campaign_folder import ERROR_SCHEMA, START, CampaignFolder
+from atal_ray.campaign.gallery import image_maps
+from atal_ray.campaign.not_finite import NOT_FINITE
 from atal_ray.campaign.query.load import LoadedShard
 from atal_ray.campaign.snapshot_actor import SnapshotActor
 from atal_ray.config import Config
+from atal_ray.errors import DivergedError
 from atal_ray.labels.points import QUERY_SCHEMA
 from atal_ray.networks.inputs import to_batch
+from atal_ray.report.gallery_file import gallery_table, problem_row
 from atal_ray.runtime.shard_files import part_name
 from atal_ray.runtime.throughput import SECONDS
 from atal_ray.store.folder import Folder
+from atal_ray.wording import counted
 
 Row = dict[str, Any]
 
@@ -58,11 +63,20 @@ class Scored:
 class PickShard(SnapshotActor):
     """An actor that holds the snapshots of a round and turns loaded shards into files of picks."""
 
-    def __init__(self, campaign: CampaignFolder, config: Config, round_number: int, parts: Folder) -> None:
+    def __init__(
+        self,
+        campaign: CampaignFolder,
+        config: Config,
+        round_number: int,
+        parts: Folder,
+        shown: Collection[str] = (),
+    ) -> None:
         super().__init__(campaign, config, round_number, config.query.precision, config.attack)
-        self.parts = parts
+        self.parts, self.shown = parts, frozenset(shown)
+        self.gallery: list[Row] = []
         self.random = round_number == START or config.query.strategy == "random"
-        self.k = config.budget.start if round_number == START else config.budget.per_round
+        self.k = config.budget.asked_for(round_number + 1)
+        self.most = config.query.ceiling if config.query.scope == "dataset" else self.k
         self.errors: list[Row] = []
         self.scoring = 0.0
 
@@ -77,7 +91,12 @@ class PickShard(SnapshotActor):
         self.errors = [
             {"stage": "query", "image_id": image_id, "reason": reason} for image_id, reason in loaded.errors
         ]
-        found = [self.choose(image) for image in self._images(loaded)]
+        self.gallery = [
+            problem_row(image_id, reason) for image_id, reason in loaded.errors if image_id in self.shown
+        ]
+        found = [self._choose_or_leave(image) for image in self._images(loaded)]
+        if self.gallery:
+            self.parts.write_table(part_name(loaded.shard, "gallery"), gallery_table(self.gallery))
         self.leave(loaded.shard, found)
         done = {"shard": loaded.shard, "images": loaded.stop - loaded.start}
         spent = perf_counter() - started
@@ -88,8 +107,20 @@ class PickShard(SnapshotActor):
             SECONDS: {"attack and ensemble": self.scoring, "candidates and RDS": spent - self.scoring},
         }
 
+    def _choose_or_leave(self, image: Scored) -> list[Row]:
+        """The questions about an image; none, and an error, where its maps or features are not finite."""
+        try:
+            return self.choose(image)
+        except DivergedError:
+            self.errors.append({"stage": "query", "image_id": image.image_id, "reason": NOT_FINITE})
+            return []
+
     def choose(self, image: Scored) -> list[Row]:
-        """The questions about an image; what is missing becomes an error."""
+        """The questions about an image; what is missing becomes an error.
+
+        Raises:
+            DivergedError: what the snapshots say of it is not finite.
+        """
         pool, maps, config = image.pool, image.maps, self.config.query
         if maps is None:
             pick = pick_random(pool, self.k, image.rng)
@@ -103,7 +134,7 @@ class PickShard(SnapshotActor):
     def require(self, image: Scored, found: int, wanted: int) -> None:
         """Note an error where an image has too few pixels left."""
         if found < wanted:
-            reason = f"only {found} of {wanted} points asked: no other pixel is unlabelled"
+            reason = f"only {found} of {counted(wanted, 'point')} asked: no other pixel is unlabelled"
             self.errors.append({"stage": "query", "image_id": image.image_id, "reason": reason})
 
     def leave(self, shard: int, found: list[list[Row]]) -> None:
@@ -148,7 +179,11 @@ class PickShard(SnapshotActor):
                     shard.superpixels[index],
                     shard.points_of(index)[0],
                 )
+                if self.round_number != START:
+                    pool = pool.within(self.config.query.margin, self.most)
                 rng = seeding.rng(self.config.seed, "query", self.round_number, image_id)
+                if maps is not None and image_id in self.shown:
+                    self._show(image_id, maps, position)
                 yield Scored(image_id, pool, rng, None if maps is None else self._maps(maps, position))
 
     def _estimate(self, shard: LoadedShard, batch: range) -> Estimate:
@@ -172,6 +207,13 @@ class PickShard(SnapshotActor):
         ]
         labels, known = torch.from_numpy(np.array(maps)[:, :, None]).to(self.device).unbind(1)
         return labels, known
+
+    def _show(self, image_id: str, found: Estimate, position: int) -> None:
+        """Keep the maps of an image that the report shows."""
+        clean, attacked = found.clean[position], found.attacked[position]
+        finite = bool(np.isfinite(clean).all() and np.isfinite(attacked).all())
+        maps = image_maps(clean, attacked, self.config.query).to_row(image_id) if finite else None
+        self.gallery.append(maps or problem_row(image_id, NOT_FINITE))
 
     def _maps(self, found: Estimate, position: int) -> Maps:
         clean, attacked = found.clean[position], found.attacked[position]

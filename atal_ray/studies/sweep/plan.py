@@ -15,10 +15,12 @@ from annotated_types import Ge
 
 from atal_ray.config import Config, config_file
 from atal_ray.config.bounds import Count, Words
+from atal_ray.config.field_names import likely
 from atal_ray.config.query import Predictor
 from atal_ray.config.section import Section, require
 from atal_ray.errors import AtalError, ConfigError
 from atal_ray.store.location import Location
+from atal_ray.wording import command
 
 Metric = Literal["max_f", "mae", "s_measure"]
 TOTAL = "budget.total"
@@ -188,7 +190,7 @@ def read_axis(text: str) -> Axis:
     )
     for path in paths:
         require(
-            not path.startswith("resources."),
+            not path.startswith(("resources.", "report.")),
             f"over {text!r}: {path} changes no result, so there is nothing to compare",
         )
         require(
@@ -215,7 +217,11 @@ def with_fields(config: Config, fields: Mapping[str, Any]) -> Config:
         for section in sections:
             node = node.get(section) if isinstance(node, dict) else None
         known = isinstance(node, dict) and name in node and not isinstance(node[name], dict)
-        require(known, f"{path} is no field of the configuration: `atal config paper` lists them")
+        require(
+            known,
+            f"{path} is no field of the configuration{likely(Config, path) or ':'} "
+            f"{command('config', 'paper')} lists them",
+        )
         node[name] = value
     return config_file.from_tree(Config, tree, "")
 

@@ -9,7 +9,7 @@ from atal_ray.config import Config
 from atal_ray.metrics.accumulator import Metrics
 from atal_ray.studies.sweep.plan import Sweep, Trial
 
-State = Literal["finished", "stopped", "failed", "open"]
+State = Literal["finished", "stopped", "diverged", "failed", "open"]
 SHOWN = ("max_f", "mae", "s_measure")
 
 
@@ -28,7 +28,7 @@ class Outcome:
     shared_rounds: int = 0
     """Rounds that another campaign trained."""
     reason: str = ""
-    """Why it failed."""
+    """Why it failed, or where its training diverged."""
 
     @property
     def round_passes(self) -> int:
@@ -68,6 +68,7 @@ def read_outcome(
     campaign: CampaignFolder,
     *,
     stopped: bool = False,
+    diverged: str = "",
     shared_rounds: int = 0,
     reason: str = "",
 ) -> Outcome:
@@ -77,7 +78,7 @@ def read_outcome(
     scores, metrics = {}, {}
     budget, rounds = trial.config.budget, trial.config.rounds
     for number in range(campaign.committed_rounds()):
-        points, found = budget.start + number * budget.per_round, campaign.round(number).read_json(METRICS)
+        points, found = budget.points_at(number), campaign.round(number).read_json(METRICS)
         scores[points] = float(found[plan.judge][plan.member][plan.metric])
         metrics[points] = {
             name: {member: _main(found[name][member]) for member in ("ensemble", "last")} for name in found
@@ -86,12 +87,12 @@ def read_outcome(
     images = campaign.root.count_rows(MANIFEST) if campaign.root.exists(MANIFEST) else 0
     return Outcome(
         trial,
-        "failed" if reason else "stopped" if stopped else whole,
+        "failed" if reason else "diverged" if diverged else "stopped" if stopped else whole,
         scores,
         metrics,
         images,
         shared_rounds,
-        reason,
+        reason or diverged,
     )
 
 

@@ -17,6 +17,7 @@ from atal_ray.campaign.campaign_folder import (
 )
 from atal_ray.config import AttackConfig, Config, QueryConfig
 from atal_ray.errors import CampaignError
+from atal_ray.report.predictions_file import PREDICTIONS
 
 
 def start_key(config: Config) -> tuple[Any, ...]:
@@ -48,6 +49,8 @@ def share_start(source: CampaignFolder, campaign: CampaignFolder, config: Config
     if config.asks:
         for name in (ERRORS, QUERIES):
             campaign.round(START).copy_from(source.round(START), name)
+    if not config.data.train:
+        campaign.copy_embedded(source)
     for name in (ERRORS, MANIFEST):  # the manifest last: the preparation is done
         campaign.root.copy_from(source.root, name)
 
@@ -74,5 +77,5 @@ def share_first_round(source: CampaignFolder, campaign: CampaignFolder, config: 
     ours.copy_from(theirs, POINTS)
     for number in range(1, config.train.cycles + 1):
         campaign.snapshots(0).copy_from(source.snapshots(0), f"{number}.pt")
-    for name in (TRAINING, METRICS):
+    for name in (TRAINING, PREDICTIONS, METRICS):
         ours.copy_from(theirs, name)

@@ -20,12 +20,13 @@ from atal_ray.store.folder import Folder
 from atal_ray.studies.sweep.plan import Sweep, Trial
 from atal_ray.studies.sweep.result import count_work, read_outcome
 from atal_ray.studies.sweep.sharing import share_start, start_key, until_first_query
-from atal_ray.studies.sweep.sweep_page import write_sweep_report
+from atal_ray.studies.sweep.sweep_page import TRIALS, write_sweep_report
 from atal_ray.studies.sweep.trial_jobs import TrialJob, run_jobs
+from atal_ray.wording import counted
 
 logger = logging.getLogger(__name__)
 
-SWEEP_PLAN, TRIALS, SHARED, LOGS = "sweep.yaml", "trials", "shared", "tune"
+SWEEP_PLAN, SHARED, LOGS = "sweep.yaml", "shared", "tune"
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,8 @@ def sweep(plan: Sweep, folder: Path | str) -> Folder:
     plan.check()
     root = Folder.at(folder)
     todo = jobs(plan, root)
-    with run_in(root, plan, SWEEP_PLAN, started=lambda: _is_started(todo)) as run:
+    with run_in(root, plan, SWEEP_PLAN, started=lambda: _is_started(todo), admit=same_steps) as run:
+        _check_networks(todo)
         with trials_session([job.config for job in todo.trials], plan.trials_at_once) as at_once:
             _start(todo)
             logger.info(
@@ -97,6 +99,7 @@ def sweep(plan: Sweep, folder: Path | str) -> Folder:
                 todo.shared, replace(plan, stop_early=False), root / LOGS, at_once, "shared first rounds"
             )
             run.lock.check()
+            _pass_on_divergence(todo)
             failures = _of_trials(todo, failures)
             able = [job for job in todo.trials if job.name not in failures]
             failures |= run_jobs(able, plan, root / LOGS, at_once, "trials")
@@ -104,27 +107,39 @@ def sweep(plan: Sweep, folder: Path | str) -> Folder:
     if failures:
         listed = "\n  ".join(f"{name}: {sentence}" for name, sentence in failures.items())
         raise CampaignError(
-            f"{len(failures)} of {len(todo.trials)} trials failed; the same command tries them again:\n"
+            f"{len(failures)} of {counted(len(todo.trials), 'trial')} failed; the same command tries again:\n"
             f"  {listed}"
         )
     return root
+
+
+def same_steps(before: Sweep, now: Sweep) -> None:
+    """Refuse other points a round: trials that are done would not be those of the plan."""
+    old, new = before.campaign.budget.per_round, now.campaign.budget.per_round
+    if old != new:
+        raise CampaignError(
+            f"campaign.budget.per-round: {old} -> {new}: trials are compared, so this needs a new folder"
+        )
 
 
 def _is_started(todo: Jobs) -> bool:
     return any(job.campaign.root.exists(MANIFEST) for job in todo)
 
 
-def _start(todo: Jobs) -> None:
-    """Check every network, and make manifests and random starts: each once, then copied."""
-    if all(job.campaign.root.exists(MANIFEST) and job.campaign.round(START).exists(QUERIES) for job in todo):
-        return
+def _check_networks(todo: Jobs) -> None:
+    """Check every network that is still to be trained, and its weights, each once: before Ray is started."""
     checked: list[Config] = []
     for job in todo:
-        if not any(
-            (job.config.network, job.config.train) == (config.network, config.train) for config in checked
-        ):
+        known = any((job.config.network, job.config.train) == (one.network, one.train) for one in checked)
+        if not known and not job.is_finished:
             check_network(networks.build(job.config.network), job.config.train)
             checked.append(job.config)
+
+
+def _start(todo: Jobs) -> None:
+    """Make manifests and random starts: each once, then copied."""
+    if all(job.campaign.root.exists(MANIFEST) and job.campaign.round(START).exists(QUERIES) for job in todo):
+        return
     leaders: dict[str, TrialJob] = {}
     for job in todo:
         leader = leaders.setdefault(repr(start_key(job.config)), job)
@@ -143,6 +158,14 @@ def _of_trials(todo: Jobs, failures: Mapping[str, str]) -> dict[str, str]:
     }
 
 
+def _pass_on_divergence(todo: Jobs) -> None:
+    """Trials whose shared training diverged have diverged as well."""
+    reasons = {job.campaign: job.diverged for job in todo.shared if job.diverged}
+    for job in todo.trials:
+        if job.source in reasons and not job.is_finished:
+            job.note_divergence(reasons[job.source])
+
+
 def _report(root: Folder, plan: Sweep, todo: Jobs, failures: Mapping[str, str]) -> None:
     trials = [
         read_outcome(
@@ -150,6 +173,7 @@ def _report(root: Folder, plan: Sweep, todo: Jobs, failures: Mapping[str, str]) 
             trial,
             job.campaign,
             stopped=job.is_stopped,
+            diverged=job.diverged,
             shared_rounds=int(job.source is not None),
             reason=failures.get(trial.name, ""),
         )

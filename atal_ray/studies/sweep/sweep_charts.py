@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from atal_ray.report.figure import PALETTE, SHADES, chart, legend_below
 from atal_ray.studies.sweep.plan import TOTAL, Axis, Sweep
 from atal_ray.studies.sweep.result import Outcome
+from atal_ray.studies.sweep.seeds import over_seeds
+from atal_ray.wording import counted
 
 _COLUMNS, _MOST_NAMED = 4, 12
 
@@ -35,7 +37,9 @@ def heat_map(plan: Sweep, outcomes: Sequence[Outcome]) -> str:
         for panel, (points, grid) in zip(panels.flat, grids.items(), strict=False):
             picture = panel.imshow(grid, cmap=SHADES, vmin=limits[0], vmax=limits[1], aspect="auto")
             panel.grid(False)
-            panel.set(title=f"{points} points an image", xlabel=name_of(axes[1]), ylabel=name_of(axes[0]))
+            panel.set(
+                title=f"{counted(points, 'point')} an image", xlabel=name_of(axes[1]), ylabel=name_of(axes[0])
+            )
             panel.set_xticks(range(len(axes[1].values)), [text_of(value) for value in axes[1].values])
             panel.set_yticks(range(len(axes[0].values)), [text_of(value) for value in axes[0].values])
             for row, column in product(*map(range, grid.shape)):
@@ -74,11 +78,7 @@ def budget_curve(plan: Sweep, outcomes: Sequence[Outcome]) -> str:
     drawn = [outcome for outcome in outcomes if outcome.scores]
     if not drawn:
         return ""
-    shades = (
-        PALETTE
-        if len(drawn) <= len(PALETTE)
-        else matplotlib.colormaps[SHADES](np.linspace(0, 0.95, len(drawn)))
-    )
+    shades = _shades(len(drawn))
     named = len(drawn) <= _MOST_NAMED
 
     def draw(figure: Figure) -> None:
@@ -100,6 +100,36 @@ def budget_curve(plan: Sweep, outcomes: Sequence[Outcome]) -> str:
             legend_below(figure, axes, columns=3)
 
     return chart(draw, height=3.4 + (0.2 * -(-len(drawn) // 3) if named else 0))
+
+
+def seed_curve(plan: Sweep, outcomes: Sequence[Outcome]) -> str:
+    """Mean and standard deviation of the metric over the seeds, over the points an image; empty where no seed
+    was varied, or no round is done.
+    """
+    groups = [found for found in over_seeds(plan, outcomes) if found.scores]
+    if not groups:
+        return ""
+    shades = _shades(len(groups))
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots()
+        for found, color in zip(groups, shades, strict=False):
+            points = sorted(found.scores)
+            mean = np.array([found.mean(at) for at in points], np.float64)
+            spread = np.array([found.spread(at) for at in points])
+            axes.plot(points, mean, marker="o", color=color, label=found.name)
+            axes.fill_between(points, mean - spread, mean + spread, color=color, alpha=0.18, linewidth=0)
+        axes.set(xlabel="points an image", ylabel=f"{plan.metric}, {plan.member}, {plan.judge}")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        if len(groups) <= _MOST_NAMED:
+            legend_below(figure, axes, columns=3)
+
+    return chart(draw, height=3.4 + (0.2 * -(-len(groups) // 3) if len(groups) <= _MOST_NAMED else 0))
+
+
+def _shades(lines: int) -> Any:
+    """A colour for each line."""
+    return PALETTE if lines <= len(PALETTE) else matplotlib.colormaps[SHADES](np.linspace(0, 0.95, lines))
 
 
 def name_of(axis: Axis) -> str:

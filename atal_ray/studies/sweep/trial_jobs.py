@@ -2,6 +2,7 @@
 tried again.
 """
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -10,7 +11,7 @@ from typing import Any
 from atal_ray.campaign.campaign_folder import METRICS, CampaignFolder
 from atal_ray.campaign.run import run_campaign
 from atal_ray.config import Config
-from atal_ray.errors import AtalError, CheckpointError, ConfigError, DataError
+from atal_ray.errors import AtalError, CheckpointError, ConfigError, DataError, DivergedError
 from atal_ray.report.page import REPORT
 from atal_ray.runtime.progress_bar import progress_bar
 from atal_ray.runtime.trials import Asha, TrialReport, TrialSet, run_trials
@@ -18,10 +19,12 @@ from atal_ray.store.folder import Folder
 from atal_ray.studies.sweep.plan import Sweep
 from atal_ray.studies.sweep.sharing import share_first_round
 
-STOPPED = "stopped.json"
+logger = logging.getLogger(__name__)
+
+STOPPED, DIVERGED = "stopped.json", "diverged.json"
 TRIES = 3
 """Of a trial on a cluster, whose machines may vanish."""
-PERMANENT = (ConfigError, DataError, CheckpointError)  # no use in trying again
+PERMANENT = (ConfigError, DataError, CheckpointError, DivergedError)  # no use in trying again
 
 
 @dataclass(frozen=True)
@@ -42,9 +45,23 @@ class TrialJob:
         return self.campaign.root.exists(STOPPED)
 
     @property
+    def diverged(self) -> str:
+        """Where its training left the finite numbers; empty where it did not. It would again."""
+        root = self.campaign.root
+        return str(root.read_json(DIVERGED)["reason"]) if root.exists(DIVERGED) else ""
+
+    def note_divergence(self, reason: str) -> None:
+        """Leave word that its training diverged, which is a result."""
+        self.campaign.root.write_json(DIVERGED, {"reason": reason})
+
+    @property
     def is_finished(self) -> bool:
         """Whether nothing is left to do."""
-        return self.is_stopped or (self.campaign.root.exists(REPORT) and self.committed >= self.config.rounds)
+        return (
+            self.is_stopped
+            or bool(self.diverged)
+            or (self.campaign.root.exists(REPORT) and self.campaign.is_complete(self.config))
+        )
 
     @property
     def committed(self) -> int:
@@ -55,7 +72,8 @@ class TrialJob:
 def run_jobs(jobs: Sequence[TrialJob], plan: Sweep, logs: Folder, at_once: int, title: str) -> dict[str, str]:
     """Run every job that is not finished; returns why the others are not, by name.
 
-    A trial that ended because its machine vanished is tried again, and goes on from its folder. With
+    A training that diverges is a result, which is kept in the folder of the trial: the others go on. A trial
+    that ended because its machine vanished is tried again, and goes on from its folder. With
     `plan.stop_early`, finished trials report to ASHA again, so that those of a second call are compared with
     all of the first.
     """
@@ -67,8 +85,12 @@ def run_jobs(jobs: Sequence[TrialJob], plan: Sweep, logs: Folder, at_once: int, 
         ]
         if not pending or (attempt and not errors):
             break
-        again = [job for job in jobs if plan.stop_early and job.is_finished]
+        again = [job for job in jobs if plan.stop_early and job.is_finished and job.committed]
         errors |= _run([*again, *pending], plan, logs, at_once, title)
+        for job in pending:
+            if isinstance(found := errors.get(job.name), DivergedError):
+                job.note_divergence(str(found))
+                logger.warning("%s: %s", job.name, found)
     return {job.name: str(errors[job.name]) for job in jobs if job.name in errors and not job.is_finished}
 
 
@@ -87,7 +109,7 @@ def _run(
         asha_of(jobs, plan) if plan.stop_early else None,
         where.loading_nodes,
     )
-    total = sum(job.committed if job.is_stopped else job.config.rounds for job in jobs)
+    total = sum(job.committed if job.is_finished else job.config.rounds for job in jobs)
     with progress_bar(total, title, "round") as bar:
         return run_trials(trials, _RoundObserver(by_name, bar), where.backend)
 
@@ -123,7 +145,7 @@ def round_report(campaign: CampaignFolder, number: int, config: Config, plan: Sw
     its report.
     """
     score = campaign.round(number).read_json(METRICS)[plan.judge][plan.member][plan.metric]
-    points = config.budget.start + number * config.budget.per_round
+    points = config.budget.points_at(number)
     return TrialReport(number, score, points if number + 1 < config.rounds else None)
 
 

@@ -16,11 +16,13 @@ from atal_ray.acquisition.dataset_budget.similarity import LabelledFeatures
 from atal_ray.campaign.campaign_folder import QUERIES
 from atal_ray.campaign.query import dataset_actor as rds_actor
 from atal_ray.campaign.query.ask import query
-from atal_ray.campaign.query.dataset_actor import VECTOR, RDSActor, check_index, memory_needed
+from atal_ray.campaign.query.budget_steps import MEMBERS, PLAN, SUMS, BudgetSteps
+from atal_ray.campaign.query.dataset_actor import VECTOR, check_index, memory_needed
 from atal_ray.campaign.run import run_campaign
 from atal_ray.config import Config, QueryConfig
 from atal_ray.errors import CampaignError, ConfigError
 from atal_ray.labels.points import QUERY_SCHEMA
+from atal_ray.report.gallery_file import GALLERY
 from atal_ray.runtime.throughput import THROUGHPUT
 from atal_ray.store.folder import Folder
 
@@ -48,7 +50,7 @@ def test_budget_is_met_within_floor_and_ceiling(finished, tmp_path):
     ids = asked["image_id"].to_pylist()
     assert ids == sorted(ids)
     assert asked["order"].to_pylist() == [order for image in sorted(counts) for order in range(counts[image])]
-    assert out.names() == [QUERIES, THROUGHPUT]
+    assert out.names() == [GALLERY, QUERIES, THROUGHPUT]
 
 
 def test_floor_and_ceiling_of_k_ask_what_each_image_alone_would(finished, tmp_path):
@@ -70,11 +72,35 @@ def test_points_do_not_depend_on_what_searches(finished, tmp_path):
     assert ask((numpy, folder), tmp_path / "numpy", similarity="nearest")[0].equals(expected)
 
 
-@pytest.mark.slow
-def test_points_do_not_depend_on_the_number_of_actors(ray_local, finished, tmp_path):
+def test_parts_that_are_done_are_not_done_again(finished, tmp_path, monkeypatch):
     config, folder = finished
-    expected, _ = ask(finished, tmp_path / "inline")
-    assert ask((on_ray(config, query_actors=2), folder), tmp_path / "two")[0].equals(expected)
+    out, done = open_campaign(tmp_path).root, []
+
+    def fail(self, number, on_progress=None):
+        if number == 2:
+            raise CampaignError("the disk is full")
+        done.append(number)
+        cover(self, number)
+
+    cover = BudgetSteps.cover
+    monkeypatch.setattr(BudgetSteps, "cover", fail)
+    with pytest.raises(CampaignError, match="the disk is full"):
+        query(open_campaign(folder), by_need(config, cover_images=2), 0, out)
+    assert done == [0, 1]
+    monkeypatch.setattr(
+        BudgetSteps, "_choose", lambda self, positions, m, _: done.append(m) or np.arange(m, dtype=np.int64)
+    )
+    monkeypatch.setattr(BudgetSteps, "cover", cover)
+    query(open_campaign(folder), by_need(config, cover_images=2), 0, out)
+    assert len(done) == 4  # and only the other two parts
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("changes", [{}, {"cover_images": 2}, {"cover_images": 3, "similarity": "nearest"}])
+def test_points_do_not_depend_on_the_number_of_actors(ray_local, finished, tmp_path, changes):
+    config, folder = finished
+    expected, _ = ask(finished, tmp_path / "inline", **changes)
+    assert ask((on_ray(config, query_actors=2), folder), tmp_path / "two", **changes)[0].equals(expected)
 
 
 def test_faiss_is_missed_before_anything_is_scored(finished, tmp_path, monkeypatch):
@@ -87,21 +113,23 @@ def test_faiss_is_missed_before_anything_is_scored(finished, tmp_path, monkeypat
 
 
 def test_a_restart_at_any_point_asks_the_same(finished, tmp_path, monkeypatch):
-    """Killed among the shards, and among the picks."""
+    """Killed among the shards, among the parts, and among the picks."""
     config, folder = finished
     campaign, out = open_campaign(folder), open_campaign(tmp_path / "kept").root
-    parts = out / f"{QUERIES}.parts"
+    parts, in_parts = out / f"{QUERIES}.parts", by_need(config, cover_images=2)
     with monkeypatch.context() as patch:
         patch.setattr(Folder, "delete", lambda _: None)  # the parts stay
-        query(campaign, by_need(config), 0, out)
+        query(campaign, in_parts, 0, out)
     expected, kept = out.read_table(QUERIES), parts.names()
-    for lost in (("covers", "picks"), ("picks",)):
-        again = open_campaign(tmp_path / "-".join(("lost", *lost))).root
+    steps = ["covers", PLAN, f".{SUMS}", f".{MEMBERS}", "picks"]
+    for done in range(len(steps)):
+        again = open_campaign(tmp_path / f"lost-{done}").root
         shutil.copytree(parts.uri, f"{again.uri}/{QUERIES}.parts")
-        for name in kept[::2]:
-            if any(kind in name for kind in lost):
-                (Path(again.uri) / f"{QUERIES}.parts" / name).unlink()
-        query(campaign, by_need(config), 0, again)
+        of_step = [name for name in kept if steps[done] in name]
+        later = [name for name in kept if any(step in name for step in steps[done + 1 :])]
+        for name in (*of_step[::2], *later):
+            (Path(again.uri) / f"{QUERIES}.parts" / name).unlink()
+        query(campaign, in_parts, 0, again)
         assert again.read_table(QUERIES).equals(expected)
         assert f"{QUERIES}.parts" not in again.names()
 
@@ -180,7 +208,7 @@ def test_the_memory_that_is_asked_for_is_enough(tmp_path, changes):
     config = Config(query=QueryConfig(scope="dataset", ceiling=10, **changes))
     needed = memory_needed(files, config, 240)
     tracemalloc.start()
-    RDSActor(config, 0, 1, gpu=False).choose(files, 4 * 240)
+    BudgetSteps(config, 0, files, 4 * 240, 1, gpu=False).all_steps()
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < needed < 4 * peak

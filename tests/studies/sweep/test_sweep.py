@@ -26,7 +26,7 @@ from atal_ray.store.folder import Folder
 from atal_ray.studies.sweep import trial_jobs
 from atal_ray.studies.sweep.plan import Sweep
 from atal_ray.studies.sweep.sweep import jobs, sweep
-from atal_ray.studies.sweep.trial_jobs import STOPPED
+from atal_ray.studies.sweep.trial_jobs import DIVERGED, STOPPED
 
 OVER = ("query.top-percent=3,30", "train.cycles=1,2", "budget.total=2,4")
 NAMES = ["top_percent-3", "top_percent-30"]
@@ -206,6 +206,31 @@ def test_a_stopped_trial_is_not_run_again(plan, copied):
     first = numbers(copied)["trials"][0]
     assert (first["state"], list(first["metrics"])) == ("stopped", ["2"])
     assert not (poor / "round-01").exists()
+
+
+def test_a_trial_that_diverges_is_a_row_and_the_others_go_on(plan, tmp_path, caplog):
+    over = ("train.lr-max=1000000000000,0.001", "budget.total=2")
+    sweep(dataclasses.replace(plan, over=over), tmp_path / "run")
+    first, second = numbers(tmp_path / "run")["trials"]
+    assert (first["state"], second["state"]) == ("diverged", "finished")
+    assert first["reason"].startswith("the training diverged: in epoch ")
+    assert first["name"] in caplog.text
+    page = (tmp_path / "run/sweep.html").read_text()
+    assert "1 finished, 1 diverged" in page
+    note = tmp_path / "run/trials" / first["name"] / DIVERGED
+    before = note.stat().st_mtime_ns
+    sweep(dataclasses.replace(plan, over=over), tmp_path / "run")  # it would diverge again
+    assert note.stat().st_mtime_ns == before
+    assert numbers(tmp_path / "run")["trials"] == [first, second]
+
+
+def test_trials_whose_shared_round_diverges_have_diverged(plan, tmp_path):
+    train = dataclasses.replace(plan.campaign.train, lr_max=1e12)
+    diverging = dataclasses.replace(plan, campaign=dataclasses.replace(plan.campaign, train=train))
+    sweep(diverging, tmp_path / "run")
+    found = numbers(tmp_path / "run")
+    assert [trial["state"] for trial in found["trials"]] == ["diverged", "diverged"]
+    assert found["best"] is None
 
 
 @pytest.mark.slow

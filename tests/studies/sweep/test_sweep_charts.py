@@ -13,8 +13,9 @@ from atal_ray.errors import ConfigError
 from atal_ray.store.folder import Folder
 from atal_ray.studies.sweep.plan import Sweep
 from atal_ray.studies.sweep.result import Outcome, count_work, find_best
-from atal_ray.studies.sweep.sweep_charts import budget_curve, grid_of, heat_map
-from atal_ray.studies.sweep.sweep_page import table_of, write_sweep_report
+from atal_ray.studies.sweep.seeds import over_seeds
+from atal_ray.studies.sweep.sweep_charts import budget_curve, grid_of, heat_map, seed_curve
+from atal_ray.studies.sweep.sweep_page import seeds_table, table_of, write_sweep_report
 
 PLAN = Sweep(
     over=("query.top-percent=3,10", "train.cycles=1,2", "seed=0,1", "budget.total=2,6"),
@@ -53,10 +54,45 @@ def test_charts_are_empty_where_nothing_can_be_drawn(outcomes):
 
 def test_best_of_a_column_is_marked(outcomes):
     rows = table_of(PLAN, outcomes).rows
-    assert [cell.text for cell in rows[1]] == ["3", "1", "1", "0.5120", "–", "not finished"]
-    assert [[cell.best for cell in row] for row in rows] == [[False] * 6] * 7 + [
-        [False] * 3 + [True, True, False]
+    name = "top_percent-3_cycles-1_seed-1"
+    assert [cell.text for cell in rows[1]] == [name, "3", "1", "1", "0.5120", "–", "not finished"]
+    assert [[cell.best for cell in row] for row in rows] == [[False] * 7] * 7 + [
+        [False] * 4 + [True, True, False]
     ]
+
+
+def test_the_name_of_a_finished_trial_leads_to_its_report(outcomes):
+    links = [row[0].href for row in table_of(PLAN, outcomes).rows]
+    assert links[:2] == ["", ""]
+    assert links[2:] == [f"trials/{outcome.trial.name}/report.html" for outcome in outcomes[2:]]
+
+
+def test_mean_and_spread_are_over_the_seeds_of_equal_fields(outcomes):
+    groups = over_seeds(PLAN, outcomes)
+    assert [found.name for found in groups] == [
+        f"top_percent {k}, cycles {cycles}" for k in (3, 10) for cycles in (1, 2)
+    ]
+    last = groups[3]
+    scores = [outcome.scores[6] for outcome in outcomes[6:]]
+    assert last.mean(6) == pytest.approx(np.mean(scores))
+    assert last.spread(6) == pytest.approx(np.std(scores, ddof=1))
+    assert last.text(6) == "0.5710 ± 0.0071 (2)"
+    assert groups[0].text(2) == "0.5120 ± 0.0000 (1)"
+    assert groups[0].text(6) == "–"
+
+
+def test_the_page_shows_the_seeds_where_they_were_varied(outcomes, tmp_path):
+    table = seeds_table(PLAN, outcomes)
+    assert [[cell.best for cell in row] for row in table.rows] == [[False] * 3] * 3 + [[False, True, True]]
+    assert seed_curve(PLAN, outcomes).startswith("data:image/svg+xml")
+    write_sweep_report(Folder(str(tmp_path)), PLAN, outcomes, count_work(PLAN, outcomes, []))
+    page = (tmp_path / "sweep.html").read_text()
+    assert "Over the seeds" in page
+    assert f"Sweep report: {tmp_path.name}" in page
+    assert '<a href="trials/top_percent-10_cycles-2_seed-1/report.html">' in page
+    one_seed = dataclasses.replace(PLAN, over=PLAN.over[:2])
+    assert over_seeds(one_seed, outcomes) == []
+    assert (seeds_table(one_seed, outcomes), seed_curve(one_seed, outcomes)) == (None, "")
 
 
 def test_the_cheaper_of_two_equal_ones_is_best(outcomes):

@@ -1,0 +1,93 @@
+"""What each command is called with and what it does, as `atal --help` says it."""
+
+from dataclasses import dataclass
+
+from atal_ray.config.presets import PRESETS
+from atal_ray.wording import meant
+
+LEVELS = ("debug", "info", "warning", "error")
+"""Values of --log-level."""
+
+
+@dataclass(frozen=True)
+class Usage:
+    """One command."""
+
+    arguments: str
+    """What follows its name."""
+    does: str
+
+
+USAGES = {
+    "run": Usage("PRESET FOLDER [--FIELD VALUE ...]", "run a campaign, or go on with it"),
+    "resume": Usage(
+        "FOLDER [--FIELD VALUE ...]",
+        "go on with a campaign, a generation, a sweep or a cross validation; some fields may change",
+    ),
+    "fork": Usage(
+        "CAMPAIGN NEW [--FIELD VALUE ...]",
+        "another campaign with the points of one and, where training is equal, its rounds",
+    ),
+    "generate": Usage(
+        "CAMPAIGN FOLDER --images IMAGES [--FIELD VALUE ...]",
+        "points for any images by a campaign's snapshots, or go on with it",
+    ),
+    "sweep": Usage(
+        "PRESET FOLDER --over FIELD=VALUE,... [--FIELD VALUE ...]",
+        "a campaign for each combination of fields, or go on with it",
+    ),
+    "cross-validate": Usage(
+        "PRESET FOLDER [--FIELD VALUE ...]",
+        "train each network on the points of each (Table 3), or go on with it",
+    ),
+    "evaluate": Usage(
+        "FOLDER --masks SET ... --maps METHOD ... [--FIELD VALUE ...]",
+        "score saliency maps of any methods; exit status 1 if any is missing",
+    ),
+    "report": Usage("FOLDER [--compare CAMPAIGN ...]", "write report.html again"),
+    "config": Usage("PRESET [--FIELD VALUE ...]", "print a complete configuration as YAML"),
+    "data check": Usage("FOLDER", "read every file and say what is wrong"),
+    "data synth": Usage("FOLDER", "make the embedded images and masks"),
+}
+"""By the words that call them."""
+
+_PRESET = f"PRESET is {', '.join(PRESETS)}, or a YAML file."
+_FOLDER = (
+    "FOLDER is a path or, but for `evaluate` and `data synth`, the URI of a folder on an object store, such "
+    "as\ns3://bucket/runs/first."
+)
+_LEVEL = f"Every command takes --log-level: {', '.join(LEVELS)} (default info)."
+
+
+def page() -> str:
+    """All commands."""
+    return "\n".join(
+        [
+            "usage:",
+            *(f"  atal {name} {of.arguments}\n      {of.does}" for name, of in USAGES.items()),
+            "  atal COMMAND --help",
+            "      every field of a command with its default (after a PRESET or CAMPAIGN: the default there)",
+            "  atal --version",
+            "      which version this is",
+            f"{_PRESET} {_FOLDER}\n{_LEVEL}",
+        ]
+    )
+
+
+def lines(start: str) -> str:
+    """The commands whose words begin with `start`, as "data" does for two; all of them where none does."""
+    found = {name: of for name, of in USAGES.items() if f"{name} ".startswith(f"{start} ")}
+    if not found:
+        return page()
+    shown = [f"  atal {name} {of.arguments}\n      {of.does}" for name, of in found.items()]
+    preset = [_PRESET] if any(of.arguments.startswith("PRESET") for of in found.values()) else []
+    return "\n".join(["usage:", *shown, *preset])
+
+
+def refusal(arguments: list[str]) -> str:
+    """Why arguments are no command: what was perhaps meant, and how it is used."""
+    first = arguments[0] if arguments else ""
+    known = {name.partition(" ")[0] for name in USAGES}
+    hint = "" if first in known else meant(first, sorted(known))
+    start = " ".join(arguments[:2]) if " ".join(arguments[:2]) in USAGES else first
+    return f"cannot read the command {' '.join(arguments)!r}{hint}\n{lines(start)}"

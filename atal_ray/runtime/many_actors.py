@@ -1,0 +1,72 @@
+"""Calls that are spread over actors, each on a machine of the Ray cluster that has room for it; inline one
+after another.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from atal_ray.errors import CampaignError
+from atal_ray.runtime.bad_images import DEATHS
+from atal_ray.runtime.failure import plain_error
+from atal_ray.runtime.single_actor import ActorNeeds, started
+
+Call = Callable[[], None]
+
+
+def call_on_actors(
+    calls: Iterable[Call], at_once: int, *, needs: ActorNeeds, backend: str, title: str
+) -> Iterator[None]:
+    """Make every call, so many at once; yields after each that is done.
+
+    The actors end with the last one, also where this process is interrupted.
+    A call whose actor or machine is lost is made again.
+
+    Raises:
+        AtalError: why a call failed, or that its actor was lost again and again.
+    """
+    if backend == "inline":
+        for call in calls:
+            call()
+            yield
+        return
+    import ray
+    from ray.exceptions import RayActorError
+
+    waiting = deque((call, 1) for call in calls)
+    idle: list[Any] = []
+    busy: dict[Any, tuple[Any, Call, int]] = {}
+    try:
+        while waiting or busy:
+            while waiting and len(busy) < at_once:
+                call, tries = waiting.popleft()
+                actor = idle.pop() if idle else started(Caller, needs, title)
+                busy[actor.call.remote(call)] = (actor, call, tries)
+            (done, *_), _ = ray.wait(list(busy), num_returns=1)
+            actor, call, tries = busy.pop(done)
+            try:
+                ray.get(done)
+            except RayActorError as error:
+                if tries == DEATHS:
+                    raise CampaignError(f"{plain_error(error, title)}; it did so {DEATHS} times") from error
+                waiting.append((call, tries + 1))
+                continue
+            except Exception as error:
+                ray.kill(actor)
+                raise plain_error(error, title) from error
+            idle.append(actor)
+            yield
+    finally:
+        for actor in (*idle, *(actor for actor, _, _ in busy.values())):
+            ray.kill(actor)
+
+
+class Caller:
+    """An actor that does what it is told."""
+
+    def ready(self) -> None:
+        """It has room."""
+
+    def call(self, function: Call) -> None:
+        """Make a call."""
+        function()

@@ -1,0 +1,139 @@
+"""Answers of people: kept in parts, matched with the questions, refused by row."""
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from properties import examples
+
+from atal_ray.annotation.answers import ANSWERED, OPEN, forget_parts, from_people
+from atal_ray.errors import DataError, WaitingError
+from atal_ray.labels.points import POINT_SCHEMA, QUERY_SCHEMA
+from atal_ray.store.folder import Folder
+
+HEAD = "image_id,x,y,label\n"
+WORDS = {0: "background", 1: "foreground", 255: "unsure"}
+
+
+def questions(count):
+    rows = [
+        {"image_id": f"00{n // 2}", "x": n, "y": 2 * n, "round": 0, "order": n % 2, "score": 0.5}
+        | {"superpixel": n, "region": "SR"}
+        for n in range(count)
+    ]
+    return pa.Table.from_pylist(rows, QUERY_SCHEMA)
+
+
+def lines(asked, labels):
+    pixels = asked.select(["image_id", "x", "y"]).to_pylist()
+    return [
+        f"{row['image_id']},{row['x']},{row['y']},{WORDS[label]}\n"
+        for row, label in zip(pixels, labels, strict=True)
+        if label is not None
+    ]
+
+
+@pytest.fixture
+def out(tmp_path):
+    return Folder(str(tmp_path / "round-00"))
+
+
+def leave(out, rows, name="answers.csv"):
+    out.write_bytes(name, (HEAD + "".join(rows)).encode())
+
+
+def test_the_folder_and_a_form_are_there_before_the_first_answer(out):
+    asked = questions(3)
+    with pytest.raises(WaitingError, match=r"seed holds 3 questions, 0 of them answered.*questions\.csv"):
+        from_people(asked, out, "seed")
+    assert out.read_bytes(OPEN).decode() == f"{HEAD}000,0,0,\n000,1,2,\n001,2,4,\n"
+    assert not out.exists(ANSWERED)
+
+
+def test_a_form_that_is_filled_in_is_a_table_of_answers(out):
+    asked = questions(2)
+    with pytest.raises(WaitingError):
+        from_people(asked, out, "seed")
+    form = out.read_bytes(OPEN).decode()
+    out.write_bytes("answers.csv", form.replace(",\n", ",foreground\n").encode())
+    assert from_people(asked, out, "seed")["label"].to_pylist() == [1, 1]
+
+
+def test_a_part_is_kept_and_the_rest_asked_again(out):
+    asked = questions(5)
+    leave(out, lines(asked, [1, None, 0, None, None]))
+    with pytest.raises(WaitingError, match="5 questions, 2 of them answered"):
+        from_people(asked, out, "seed")
+    assert out.read_bytes(OPEN).decode() == f"{HEAD}000,1,2,\n001,3,6,\n002,4,8,\n"
+    leave(out, lines(asked, [None, 255, None, 1, 0]))  # the first table is gone
+    points = from_people(asked, out, "seed")
+    assert points.schema.equals(POINT_SCHEMA)
+    assert points["label"].to_pylist() == [1, 255, 0, 1, 0]
+    assert set(points["source"].to_pylist()) == {"human"}
+    forget_parts(out)
+    assert out.names() == ["answers.csv"]
+
+
+def test_tables_of_several_forms_answer_together_and_a_later_answer_replaces_a_kept_one(out, caplog):
+    asked = questions(3)
+    leave(out, lines(asked, [1, 0, None]))
+    with pytest.raises(WaitingError):
+        from_people(asked, out, "seed")
+    leave(out, lines(asked, [None, 1, None]))
+    out.write_bytes("answers.json", b'{"image_id": "001", "x": 2, "y": 4, "label": "Unsure"}')
+    assert from_people(asked, out, "seed")["label"].to_pylist() == [1, 1, 255]
+    assert caplog.messages == ["1 kept answer replaced by another of answers.csv and answers.json"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "sentence"),
+    [
+        (
+            ["000,1,1,1\n"],
+            r"line 2, columns x and y: \(1, 1\) was not asked of image 000, but \(0, 0\), \(1, 2\)",
+        ),
+        (
+            ["000,0,0,1\n", "dog,1,1,1\n"],
+            "line 3, column image_id: nothing was asked of image dog .*leave the row",
+        ),
+        (["1,2,4,0\n"], "line 2, column image_id: .* image 1 in this round; if it is 001, a spreadsheet has"),
+        (
+            ["000,0,0,1\n", "000,0,0,0\n"],
+            "line 3, column label: another answer .* than in answers.csv, line 2",
+        ),
+    ],
+)
+def test_rows_that_answer_nothing_or_disagree_are_refused_and_nothing_is_taken(out, rows, sentence):
+    asked = questions(4)
+    leave(out, rows)
+    with pytest.raises(DataError, match=rf"answers\.csv: 1 value(?s:.*){sentence}"):
+        from_people(asked, out, "seed")
+    assert out.names() == ["answers.csv"]
+
+
+def test_two_tables_that_disagree_are_named(out):
+    asked = questions(1)
+    leave(out, ["000,0,0,1\n"])
+    out.write_bytes("answers.json", b'[{"image_id": "000", "x": 0, "y": 0, "label": 0}]')
+    with pytest.raises(
+        DataError, match=r"answers\.json(?s:.*)row 0, column label: another .*answers\.csv, line 2"
+    ):
+        from_people(asked, out, "seed")
+
+
+@examples
+@given(st.lists(st.sampled_from([0, 1, 255]), min_size=1, max_size=12), st.data())
+def test_any_parts_in_any_order_make_the_same_points(tmp_path_factory, labels, data):
+    asked, out = questions(len(labels)), Folder(str(tmp_path_factory.mktemp("parts")))
+    turns = data.draw(st.lists(st.integers(0, 2), min_size=len(labels), max_size=len(labels)))
+    for turn in range(3):
+        rows = lines(asked, [label if at == turn else None for label, at in zip(labels, turns, strict=True)])
+        leave(out, data.draw(st.permutations(rows)))
+        left = sum(at > turn for at in turns)
+        if left:
+            with pytest.raises(WaitingError, match=rf"{len(labels) - left} of them answered"):
+                from_people(asked, out, "seed")
+            assert out.read_bytes(OPEN).decode().count("\n") == 1 + left
+        else:
+            assert from_people(asked, out, "seed")["label"].to_pylist() == labels
+            break
