@@ -13,16 +13,15 @@ from typing import Annotated, Any
 
 import tyro
 
-from atal_ray import usage
+from atal_ray.commands import usage
+from atal_ray.commands.plans import COMMANDS, carry_out, kept_in, kept_plan, plan_of, preset_or_file
+from atal_ray.commands.usage import LEVELS, USAGES
 from atal_ray.config import Config, config_file
 from atal_ray.config.section import require
-from atal_ray.errors import AtalError, ConfigError, WaitingError
-from atal_ray.plans import COMMANDS, carry_out, kept_in, kept_plan, plan_of, preset_or_file
+from atal_ray.errors import AtalError, ConfigError, WaitingError, counted
 from atal_ray.runtime.stop import exit_status, is_stopped, say_stopped, stop_on_signals
 from atal_ray.store.folder import Folder
 from atal_ray.store.uri import join
-from atal_ray.usage import LEVELS, USAGES
-from atal_ray.wording import counted
 
 MISTAKE, WAITING = 2, 75
 """Exit statuses: of a mistake that a person can mend, and of waiting for people (`EX_TEMPFAIL`)."""

@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -105,9 +106,9 @@ def make_images(train: Path, folder: Path, count: int) -> Path:
             values = record.read_mask() * 255 if pixels is None else pixels
             cv2.imwrite(str(place / "source" / name), cv2.resize(values, (SIDE, SIDE)))
     for number in range(count):
-        kind = number % KINDS
-        (place / f"set/images/{number:07d}.jpg").hardlink_to(place / f"source/{kind}.jpg")
-        (place / f"set/masks/{number:07d}.png").hardlink_to(place / f"source/{kind}.png")
+        source = number % KINDS
+        (place / f"set/images/{number:07d}.jpg").hardlink_to(place / f"source/{source}.jpg")
+        (place / f"set/masks/{number:07d}.png").hardlink_to(place / f"source/{source}.png")
     (place / "whole").touch()
     return place
 
@@ -151,12 +152,12 @@ def stages(campaign: Any, config: Any, options: Options) -> Iterator[tuple[str, 
     yield "prepare", lambda: prepare(campaign, config)
     yield "random start", lambda: query(campaign, config, START)
     for number in range(2):
-        yield f"oracle {number}", lambda number=number: annotate(campaign, config, number)
-        yield f"index {number}", lambda number=number: train(campaign, config, number, options.samples)
-        yield f"evaluation {number}", lambda number=number: evaluate(campaign, config, number)
+        yield f"oracle {number}", partial(annotate, campaign, config, number)
+        yield f"index {number}", partial(train, campaign, config, number, options.samples)
+        yield f"evaluation {number}", partial(evaluate, campaign, config, number)
         if number == 0:
             yield "query 0", lambda: query(campaign, config, 0)
-        yield f"commit {number}", lambda number=number: campaign.commit(number)
+        yield f"commit {number}", partial(campaign.commit, number)
     yield "maps", lambda: make_gallery(campaign, config, 1)
     yield "report", lambda: write_report(campaign, config)
 
@@ -238,7 +239,9 @@ def in_a_process(images: int, options: Options) -> list[dict[str, Any]]:
 def main(options: Options) -> None:
     """Measure every size and write the figures."""
     head = provenance(MEASURES)
-    rows = [{"images": size, "stages": in_a_process(size, options)} for size in options.sizes]
+    rows: list[dict[str, Any]] = [
+        {"images": size, "stages": in_a_process(size, options)} for size in options.sizes
+    ]
     peaks = [max(stage["driver_mib"] for stage in row["stages"]) for row in rows]
     growth = {row["images"]: round(peak / peaks[0] - 1, 4) for row, peak in zip(rows, peaks, strict=True)}
     settings = {**asdict(replace(options, folder=Path())), "train": options.train.name, "folder": None}

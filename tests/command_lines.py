@@ -11,8 +11,8 @@ import pytest
 
 from atal_ray import cli
 from atal_ray.campaign.generate import Generation
+from atal_ray.commands.plans import COMMANDS
 from atal_ray.config import Config, config_file
-from atal_ray.plans import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[1]
 JOBS = {

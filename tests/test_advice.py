@@ -237,10 +237,9 @@ def text_of(node: ast.AST) -> str | None:
         case ast.Constant(value=str(text)):
             return text
         case ast.JoinedStr(values=parts):
-            return "".join(
-                text_of(part) or "" if isinstance(part, ast.Constant) else f"{{{ast.unparse(part.value)}}}"  # type: ignore[attr-defined]
-                for part in parts
-            )
+            return "".join(text_of(part) or "" for part in parts)
+        case ast.FormattedValue(value=value):
+            return f"{{{ast.unparse(value)}}}"
     return None
 
 

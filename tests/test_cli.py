@@ -20,13 +20,13 @@ from atal_ray import cli, networks
 from atal_ray.campaign import generate as generation_module
 from atal_ray.campaign import run as campaign_module
 from atal_ray.campaign.campaign_folder import CampaignFolder
+from atal_ray.commands.plans import COMMANDS, Command
+from atal_ray.commands.usage import USAGES
 from atal_ray.config import Config, NetworkConfig, presets
 from atal_ray.config.config_file import from_yaml, to_yaml
 from atal_ray.config.section import Section
 from atal_ray.data.synthetic.dataset import write_dataset
-from atal_ray.plans import COMMANDS, Command
 from atal_ray.store.folder import Folder
-from atal_ray.usage import USAGES
 
 Atal = Callable[..., str]
 Prepared = Callable[..., None]

@@ -25,7 +25,7 @@ def twice(names: list[str]) -> list[str]:
 
 def test_the_root_holds_what_everything_uses() -> None:
     files = {path.name for path in PACKAGE.iterdir() if path.is_file()}
-    always = {"__init__.py", "cli.py", "plans.py", "usage.py", "errors.py", "seeding.py", "wording.py", "py.typed"}
+    always = {"__init__.py", "cli.py", "errors.py", "seeding.py", "py.typed"}
     assert always <= files <= {*always, "__main__.py"}
 
 

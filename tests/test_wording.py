@@ -2,7 +2,7 @@ import shlex
 
 import pytest
 
-from atal_ray.wording import command, counted, meant
+from atal_ray.errors import command, counted, meant
 
 
 @pytest.mark.parametrize(("number", "said"), [(0, "0 images"), (1, "1 image"), (2000, "2,000 images")])

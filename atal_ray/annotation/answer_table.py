@@ -9,10 +9,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from atal_ray.errors import CampaignError, DataError
+from atal_ray.errors import CampaignError, DataError, counted
 from atal_ray.labels.points import BACKGROUND, SALIENT, UNSURE
 from atal_ray.store.folder import Folder
-from atal_ray.wording import counted
 
 COLUMNS = ("image_id", "x", "y", "label")
 TABLE_SCHEMA = pa.schema(

@@ -12,10 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from atal_ray.annotation.answer_table import COLUMNS, LABELS, TABLE_SCHEMA, place, read_table, refuse
-from atal_ray.errors import WaitingError
+from atal_ray.errors import WaitingError, counted
 from atal_ray.labels.points import POINT_SCHEMA, QUERY_SCHEMA
 from atal_ray.store.folder import Folder
-from atal_ray.wording import counted
 
 logger = logging.getLogger(__name__)
 
@@ -66,7 +65,8 @@ def from_people(asked: pa.Table, out: Folder, questions: str) -> pa.Table:
         f"waiting for answers: {questions} holds {counted(asked.num_rows, 'question')}, "
         f"{np.count_nonzero(answered):,} of them answered. The open ones are in {out.where(OPEN)}: write "
         f"{LABELS} into its column label, save it as {out.where('answers.csv')} (or a table with the columns "
-        f"{', '.join(COLUMNS)} as answers.parquet or answers.json beside it), and run the same command again. "
+        f"{', '.join(COLUMNS)} as answers.parquet or answers.json beside it), and run the same command "
+        "again. "
         "It may hold a part of the answers: what is there is kept"
     )
 
@@ -127,7 +127,7 @@ def _given(tables: dict[str, pa.Table], asked: pa.Table, out: Folder) -> tuple[P
         for at in differ
     ]
     refuse(out.where(names[file[differ[0] + 1]]) if clashes else "", clashes)
-    once = np.flatnonzero(np.r_[True, where[1:] != where[:-1]]) if len(where) else []
+    once = np.flatnonzero(np.r_[True, where[1:] != where[:-1]][: len(where)])
     return where[once], label[once]
 
 

@@ -8,13 +8,12 @@ import pyarrow as pa
 
 from atal_ray.config import Config
 from atal_ray.data.manifest import Record, records
-from atal_ray.errors import CampaignError
+from atal_ray.errors import CampaignError, command
 from atal_ray.labels.points import POINT_SCHEMA, concat
 from atal_ray.labels.superpixel_cache import SuperpixelCache
 from atal_ray.store.folder import Folder
 from atal_ray.store.location import Location
 from atal_ray.store.streamed import AscendingRows, row_groups, sha256
-from atal_ray.wording import command
 
 MANIFEST, POINTS, QUERIES, ERRORS = "manifest.parquet", "points.parquet", "queries.parquet", "errors.parquet"
 METRICS, TRAINING, COMMITTED = "metrics.json", "training.json", "COMMITTED"
@@ -134,8 +133,8 @@ class CampaignFolder:
         return SuperpixelCache(Folder(config.resources.superpixels) / key, config.regions, by_digest=True)
 
     def points(self, last_round: int, first_id: str | None = None, last_id: str | None = None) -> pa.Table:
-        """All points that are labelled when a round trains, in memory; optionally those of the images first_id
-        to last_id alone.
+        """All points that are labelled when a round trains, in memory; optionally of the images first_id to
+        last_id alone.
 
         Code that must hold at any number of points goes through `images_with_points`.
         """

@@ -13,10 +13,9 @@ from atal_ray.config.config_file import CONFIG
 from atal_ray.data.images import file_bytes
 from atal_ray.data.manifest import MANIFEST_SCHEMA, digest
 from atal_ray.data.presence import added_images, require_files
-from atal_ray.errors import CampaignError, DataError
+from atal_ray.errors import CampaignError, DataError, command, counted
 from atal_ray.store.location import Location
 from atal_ray.store.streamed import row_groups
-from atal_ray.wording import command, counted
 
 logger = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ from atal_ray.campaign.snapshot_actor import SnapshotActor
 from atal_ray.config import Config
 from atal_ray.data.images import resize
 from atal_ray.data.manifest import Record, records
-from atal_ray.errors import DataError
+from atal_ray.errors import DataError, counted
 from atal_ray.metrics.accumulator import Accumulator
 from atal_ray.metrics.saliency_map import to_uint8
 from atal_ray.networks.inputs import to_batch
@@ -28,7 +28,6 @@ from atal_ray.runtime.bad_images import BadImages, require_kept
 from atal_ray.runtime.shards import Pool, run_shards, shard_rows
 from atal_ray.store.folder import Folder
 from atal_ray.store.streamed import row_groups
-from atal_ray.wording import counted
 
 logger = logging.getLogger(__name__)
 Row = dict[str, Any]

@@ -27,13 +27,12 @@ from atal_ray.config import BudgetConfig, Config, config_file
 from atal_ray.config.config_file import CONFIG
 from atal_ray.config.data import shortest
 from atal_ray.config.section import require
-from atal_ray.errors import CampaignError
+from atal_ray.errors import CampaignError, counted
 from atal_ray.labels.points import POINT_SCHEMA, QUERY_SCHEMA, concat
 from atal_ray.runtime.throughput import THROUGHPUT
 from atal_ray.store.folder import Folder
 from atal_ray.store.lock import locked
 from atal_ray.store.streamed import sha256
-from atal_ray.wording import counted
 
 logger = logging.getLogger(__name__)
 

@@ -16,10 +16,9 @@ from atal_ray.campaign.campaign_folder import MANIFEST, POINTS, QUERIES, START, 
 from atal_ray.campaign.query.ask import query
 from atal_ray.config import BudgetConfig, Config
 from atal_ray.data.manifest import records
-from atal_ray.errors import CampaignError
+from atal_ray.errors import CampaignError, counted
 from atal_ray.labels.points import POINT_SCHEMA, QUERY_SCHEMA, check_points
 from atal_ray.runtime.session import campaign_session
-from atal_ray.wording import counted
 
 logger = logging.getLogger(__name__)
 

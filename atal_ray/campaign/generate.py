@@ -23,13 +23,12 @@ from atal_ray.config.query import AttackConfig, QueryConfig
 from atal_ray.config.resources import ResourceConfig
 from atal_ray.config.section import Section, require
 from atal_ray.config.training import TrainConfig
-from atal_ray.errors import AtalError, CampaignError
+from atal_ray.errors import AtalError, CampaignError, counted
 from atal_ray.labels.points import POINT_SCHEMA
 from atal_ray.networks.snapshot_reader import require_snapshots
 from atal_ray.runtime.session import campaign_session
 from atal_ray.store.folder import Folder
 from atal_ray.store.streamed import count_nulls, row_groups
-from atal_ray.wording import counted
 
 GENERATION_PLAN = "generation.yaml"
 _OWN_WORDS = {r"budget\.per-round( \(k\))?": "points", r"\bdata\.on-bad-file": "on-bad-file"}

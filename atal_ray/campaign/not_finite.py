@@ -1,4 +1,4 @@
-"""Images for which the snapshots give numbers that are not finite: an error row each, or one sentence for all."""
+"""Images for which the snapshots give numbers that are not finite: a row each, or one sentence for all."""
 
 from collections.abc import Iterable
 

@@ -15,13 +15,12 @@ from atal_ray.campaign.campaign_folder import ERROR_SCHEMA, ERRORS, MANIFEST, TR
 from atal_ray.campaign.checked_images import BAD_SCHEMA, CheckedImages, check_images, is_large
 from atal_ray.config import Config
 from atal_ray.data.synthetic.dataset import write_dataset
-from atal_ray.errors import DataError
+from atal_ray.errors import DataError, counted
 from atal_ray.labels.points import concat
 from atal_ray.networks.conformance import check_network
 from atal_ray.runtime.session import campaign_session
 from atal_ray.store.folder import Folder
 from atal_ray.store.location import Location
-from atal_ray.wording import counted
 
 logger = logging.getLogger(__name__)
 
@@ -66,7 +65,7 @@ def prepare(campaign: CampaignFolder, config: Config, skip: str = "--data.on-bad
 
 
 def _require_weights(campaign: CampaignFolder, config: Config) -> None:
-    """Read the weights that a training is still to start from: they may have gone since the campaign began."""
+    """Read the weights that a training will start from: they may have gone since the campaign began."""
     untrained = [n for n in range(config.rounds) if not campaign.round(n).exists(TRAINING)]
     if config.train.warm_start:
         untrained = [number for number in untrained if number == 0]

@@ -26,13 +26,12 @@ from atal_ray.campaign.query.ask import query
 from atal_ray.campaign.train import train
 from atal_ray.config import Config, config_file
 from atal_ray.config.config_file import CONFIG
-from atal_ray.errors import CampaignError
+from atal_ray.errors import CampaignError, command
 from atal_ray.report.compared import read_compared
 from atal_ray.report.gallery_file import GALLERY
 from atal_ray.report.page import write_report
 from atal_ray.runtime.session import campaign_session
 from atal_ray.store.folder import Folder
-from atal_ray.wording import command
 
 logger = logging.getLogger(__name__)
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from atal_ray.config.presets import PRESETS
-from atal_ray.wording import meant
+from atal_ray.errors import meant
 
 LEVELS = ("debug", "info", "warning", "error")
 """Values of --log-level."""

@@ -13,9 +13,8 @@ from pydantic import TypeAdapter, ValidationError
 from atal_ray.config import Config
 from atal_ray.config.field_names import named
 from atal_ray.config.section import Section
-from atal_ray.errors import CampaignError, ConfigError
+from atal_ray.errors import CampaignError, ConfigError, command
 from atal_ray.store.folder import Folder
-from atal_ray.wording import command
 
 CONFIG = "config.yaml"
 KEPT = ".kept"

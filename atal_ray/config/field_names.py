@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from atal_ray.config.section import Section
-from atal_ray.wording import meant
+from atal_ray.errors import meant
 
 
 def named(kind: type[Section], tree: Mapping[Any, Any]) -> tuple[dict[str, Any], list[str]]:

@@ -18,8 +18,7 @@ from atal_ray.config import (
     ResourceConfig,
     TrainConfig,
 )
-from atal_ray.errors import ConfigError
-from atal_ray.wording import meant
+from atal_ray.errors import ConfigError, meant
 
 
 def paper() -> Config:

@@ -9,9 +9,8 @@ from atal_ray.data.image_traits import LONG_SIDE, SMALL_SIDE, ImageTraits, trait
 from atal_ray.data.images import SUFFIXES, MaskInfo, opened, read_image, read_mask_info
 from atal_ray.data.layout import FolderListing, find_pairs
 from atal_ray.data.manifest import Track, in_threads, untracked
-from atal_ray.errors import DataError
+from atal_ray.errors import DataError, counted
 from atal_ray.store.location import AnyLocation, Location
-from atal_ray.wording import counted
 
 Severity = Literal["error", "warning", "notice"]
 

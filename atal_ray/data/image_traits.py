@@ -74,5 +74,6 @@ def _bits(image: Image.Image) -> tuple[int, ...]:
     """Bits a channel, of the formats that have more than 8 in an RGB mode; Pillow brings these to 8."""
     if hasattr(image, "tag_v2"):  # TIFF
         return tuple(image.tag_v2.get(_BITS_PER_SAMPLE, (8,)))
-    raw = str(image.tile[0].args) if image.format == "PNG" and image.tile else ""
+    tile = getattr(image, "tile", None)  # of files alone
+    raw = str(tile[0].args) if image.format == "PNG" and tile else ""
     return (16,) if ";16" in raw else (8,)

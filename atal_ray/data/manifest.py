@@ -16,10 +16,9 @@ from numpy.typing import NDArray
 from atal_ray.config.data import OnBadFile
 from atal_ray.data.images import file_bytes, read_image, read_mask, read_size, read_soft_mask
 from atal_ray.data.layout import BadFile, FolderListing, find_pairs
-from atal_ray.errors import ChangedError, DataError
+from atal_ray.errors import ChangedError, DataError, command, counted
 from atal_ray.seeding import derive
 from atal_ray.store.location import AnyLocation, Location
-from atal_ray.wording import command, counted
 
 DIGEST_BYTES = 16
 MANIFEST_SCHEMA = pa.schema(

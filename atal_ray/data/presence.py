@@ -12,9 +12,8 @@ from pyarrow import fs
 
 from atal_ray.data.images import SUFFIXES
 from atal_ray.data.manifest import records, unchanged
-from atal_ray.errors import DataError
+from atal_ray.errors import DataError, counted
 from atal_ray.store.location import Location
-from atal_ray.wording import counted
 
 Chunks = Callable[[], Iterable[pa.Table]]
 """The rows of a manifest, some at a time, from the first one on."""

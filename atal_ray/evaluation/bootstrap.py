@@ -7,9 +7,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from atal_ray.errors import ConfigError, DataError
+from atal_ray.errors import ConfigError, DataError, counted
 from atal_ray.seeding import rng
-from atal_ray.wording import counted
 
 _BLOCK = 2**20  # draws held at once: 8 MiB as integers, the same again as weights
 

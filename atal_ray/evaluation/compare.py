@@ -11,7 +11,7 @@ from atal_ray import networks
 from atal_ray.campaign.life import run_in
 from atal_ray.config.evaluation import EvaluationConfig
 from atal_ray.data.layout import find_pairs
-from atal_ray.errors import ConfigError, DataError
+from atal_ray.errors import ConfigError, DataError, meant
 from atal_ray.evaluation.evaluation_folder import (
     FORMAT,
     LISTED,
@@ -31,7 +31,6 @@ from atal_ray.runtime.capacity import actors_at_once, gpus_per_actor
 from atal_ray.runtime.session import session
 from atal_ray.runtime.shards import Pool
 from atal_ray.store.folder import Folder
-from atal_ray.wording import meant
 
 SETTINGS = "evaluation.yaml"
 _NAME = re.compile(r"[^./\x00-\x1f\x7f][^/\x00-\x1f\x7f]{0,99}")  # of a folder, and of a column in a table

@@ -6,9 +6,8 @@ from pathlib import Path
 
 from atal_ray.data.images import SUFFIXES
 from atal_ray.data.layout import BadFile, existing_folder, files_by_stem, scan_folder
-from atal_ray.errors import DataError
+from atal_ray.errors import DataError, counted
 from atal_ray.store.location import Location
-from atal_ray.wording import counted
 
 MAP_SUFFIXES = SUFFIXES | {".npy"}
 

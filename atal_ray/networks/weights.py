@@ -8,9 +8,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from atal_ray.errors import CheckpointError
+from atal_ray.errors import CheckpointError, counted
 from atal_ray.networks.protocol import SaliencyNetwork
-from atal_ray.wording import counted
 
 RESNET50_URL = "https://download.pytorch.org/models/resnet50-19c8e357.pth"
 RESNET50_SHA256 = "19c8e357"  # the first digits; PyTorch puts them into the file's name

@@ -5,11 +5,10 @@ from dataclasses import dataclass
 
 from atal_ray.campaign.campaign_folder import CampaignFolder
 from atal_ray.config import Config, config_file
-from atal_ray.errors import CampaignError
+from atal_ray.errors import CampaignError, counted
 from atal_ray.metrics.accumulator import Metrics
 from atal_ray.report.numbers import Numbers, read_numbers
 from atal_ray.store.folder import Folder
-from atal_ray.wording import counted
 
 
 @dataclass(frozen=True)

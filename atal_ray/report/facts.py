@@ -6,8 +6,8 @@ from importlib.metadata import version
 from typing import Literal
 
 from atal_ray.config import Config
+from atal_ray.errors import counted
 from atal_ray.report.numbers import Numbers
-from atal_ray.wording import counted
 
 
 @dataclass(frozen=True)

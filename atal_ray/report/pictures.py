@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 from atal_ray.acquisition.uncertainty import REGION_NAMES
 from atal_ray.config import QueryConfig
 from atal_ray.config.query import RegionLabels
+from atal_ray.errors import counted
 from atal_ray.labels.points import UNSURE
 from atal_ray.labels.regions import region_labels
 from atal_ray.report import overlays
 from atal_ray.report.gallery_file import LEVELS, ImageMaps
 from atal_ray.report.overlays import LABEL_COLOURS, LABEL_NAMES, SALIENCY_MAP, UNCERTAINTY_MAP, fit
-from atal_ray.wording import counted
 
 _SHARE = 0.5
 """Of the side of the other pictures: there are five maps for every round."""

@@ -6,12 +6,11 @@ from typing import Any
 from atal_ray.campaign.campaign_folder import QUERIES, CampaignFolder
 from atal_ray.config import Config
 from atal_ray.data.manifest import Record
-from atal_ray.errors import AtalError
+from atal_ray.errors import AtalError, command
 from atal_ray.report.gallery_file import GALLERY, ImageMaps, read_maps, shown_records
 from atal_ray.report.numbers import Numbers
 from atal_ray.report.overlays import fit, photo
 from atal_ray.report.pictures import Picture, Scene, map_pictures, plain_pictures, point_pictures
-from atal_ray.wording import command
 
 Maps = dict[str, ImageMaps | str]
 """The maps of each image, or why it has none."""

@@ -6,13 +6,13 @@ from operator import attrgetter
 
 from atal_ray.acquisition.uncertainty import REGION_NAMES
 from atal_ray.campaign.campaign_folder import MEMBERS
+from atal_ray.errors import counted
 from atal_ray.labels.points import BACKGROUND, SALIENT, UNSURE
 from atal_ray.metrics.accumulator import Metrics
 from atal_ray.metrics.metric_names import METRIC_LABELS
 from atal_ray.report.compared import Compared
 from atal_ray.report.numbers import Failure, Numbers, Round
 from atal_ray.runtime.throughput import Throughput
-from atal_ray.wording import counted
 
 NOTHING = "–"
 MOST_FAILURES = 50

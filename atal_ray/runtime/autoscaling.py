@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from ray.autoscaler.sdk import request_resources
 
 from atal_ray.config import Config
+from atal_ray.errors import counted
 from atal_ray.runtime.capacity import campaigns_at_once, nodes, require_capacity
-from atal_ray.wording import counted
 
 logger = logging.getLogger(__name__)
 

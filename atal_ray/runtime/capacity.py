@@ -8,8 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from atal_ray.config import Config
-from atal_ray.errors import CampaignError
-from atal_ray.wording import counted
+from atal_ray.errors import CampaignError, counted
 
 Machine = Mapping[str, float]
 """What a machine has in all, by the names that Ray gives it."""

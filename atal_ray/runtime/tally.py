@@ -17,7 +17,7 @@ WORK, GIVEN_UP = "work", "given_up"
 """Fields of a row: the number of its shard; that of a shard on which workers die."""
 
 
-class Tally:
+class DeathTally:
     """Counts what was begun and never ended: each time, a worker died on it."""
 
     def __init__(self) -> None:
@@ -36,10 +36,10 @@ class Tally:
 
 @contextmanager
 def tally() -> Iterator[Any]:
-    """A `Tally` as an actor on this machine, whose end is also that of whoever counts on it."""
+    """A `DeathTally` as an actor on this machine, whose end is also that of whoever counts on it."""
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     options = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": -1, "scheduling_strategy": here}
-    actor = ray.remote(Tally).options(**options).remote()
+    actor = ray.remote(DeathTally).options(**options).remote()
     try:
         yield actor
     finally:

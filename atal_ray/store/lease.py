@@ -16,7 +16,7 @@ from uuid import uuid4
 
 from atal_ray.errors import CampaignError
 from atal_ray.store.folder import UNFINISHED, Folder
-from atal_ray.store.lease_file import ChangedError, LeaseFile, Version, open_lease_file
+from atal_ray.store.lease_file import LeaseChangedError, LeaseFile, Version, open_lease_file
 
 LOCK = "campaign.lock"
 _ROUNDING = 1.0  # seconds by which the age of a file can be wrong: stores give times in whole seconds
@@ -71,7 +71,7 @@ class Lease(Held):
             seen = now
         try:
             self._write(seen)
-        except ChangedError:
+        except LeaseChangedError:
             raise in_use(self.folder.uri) from None
 
     @contextmanager
@@ -110,7 +110,7 @@ class Lease(Held):
             try:
                 self._write(self.version)
                 self.check()  # the answer may have come late
-            except ChangedError:
+            except LeaseChangedError:
                 self.lost = (
                     f"another process has taken the lock of {self.folder.uri}: "
                     "this one stops, what it has done is kept"
@@ -156,7 +156,7 @@ class Lease(Held):
         content = json.dumps(fields).encode()
         try:
             self.version = self.file.replace(old, content)
-        except ChangedError:
+        except LeaseChangedError:
             now = self.file.read()
             if now is None or _fields(now).get("owner") != self.owner:
                 raise
@@ -164,7 +164,7 @@ class Lease(Held):
         self.renewed_at = started
 
     def _give_up(self) -> None:
-        with suppress(ChangedError, CampaignError):  # it is another's, or grows stale
+        with suppress(LeaseChangedError, CampaignError):  # it is another's, or grows stale
             self._write(self.version, free=True)  # it may be another's by now, which a removal could not see
 
 

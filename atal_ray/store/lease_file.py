@@ -19,7 +19,7 @@ from atal_ray.store.uri import open_uri, s3_bucket
 _REQUEST_SECONDS = 5.0  # twice of it is the time between two renewals
 
 
-class ChangedError(Exception):
+class LeaseChangedError(Exception):
     """Another process has replaced the file since it was read."""
 
 
@@ -42,7 +42,7 @@ class LeaseFile(Protocol):
         """Write it, if it is still `old` (None: not there).
 
         Raises:
-            ChangedError: it is not, or another process has written it at the same time.
+            LeaseChangedError: it is not, or another process has written it at the same time.
             CampaignError: the store cannot be written.
         """
 
@@ -82,7 +82,7 @@ class ConditionalFile:
             return None
 
     def replace(self, old: Version | None, content: bytes) -> Version:
-        """Write it, if it is still `old`; ChangedError where it is not."""
+        """Write it, if it is still `old`; LeaseChangedError where it is not."""
         try:
             with self._named("written"):
                 written = obstore.put(
@@ -90,7 +90,7 @@ class ConditionalFile:
                 )
             return Version(content, written["e_tag"] or "")
         except (AlreadyExistsError, PreconditionError) as error:
-            raise ChangedError from error
+            raise LeaseChangedError from error
 
     @contextmanager
     def _named(self, verb: str) -> Iterator[None]:
@@ -131,14 +131,14 @@ class CheckedFile:
             return None  # removed between the two looks
 
     def replace(self, old: Version | None, content: bytes) -> Version:
-        """Write it, if it is still `old`; ChangedError where it is not, or is another's afterwards."""
+        """Write it, if it is still `old`; LeaseChangedError where it is not, or is another's afterwards."""
         if self.read() != old:
-            raise ChangedError
+            raise LeaseChangedError
         self.folder.write_bytes(self.name, content)
         if old is None or old != self.mine:
             time.sleep(self.settle)
             if self.read() != Version(content):
-                raise ChangedError
+                raise LeaseChangedError
         self.mine = Version(content)
         return self.mine
 

@@ -3,8 +3,7 @@
 from math import cos, pi
 
 from atal_ray.config.training import Schedule
-from atal_ray.errors import ConfigError
-from atal_ray.wording import counted
+from atal_ray.errors import ConfigError, counted
 
 POLY_POWER = 0.9
 

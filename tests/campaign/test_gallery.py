@@ -62,7 +62,13 @@ def campaign(config: Config, images: Path, tmp_path: Path) -> CampaignFolder:
         campaign.snapshots(0).write_bytes(f"{number}.pt", buffer.getvalue())
     common = {"round": 0, "order": 0, "score": 0.0, "superpixel": 0, "source": "seed"}
     rows = [
-        {"image_id": row["image_id"], "x": (5 + 9 * place) % 40, "y": 3 + 5 * place, "label": place % 2, **common}
+        {
+            "image_id": row["image_id"],
+            "x": (5 + 9 * place) % 40,
+            "y": 3 + 5 * place,
+            "label": place % 2,
+            **common,
+        }
         for place, row in enumerate(table.to_pylist())
     ]
     campaign.round(0).write_table(POINTS, pa.Table.from_pylist(rows, POINT_SCHEMA))

@@ -126,8 +126,8 @@ def gallery(table: pa.Table, number: int) -> pa.Table:
     rows = []
     for row in table.to_pylist():
         random = np.random.default_rng(derive(row["image_id"], number))
-        *maps, regions = random.integers(0, 256, (5, 16, 16), dtype=np.uint8)
-        rows.append(ImageMaps(*maps, regions % 3).to_row(row["image_id"]))
+        one, two, three, four, regions = random.integers(0, 256, (5, 16, 16), dtype=np.uint8)
+        rows.append(ImageMaps(one, two, three, four, regions % 3).to_row(row["image_id"]))
     return gallery_table(rows)
 
 

@@ -16,7 +16,7 @@ from stores import Store
 from atal_ray.errors import CampaignError
 from atal_ray.store.folder import Folder
 from atal_ray.store.lease import LOCK, Lease, Times
-from atal_ray.store.lease_file import ChangedError, Version
+from atal_ray.store.lease_file import LeaseChangedError, Version
 from atal_ray.store.lock import locked
 
 QUICK = Times(beat=0.2, stale=3, settle=0.1)
@@ -122,7 +122,7 @@ def test_of_two_who_find_it_stale_one_takes_it(folder: Folder) -> None:
     first, second = Lease(folder, QUICK), Lease(folder, QUICK)
     stale = first.file.read()
     first._write(stale)
-    with pytest.raises(ChangedError):
+    with pytest.raises(LeaseChangedError):
         second._write(stale)
     first._write(first.version)
 

@@ -12,7 +12,13 @@ from stores import Store
 
 from atal_ray.errors import StoreError
 from atal_ray.store.folder import Folder
-from atal_ray.store.lease_file import ChangedError, CheckedFile, ConditionalFile, Version, open_lease_file
+from atal_ray.store.lease_file import (
+    CheckedFile,
+    ConditionalFile,
+    LeaseChangedError,
+    Version,
+    open_lease_file,
+)
 
 
 @pytest.fixture(params=["s3", "other"])
@@ -28,14 +34,14 @@ def test_it_is_replaced_by_who_knows_what_it_holds(folder: Folder) -> None:
     assert file.read() is None
     first = file.replace(None, b"1")
     assert file.read() == other.read() == first
-    with pytest.raises(ChangedError):
+    with pytest.raises(LeaseChangedError):
         other.replace(None, b"2")
     second = other.replace(first, b"2")
-    with pytest.raises(ChangedError):
+    with pytest.raises(LeaseChangedError):
         file.replace(first, b"3")
     assert folder.read_bytes("lock") == second.content == b"2"
     folder.remove("lock")
-    with pytest.raises(ChangedError):
+    with pytest.raises(LeaseChangedError):
         other.replace(second, b"4")
     assert folder.names() == []
 
@@ -47,7 +53,7 @@ def test_of_many_writers_at_once_one_succeeds(s3: Store) -> None:
     def write(content: bytes) -> None:
         file = open_lease_file(folder, "lock", 0)
         barrier.wait(20)
-        with suppress(ChangedError):
+        with suppress(LeaseChangedError):
             succeeded.append(file.replace(old, content))
 
     for turn in range(10):
@@ -72,7 +78,7 @@ def test_without_conditions_the_one_that_is_overwritten_meanwhile_fails(
 
     file = CheckedFile(folder, "lock", 0.5)
     monkeypatch.setattr("atal_ray.store.lease_file.time.sleep", overwrite)
-    with pytest.raises(ChangedError):
+    with pytest.raises(LeaseChangedError):
         file.replace(None, b"mine")
     assert (waits, folder.read_bytes("lock")) == ([0.5], b"another's")
 

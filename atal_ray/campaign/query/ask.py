@@ -14,6 +14,7 @@ from atal_ray.campaign.query.dataset_actor import check_index, choose_by_need
 from atal_ray.campaign.query.load import load_shard, loaded_bytes
 from atal_ray.campaign.query.score import PickShard
 from atal_ray.config import Config
+from atal_ray.errors import counted
 from atal_ray.labels.points import QUERY_SCHEMA, concat
 from atal_ray.report.gallery_file import GALLERY, GALLERY_SCHEMA, shown_records
 from atal_ray.runtime.bad_images import BadImages
@@ -21,7 +22,6 @@ from atal_ray.runtime.shard_files import ShardFiles, part_name
 from atal_ray.runtime.shards import Pool, run_shards, shard_rows
 from atal_ray.runtime.throughput import THROUGHPUT, Throughput
 from atal_ray.store.folder import Folder
-from atal_ray.wording import counted
 
 logger = logging.getLogger(__name__)
 

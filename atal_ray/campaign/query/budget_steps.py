@@ -18,18 +18,18 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from atal_ray import seeding
-from atal_ray.acquisition.dataset_budget.allocation import Covers, Plan, finish, index_in_image, plan
+from atal_ray.acquisition.cover.distances import OnProgress, ignore_progress
 from atal_ray.acquisition.cover.kcenter import cover_kcenter_lazy
 from atal_ray.acquisition.cover.maxsum import cover_maxsum_scan
-from atal_ray.acquisition.cover.distances import OnProgress, ignore_progress
+from atal_ray.acquisition.dataset_budget.allocation import Covers, Plan, finish, index_in_image, plan
 from atal_ray.acquisition.dataset_budget.similarity import LabelledFeatures, sum_of_units
 from atal_ray.campaign.campaign_folder import ERROR_SCHEMA
 from atal_ray.campaign.query.cover_files import CoverFiles, Indices, Matrix
 from atal_ray.campaign.query.covers import FEATURES, matrix, vectors
 from atal_ray.config import Config
+from atal_ray.errors import counted
 from atal_ray.runtime.progress import Progress
 from atal_ray.runtime.shard_files import part_name
-from atal_ray.wording import counted
 
 PLAN = "plan.json"
 FLOORS, SHORTLIST = "floor-rows", "shortlist-rows"

@@ -25,14 +25,13 @@ from atal_ray.campaign.not_finite import NOT_FINITE
 from atal_ray.campaign.query.load import LoadedShard
 from atal_ray.campaign.snapshot_actor import SnapshotActor
 from atal_ray.config import Config
-from atal_ray.errors import DivergedError
+from atal_ray.errors import DivergedError, counted
 from atal_ray.labels.points import QUERY_SCHEMA
 from atal_ray.networks.inputs import to_batch
 from atal_ray.report.gallery_file import gallery_table, problem_row
 from atal_ray.runtime.shard_files import part_name
 from atal_ray.runtime.throughput import SECONDS
 from atal_ray.store.folder import Folder
-from atal_ray.wording import counted
 
 Row = dict[str, Any]
 

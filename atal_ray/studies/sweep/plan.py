@@ -18,9 +18,8 @@ from atal_ray.config.bounds import Count, Words
 from atal_ray.config.field_names import likely
 from atal_ray.config.query import Predictor
 from atal_ray.config.section import Section, require
-from atal_ray.errors import AtalError, ConfigError
+from atal_ray.errors import AtalError, ConfigError, command
 from atal_ray.store.location import Location
-from atal_ray.wording import command
 
 Metric = Literal["max_f", "mae", "s_measure"]
 TOTAL = "budget.total"

@@ -13,7 +13,7 @@ from atal_ray.campaign.life import run_in
 from atal_ray.campaign.prepare import prepare
 from atal_ray.campaign.query.ask import query
 from atal_ray.config import Config, config_file
-from atal_ray.errors import CampaignError
+from atal_ray.errors import CampaignError, counted
 from atal_ray.networks.conformance import check_network
 from atal_ray.runtime.trials import trials_session
 from atal_ray.store.folder import Folder
@@ -22,7 +22,6 @@ from atal_ray.studies.sweep.result import count_work, read_outcome
 from atal_ray.studies.sweep.sharing import share_start, start_key, until_first_query
 from atal_ray.studies.sweep.sweep_page import TRIALS, write_sweep_report
 from atal_ray.studies.sweep.trial_jobs import TrialJob, run_jobs
-from atal_ray.wording import counted
 
 logger = logging.getLogger(__name__)
 

@@ -10,11 +10,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from atal_ray.errors import counted
 from atal_ray.report.figure import PALETTE, SHADES, chart, legend_below
 from atal_ray.studies.sweep.plan import TOTAL, Axis, Sweep
 from atal_ray.studies.sweep.result import Outcome
 from atal_ray.studies.sweep.seeds import over_seeds
-from atal_ray.wording import counted
 
 _COLUMNS, _MOST_NAMED = 4, 12
 

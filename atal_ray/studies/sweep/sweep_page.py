@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
+from statistics import fmean
 from typing import Any
 from urllib.parse import quote
 
 from atal_ray.config import config_file
+from atal_ray.errors import counted
 from atal_ray.report.page import REPORT, template
 from atal_ray.report.tables import NOTHING, Cell, Table
 from atal_ray.store.folder import Folder
@@ -14,7 +16,6 @@ from atal_ray.studies.sweep.plan import TOTAL, Sweep
 from atal_ray.studies.sweep.result import Best, Outcome, Work, find_best
 from atal_ray.studies.sweep.seeds import over_seeds
 from atal_ray.studies.sweep.sweep_charts import budget_curve, heat_map, seed_curve
-from atal_ray.wording import counted
 
 TRIALS = "trials"
 """Folder of the campaigns."""
@@ -130,7 +131,9 @@ def seeds_table(plan: Sweep, outcomes: Sequence[Outcome]) -> Table | None:
         return None
     pick = max if plan.higher_is_better else min
     best = {
-        points: pick((found.mean(points) for found in groups if points in found.scores), default=None)
+        points: pick(
+            (fmean(found.scores[points]) for found in groups if points in found.scores), default=None
+        )
         for points in plan.totals
     }
     rows = [
