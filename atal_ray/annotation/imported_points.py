@@ -23,8 +23,8 @@ def import_points(campaign: CampaignFolder, source: str) -> None:
     """Check the points of another campaign's folder, or of a table, and write them as those of round 0.
 
     A table is Parquet, CSV or JSON, as `read_table` takes it. It needs the columns image_id, x, y and label;
-    where a Parquet table lacks the others, its points count as imported. Points of images that are not in the
-    manifest are left out; the log says how many.
+    where a Parquet table lacks the others, its points count as imported. Points of images that are not in
+    the manifest are left out; the log says how many.
 
     Args:
         campaign: the campaign that trains on them.
