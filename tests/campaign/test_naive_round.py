@@ -16,6 +16,7 @@ from naive_round import NaiveRound, Row, read_members
 
 from atal_ray.campaign.campaign_folder import MANIFEST, METRICS, POINTS, QUERIES, START, CampaignFolder
 from atal_ray.campaign.run import run_campaign
+from atal_ray.campaign.train import train
 from atal_ray.config import AttackConfig, BudgetConfig, Config, QueryConfig, ResourceConfig
 from atal_ray.data.images import read_mask
 from atal_ray.data.manifest import Record, records
@@ -142,9 +143,9 @@ def played(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     file = data / "test" / "images" / f"{CUT_SHORT}.jpg"
     whole = file.read_bytes()
 
-    def cut_short(_: CampaignFolder, number: int) -> None:
-        if number == 0:
-            file.write_bytes(whole[:99])
+    def train_then_cut_short(campaign: CampaignFolder, config: Config, number: int) -> None:
+        train(campaign, config, number)
+        file.write_bytes(whole[:99] if number else whole)
 
     def stand_in(
         members: Members, sides: list[set[int]], batch: int, precision: str, *_: Any, **__: Any
@@ -155,13 +156,15 @@ def played(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("atal_ray.campaign.snapshot_actor.prepare_snapshots", stand_in)
+        patch.setattr("atal_ray.campaign.run.train", train_then_cut_short)
         for shown in ("make_gallery", "write_report"):  # they take seconds, and nothing here reads them
             patch.setattr(f"atal_ray.campaign.run.{shown}", lambda *_: None)
         for number in range(ROUNDS if setting.unsure else 0):
             with pytest.raises(CampaignError, match="waiting for answers"):
-                run_campaign(config, data / "run", cut_short)
+                run_campaign(config, data / "run")
+            file.write_bytes(whole)  # a campaign goes on with the files that it began with
             answer(campaign, number, labels)
-        run_campaign(config, data / "run", cut_short)
+        run_campaign(config, data / "run")
     file.write_bytes(whole)
     cache = SuperpixelCache(Folder(str(data / "superpixels")), config.regions)
     naive = NaiveRound(config, campaign.root.read_table(MANIFEST), Path(config.data.train), cache)

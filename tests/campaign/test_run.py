@@ -136,7 +136,7 @@ def test_query_repeats_unfinished_shards_alone(finished, tmp_path):
     second = out.read_table(QUERIES)
     assert second["score"].to_pylist()[:6] == [-1.0] * 6
     assert second.slice(6).equals(first.slice(6))
-    assert out.names() == [QUERIES, THROUGHPUT]
+    assert out.names() == [GALLERY, QUERIES, THROUGHPUT]
 
 
 @pytest.mark.parametrize(

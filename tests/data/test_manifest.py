@@ -114,7 +114,7 @@ def test_subset_then_limit(dataset: Writer, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("s01\nghost\n", "1 of its 2 image ids are not in .*ghost"),
+        ("s01\nghost\n", "1 of its 2 image ids is not in .*ghost"),
         ("\n", "is empty"),
         (None, "cannot be read"),
         ("s01.jpg", "s01.jpg"),

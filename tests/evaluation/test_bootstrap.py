@@ -88,7 +88,7 @@ def test_scores_that_do_not_pair_are_named() -> None:
     a = scores([0.1, 0.2], ids=["x", "y"])
     with pytest.raises(DataError, match="2 images are in one table only, 'w' is not in the first"):
         paired_bootstrap(a, scores([0.1, 0.2], ids=["w", "y"]))
-    with pytest.raises(DataError, match="1 images are in one table only, 'y' is not in the second"):
+    with pytest.raises(DataError, match="1 image is in one table only, 'y' is not in the second"):
         paired_bootstrap(a, scores([0.1], ids=["x"]))
     with pytest.raises(DataError, match="second table has 'x' more than once"):
         paired_bootstrap(a, scores([0.1, 0.2], ids=["x", "x"]))

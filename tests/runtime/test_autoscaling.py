@@ -54,9 +54,7 @@ def test_waits_until_it_is_there_and_gives_it_back(asked, monkeypatch, caplog):
             {"bundles": pieces_wanted(CONFIG), "bundle_label_selectors": [FAST, FAST, FAST, CHEAP]}
         ]
     assert asked[1:] == [{"bundles": []}]
-    assert caplog.messages == [
-        "waiting up to 0.01 minutes for the cluster to grow: room for 0 of 1 campaigns"
-    ]
+    assert caplog.messages == ["waiting up to 0.01 minutes for the cluster to grow: room for 0 of 1 campaign"]
 
 
 def test_campaigns_that_run_at_once_ask_together(asked, monkeypatch):
