@@ -89,6 +89,7 @@ def _idle() -> Iterator[None]:
             ("atal_ray.data.synthetic.dataset", "write_dataset"),
         ):
             patch.setattr(f"{module}.{name}", stop)
+        patch.setattr("atal_ray.report.compared.read_compared", lambda folders: ([], []))
         patch.setattr(config_file, "of_campaign", lambda folder: Config())
         patch.setattr("atal_ray.campaign.fork.like", lambda campaign: Config())
         patch.setattr(Generation, "like", classmethod(lambda cls, trained: cls(snapshots=str(trained))))

@@ -66,7 +66,7 @@ def test_what_is_read() -> None:
     ],
 )
 def test_a_slip_is_noticed(command: str) -> None:
-    with pytest.raises((SystemExit, ConfigError), match=r"refused|papier"):
+    with pytest.raises((SystemExit, ConfigError), match=r"refused|papier|did you mean run"):
         parse(command)
 
 

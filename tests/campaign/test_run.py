@@ -25,6 +25,7 @@ from atal_ray.metrics.mae import mae
 from atal_ray.metrics.saliency_map import to_uint8
 from atal_ray.networks.inputs import to_batch
 from atal_ray.networks.snapshot_reader import read_snapshots
+from atal_ray.report.gallery_file import GALLERY
 from atal_ray.runtime.throughput import THROUGHPUT
 
 

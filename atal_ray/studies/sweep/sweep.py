@@ -106,8 +106,8 @@ def sweep(plan: Sweep, folder: Path | str) -> Folder:
     if failures:
         listed = "\n  ".join(f"{name}: {sentence}" for name, sentence in failures.items())
         raise CampaignError(
-            f"{len(failures)} of {counted(len(todo.trials), 'trial')} failed; the same command tries them again:\n"
-            f"  {listed}"
+            f"{len(failures)} of {counted(len(todo.trials), 'trial')} failed; "
+            f"the same command tries them again:\n  {listed}"
         )
     return root
 

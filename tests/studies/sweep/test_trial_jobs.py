@@ -42,6 +42,7 @@ def job(folder: Path, noises: list[int], *, report: bool = False) -> TrialJob:
     campaign = CampaignFolder(Folder(str(folder)))
     for number, noise in enumerate(noises):
         campaign.round(number).write_json(METRICS, {"test": measured(noise)})
+        campaign.round(number).write_bytes(QUERIES, b"")
         campaign.commit(number)
     if report:
         campaign.root.write_bytes(REPORT, b"")
