@@ -35,7 +35,7 @@ from atal_ray.campaign.run import run_campaign
 from atal_ray.config import AttackConfig, Config, QueryConfig, config_file, presets
 from atal_ray.networks.inputs import to_batch
 from atal_ray.networks.protocol import SaliencyNetwork
-from atal_ray.networks.snapshots import read_snapshots
+from atal_ray.networks.snapshot_reader import read_snapshots
 from atal_ray.store.folder import Folder
 
 RESULT = Path(__file__).parent / "results" / "border_picks.json"

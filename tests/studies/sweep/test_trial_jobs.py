@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from campaigns import tiny_config
 
-from atal_ray.campaign.campaign_folder import MEMBERS, METRICS, CampaignFolder
+from atal_ray.campaign.campaign_folder import MEMBERS, METRICS, QUERIES, CampaignFolder
 from atal_ray.config import BudgetConfig
 from atal_ray.metrics.accumulator import Accumulator
 from atal_ray.report.page import REPORT
