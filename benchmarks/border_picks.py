@@ -165,7 +165,8 @@ def _without(frame: int, maps: NDArray[np.float32]) -> NDArray[np.float32]:
 def distance_to_border(rows: NDArray[Any], columns: NDArray[Any], size: int) -> NDArray[np.float64]:
     """Distance of cells of the grid to the nearest border, as a share of the side, 0 to 0.5."""
     across, down = (columns + 0.5) / size, (rows + 0.5) / size
-    return np.minimum.reduce([across, 1 - across, down, 1 - down])
+    nearest: NDArray[np.float64] = np.minimum.reduce([across, 1 - across, down, 1 - down])
+    return nearest
 
 
 def measure(images: list[Asked], options: Options, repeat: int) -> dict[str, float]:
@@ -203,8 +204,9 @@ def steps(image: Asked, options: Options, repeat: int) -> dict[str, tuple[NDArra
     any_k = rng.permutation(len(rows))[:k]
     tie = rng.random(image.clean.shape, np.float32)
     candidates = candidate_set(image.score(config), image.pool.free, config.top_percent, tie)
+    free_rows, free_columns = np.nonzero(image.pool.free)
     return {
-        "free pixels": np.nonzero(image.pool.free),
+        "free pixels": (free_rows, free_columns),
         "candidates": np.divmod(candidates, len(image.clean)),
         "cover V": (rows, columns),
         "picks": ranked.first(k).cells,
@@ -222,7 +224,8 @@ def steps(image: Asked, options: Options, repeat: int) -> dict[str, tuple[NDArra
 def profile(images: list[Asked]) -> list[float]:
     """Mean score over the mean score of the image, between the distances of PROFILE."""
     size = len(images[0].clean)
-    where = distance_to_border(*np.indices((size, size)), size)
+    rows, columns = np.indices((size, size))
+    where = distance_to_border(rows, columns, size)
     relative = np.mean([score / score.mean() for score in (i.score(QueryConfig()) for i in images)], axis=0)
     return [float(relative[(where >= low) & (where < high)].mean()) for low, high in pairwise(PROFILE)]
 

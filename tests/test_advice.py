@@ -122,7 +122,12 @@ SENTENCES = [
     Advised("train.epochs is {self.epochs}: each of"),
     Advised("train.epochs {self.epochs} cannot be split"),
     Advised("train.batch-size {self.batch_size} cannot be shared"),
-    Advised("larger train.batch-size or more images", TRAINING, ("--train.batch-size 8",), begun=True),
+    Advised(
+        "start another campaign with a larger train.batch-size",
+        TRAINING,
+        ("--train.batch-size 8",),
+        begun=True,
+    ),
     Advised("train.lr-min {self.lr_min} must be below train.lr-max"),
     Advised(
         "as far as the training is equal: {command('fork', folder.uri, 'NEW', *options)}",

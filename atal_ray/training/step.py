@@ -84,8 +84,8 @@ def train_step(
         if "more than 1 value per channel" not in str(error):
             raise
         raise ConfigError(
-            "training: a batch norm of the network needs two images and got one: start another campaign with a "
-            "larger train.batch-size or more images"
+            "training: a batch norm of the network needs two images and got one: "
+            "start another campaign with a larger train.batch-size or more images"
         ) from error
     heads = [logits.float() for logits in output.logits]
     if targets.is_floating_point():

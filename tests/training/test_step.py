@@ -63,7 +63,10 @@ def test_a_batch_norm_of_one_value_is_a_sentence(
     model = torch.nn.Sequential(pool, torch.nn.Upsample(64), small).train()
     optimizer = build_optimizer(small, PLAN)
     train_step(model, small, optimizer, *batch, PLAN)
-    with pytest.raises(ConfigError, match=r"needs two images and got one: raise train\.batch-size"):
+    with pytest.raises(
+        ConfigError,
+        match=r"needs two images and got one: start another campaign with a larger train\.batch-size",
+    ):
         train_step(model, small, optimizer, batch[0][:1], batch[1][:1], PLAN)
 
 
