@@ -42,6 +42,7 @@ MEASURES = (
     "atal_ray.annotation.oracle",
     "atal_ray.campaign",
     "atal_ray.data.manifest",
+    "atal_ray.data.record",
     "atal_ray.labels.points",
     "atal_ray.report",
     "atal_ray.runtime.shards",
@@ -93,7 +94,8 @@ class Options:
 
 def make_images(train: Path, folder: Path, count: int) -> Path:
     """A dataset of so many names for a hundred small images."""
-    from atal_ray.data.manifest import build_manifest, records
+    from atal_ray.data.manifest import build_manifest
+    from atal_ray.data.record import records
 
     place = folder / f"data-{count}"
     if (place / "whole").exists():

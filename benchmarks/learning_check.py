@@ -22,7 +22,8 @@ from atal_ray.campaign.campaign_folder import COMMITTED, ERRORS, METRICS, QUERIE
 from atal_ray.campaign.run import run_campaign
 from atal_ray.config import Config, presets
 from atal_ray.data.images import read_mask
-from atal_ray.data.manifest import build_manifest, records
+from atal_ray.data.manifest import build_manifest
+from atal_ray.data.record import records
 from atal_ray.metrics.accumulator import Accumulator
 from atal_ray.metrics.saliency_map import to_uint8
 
@@ -48,7 +49,7 @@ MEASURES = (
 )
 
 
-REFERENCE_MEASURES = ("atal_ray.data.manifest", "atal_ray.metrics")
+REFERENCE_MEASURES = ("atal_ray.data.manifest", "atal_ray.data.record", "atal_ray.metrics")
 FIGURES = ("max_f", "mae", "s_measure")
 
 

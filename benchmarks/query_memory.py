@@ -35,6 +35,7 @@ RESULT = Path(__file__).parent / "results" / "query_memory.json"
 MEASURES = (
     "atal_ray.campaign.query",
     "atal_ray.data.manifest",
+    "atal_ray.data.record",
     "atal_ray.runtime.shards",
 )
 MIB = 2**20

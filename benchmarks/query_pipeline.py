@@ -42,7 +42,7 @@ from atal_ray.campaign.query.load import load_shard, loaded_bytes
 from atal_ray.campaign.query.score import PickShard
 from atal_ray.config import Config
 from atal_ray.data.images import read_image, resize
-from atal_ray.data.manifest import Record, records
+from atal_ray.data.record import Record, records
 from atal_ray.inference.prepared import prepare_snapshots
 from atal_ray.labels.points import PointIndex
 from atal_ray.labels.regions import covered

@@ -20,7 +20,7 @@ from atal_ray.config import (
     config_file,
 )
 from atal_ray.data.images import read_mask
-from atal_ray.data.manifest import records
+from atal_ray.data.record import records
 from atal_ray.labels.points import check_points
 from atal_ray.store.folder import Folder
 from atal_ray.store.location import AnyLocation

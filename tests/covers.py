@@ -5,6 +5,14 @@ import numpy as np
 KINDS = ("random", "float64", "clustered", "duplicated", "tied", "far from the origin", "nearly tied")
 
 
+def squared_distances(positions: np.ndarray, pick: int) -> np.ndarray:
+    """Of every candidate to one of them, in float64, summed over one column after the other."""
+    squared = np.zeros(len(positions))
+    for column in positions.astype(np.float64).T:
+        squared += (column - column[pick]) ** 2
+    return squared
+
+
 def positions_of(kind: str, seed: int) -> np.ndarray:
     """900 candidates of a kind."""
     rng = np.random.default_rng(seed)

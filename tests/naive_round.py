@@ -22,7 +22,7 @@ from atal_ray.acquisition.rds import cover_kcenter, unit_vectors
 from atal_ray.acquisition.uncertainty import REGION_NAMES, difference, region_kind
 from atal_ray.config import Config
 from atal_ray.data.images import read_image, resize
-from atal_ray.data.manifest import Record, records
+from atal_ray.data.record import Record, records
 from atal_ray.labels.points import PointIndex
 from atal_ray.labels.regions import covered
 from atal_ray.labels.superpixel_cache import SuperpixelCache

@@ -66,8 +66,7 @@ def from_people(asked: pa.Table, out: Folder, questions: str) -> pa.Table:
         f"{np.count_nonzero(answered):,} of them answered. The open ones are in {out.where(OPEN)}: write "
         f"{LABELS} into its column label, save it as {out.where('answers.csv')} (or a table with the columns "
         f"{', '.join(COLUMNS)} as answers.parquet or answers.json beside it), and run the same command "
-        "again. "
-        "It may hold a part of the answers: what is there is kept"
+        "again. It may hold a part of the answers: what is there is kept"
     )
 
 

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from atal_ray.annotation.answer_table import WORDS, read_table
 from atal_ray.campaign.campaign_folder import MANIFEST, POINTS, CampaignFolder
 from atal_ray.errors import CampaignError, DataError
-from atal_ray.labels.points import POINT_SCHEMA, check_points
+from atal_ray.labels.points import POINT_SCHEMA, check_points, in_order, running_numbers
 from atal_ray.store import uri as stores
 from atal_ray.store.folder import Folder
 
@@ -36,7 +36,7 @@ def import_points(campaign: CampaignFolder, source: str) -> None:
     found = _read(source)
     numbers = found["row"] if "row" in found.schema.names else pa.array(np.arange(found.num_rows))
     points = _complete(found, source).append_column("row", numbers)
-    points = points.sort_by([(name, "ascending") for name in ("image_id", "round", "order")])
+    points = in_order(points)
     campaign.round(0).write_tables(POINTS, _of_manifest(campaign, points, source), POINT_SCHEMA)
 
 
@@ -80,7 +80,7 @@ def _complete(table: pa.Table, source: str) -> pa.Table:
         if field.name in table.schema.names:
             column = table[field.name]
         elif field.name == "order":
-            column = _running_numbers(table["image_id"])
+            column = running_numbers(table["image_id"])
         else:
             column = pa.repeat(pa.scalar(origin[field.name]), table.num_rows)
         if column.null_count:
@@ -97,15 +97,6 @@ def _complete(table: pa.Table, source: str) -> pa.Table:
                 f"{source}: column {field.name} cannot be read as {field.type}: {error}"
             ) from error
     return pa.table(columns, schema=POINT_SCHEMA)
-
-
-def _running_numbers(ids: pa.ChunkedArray) -> pa.Array:
-    """0, 1, ... for the rows of each image, in their order."""
-    _, image, counts = np.unique(ids.to_numpy().astype(str), return_inverse=True, return_counts=True)
-    by_image = np.argsort(image, kind="stable")
-    numbers = np.empty(len(image), np.int64)
-    numbers[by_image] = np.arange(len(image)) - np.repeat(np.cumsum(counts) - counts, counts)
-    return pa.array(numbers)
 
 
 def _of_manifest(campaign: CampaignFolder, points: pa.Table, source: str) -> Iterator[pa.Table]:

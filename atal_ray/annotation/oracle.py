@@ -8,7 +8,7 @@ import pyarrow as pa
 from atal_ray.annotation.answers import labelled
 from atal_ray.campaign.campaign_folder import MANIFEST, POINTS, QUERIES, CampaignFolder
 from atal_ray.config import Config
-from atal_ray.data.manifest import Record, records
+from atal_ray.data.record import Record, records
 from atal_ray.errors import DataError
 from atal_ray.labels.points import POINT_SCHEMA, check_points
 from atal_ray.runtime.shard_files import ShardFiles, part_name

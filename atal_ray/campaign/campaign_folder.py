@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import pyarrow as pa
 
 from atal_ray.config import Config
-from atal_ray.data.manifest import Record, records
+from atal_ray.data.record import Record, records
 from atal_ray.errors import CampaignError, command
 from atal_ray.labels.points import POINT_SCHEMA, concat
 from atal_ray.labels.superpixel_cache import SuperpixelCache
@@ -20,10 +20,8 @@ METRICS, TRAINING, COMMITTED = "metrics.json", "training.json", "COMMITTED"
 FORK = "fork.json"  # of a campaign that took the points of another; there before all else
 TRAIN_RUN = "train"  # Ray Train's working folder inside a round's
 ERROR_SCHEMA = pa.schema([(name, pa.string()) for name in ("stage", "image_id", "reason")])
-MEMBERS = (
-    "ensemble",
-    "last",
-)  # whose metrics metrics.json holds: the mean of the snapshots, and the last one alone
+MEMBERS = ("ensemble", "last")
+"""Whose metrics metrics.json holds: the mean of the snapshots, and the last one alone."""
 CHUNK = 1024  # images that the driver looks at together
 ANSWERS = "answers."  # how the names of tables that people write begin
 START = -1  # the random start asks without a network, before round 0
@@ -176,11 +174,8 @@ class CampaignFolder:
     def commit(self, number: int) -> None:
         """Declare the round done: write the digest of each of its tables, last of all."""
         folder = self.round(number)
-        for leftover in (
-            TRAIN_RUN,
-            f"{POINTS}.parts",
-            f"{QUERIES}.parts",
-        ):  # a kill may have come between a stage's result and its tidying
+        # a kill may have come between a stage's result and its tidying
+        for leftover in (TRAIN_RUN, f"{POINTS}.parts", f"{QUERIES}.parts"):
             (folder / leftover).delete()
         names = [name for name in (POINTS, TRAINING, METRICS, QUERIES, ERRORS) if folder.exists(name)]
         names += [name for name in folder.names() if name.startswith(ANSWERS)]

@@ -4,6 +4,7 @@ import logging
 from dataclasses import replace
 from functools import partial
 from itertools import count, takewhile
+from typing import Any
 
 from pyarrow import fs
 
@@ -11,8 +12,8 @@ from atal_ray.campaign.campaign_folder import ERRORS, MANIFEST, POINTS, QUERIES,
 from atal_ray.config import Config, config_file
 from atal_ray.config.config_file import CONFIG
 from atal_ray.data.images import file_bytes
-from atal_ray.data.manifest import MANIFEST_SCHEMA, digest
 from atal_ray.data.presence import added_images, require_files
+from atal_ray.data.record import MANIFEST_SCHEMA, digest
 from atal_ray.errors import CampaignError, DataError, command, counted
 from atal_ray.store.location import Location
 from atal_ray.store.streamed import row_groups
@@ -142,31 +143,30 @@ def note_sources(campaign: CampaignFolder, config: Config) -> None:
 
 def sources(config: Config) -> dict[str, str]:
     """Digest of each of these files, by the name of its field; a folder has none."""
-    named = {
-        "network.weights": None if config.network.weights == "random" else config.network.weights,
+    files = {
+        name: where
+        for name, where in _named(config).items()
+        if where not in (None, "", "random") and Location.at(where).kind() == fs.FileType.File
+    }
+    return {name: digest(file_bytes(where)).hex() for name, where in files.items()}
+
+
+def _named(config: Config) -> dict[str, Any]:
+    """What the fields that name such a file hold."""
+    return {
+        "network.weights": config.network.weights,
         "data.subset": config.data.subset,
         "data.points": config.data.points,
     }
-    files = {
-        name: where
-        for name, where in named.items()
-        if where and Location.at(where).kind() == fs.FileType.File
-    }
-    return {name: digest(file_bytes(where)).hex() for name, where in files.items()}
 
 
 def _require_sources(campaign: CampaignFolder, before: Config, now: Config) -> None:
     """Refuse other weights, and another table than the one that was taken."""
     noted = campaign.root.read_json(SOURCES) if campaign.root.exists(SOURCES) else {}
-    found = sources(now)
-    pairs = {
-        "network.weights": (before.network.weights, now.network.weights),
-        "data.subset": (before.data.subset, now.data.subset),
-        "data.points": (before.data.points, now.data.points),
-    }
-    for name, (old, new) in pairs.items():
-        same = name in noted and noted[name] == found.get(name)
-        fork = command("fork", campaign.root.uri, "NEW")
+    found, olds = sources(now), _named(before)
+    fork = command("fork", campaign.root.uri, "NEW")
+    for name, new in _named(now).items():
+        old, same = olds[name], name in noted and noted[name] == found.get(name)
         if old != new and not same:
             raise CampaignError(
                 f"{campaign.root.uri} was started with another configuration; undo:\n  {name}: {old!r} -> "

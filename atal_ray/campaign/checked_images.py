@@ -11,7 +11,6 @@ from atal_ray.config import Config
 from atal_ray.data.layout import BadFile
 from atal_ray.data.manifest import (
     LISTING_SCHEMA,
-    MANIFEST_SCHEMA,
     in_threads,
     left_out,
     list_images,
@@ -19,12 +18,14 @@ from atal_ray.data.manifest import (
     read_pair,
     require_usable,
 )
+from atal_ray.data.record import MANIFEST_SCHEMA
 from atal_ray.errors import DataError
 from atal_ray.labels.points import concat
 from atal_ray.runtime.bad_images import BadImages, require_kept
+from atal_ray.runtime.many_actors import call_on_actor
 from atal_ray.runtime.shard_files import ShardFiles, part_name
 from atal_ray.runtime.shards import FILES_SHARD, Pool, run_shards, shard_rows
-from atal_ray.runtime.single_actor import ActorNeeds, call_on_actor
+from atal_ray.runtime.single_actor import ActorNeeds
 from atal_ray.store.folder import Folder
 from atal_ray.store.location import Location
 
@@ -75,7 +76,7 @@ class CheckedImages:
     @cached_property
     def usable(self) -> int:
         """How many images the manifest has."""
-        return sum(table.num_rows for table in self.rows(["image_id"]))
+        return sum(self.parts.folder.count_rows(part_name(shard, "rows")) for shard in self.shards)
 
     @cached_property
     def without_mask(self) -> tuple[int, str]:
@@ -123,11 +124,8 @@ def check_images(
         title="listing images",
     )
     images = work.count_rows(LISTED)
-    rows, parts, pool = (
-        shard_rows(images, FILES_SHARD),
-        ShardFiles(work, "bad"),
-        Pool.of_files(config, images),
-    )
+    rows, parts = shard_rows(images, FILES_SHARD), ShardFiles(work, "bad")
+    pool = Pool.of_files(config, images)
     threads = 1 if pool.backend == "ray" else None
     for row in run_shards(
         parts.pending(rows),

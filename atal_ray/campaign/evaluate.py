@@ -16,7 +16,7 @@ from atal_ray.campaign.not_finite import NOT_FINITE, require_finite
 from atal_ray.campaign.snapshot_actor import SnapshotActor
 from atal_ray.config import Config
 from atal_ray.data.images import resize
-from atal_ray.data.manifest import Record, records
+from atal_ray.data.record import Record, records
 from atal_ray.errors import DataError, counted
 from atal_ray.metrics.accumulator import Accumulator
 from atal_ray.metrics.saliency_map import to_uint8

@@ -4,7 +4,6 @@ import logging
 from dataclasses import replace
 from pathlib import Path
 
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from atal_ray.annotation.answers import ANSWERED
@@ -28,7 +27,7 @@ from atal_ray.config.config_file import CONFIG
 from atal_ray.config.data import shortest
 from atal_ray.config.section import require
 from atal_ray.errors import CampaignError, counted
-from atal_ray.labels.points import POINT_SCHEMA, QUERY_SCHEMA, concat
+from atal_ray.labels.points import POINT_SCHEMA, QUERY_SCHEMA, concat, in_order
 from atal_ray.runtime.throughput import THROUGHPUT
 from atal_ray.store.folder import Folder
 from atal_ray.store.lock import locked
@@ -212,12 +211,12 @@ class _Fork:
         asked = self.points.questions(points, same)
         fresh = self.points.fresh_questions(points) if same == 0 else QUERY_SCHEMA.empty_table()
         ours, before = self.made.round(same), self.made.round(same - 1)
-        before.write_table(QUERIES, _sorted(concat([asked, fresh], QUERY_SCHEMA)))
+        before.write_table(QUERIES, in_order(concat([asked, fresh], QUERY_SCHEMA)))
         if fresh.num_rows and self.config.budget.annotator == "answers":
             kept = points.select(["image_id", "x", "y", "label"])
             ours.write_table(ANSWERED, kept)  # the others are asked of people
         else:
-            ours.write_table(POINTS, _sorted(concat([points, *self.points.answers(fresh)], POINT_SCHEMA)))
+            ours.write_table(POINTS, in_order(concat([points, *self.points.answers(fresh)], POINT_SCHEMA)))
         return earlier + int(points.num_rows)
 
     def _take_questions(self, same: int) -> None:
@@ -245,7 +244,3 @@ def _is_changed(folder: Folder) -> bool:
     """Whether the points of a committed round are others than those that were committed."""
     noted = folder.read_json(COMMITTED) if folder.exists(COMMITTED) else {}
     return POINTS in noted and noted[POINTS] != sha256(folder, POINTS)
-
-
-def _sorted(table: pa.Table) -> pa.Table:
-    return table.sort_by([(name, "ascending") for name in ("image_id", "round", "order")])

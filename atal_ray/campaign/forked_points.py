@@ -15,9 +15,9 @@ from atal_ray.annotation.oracle import from_masks
 from atal_ray.campaign.campaign_folder import MANIFEST, POINTS, QUERIES, START, CampaignFolder
 from atal_ray.campaign.query.ask import query
 from atal_ray.config import BudgetConfig, Config
-from atal_ray.data.manifest import records
+from atal_ray.data.record import records
 from atal_ray.errors import CampaignError, counted
-from atal_ray.labels.points import POINT_SCHEMA, QUERY_SCHEMA, check_points
+from atal_ray.labels.points import POINT_SCHEMA, QUERY_SCHEMA, check_points, in_order, running_numbers
 from atal_ray.runtime.session import campaign_session
 
 logger = logging.getLogger(__name__)
@@ -63,13 +63,13 @@ class ForkedPoints:
             )
         if not mine.num_rows:
             raise CampaignError(f"{self.source.root.uri}: every image with a point is gone or was changed")
-        mine = mine.sort_by([(name, "ascending") for name in ("image_id", "round", "order")])
+        mine = in_order(mine)
         ids, heights, widths = (kept[name].to_pylist() for name in ("image_id", "height", "width"))
         sizes = dict(zip(ids, heights, strict=True)), dict(zip(ids, widths, strict=True))
         check_points(mine, sizes[0], sizes[1], f"the points of {self.source.root.uri}")
         columns = {name: mine[name] for name in POINT_SCHEMA.names}
         columns["round"] = pa.repeat(same, mine.num_rows)
-        columns["order"] = _running_numbers(mine["image_id"])
+        columns["order"] = running_numbers(mine["image_id"])
         if self.before.regions != self.config.regions:
             columns["superpixel"] = pa.repeat(-1, mine.num_rows)  # of other superpixels
         arrays = [columns[field.name].cast(field.type) for field in POINT_SCHEMA]
@@ -146,11 +146,3 @@ def _start_of(config: Config, before: Config) -> BudgetConfig:
     """A budget that asks for the random start alone."""
     start = before.budget.start
     return BudgetConfig(start=start, per_round=1, total=start, annotator=config.budget.annotator)
-
-
-def _running_numbers(ids: pa.ChunkedArray) -> pa.Array:
-    """0, 1, ... for the rows of each image, which follow each other."""
-    names = ids.to_numpy()
-    starts = np.flatnonzero(np.r_[True, names[1:] != names[:-1]])
-    counts = np.diff(np.r_[starts, len(names)])
-    return pa.array(np.arange(len(names)) - np.repeat(starts, counts))

@@ -14,7 +14,7 @@ from atal_ray.campaign.campaign_folder import CampaignFolder
 from atal_ray.campaign.snapshot_actor import SnapshotActor
 from atal_ray.config import Config, QueryConfig
 from atal_ray.data.images import resize
-from atal_ray.data.manifest import Record
+from atal_ray.data.record import Record
 from atal_ray.errors import AtalError, DataError
 from atal_ray.labels.points import PointIndex
 from atal_ray.metrics.saliency_map import to_uint8

@@ -4,7 +4,8 @@ images.
 
 import hashlib
 import logging
-from contextlib import nullcontext
+from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
 from tempfile import TemporaryDirectory
 
 import pyarrow as pa
@@ -46,13 +47,12 @@ def prepare(campaign: CampaignFolder, config: Config, skip: str = "--data.on-bad
         _add_test_sets(campaign, config, skip)
         _require_weights(campaign, config)
         return
-    check_network(
-        networks.build(config.network), config.train
-    )  # what is wrong is found now, not after the data has been read
+    # what is wrong is found now, not after the data has been read
+    check_network(networks.build(config.network), config.train)
     (campaign.root / "tests").delete()  # an earlier attempt, perhaps with other test sets
     train, tests = _folders(campaign, config)
     named = _named(tests)
-    with campaign_session(config) if any(map(is_large, (train, *tests))) else nullcontext():
+    with _session_of(config, [train, *tests]):
         try:
             left_out = [_test_set(campaign, config, name, folder, skip) for name, folder in named.items()]
             checked = _training_set(campaign, config, train, skip)
@@ -62,6 +62,11 @@ def prepare(campaign: CampaignFolder, config: Config, skip: str = "--data.on-bad
     _write_errors(campaign, concat([*left_out, checked.bad], BAD_SCHEMA))
     checked.write(campaign.root, MANIFEST)
     (campaign.root / WORK).delete()
+
+
+def _session_of(config: Config, folders: Iterable[Location]) -> AbstractContextManager[None]:
+    """Ray, where a folder holds more files than this process should read."""
+    return campaign_session(config) if any(map(is_large, folders)) else nullcontext()
 
 
 def _require_weights(campaign: CampaignFolder, config: Config) -> None:
@@ -80,7 +85,7 @@ def _add_test_sets(campaign: CampaignFolder, config: Config, skip: str) -> None:
     if not added:
         return
     _named([Location.at(folder) for folder in config.data.tests])
-    with campaign_session(config) if any(map(is_large, added.values())) else nullcontext():
+    with _session_of(config, added.values()):
         bad = [_test_set(campaign, config, name, folder, skip) for name, folder in added.items()]
     _write_errors(campaign, concat(bad, BAD_SCHEMA))
     (campaign.root / WORK).delete()

@@ -10,7 +10,7 @@ import torch
 from atal_ray import networks, seeding
 from atal_ray.campaign.campaign_folder import MANIFEST, TRAIN_RUN, TRAINING, CampaignFolder
 from atal_ray.config import Config
-from atal_ray.data.manifest import MANIFEST_SCHEMA
+from atal_ray.data.record import MANIFEST_SCHEMA
 from atal_ray.labels.points import PointIndex, concat
 from atal_ray.runtime.workers import TrainWorker, WorkerGroup, run_training, snapshot_folder
 from atal_ray.store.mapped import write_mapped

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pyarrow import fs
 
 from atal_ray.data.images import SUFFIXES
-from atal_ray.data.manifest import records, unchanged
+from atal_ray.data.record import records, unchanged
 from atal_ray.errors import DataError, counted
 from atal_ray.store.location import Location
 

@@ -41,6 +41,20 @@ def concat(tables: Iterable[pa.Table], schema: pa.Schema = POINT_SCHEMA) -> pa.T
     return pa.concat_tables([schema.empty_table(), *tables])
 
 
+def in_order(table: pa.Table) -> pa.Table:
+    """Points or questions by image, those of an image in the order of asking."""
+    return table.sort_by([(name, "ascending") for name in ("image_id", "round", "order")])
+
+
+def running_numbers(ids: pa.ChunkedArray) -> pa.Array:
+    """0, 1, ... for the rows of each image, in their order."""
+    _, image, counts = np.unique(ids.to_numpy().astype(str), return_inverse=True, return_counts=True)
+    by_image = np.argsort(image, kind="stable")
+    numbers = np.empty(len(image), np.int64)
+    numbers[by_image] = np.arange(len(image)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return pa.array(numbers)
+
+
 def check_points(
     points: pa.Table,
     heights: dict[str, int],
@@ -120,5 +134,4 @@ class PointIndex:
 
 def _sorted(points: pa.Table) -> pa.Table:
     """The columns of an index, the points of an image in the order of asking."""
-    keys = [(name, "ascending") for name in ("image_id", "round", "order")]
-    return points.sort_by(keys).select(_INDEX_SCHEMA.names).cast(_INDEX_SCHEMA)
+    return in_order(points).select(_INDEX_SCHEMA.names).cast(_INDEX_SCHEMA)

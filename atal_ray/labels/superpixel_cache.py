@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from atal_ray.config import RegionConfig
-from atal_ray.data.manifest import Record
+from atal_ray.data.record import Record
 from atal_ray.errors import CampaignError
 from atal_ray.labels.superpixels import superpixels
 from atal_ray.store.folder import Folder

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from atal_ray import seeding
 from atal_ray.config import QueryConfig
-from atal_ray.data.manifest import Record, records
+from atal_ray.data.record import Record, records
 from atal_ray.errors import CampaignError
 from atal_ray.store.folder import Folder
 from atal_ray.store.location import AnyLocation

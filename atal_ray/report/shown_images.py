@@ -5,7 +5,7 @@ from typing import Any
 
 from atal_ray.campaign.campaign_folder import QUERIES, CampaignFolder
 from atal_ray.config import Config
-from atal_ray.data.manifest import Record
+from atal_ray.data.record import Record
 from atal_ray.errors import AtalError, command
 from atal_ray.report.gallery_file import GALLERY, ImageMaps, read_maps, shown_records
 from atal_ray.report.numbers import Numbers

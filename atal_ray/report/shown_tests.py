@@ -2,7 +2,7 @@
 
 from atal_ray.campaign.campaign_folder import CampaignFolder
 from atal_ray.config import Config
-from atal_ray.data.manifest import Record
+from atal_ray.data.record import Record
 from atal_ray.errors import AtalError
 from atal_ray.report import overlays
 from atal_ray.report.gallery_file import LEVELS, shown_records

@@ -8,11 +8,11 @@ from atal_ray.errors import AtalError, CampaignError
 
 # Ray Data hands on only the text of what a stage raised.
 _OWN = re.compile(r"^\s*atal_ray\.errors\.(\w+): (.+)", re.MULTILINE)
+_ENDED = "a worker's process ended without a word: a crash in a library, or its machine is gone"
 _DEATHS = {
-    "ActorDiedError": "a worker's process ended without a word: a crash in a library, or its machine is gone",
+    "ActorDiedError": _ENDED,
     "OutOfMemoryError": "a machine ran out of memory, so Ray ended a worker on it",
-    "WorkerCrashedError": "a worker's process ended without a word: a crash in a library, or its machine is "
-    "gone",
+    "WorkerCrashedError": _ENDED,
 }
 """What Ray's names for the death of a process mean."""
 

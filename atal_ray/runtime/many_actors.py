@@ -2,8 +2,10 @@
 after another.
 """
 
+import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any
 
 from atal_ray.errors import CampaignError
@@ -12,6 +14,8 @@ from atal_ray.runtime.failure import plain_error
 from atal_ray.runtime.single_actor import ActorNeeds, started
 
 Call = Callable[[], None]
+
+logger = logging.getLogger(__name__)
 
 
 def call_on_actors(
@@ -47,8 +51,10 @@ def call_on_actors(
             try:
                 ray.get(done)
             except RayActorError as error:
+                ray.kill(actor)
                 if tries == DEATHS:
                     raise CampaignError(f"{plain_error(error, title)}; it did so {DEATHS} times") from error
+                logger.warning("%s; it is tried again", plain_error(error, title))
                 waiting.append((call, tries + 1))
                 continue
             except Exception as error:
@@ -59,6 +65,14 @@ def call_on_actors(
     finally:
         for actor in (*idle, *(actor for actor, _, _ in busy.values())):
             ray.kill(actor)
+
+
+def call_on_actor(
+    function: Callable[..., None], *arguments: Any, needs: ActorNeeds, backend: str, title: str
+) -> None:
+    """Make one call, as `call_on_actors` makes many."""
+    for _ in call_on_actors([partial(function, *arguments)], 1, needs=needs, backend=backend, title=title):
+        pass
 
 
 class Caller:

@@ -10,9 +10,8 @@ from ray.exceptions import RayActorError
 from atal_ray.errors import CampaignError, DataError
 from atal_ray.runtime.bad_images import DEATHS, LEFT_OUT, REASON, BadImages
 from atal_ray.runtime.failure import plain_error
-from atal_ray.runtime.shards import Pool, Row, Stage
+from atal_ray.runtime.shards import LoadAndScore, Pool, Row, Stage
 from atal_ray.runtime.single_actor import ActorNeeds, started
-from atal_ray.runtime.throughput import TimedActor, timed_load
 
 MANY = 5
 """Images in a row that end the actor, and none that does not: the images are not to blame."""
@@ -99,12 +98,9 @@ class _Alone:
         self.actor = None
 
 
-class _LoadAndScore:
-    def __init__(self, stage: Stage) -> None:
-        self.stage, self.actor = stage, TimedActor(stage.actor, stage.arguments)
-
+class _LoadAndScore(LoadAndScore):
     def ready(self) -> None:
         """It has room."""
 
     def call(self, row: Row) -> Row:
-        return self.actor(row if self.stage.load is None else timed_load(row, self.stage.load))
+        return self(row)

@@ -84,6 +84,17 @@ class Stage:
     loaded_bytes: int = 0
 
 
+class LoadAndScore:
+    """The whole stage in one process."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._load, self._actor = stage.load, TimedActor(stage.actor, stage.arguments)
+
+    def __call__(self, row: Row) -> Row:
+        """The actor's row for a shard, loaded here."""
+        return self._actor(row if self._load is None else timed_load(row, self._load))
+
+
 def run_shards(
     rows: list[Row],
     pool: Pool,
@@ -146,9 +157,7 @@ def _on_ray(rows: list[Row], pool: Pool, stage: Stage, bad: BadImages | None, ti
 def _inline(rows: list[Row], stage: Stage) -> Iterator[Row]:
     """The same stage in this process, one shard after another."""
     with own_threads():
-        actor = TimedActor(stage.actor, stage.arguments)
-        for row in rows:
-            yield actor(row if stage.load is None else timed_load(row, stage.load))
+        yield from map(LoadAndScore(stage), rows)
 
 
 def _counted(rows: Iterable[Row], throughput: Throughput, bar: "tqdm[Any]") -> Iterator[Row]:

@@ -15,7 +15,7 @@ from torch.utils.data import Dataset
 
 from atal_ray import seeding
 from atal_ray.config import Config
-from atal_ray.data.manifest import Record, slice_rows
+from atal_ray.data.record import Record, slice_rows
 from atal_ray.labels.geometry import Geometry
 from atal_ray.labels.points import PointIndex
 from atal_ray.labels.regions import region_labels

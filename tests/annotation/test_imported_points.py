@@ -12,7 +12,8 @@ from atal_ray.annotation.imported_points import import_points
 from atal_ray.campaign.annotate import annotate
 from atal_ray.campaign.campaign_folder import MANIFEST, POINTS, TRAINING
 from atal_ray.config import DataConfig
-from atal_ray.data.manifest import build_manifest, records
+from atal_ray.data.manifest import build_manifest
+from atal_ray.data.record import records
 from atal_ray.errors import DataError
 from atal_ray.labels.points import POINT_SCHEMA
 

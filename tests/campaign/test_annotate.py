@@ -10,7 +10,8 @@ from atal_ray.campaign.annotate import annotate
 from atal_ray.campaign.campaign_folder import MANIFEST, POINTS, QUERIES, START
 from atal_ray.config import BudgetConfig
 from atal_ray.data.images import read_mask
-from atal_ray.data.manifest import MANIFEST_SCHEMA, build_manifest, records
+from atal_ray.data.manifest import build_manifest
+from atal_ray.data.record import MANIFEST_SCHEMA, records
 from atal_ray.errors import DataError, WaitingError
 from atal_ray.labels.points import POINT_SCHEMA, QUERY_SCHEMA
 

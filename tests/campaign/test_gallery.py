@@ -22,7 +22,8 @@ from atal_ray.campaign.gallery import make_gallery
 from atal_ray.campaign.query.ask import query
 from atal_ray.config import AttackConfig, Config, NetworkConfig, ResourceConfig
 from atal_ray.data.images import read_image, resize
-from atal_ray.data.manifest import build_manifest, records
+from atal_ray.data.manifest import build_manifest
+from atal_ray.data.record import records
 from atal_ray.data.synthetic.dataset import write_dataset
 from atal_ray.labels.points import POINT_SCHEMA
 from atal_ray.metrics.saliency_map import to_uint8

@@ -19,7 +19,7 @@ from atal_ray.campaign.run import run_campaign
 from atal_ray.campaign.train import train
 from atal_ray.config import AttackConfig, BudgetConfig, Config, QueryConfig, ResourceConfig
 from atal_ray.data.images import read_mask
-from atal_ray.data.manifest import Record, records
+from atal_ray.data.record import Record, records
 from atal_ray.data.synthetic.dataset import write_dataset
 from atal_ray.errors import CampaignError
 from atal_ray.labels.points import UNSURE

@@ -19,7 +19,7 @@ from atal_ray.campaign.query.ask import query
 from atal_ray.campaign.run import run_campaign
 from atal_ray.config import AttackConfig, RegionConfig
 from atal_ray.data.images import read_image, read_mask, resize
-from atal_ray.data.manifest import records
+from atal_ray.data.record import records
 from atal_ray.errors import CampaignError, CheckpointError
 from atal_ray.metrics.mae import mae
 from atal_ray.metrics.saliency_map import to_uint8

@@ -8,7 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from atal_ray.data.manifest import MANIFEST_SCHEMA, Record, build_manifest, records, slice_rows
+from atal_ray.data.manifest import build_manifest
+from atal_ray.data.record import MANIFEST_SCHEMA, Record, records, slice_rows
 from atal_ray.errors import ChangedError, DataError
 from atal_ray.runtime.progress_bar import tracked
 from atal_ray.seeding import derive

@@ -10,7 +10,8 @@ from stores import Store
 from atal_ray.data.check import check_folder
 from atal_ray.data.images import read_image, read_mask, read_size
 from atal_ray.data.layout import find_pairs
-from atal_ray.data.manifest import build_manifest, records
+from atal_ray.data.manifest import build_manifest
+from atal_ray.data.record import records
 from atal_ray.errors import DataError, StoreError
 from atal_ray.store import s3 as s3_clients
 from atal_ray.store import uri as stores

@@ -6,7 +6,8 @@ import pytest
 
 from atal_ray.config import RegionConfig
 from atal_ray.data.images import read_image
-from atal_ray.data.manifest import Record, build_manifest, records
+from atal_ray.data.manifest import build_manifest
+from atal_ray.data.record import Record, records
 from atal_ray.errors import CampaignError
 from atal_ray.labels import superpixel_cache as cache
 from atal_ray.labels.superpixel_cache import SuperpixelCache

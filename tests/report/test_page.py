@@ -13,7 +13,8 @@ from PIL import Image
 
 from atal_ray.campaign.campaign_folder import COMMITTED, MANIFEST, METRICS, CampaignFolder
 from atal_ray.config import Config
-from atal_ray.data.manifest import MANIFEST_SCHEMA, noting
+from atal_ray.data.manifest import noting
+from atal_ray.data.record import MANIFEST_SCHEMA
 from atal_ray.errors import CampaignError
 from atal_ray.metrics.metric_names import METRIC_LABELS
 from atal_ray.report.gallery_file import GALLERY, gallery_table, problem_row

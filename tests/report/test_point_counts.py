@@ -11,7 +11,7 @@ import pytest
 from atal_ray.campaign import campaign_folder
 from atal_ray.campaign.campaign_folder import MANIFEST, POINTS, CampaignFolder
 from atal_ray.config import Config
-from atal_ray.data.manifest import MANIFEST_SCHEMA
+from atal_ray.data.record import MANIFEST_SCHEMA
 from atal_ray.labels.points import POINT_SCHEMA
 from atal_ray.report.point_counts import PointCounts, bins_for, count_points, density
 from atal_ray.store.folder import Folder

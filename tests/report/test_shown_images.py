@@ -13,7 +13,7 @@ from PIL import Image
 
 from atal_ray.campaign.campaign_folder import CampaignFolder
 from atal_ray.config import Config
-from atal_ray.data.manifest import MANIFEST_SCHEMA
+from atal_ray.data.record import MANIFEST_SCHEMA
 from atal_ray.report.gallery_file import (
     GALLERY,
     IMAGES,

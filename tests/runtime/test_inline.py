@@ -8,9 +8,10 @@ import torch
 from atal_ray.config import Config, ResourceConfig
 from atal_ray.errors import DataError
 from atal_ray.runtime.capacity import actors_at_once, this_machine
+from atal_ray.runtime.many_actors import call_on_actor
 from atal_ray.runtime.session import campaign_session, session
 from atal_ray.runtime.shards import Pool, run_shards, shard_rows
-from atal_ray.runtime.single_actor import ActorNeeds, call_on_actor
+from atal_ray.runtime.single_actor import ActorNeeds
 from atal_ray.runtime.throughput import Throughput
 
 INLINE = Pool(1, 1, 0, backend="inline")

@@ -11,7 +11,7 @@ import torch
 from atal_ray import seeding
 from atal_ray.config import Config, RegionConfig, TrainConfig
 from atal_ray.data.images import read_image, read_mask, read_soft_mask, resize
-from atal_ray.data.manifest import records
+from atal_ray.data.record import records
 from atal_ray.labels.geometry import Geometry
 from atal_ray.labels.points import POINT_SCHEMA, UNSURE, PointIndex
 from atal_ray.labels.superpixel_cache import SuperpixelCache

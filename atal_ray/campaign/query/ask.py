@@ -1,10 +1,12 @@
 """Stage: snapshots, points and images -> the next questions."""
 
 import logging
+from collections.abc import Sequence
 from functools import partial
 from time import perf_counter
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from atal_ray.campaign.campaign_folder import ERROR_SCHEMA, ERRORS, MANIFEST, QUERIES, START, CampaignFolder
@@ -66,23 +68,28 @@ def query(campaign: CampaignFolder, config: Config, round_number: int, out: Fold
         bad=BadImages.of_table(campaign.root, MANIFEST, config.data.on_bad_file),
     ):
         del row  # its picks are in a file already
-    shards = list(range(len(rows)))
-    left_out = (reason for table in parts.tables("errors", shards) for reason in table["reason"].to_pylist())
+    shards = range(len(rows))
+    errors = concat((table for table in parts.tables("errors", shards) if table.num_rows), ERROR_SCHEMA)
     done = any(parts.folder.count_rows(part_name(shard, kind)) for shard in shards)
-    require_finite(left_out, int(done), f"round {round_number}: query", config.train.lr_max)
+    reasons = (reason.as_py() for reason in errors["reason"])
+    require_finite(reasons, int(done), f"round {round_number}: query", config.train.lr_max)
     if by_need:
         started = perf_counter()
         choose_by_need(config, round_number, parts.folder, len(rows), images)
         spent = perf_counter() - started
         throughput.add(0, {"RDS over all images": spent}, throughput.elapsed + spent)
-    all_errors = parts.tables("errors", [*shards, len(rows)] if by_need else shards)
-    errors = concat((table for table in all_errors if table.num_rows), ERROR_SCHEMA)
-    if errors.num_rows:
-        out.write_table(ERRORS, errors)
-        images_of = counted(pc.count_distinct(errors["image_id"]).as_py(), "image")
-        logger.warning("no question, or too few, about %s, listed in %s", images_of, out.where(ERRORS))
+        errors = concat([errors, *parts.tables("errors", [len(rows)])], ERROR_SCHEMA)
     if throughput.images:
         out.write_json(THROUGHPUT, throughput.to_json())
+    _write(parts, shards, errors, out)
+
+
+def _write(parts: ShardFiles, shards: Sequence[int], errors: pa.Table, out: Folder) -> None:
+    """Join what the shards left; the questions are written last."""
+    if errors.num_rows:
+        out.write_table(ERRORS, errors)
+        images = counted(pc.count_distinct(errors["image_id"]).as_py(), "image")
+        logger.warning("no question, or too few, about %s, listed in %s", images, out.where(ERRORS))
     left = set(parts.folder.names())
     galleries = [shard for shard in shards if part_name(shard, "gallery") in left]
     if galleries:

@@ -57,20 +57,14 @@ class CoverFiles:
     def covers(self) -> Covers:
         """All candidates, without the names of the images, which would be most of the memory."""
         total, images = self.candidates, 0
-        image, score, superpixel = (
-            np.empty(total, np.int32),
-            np.empty(total, np.float32),
-            np.empty(total, np.int32),
-        )
+        image, superpixel = np.empty(total, np.int32), np.empty(total, np.int32)
+        score = np.empty(total, np.float32)
         for (first, last), table in zip(pairwise(self.starts), self._numbers(), strict=True):
-            names = (
-                table["image_id"].combine_chunks().dictionary_encode()
-            )  # numbered by appearance: ascending; none is in two shards
+            # numbered by appearance: ascending; none is in two shards
+            names = table["image_id"].combine_chunks().dictionary_encode()
             image[first:last] = names.indices.to_numpy() + images
-            score[first:last], superpixel[first:last] = (
-                table["score"].to_numpy(),
-                table["superpixel"].to_numpy(),
-            )
+            score[first:last] = table["score"].to_numpy()
+            superpixel[first:last] = table["superpixel"].to_numpy()
             images += len(names.dictionary)
         return Covers(image, score, superpixel, self.features)
 

@@ -12,7 +12,7 @@ from atal_ray.acquisition.grid import original_pixels
 from atal_ray.campaign.campaign_folder import MANIFEST, CampaignFolder
 from atal_ray.config import Config
 from atal_ray.data.images import resize
-from atal_ray.data.manifest import Record, records
+from atal_ray.data.record import Record, records
 from atal_ray.errors import DataError
 from atal_ray.labels.points import PointIndex
 from atal_ray.labels.regions import covered

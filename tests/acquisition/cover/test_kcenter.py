@@ -2,7 +2,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from covers import KINDS, positions_of
+from covers import KINDS, positions_of, squared_distances
 
 from atal_ray.acquisition.cover import kcenter
 from atal_ray.acquisition.cover import members as cover_members
@@ -19,10 +19,7 @@ def flat(positions: np.ndarray, m: int, start: list[int]) -> list[int]:
     while len(chosen) < min(m, len(positions)):
         pick = start[len(chosen)] if len(chosen) < len(start) else int(nearest.argmax())
         chosen.append(pick)
-        squared = np.zeros(len(positions))
-        for column in positions.astype(np.float64).T:
-            squared += (column - column[pick]) ** 2
-        nearest = np.minimum(nearest, squared)
+        nearest = np.minimum(nearest, squared_distances(positions, pick))
         nearest[chosen] = -1
     return chosen
 

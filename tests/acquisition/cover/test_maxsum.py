@@ -2,7 +2,7 @@ from typing import get_args
 
 import numpy as np
 import pytest
-from covers import KINDS, positions_of
+from covers import KINDS, positions_of, squared_distances
 
 from atal_ray.acquisition.cover import blocks, maxsum
 from atal_ray.acquisition.cover.maxsum import cover_maxsum_scan
@@ -18,10 +18,7 @@ def flat(positions: np.ndarray, m: int, start: list[int]) -> list[int]:
     while len(chosen) < min(m, len(positions)):
         pick = start[len(chosen)] if len(chosen) < len(start) else int(total.argmax())
         chosen.append(pick)
-        squared = np.zeros(len(positions))
-        for column in positions.astype(np.float64).T:
-            squared += (column - column[pick]) ** 2
-        total += np.sqrt(squared)
+        total += np.sqrt(squared_distances(positions, pick))
         total[chosen] = -np.inf
     return chosen
 
