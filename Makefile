@@ -2,13 +2,16 @@ PYTHON ?= python3
 BIN := .venv/bin
 RUN ?= runs/demo
 
+# Where it is set, each of the many processes of the tests compiles every module anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test test-all coverage check docs figures bench-metrics clean
 
 demo: .venv/installed  ## from nothing to a report, on the embedded data
 	$(BIN)/atal run demo $(RUN)
 
 test: .venv/installed  ## fast tests, a process for each core
-	$(BIN)/pytest -n auto --dist loadgroup
+	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
 
 test-all: .venv/compared  ## every test: the slow ones, those of Ray jobs and those against PySODMetrics too
 	$(BIN)/pytest -m ""

@@ -27,10 +27,10 @@ from atal_ray.store.location import AnyLocation
 
 
 def tiny_config(train: Path, tests: tuple[Path, ...] = (), **changes: Any) -> Config:
-    """Two rounds of 2 + 2 points at 64 px with the small network, two snapshots of one epoch each; inline."""
+    """Two rounds of 2 + 2 points at 64 px with a toy network, two snapshots of one epoch each; inline."""
     config = Config(
         data=DataConfig(train=str(train), tests=tuple(map(str, tests))),
-        network=NetworkConfig(name="f3net-small"),
+        network=NetworkConfig(name="toy_network:TwoHeads"),
         train=TrainConfig(size=64, scales=(64,), epochs=2, cycles=2, batch_size=4),
         query=QueryConfig(shard_size=3, batch_size=2),
         budget=BudgetConfig(total=4),
@@ -40,9 +40,13 @@ def tiny_config(train: Path, tests: tuple[Path, ...] = (), **changes: Any) -> Co
 
 
 def on_ray(config: Config, **changes: Any) -> Config:
-    """The configuration on Ray, with changes of its resources."""
+    """The configuration on Ray, whose workers know the networks of the package, with changes of its
+    resources.
+    """
     return dataclasses.replace(
-        config, resources=dataclasses.replace(config.resources, backend="ray", **changes)
+        config,
+        network=NetworkConfig(name="f3net-small"),
+        resources=dataclasses.replace(config.resources, backend="ray", **changes),
     )
 
 

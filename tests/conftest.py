@@ -27,16 +27,9 @@ os.environ.update(  # before any test imports torch or ray, which read them only
 )
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The tests of a file run in one process, and all those on Ray in one, which alone starts Ray.
-
-    A file of few but long settings is divided by them.
-    """
-    for item in items:
-        on_ray = "ray_local" in getattr(item, "fixturenames", ())
-        setting = item.callspec.id if "played" in getattr(item, "fixturenames", ()) else ""
-        item.add_marker(pytest.mark.xdist_group("ray" if on_ray else f"{item.path}{setting}"))
+    """The tests on Ray take longest: they come first, so that no process is left alone with them."""
+    items.sort(key=lambda item: "ray_local" not in getattr(item, "fixturenames", ()))
 
 
 @pytest.fixture(scope="session")

@@ -18,8 +18,11 @@ from atal_ray.config import Config, NetworkConfig
 def plain_snapshots() -> Iterator[None]:
     """Snapshots predict as they are, not compiled, and reports have no charts."""
     with plain_reports(), pytest.MonkeyPatch.context() as patch:
-        prepare = "atal_ray.campaign.snapshot_actor.prepare_snapshots"
-        patch.setattr(prepare, lambda members, *_, **__: [member.eval() for member in members])
+        actor = "atal_ray.campaign.snapshot_actor"
+        patch.setattr(
+            f"{actor}.prepare_snapshots", lambda members, *_, **__: [member.eval() for member in members]
+        )
+        patch.setattr(f"{actor}._PREPARED", {})
         yield
 
 

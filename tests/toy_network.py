@@ -36,3 +36,36 @@ class WideToy(Toy):
         super().__init__()
         self.body = nn.Sequential(nn.Conv2d(3, 12, 5, stride=2, padding=2), nn.BatchNorm2d(12), nn.ReLU())
         self.head = nn.Conv2d(12, 1, 3, padding=1)
+
+
+class TwoHeads(SaliencyNetwork):
+    """Two stages of convolutions with a head each, of which the finer one predicts."""
+
+    loss_weights = (0.5, 1.0)
+    prediction = 1
+    feature_channels = 16
+    mean = (0.485, 0.456, 0.406)
+    std = (0.229, 0.224, 0.225)
+    multiple = 4
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fine = _stage(3, 16)
+        self.coarse = _stage(16, 16)
+        self.heads = nn.ModuleList(nn.Conv2d(16, 1, 3, padding=1) for _ in range(2))
+
+    def forward(self, x: Tensor) -> SaliencyOutput:
+        self.check_sides(x)
+        fine = self.fine(x)
+        coarse = self.coarse(fine)
+        features = fine + interpolate(coarse, fine.shape[-2:], mode="bilinear")
+        logits = (head(values) for head, values in zip(self.heads, (coarse, features), strict=True))
+        return SaliencyOutput(
+            tuple(interpolate(values, x.shape[-2:], mode="bilinear") for values in logits), features
+        )
+
+
+def _stage(channels: int, out: int) -> nn.Sequential:
+    """A convolution that halves the side; statistics of few steps, as those of f3net-small."""
+    norm = nn.BatchNorm2d(out, momentum=0.3)
+    return nn.Sequential(nn.Conv2d(channels, out, 5, stride=2, padding=2), norm, nn.ReLU())

@@ -12,9 +12,13 @@ from atal_ray.inference.prepared import Traces, prepare_snapshots
 from atal_ray.networks.inputs import choose_device
 from atal_ray.networks.protocol import SaliencyNetwork
 from atal_ray.networks.snapshot_reader import read_snapshots
+from atal_ray.store.streamed import sha256
 
 _TRACES: Traces = {}
 """Graphs for all stages of a process that runs them inline; an actor prepares its snapshots only once."""
+
+_PREPARED: dict[tuple[object, ...], list[SaliencyNetwork]] = {}
+"""The snapshots that such a process prepared last, for the next stage that wants the same."""
 
 
 class SnapshotActor:
@@ -25,7 +29,7 @@ class SnapshotActor:
         config: the configuration.
         round_number: the round whose snapshots are read.
         precision: what the networks compute with; the evaluation's figures are those of float32.
-        attack: how the networks are attacked, if they are.
+        attack: how the networks are attacked, if they are: perhaps at a smaller side.
     """
 
     def __init__(
@@ -39,18 +43,29 @@ class SnapshotActor:
         torch.set_num_threads(config.query.threads)
         self.campaign, self.config, self.round_number = campaign, config, round_number
         self.precision: Precision = precision
-        self.attack = attack
+        self.smaller = attack if attack is not None and attack.scale < 1 else None
         self.device = choose_device(config.resources.gpus)
 
     @cached_property
     def snapshots(self) -> list[SaliencyNetwork]:
         """The round's networks, prepared; read at the first shard: Ray hides what a constructor raises."""
+        if self.config.resources.backend != "inline":
+            return self._prepare(None)
+        folder, config = self.campaign.snapshots(self.round_number), self.config
+        digests = [sha256(folder, f"{number}.pt") for number in range(1, config.train.cycles + 1)]
+        size, device = config.train.size, str(self.device)
+        wanted = (*digests, config.network, size, config.query, self.precision, self.smaller, device)
+        if wanted not in _PREPARED:
+            _PREPARED.clear()
+            _PREPARED[wanted] = self._prepare(_TRACES)
+        return _PREPARED[wanted]
+
+    def _prepare(self, traces: Traces | None) -> list[SaliencyNetwork]:
         read = read_snapshots(self.campaign.snapshots(self.round_number), self.config, torch.device("cpu"))
         side, query = self.config.train.size, self.config.query
         sides = [{side} for _ in read]
-        if self.attack is not None:
-            for attacked in sides[-1:] if self.attack.model == "last" else sides:
-                attacked.add(attacked_side(side, self.attack.scale, read[-1].multiple))
+        if self.smaller is not None:
+            for attacked in sides[-1:] if self.smaller.model == "last" else sides:
+                attacked.add(attacked_side(side, self.smaller.scale, read[-1].multiple))
         batch = min(query.batch_size, query.shard_size)
-        traces = _TRACES if self.config.resources.backend == "inline" else None
         return [*prepare_snapshots(read, sides, batch, self.precision, self.device, traces=traces)]

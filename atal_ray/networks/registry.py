@@ -2,6 +2,7 @@
 
 import importlib
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -68,14 +69,18 @@ def name_of(state: Mapping[str, Tensor]) -> str | None:
     """The registered network that a state dict fits by its keys, published or own, and shapes; or None."""
     shapes = {key: value.shape for key, value in state.items() if not key.endswith(COUNTER)}
     for name, network in _NETWORKS.items():
-        with torch.device("meta"):  # no memory, no random numbers
-            plain = network.from_config(NetworkConfig())
-        expected = {
-            key: value.shape for key, value in plain.state_dict().items() if not key.endswith(COUNTER)
-        }
+        plain, expected = _shapes(network)
         if {plain.own_key(key): shape for key, shape in shapes.items()} == expected:
             return name
     return None
+
+
+@cache
+def _shapes(network: type[SaliencyNetwork]) -> tuple[SaliencyNetwork, dict[str, torch.Size]]:
+    """A network of this class without values, and the shapes of its state by key."""
+    with torch.device("meta"):  # no memory, no random numbers
+        plain = network.from_config(NetworkConfig())
+    return plain, {key: value.shape for key, value in plain.state_dict().items() if not key.endswith(COUNTER)}
 
 
 def build(config: NetworkConfig, *, load_weights: bool = True) -> SaliencyNetwork:

@@ -18,11 +18,11 @@ WITHOUT_RAY = """
 import sys
 from pathlib import Path
 from campaigns import tiny_config
+from plain_reports import plain_reports
 from atal_ray.campaign.run import run_campaign
-from atal_ray.config import NetworkConfig
 train, folder = map(Path, sys.argv[1:])
-network = NetworkConfig(name="toy_network:Toy")
-run_campaign(tiny_config(train, (train,), network=network), folder)
+with plain_reports():
+    run_campaign(tiny_config(train, (train,)), folder)
 loaded = [name for name in sys.modules if name.partition(".")[0] == "ray"]
 sys.exit(f"Ray was imported: {loaded[:3]}" if loaded else 0)
 """
@@ -65,6 +65,7 @@ def test_a_round_on_ray_is_that_of_inline(ray_local, finished, tmp_path):
     assert campaign.round(0).read_json(METRICS) == inline.round(0).read_json(METRICS)
 
 
+@pytest.mark.slow
 def test_a_campaign_goes_on_under_the_other_backend(ray_local, finished):
     config, folder = finished
     before = all_points(open_campaign(folder), 2)

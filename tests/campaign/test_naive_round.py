@@ -156,6 +156,7 @@ def played(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("atal_ray.campaign.snapshot_actor.prepare_snapshots", stand_in)
+        patch.setattr("atal_ray.campaign.snapshot_actor._PREPARED", {})
         patch.setattr("atal_ray.campaign.run.train", train_then_cut_short)
         for shown in ("make_gallery", "write_report"):  # they take seconds, and nothing here reads them
             patch.setattr(f"atal_ray.campaign.run.{shown}", lambda *_: None)

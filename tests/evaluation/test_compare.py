@@ -20,12 +20,18 @@ from atal_ray.data.images import read_image, read_mask, resize
 from atal_ray.data.synthetic.dataset import write_dataset
 from atal_ray.errors import CheckpointError, ConfigError, DataError
 from atal_ray.evaluation import compare as evaluation
-from atal_ray.evaluation import score_maps
+from atal_ray.evaluation import score_curves, score_maps
 from atal_ray.evaluation.compare import evaluate, named
 from atal_ray.metrics.accumulator import Accumulator
 from atal_ray.networks.f3net_small import F3NetSmall
 from atal_ray.networks.inputs import to_batch
 from atal_ray.store.folder import Folder
+
+
+@pytest.fixture(autouse=True)
+def no_figures(monkeypatch):
+    """Files in place of the figures, which take most of the time; `test_score_curves` draws some."""
+    monkeypatch.setattr(score_curves, "files", lambda draw, **size: {"svg": b"<svg/>", "png": b"a picture"})
 
 
 @pytest.fixture(scope="module")

@@ -462,10 +462,10 @@ def test_networks_of_one_structure_are_traced_once(monkeypatch):
     images = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(1))
     for seed in (0, 1):
         torch.manual_seed(seed)
-        network = networks.build(NetworkConfig(name="f3net-small")).eval().requires_grad_(False)
+        network = networks.build(NetworkConfig(name="toy_network:TwoHeads")).eval().requires_grad_(False)
         (fast,) = prepare_snapshots([network], [{64}], 1, "float32", torch.device("cpu"), traces=traces)
         with torch.no_grad():
             expected = network(images).logits[network.prediction]
             found = fast(images).logits[0]
         assert torch.allclose(found, expected, atol=1e-3)
-    assert traced == [("F3NetSmall", 64)]
+    assert traced == [("TwoHeads", 64)]

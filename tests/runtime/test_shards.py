@@ -75,7 +75,7 @@ def blocks(request, monkeypatch):
     monkeypatch.setattr(ray_data, "BLOCKS", request.param)
 
 
-@pytest.mark.parametrize("actors", [1, 2])
+@pytest.mark.parametrize("actors", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_every_shard_comes_once_and_whole(ray_local, blocks, actors):
     found = sorted(run(21, actors, loaded_bytes=MIB), key=lambda row: row["shard"])
     assert [(row["shard"], row["images"], row["sum"]) for row in found] == [
@@ -84,9 +84,10 @@ def test_every_shard_comes_once_and_whole(ray_local, blocks, actors):
     assert all("seconds" not in row for row in found)
 
 
+@pytest.mark.slow
 def test_few_loaded_shards_wait_for_a_slow_actor(ray_local, blocks):
     def most_at_once(**settings) -> int:
-        found = run(80, seconds=0.02, **settings)
+        found = run(40, seconds=0.02, **settings)
         events = sorted([(row["loaded"], 1) for row in found] + [(row["done"], -1) for row in found])
         return int(np.cumsum([change for _, change in events]).max())
 
@@ -127,7 +128,7 @@ class DiesOnce(Slow):
         return super().__call__(row)
 
 
-@pytest.mark.parametrize("reader", [None, load])
+@pytest.mark.parametrize("reader", [pytest.param(None, marks=pytest.mark.slow), load])
 def test_an_actor_that_dies_takes_no_finished_shard_with_it(ray_local, blocks, tmp_path, reader):
     rows, arguments = shard_rows(12, 2), {"seconds": 0.0, "folder": str(tmp_path)}
     found = list(
@@ -184,6 +185,7 @@ def with_deaths(images: int, size: int, policy: OnBadFile, reader=None, **argume
     return sorted(found, key=lambda row: row["shard"])
 
 
+@pytest.mark.slow
 def test_an_image_on_which_workers_die_is_left_out_and_no_other(ray_local, caplog):
     found = with_deaths(8, 3, "skip", deadly={4})
     assert [(row["shard"], row["images"], row["kept"], len(row["reasons"])) for row in found] == [
@@ -194,21 +196,25 @@ def test_an_image_on_which_workers_die_is_left_out_and_no_other(ray_local, caplo
     assert f"4.jpg is left out: {REASON}" in caplog.text
 
 
+@pytest.mark.slow
 def test_an_image_on_which_workers_die_is_named_where_bad_files_are_refused(ray_local):
     with pytest.raises(DataError, match=rf"^test: 4\.jpg: {REASON}; the same command with "):
         with_deaths(8, 3, "refuse", deadly={4})
 
 
+@pytest.mark.slow
 def test_an_image_on_which_loading_tasks_die_is_found_as_well(ray_local):
     found = with_deaths(4, 2, "skip", reader=partial(dies_while_loading, deadly=3), deadly=set())
     assert [(row["shard"], row["kept"]) for row in found] == [(0, [0, 1]), (1, [2])]
 
 
+@pytest.mark.slow
 def test_images_that_end_workers_together_alone_are_a_sentence(ray_local):
     with pytest.raises(CampaignError, match="on images 1 to 3 together, but on none of the others alone"):
         with_deaths(4, 3, "skip", deadly=set(), together=3)
 
 
+@pytest.mark.slow
 def test_workers_that_die_on_whatever_image_are_a_sentence(ray_local):
     with pytest.raises(CampaignError, match="on each of 5 images, so it is none of them"):
         with_deaths(8, 8, "skip", deadly=set(range(8)))

@@ -20,7 +20,7 @@ from atal_ray.training.schedule import learning_rate
 MakeSamples = Callable[..., Samples]
 IMAGES = 6
 CONFIG = Config(
-    network=NetworkConfig(name="f3net-small"),
+    network=NetworkConfig(name="toy_network:TwoHeads"),
     train=TrainConfig(size=64, scales=(64, 96), epochs=4, cycles=2, batch_size=4, lr_max=0.02),
 )
 

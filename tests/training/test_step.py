@@ -26,7 +26,7 @@ PLAN = TrainConfig()
 @pytest.fixture
 def small() -> networks.SaliencyNetwork:
     torch.manual_seed(0)
-    return networks.build(NetworkConfig(name="f3net-small"))
+    return networks.build(NetworkConfig(name="toy_network:TwoHeads"))
 
 
 @pytest.fixture(scope="module")
