@@ -29,7 +29,6 @@ from atal_ray.config.config_file import CONFIG
 from atal_ray.errors import CampaignError, command
 from atal_ray.report.compared import read_compared
 from atal_ray.report.gallery_file import GALLERY
-from atal_ray.report.page import write_report
 from atal_ray.runtime.session import campaign_session
 from atal_ray.store.folder import Folder
 
@@ -111,3 +110,10 @@ def run_round(run: Run, campaign: CampaignFolder, config: Config, number: int) -
     if number + 1 < config.rounds:
         run.step(out, QUERIES, lambda: query(campaign, config, number))
     run.lock.check()
+
+
+def write_report(campaign: CampaignFolder, config: Config) -> None:
+    """The page of what is finished; loading Matplotlib takes a second, which no start need wait for."""
+    from atal_ray.report import page
+
+    page.write_report(campaign, config)

@@ -14,6 +14,7 @@ from PIL import Image
 from atal_ray.acquisition.uncertainty import REGION_NAMES
 from atal_ray.labels.points import BACKGROUND, SALIENT, UNSURE
 from atal_ray.report.figure import data_uri
+from atal_ray.report.picture_size import Shape
 
 LABEL_COLOURS = {SALIENT: "#e69f00", BACKGROUND: "#0072b2", UNSURE: "#8c8c8c"}
 LABEL_NAMES = {SALIENT: "salient", BACKGROUND: "background", UNSURE: "unsure"}
@@ -21,19 +22,11 @@ REGION_COLOURS = dict(zip(REGION_NAMES, ("#e4e8ec", "#009e73", "#b5458a"), stric
 BOUNDARY_COLOUR = "#ffe14d"
 SALIENCY_MAP, UNCERTAINTY_MAP = "gray", "inferno"
 
-_LONGEST = 480  # pixels: sharp at twice the size on the page
 _LEVELS = 64  # of a map: finer than the eye, and half the bytes of 256
 _CLEAR = (0, 0, 0, 0)
 
 Layer = str
 """A PNG as a data URI."""
-Shape = tuple[int, int]
-
-
-def fit(height: int, width: int, share: float = 1.0) -> Shape:
-    """Height and width of the pictures of an image: its longer side is 480 pixels, or a share of them."""
-    scale = share * _LONGEST / max(height, width)
-    return max(1, round(height * scale)), max(1, round(width * scale))
 
 
 def photo(image: NDArray[np.uint8], shape: Shape) -> Layer:

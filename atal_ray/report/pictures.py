@@ -14,7 +14,8 @@ from atal_ray.labels.points import UNSURE
 from atal_ray.labels.regions import region_labels
 from atal_ray.report import overlays
 from atal_ray.report.gallery_file import LEVELS, ImageMaps
-from atal_ray.report.overlays import LABEL_COLOURS, LABEL_NAMES, SALIENCY_MAP, UNCERTAINTY_MAP, fit
+from atal_ray.report.overlays import LABEL_COLOURS, LABEL_NAMES, SALIENCY_MAP, UNCERTAINTY_MAP
+from atal_ray.report.picture_size import fit
 
 _SHARE = 0.5
 """Of the side of the other pictures: there are five maps for every round."""

@@ -5,7 +5,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from atal_ray.report.overlays import fit
+from atal_ray.report.picture_size import fit
 from atal_ray.store.folder import Folder
 
 PREDICTIONS = "predictions.parquet"

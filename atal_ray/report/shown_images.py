@@ -9,7 +9,8 @@ from atal_ray.data.record import Record
 from atal_ray.errors import AtalError, command
 from atal_ray.report.gallery_file import GALLERY, ImageMaps, read_maps, shown_records
 from atal_ray.report.numbers import Numbers
-from atal_ray.report.overlays import fit, photo
+from atal_ray.report.overlays import photo
+from atal_ray.report.picture_size import fit
 from atal_ray.report.pictures import Picture, Scene, map_pictures, plain_pictures, point_pictures
 
 Maps = dict[str, ImageMaps | str]

@@ -7,7 +7,8 @@ from atal_ray.errors import AtalError
 from atal_ray.report import overlays
 from atal_ray.report.gallery_file import LEVELS, shown_records
 from atal_ray.report.numbers import Numbers
-from atal_ray.report.overlays import SALIENCY_MAP, fit, photo
+from atal_ray.report.overlays import SALIENCY_MAP, photo
+from atal_ray.report.picture_size import fit
 from atal_ray.report.pictures import Picture, Scene, plain_pictures
 from atal_ray.report.predictions_file import TEST_IMAGES, Predictions, read_predictions
 from atal_ray.report.shown_images import ShownImage

@@ -32,7 +32,7 @@ from atal_ray.data.manifest import build_manifest
 from atal_ray.data.synthetic.dataset import write_dataset
 from atal_ray.labels.points import POINT_SCHEMA, QUERY_SCHEMA
 from atal_ray.metrics.accumulator import Accumulator
-from atal_ray.report import curves, overlays
+from atal_ray.report import curves, picture_size
 from atal_ray.report.gallery_file import GALLERY, ImageMaps, gallery_table
 from atal_ray.report.predictions_file import PREDICTION_SCHEMA, PREDICTIONS, small_png
 from atal_ray.seeding import derive
@@ -63,7 +63,7 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small pictures and no charts, for tests of what is on the page rather than of how it is drawn."""
-    monkeypatch.setattr(overlays, "_LONGEST", 60)
+    monkeypatch.setattr(picture_size, "_LONGEST", 60)
     monkeypatch.setattr(curves, "chart", lambda draw, **size: "data:,")
 
 

@@ -7,7 +7,7 @@ from matplotlib import colormaps
 from matplotlib.colors import to_rgb
 from PIL import Image
 
-from atal_ray.report import overlays
+from atal_ray.report import overlays, picture_size
 from atal_ray.report.overlays import LABEL_COLOURS, REGION_COLOURS
 
 
@@ -24,7 +24,7 @@ def bytes_of(colour: str) -> list[int]:
     ("size", "expected"), [((300, 400), (360, 480)), ((60, 30), (480, 240)), ((1, 4000), (1, 480))]
 )
 def test_fit_keeps_the_shape(size: tuple[int, int], expected: tuple[int, int]) -> None:
-    assert overlays.fit(*size) == expected
+    assert picture_size.fit(*size) == expected
 
 
 def test_photo_at_its_own_size_is_the_image() -> None:
