@@ -40,13 +40,9 @@ def tiny_config(train: Path, tests: tuple[Path, ...] = (), **changes: Any) -> Co
 
 
 def on_ray(config: Config, **changes: Any) -> Config:
-    """The configuration on Ray, whose workers know the networks of the package, with changes of its
-    resources.
-    """
+    """The configuration on Ray, with changes of its resources."""
     return dataclasses.replace(
-        config,
-        network=NetworkConfig(name="f3net-small"),
-        resources=dataclasses.replace(config.resources, backend="ray", **changes),
+        config, resources=dataclasses.replace(config.resources, backend="ray", **changes)
     )
 
 

@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 
     from atal_ray.config import Config
 
+PATHS = [str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
+
 os.environ.update(  # before any test imports torch or ray, which read them only once
+    PYTHONPATH=os.pathsep.join(filter(None, PATHS)),  # where workers and commands find toy_network
     OMP_NUM_THREADS="1",
     RAY_AUTH_MODE="disabled",
     RAY_USAGE_STATS_ENABLED="0",
