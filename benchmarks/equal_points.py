@@ -54,8 +54,11 @@ def main(
     weights: tyro.conf.Positional[str],
     out: Path = Path("runs/equal"),
     extra: tuple[str, ...] = (),
+    only: tuple[str, ...] = (),
 ) -> None:
-    """Run every campaign and the sweep, and print their digests; `extra` is appended to every command."""
+    """Run every campaign and the sweep, or `only` some, and print their digests; `extra` is appended to every
+    command.
+    """
     lines = []
     commands = {
         name: ["run", options[0], str(out / name), *options[1:]]
@@ -65,6 +68,8 @@ def main(
     axes = ["--over", "query.top-percent=3,10", "attack.steps=2,5"]
     commands["sweep"] = ["sweep", "cpu-small", str(out / "sweep"), *axes, *small, "--budget.total", "4"]
     for name, command in commands.items():
+        if only and name not in only:
+            continue
         subprocess.run([*CLI, *command, *extra], check=True)
         lines.append(f"{name:16} {digest(out / name)}")
         print(lines[-1], flush=True)
