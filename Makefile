@@ -1,6 +1,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 RUN ?= runs/demo
+# A process for each core; a file's tests share one, with their fixtures. (Not loadgroup: pytest 9.2 ignores the groups.)
+PARALLEL := -n auto --dist loadfile --no-loadscope-reorder
 
 # Where it is set, each of the many processes of the tests compiles every module anew.
 unexport PYTHONDONTWRITEBYTECODE
@@ -10,15 +12,15 @@ unexport PYTHONDONTWRITEBYTECODE
 demo: .venv/installed  ## from nothing to a report, on the embedded data
 	$(BIN)/atal run demo $(RUN)
 
-test: .venv/installed  ## fast tests, a process for each core
-	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
+test: .venv/installed  ## fast tests
+	$(BIN)/pytest $(PARALLEL)
 
 test-all: .venv/compared  ## every test: the slow ones, those of Ray jobs and those against PySODMetrics too
 	$(BIN)/pytest -m ""
 
 coverage: .venv/compared  ## how much of the package the tests run, branches too, in all their processes
 	rm -rf .coverage && mkdir .coverage
-	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage run -m pytest $(PARALLEL)
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report
 

@@ -87,7 +87,7 @@ def test_every_shard_comes_once_and_whole(ray_local, blocks, actors):
 @pytest.mark.slow
 def test_few_loaded_shards_wait_for_a_slow_actor(ray_local, blocks):
     def most_at_once(**settings) -> int:
-        found = run(40, seconds=0.02, **settings)
+        found = run(80, seconds=0.02, **settings)
         events = sorted([(row["loaded"], 1) for row in found] + [(row["done"], -1) for row in found])
         return int(np.cumsum([change for _, change in events]).max())
 
