@@ -14,9 +14,16 @@ from atal_ray.config import Config
 from atal_ray.data.images import read_image, resize
 from atal_ray.networks.inputs import to_batch
 from atal_ray.networks.protocol import SaliencyNetwork
+from atal_ray.training.fast_step import build_step
 from atal_ray.training.samples import Samples, batches
 from atal_ray.training.schedule import learning_rate, snapshot_epochs
-from atal_ray.training.step import build_optimizer, set_learning_rate, train_step
+from atal_ray.training.step import (
+    StepOf,
+    build_optimizer,
+    load_optimizer_state,
+    optimizer_state,
+    set_learning_rate,
+)
 
 PROBE_IMAGES = 8
 
@@ -72,37 +79,41 @@ def train_round(
         ConfigError: fewer iterations than cycles.
     """
     context, plan = context or WorkerContext(), config.train
+    if context.device.type == "cuda":
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = build_optimizer(network, plan)
     log: list[dict[str, float]] = []
     probe, first = torch.empty(0), 0
     if resume is not None:
         network.load_state_dict(resume.network)
-        optimizer.load_state_dict(resume.optimizer)
+        load_optimizer_state(optimizer, resume.optimizer)
         log, probe, first = list(resume.log), resume.probe, resume.epochs_done
     model = wrap(network)
+    step = build_step(model, network, optimizer, plan, world=context.world)
     ends = snapshot_epochs(plan.epochs, plan.cycles)
     for epoch in range(first, plan.epochs):
-        log.append(train_epoch(model, network, optimizer, samples, config, epoch, context))
+        model.train()
+        log.append(train_epoch(step, optimizer, samples, config, epoch, context))
         if epoch in ends:
             maps = probe_maps(network, samples, plan.size, context.device)
             if len(probe):
                 log[-1]["delta"] = homogenisation(probe, maps)
             probe = maps
-            state = TrainState(network.state_dict(), optimizer.state_dict(), epoch + 1, log, probe)
+            weights = {name: value.contiguous() for name, value in network.state_dict().items()}
+            state = TrainState(weights, optimizer_state(optimizer), epoch + 1, log, probe)
             on_snapshot(ends.index(epoch) + 1, state)
         on_epoch(log[-1])
 
 
 def train_epoch(
-    model: nn.Module,
-    network: SaliencyNetwork,
+    step: StepOf,
     optimizer: torch.optim.Optimizer,
     samples: Samples,
     config: Config,
     epoch: int,
     context: WorkerContext,
 ) -> dict[str, float]:
-    """One pass over the images.
+    """One pass over the images; waits for the device once, for the losses.
 
     Returns:
         The entry of the log: epoch, mean loss of this worker's batches, first and last learning rate.
@@ -115,8 +126,7 @@ def train_epoch(
         num_workers=config.resources.loader_workers,
         pin_memory=context.device.type == "cuda",
     )
-    model.train()
-    rates, losses = [], []
+    rates, losses = [], torch.empty(len(draws), device=context.device)
     for number, (images, targets) in enumerate(loader):
         iteration = epoch * len(draws) + number + 1
         rate = learning_rate(
@@ -126,8 +136,9 @@ def train_epoch(
         rates.append(rate)
         images = images.to(context.device, non_blocking=True)
         targets = targets.to(context.device, non_blocking=True)
-        losses.append(train_step(model, network, optimizer, images, targets, plan))
-    return {"epoch": epoch, "loss": sum(losses) / len(losses), "lr_first": rates[0], "lr_last": rates[-1]}
+        losses[number] = step(images, targets)
+    mean = sum(losses.tolist()) / len(draws)
+    return {"epoch": epoch, "loss": mean, "lr_first": rates[0], "lr_last": rates[-1]}
 
 
 @torch.no_grad()
