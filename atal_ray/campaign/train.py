@@ -1,16 +1,20 @@
 """Stage: points and images -> L snapshots."""
 
+from dataclasses import replace
 from functools import partial
 
+import cv2
 import torch
 
 from atal_ray import networks, seeding
 from atal_ray.campaign.campaign_folder import MANIFEST, TRAIN_RUN, TRAINING, CampaignFolder
 from atal_ray.config import Config
 from atal_ray.labels.points import PointIndex
+from atal_ray.runtime.capacity import cores
 from atal_ray.runtime.workers import TrainWorker, WorkerGroup, run_training, snapshot_folder
 from atal_ray.training.checkpoint import LOG, WEIGHTS
-from atal_ray.training.loop import train_round
+from atal_ray.training.loader import threads_for
+from atal_ray.training.loop import WorkerContext, train_round
 from atal_ray.training.samples import Samples
 
 
@@ -30,6 +34,7 @@ def train(campaign: CampaignFolder, config: Config, round_number: int) -> None:
 def train_worker(worker: TrainWorker, campaign: CampaignFolder, config: Config, round_number: int) -> None:
     """One data-parallel worker of a round; goes on from the last snapshot that was kept."""
     torch.set_num_threads(config.train.threads)
+    cv2.setNumThreads(1)  # images are loaded side by side, not one by many threads
     samples = Samples(
         campaign.root.read_table(MANIFEST),
         PointIndex(campaign.points(round_number)),
@@ -41,12 +46,21 @@ def train_worker(worker: TrainWorker, campaign: CampaignFolder, config: Config, 
         _first_network(campaign, config, round_number).to(worker.context.device),
         samples,
         config,
-        context=worker.context,
+        context=with_loader(worker.context, config),
         resume=worker.restore(),
         wrap=worker.wrap,
         on_snapshot=worker.save,
         on_epoch=lambda entry: worker.finished(int(entry["epoch"]) + 1),
     )
+
+
+def with_loader(context: WorkerContext, config: Config) -> WorkerContext:
+    """The context with the number of threads that load."""
+    busy = 1 if context.device.type == "cuda" else config.train.threads
+    threads = threads_for(
+        config.resources.loader_workers, cores=cores(), busy=busy, workers=context.local_world
+    )
+    return replace(context, loader_threads=threads)
 
 
 def _first_network(campaign: CampaignFolder, config: Config, round_number: int) -> networks.SaliencyNetwork:

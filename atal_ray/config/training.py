@@ -79,7 +79,7 @@ class TrainConfig(Section):
     half: bool = True
     """On a GPU, compute in bfloat16 where that is safe."""
     compile: bool = False
-    """Compile the step with torch.compile: a minute for each side of the batches, and faster steps after it."""
+    """Compile the step with torch.compile: a minute for each side of the batches, and faster steps then."""
     warm_start: bool = False
     """Start a round from the last snapshot of the round before, not from the backbone's weights."""
     workers: Count = 1

@@ -14,6 +14,7 @@ from atal_ray.training.step import StepOf, train_step
 
 logger = logging.getLogger(__name__)
 
+MOST_SHAPES = 64  # of one training; PyTorch would go on without the compiler after 8
 WARM_UP = 2  # steps of a shape before it is captured: libraries choose their kernels in the first
 
 
@@ -39,7 +40,9 @@ def build_step(
 
 
 def compiled_loss() -> step.LossOf:
-    """`step.loss_of` compiled for each shape that it meets."""
+    """`step.loss_of` compiled for each shape that it meets; what was compiled for earlier networks goes."""
+    torch.compiler.reset()
+    torch._dynamo.config.recompile_limit = MOST_SHAPES
     return torch.compile(step.loss_of, dynamic=False)
 
 
@@ -110,7 +113,7 @@ class GraphedStep:
     def _record(self, key: tuple[object, ...], images: Tensor, targets: Tensor) -> None:
         """Record the step on copies of a batch; nothing is computed."""
         kept_images, kept_targets = images.clone(), targets.clone()
-        graph = torch.cuda.CUDAGraph()
+        graph, stream = torch.cuda.CUDAGraph(), torch.cuda.current_stream()
         try:
             # Other threads load images meanwhile: only what this one does is recorded.
             with torch.cuda.graph(graph, pool=self.pool, capture_error_mode="thread_local"):
@@ -120,6 +123,7 @@ class GraphedStep:
         except Exception as error:  # what cannot be recorded fails in many ways
             logger.warning("the step cannot be a CUDA graph, going on without: %s", _reason(error))
             self.usable = False
+            torch.cuda.set_stream(stream)  # a recording that fails leaves its own stream behind
             return
         self.pool = self.pool or graph.pool()
         self.recorded[key] = (graph, kept_images, kept_targets, loss)

@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
 from atal_ray.acquisition.ensemble import homogenisation
 from atal_ray.config import Config
-from atal_ray.data.images import read_image, resize
+from atal_ray.data.images import resize
 from atal_ray.networks.inputs import to_batch
 from atal_ray.networks.protocol import SaliencyNetwork
 from atal_ray.training.fast_step import build_step
+from atal_ray.training.loader import Loader
 from atal_ray.training.samples import Samples, batches
 from atal_ray.training.schedule import learning_rate, snapshot_epochs
 from atal_ray.training.step import (
@@ -47,6 +47,10 @@ class WorkerContext:
     rank: int = 0
     world: int = 1
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    local_world: int = 1
+    """Workers on this machine."""
+    loader_threads: int = 0
+    """Threads that load its images; with 0 the training waits for each batch."""
 
 
 def train_round(
@@ -91,25 +95,24 @@ def train_round(
     model = wrap(network)
     step = build_step(model, network, optimizer, plan, world=context.world)
     ends = snapshot_epochs(plan.epochs, plan.cycles)
-    for epoch in range(first, plan.epochs):
-        model.train()
-        log.append(train_epoch(step, optimizer, samples, config, epoch, context))
-        if epoch in ends:
-            maps = probe_maps(network, samples, plan.size, context.device)
-            if len(probe):
-                log[-1]["delta"] = homogenisation(probe, maps)
-            probe = maps
-            weights = {name: value.contiguous() for name, value in network.state_dict().items()}
-            state = TrainState(weights, optimizer_state(optimizer), epoch + 1, log, probe)
-            on_snapshot(ends.index(epoch) + 1, state)
-        on_epoch(log[-1])
+    with Loader(samples, context.device, context.loader_threads) as loader:
+        for epoch in range(first, plan.epochs):
+            model.train()
+            log.append(train_epoch(step, optimizer, loader, epoch, context))
+            if epoch in ends:
+                maps = probe_maps(network, samples, plan.size, context.device)
+                if len(probe):
+                    log[-1]["delta"] = homogenisation(probe, maps)
+                probe = maps
+                state = TrainState(weights_of(network), optimizer_state(optimizer), epoch + 1, log, probe)
+                on_snapshot(ends.index(epoch) + 1, state)
+            on_epoch(log[-1])
 
 
 def train_epoch(
     step: StepOf,
     optimizer: torch.optim.Optimizer,
-    samples: Samples,
-    config: Config,
+    loader: Loader,
     epoch: int,
     context: WorkerContext,
 ) -> dict[str, float]:
@@ -118,27 +121,28 @@ def train_epoch(
     Returns:
         The entry of the log: epoch, mean loss of this worker's batches, first and last learning rate.
     """
+    samples, config = loader.samples, loader.samples.config
     plan = config.train
     draws = list(batches(len(samples), config, samples.round_number, epoch, context.rank, context.world))
-    loader: DataLoader[tuple[Tensor, Tensor]] = DataLoader(
-        samples,
-        batch_sampler=draws,
-        num_workers=config.resources.loader_workers,
-        pin_memory=context.device.type == "cuda",
-    )
     rates, losses = [], torch.empty(len(draws), device=context.device)
-    for number, (images, targets) in enumerate(loader):
+    for number, (images, targets) in enumerate(loader.epoch(draws)):
         iteration = epoch * len(draws) + number + 1
         rate = learning_rate(
             plan.schedule, iteration, len(draws), plan.epochs, plan.cycles, plan.lr_max, plan.lr_min
         )
         set_learning_rate(optimizer, rate)
         rates.append(rate)
-        images = images.to(context.device, non_blocking=True)
-        targets = targets.to(context.device, non_blocking=True)
         losses[number] = step(images, targets)
     mean = sum(losses.tolist()) / len(draws)
     return {"epoch": epoch, "loss": mean, "lr_first": rates[0], "lr_last": rates[-1]}
+
+
+def weights_of(network: nn.Module) -> dict[str, Tensor]:
+    """The weights of a network, laid out plainly whatever its memory format."""
+    weights: dict[str, Tensor] = network.state_dict()
+    for name, value in weights.items():
+        weights[name] = value.contiguous()
+    return weights
 
 
 @torch.no_grad()
@@ -148,6 +152,5 @@ def probe_maps(network: SaliencyNetwork, samples: Samples, size: int, device: to
     The network is left in evaluation mode.
     """
     network.eval()
-    paths = [samples.record(index).image for index in range(min(PROBE_IMAGES, len(samples)))]
-    images = [resize(read_image(path), size) for path in paths]
+    images = [resize(samples.image(index), size) for index in range(min(PROBE_IMAGES, len(samples)))]
     return network.saliency(to_batch(np.stack(images), device))[0].cpu()

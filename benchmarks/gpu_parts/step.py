@@ -212,9 +212,7 @@ def profile(setup: Setup, note: Note) -> None:
         chosen["compiled"] = COMPILED["compiled"]
     for name, variant in chosen.items():
         with switched(variant):
-            note(
-                f"profile of {network}, {name}", profiled(setup, network, dataclasses.replace(variant), name)
-            )
+            note(f"profile of {network}, {name}", profiled(setup, network, variant, name))
 
 
 KINDS = {
