@@ -13,16 +13,23 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+import traceback
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
 import tyro
-from gpu_parts.setup import Part, Setup
+from gpu_parts.setup import AHEAD, Part, Setup
 from machine import provenance
 
 ROOT = Path(__file__).parent
+START, END = "start", "end"
+STARTING = 30  # seconds for the imports of a process, on top of a part's limit
 MEASURES = (
     "atal_ray.networks",
     "atal_ray.training",
@@ -31,19 +38,24 @@ MEASURES = (
     "atal_ray.runtime.workers",
 )
 PARTS = {
-    "ceilings": ("gpu_parts.step:ceilings", 60),
-    "step": ("gpu_parts.step:plain_steps", 120),
-    "start-up": ("gpu_parts.startup:startup", 90),
-    "loader": ("gpu_parts.loader:loader", 60),
-    "drawing": ("gpu_parts.loader:drawing", 30),
-    "training": ("gpu_parts.training:inline", 60),
-    "compiled step": ("gpu_parts.step:compiled_steps", 200),
-    "compiled training": ("gpu_parts.training:inline_compiled", 90),
+    AHEAD: ("gpu_parts.step:compile_ahead", 600),
+    "loader": ("gpu_parts.loader:loader", 45),
+    "drawing": ("gpu_parts.loader:drawing", 20),
+    "ceilings": ("gpu_parts.step:ceilings", 30),
+    "step": ("gpu_parts.step:plain_steps", 75),
+    "training": ("gpu_parts.training:inline", 45),
+    "compiled step": ("gpu_parts.step:compiled_steps", 120),
+    "compiled training": ("gpu_parts.training:inline_compiled", 60),
+    "step of the others": ("gpu_parts.step:plain_others", 45),
+    "profile": ("gpu_parts.step:profile", 60),
+    "start-up": ("gpu_parts.startup:startup", 60),
     "training on Ray": ("gpu_parts.training:on_ray", 90),
-    "profile": ("gpu_parts.step:profile", 100),
-    "compiled step of the others": ("gpu_parts.step:compiled_others", 300),
+    "compiled step of the others": ("gpu_parts.step:compiled_others", 240),
 }
-"""What a part runs, and after how many seconds it is stopped; in the order of running."""
+"""What a part runs, and after how many seconds it is stopped; in the order of running.
+
+The first one fills the compiler's cache beside the others.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,14 +75,17 @@ class Options:
     parts: tuple[str, ...] = ()
     """Names of parts; all where none is named."""
     out: Path = ROOT / "results" / "gpu.json"
-    """File of the figures; traces and the campaign go to a folder beside it."""
-    only: str | None = None
-    """Run this part alone, in this process."""
+    """File of the figures."""
+    work: Path | None = None
+    """Folder for traces and a campaign; unset: a temporary one."""
+    here: bool = False
+    """Run the parts in this process."""
 
 
 def main(options: Options) -> None:
     """Run the parts and print a table."""
-    work = options.out.with_suffix("")
+    names = list(options.parts or PARTS)
+    work = options.work or Path(tempfile.mkdtemp(prefix="atal-gpu-"))
     work.mkdir(parents=True, exist_ok=True)
     setup = Setup(
         data=options.data,
@@ -80,18 +95,31 @@ def main(options: Options) -> None:
         small=options.size == "small",
         seconds=60 * options.minutes,
     )
-    if options.only:
-        run_here(setup, options.only)
+    if options.here:
+        run_here(setup, names)
         return
     head = provenance(MEASURES)
+    options.out.parent.mkdir(parents=True, exist_ok=True)
     result: dict[str, Any] = {"provenance": head, "options": described(options), "parts": {}}
-    start = time.perf_counter()
-    for name in options.parts or PARTS:
-        left = setup.seconds - (time.perf_counter() - start)
-        limit = PARTS[name][1] * (10 if setup.small else 1)  # a CPU may be busy with other things
-        result["parts"][name] = found = run_apart(name, left, limit, work)
-        options.out.write_text(json.dumps(result, indent=1) + "\n")
-        print_part(name, found)
+    end = time.monotonic() + setup.seconds
+    beside = Child(options, [AHEAD], work / AHEAD) if AHEAD in names else None
+    left = [name for name in names if name != AHEAD]
+    try:
+        while left and time.monotonic() < end:
+            child = Child(options, left, work / "notes")
+            for name, found in child.parts(end):
+                left.remove(name)
+                result["parts"][name] = found
+                options.out.write_text(json.dumps(result, indent=1) + "\n")
+                print_part(name, found)
+    finally:
+        if beside:
+            beside.stop()
+            result["parts"][AHEAD] = beside.read().get(AHEAD, {})
+    result["left_out"] = left
+    options.out.write_text(json.dumps(result, indent=1) + "\n")
+    if left:
+        print(f"no time was left for: {', '.join(left)}")
 
 
 def described(options: Options) -> dict[str, Any]:
@@ -106,52 +134,94 @@ def part_of(name: str) -> Part:
     return Part(getattr(importlib.import_module(module), function), limit)
 
 
-def notes_of(work: Path, name: str) -> Path:
-    """The file in which a part leaves its figures, one line for each measurement."""
-    return work / f"{name.replace(' ', '-')}.jsonl"
+def run_here(setup: Setup, names: list[str]) -> None:
+    """Run parts in this process; a line of the notes for each start, measurement and end."""
+    file = (setup.work / (AHEAD if names == [AHEAD] else "notes")).open("a")
+
+    def write(part: str, what: str, figures: dict[str, Any]) -> None:
+        file.write(json.dumps([part, what, figures]) + "\n")
+        file.flush()
+
+    for name in names:
+        write(name, START, {})
+        start, state = time.perf_counter(), "done"
+        try:
+            part_of(name).run(setup, partial(write, name))
+        except Exception as error:  # the others go on
+            traceback.print_exc()
+            state = f"{type(error).__name__}: {error}"[:500]
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        write(name, END, {"state": state, "seconds": round(time.perf_counter() - start, 1)})
 
 
-def run_here(setup: Setup, name: str) -> None:
-    """Run a part in this process."""
-    with notes_of(setup.work, name).open("w") as file:
+class Child:
+    """A process that runs parts one after the other; whoever dies or hangs is followed by another one.
 
-        def note(what: str, figures: dict[str, Any]) -> None:
-            file.write(json.dumps([what, figures]) + "\n")
-            file.flush()
-            print(f"  {what}: {short(figures)}", flush=True)
+    Args:
+        options: of the run.
+        names: of the parts.
+        notes: the file that it writes.
+    """
 
-        part_of(name).run(setup, note)
+    def __init__(self, options: Options, names: list[str], notes: Path) -> None:
+        self.names, self.notes, self.slow = names, notes, 10 if options.size == "small" else 1
+        notes.unlink(missing_ok=True)
+        paths = [str(ROOT), str(ROOT.parent), os.environ.get("PYTHONPATH", "")]
+        arguments = [
+            ["--data", options.data, "--stride-on", options.stride_on, "--size", options.size],
+            ["--minutes", options.minutes, "--work", notes.parent, "--here", "--parts", *names],
+            ["--weights", options.weights] if options.weights else [],
+        ]
+        self.process = subprocess.Popen(
+            [sys.executable, str(ROOT / "gpu.py"), *(str(word) for words in arguments for word in words)],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
+            start_new_session=True,
+        )
 
+    def stop(self) -> None:
+        """End the process and what it started."""
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
 
-def run_apart(name: str, left: float, limit: float, work: Path) -> dict[str, Any]:
-    """Run a part in a process of its own, until its limit or the end of the run's time."""
-    if left <= 0:
-        return {"left_out": "no time was left"}
-    notes = notes_of(work, name)
-    notes.unlink(missing_ok=True)
-    paths = [str(ROOT), str(ROOT.parent), os.environ.get("PYTHONPATH", "")]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
-    start = time.perf_counter()
-    process = subprocess.Popen(
-        [sys.executable, *sys.argv, "--only", name], env=environment, start_new_session=True
-    )
-    state = "done"
-    try:
-        if process.wait(min(left, limit)):
-            state = f"failed with status {process.returncode}"
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        state = "stopped at its limit"
-    lines = notes.read_text().splitlines() if notes.exists() else []
-    figures = dict(json.loads(line) for line in lines)
-    return {"state": state, "seconds": round(time.perf_counter() - start, 1), "figures": figures}
+    def read(self) -> dict[str, dict[str, Any]]:
+        """The figures of each part that has begun; "state" only of those that have ended."""
+        found: dict[str, dict[str, Any]] = {}
+        lines = self.notes.read_text().splitlines() if self.notes.exists() else []
+        for part, what, figures in map(json.loads, lines):
+            if what == START:
+                found[part] = {"figures": {}}
+            elif what == END:
+                found[part].update(figures)
+            else:
+                found[part]["figures"][what] = figures
+        return found
+
+    def parts(self, end: float) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Each part when it has ended, until the last one or the first that is stopped or dies."""
+        try:
+            for name in self.names:
+                start = time.monotonic()
+                until = min(end, start + self.slow * PARTS[name][1] + STARTING)
+                while "state" not in self.read().get(name, {}):
+                    if self.process.poll() is not None or time.monotonic() > until:
+                        self.stop()
+                        break
+                    time.sleep(0.2)
+                found = self.read().get(name, {"figures": {}})
+                stopped = "died" if time.monotonic() < until else "stopped at its limit"
+                yield name, {"state": stopped, "seconds": round(time.monotonic() - start, 1), **found}
+                if self.process.poll() is not None and "state" not in found:
+                    return
+        finally:
+            self.stop()
 
 
 def print_part(name: str, found: dict[str, Any]) -> None:
     """The figures of a part, one line for each measurement."""
-    print(f"{name}: {found.get('left_out') or found['state']} {found.get('seconds', '')}")
-    for what, figures in found.get("figures", {}).items():
+    print(f"{name}: {found['state']}, {found['seconds']} s", flush=True)
+    for what, figures in found["figures"].items():
         print(f"  {what:60} {short(figures)}", flush=True)
 
 

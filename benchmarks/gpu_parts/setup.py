@@ -9,6 +9,10 @@ from typing import Any
 
 import torch
 
+from atal_ray.config.training import StrideOn
+
+AHEAD = "compile ahead"
+"""The part that compiles beside the others, and the file of its notes."""
 Note = Callable[[str, dict[str, Any]], None]
 """Keeps the figures of one measurement under a name; they are on disk when it returns."""
 
@@ -21,7 +25,8 @@ class Setup:
     """Folder of images with masks, in any layout."""
     weights: Path | None
     """ImageNet weights of a ResNet-50; random ones where absent."""
-    stride_on: str
+    stride_on: StrideOn
+    """Where the bottlenecks of these weights stride."""
     work: Path
     """Folder for what the parts make: a campaign, traces."""
     small: bool

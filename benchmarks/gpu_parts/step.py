@@ -1,6 +1,7 @@
 """The bare training step: each change on its own, so that one run says what brings what."""
 
 import itertools
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ from atal_ray.config import NetworkConfig, TrainConfig
 from atal_ray.networks import layers
 from atal_ray.training.fast_step import GraphedStep, compiled_loss
 from atal_ray.training.step import StepOf, build_optimizer, train_step
-from gpu_parts.setup import Note, Setup, median_seconds, wait
+from gpu_parts.setup import AHEAD, Note, Setup, median_seconds, wait
 
 RECIPE = TrainConfig()
 
@@ -48,32 +49,62 @@ VARIANTS = {
     "+ CUDA graph, interpolate": Variant(graph=True, products=False),
 }
 COMPILED = {
-    "compiled": Variant(compiled=True),
     "compiled + CUDA graph": Variant(compiled=True, graph=True),
+    "compiled": Variant(compiled=True),
     "compiled + CUDA graph, cuDNN benchmark": Variant(compiled=True, graph=True, benchmark=True),
 }
+TODAY = next(iter(VARIANTS))
 BEST = "+ CUDA graph"
 BEST_COMPILED = "compiled + CUDA graph"
 
 
 def plain_steps(setup: Setup, note: Note) -> None:
-    """Every variant without a compiler of the first network, then the ends of the others."""
+    """Every variant without a compiler of the first network."""
     for name, variant in VARIANTS.items():
         measure(setup, note, setup.networks[0], name, variant)
+
+
+def plain_others(setup: Setup, note: Note) -> None:
+    """The other networks as they were, and in their best form without a compiler."""
     for network in setup.networks[1:]:
-        for name in (next(iter(VARIANTS)), "+ channels-last", BEST):
+        for name in (TODAY, BEST):
             measure(setup, note, network, name, VARIANTS[name])
+
+
+def compile_ahead(setup: Setup, note: Note) -> None:
+    """Compile the step of each network, beside other parts, so that they find it in the compiler's cache."""
+    os.nice(10)
+    os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "6")
+    order = setup.networks[:1] + setup.networks[:0:-1]
+    for network in order:
+        start = time.perf_counter()
+        step, batches = prepared(setup, network, COMPILED["compiled"])
+        for batch in batches[:2]:
+            float(step(*batch))
+        note(network, {"seconds": time.perf_counter() - start})
+        (setup.work / f"compiled-{network}").touch()
+
+
+def await_compiled(setup: Setup, network: str, seconds: float = 90) -> None:
+    """Wait for `compile_ahead`, where it runs, to have compiled a network."""
+    end = time.monotonic() + seconds
+    while (setup.work / AHEAD).exists() and time.monotonic() < end:
+        if (setup.work / f"compiled-{network}").exists():
+            return
+        time.sleep(0.2)
 
 
 def compiled_steps(setup: Setup, note: Note) -> None:
     """The compiled variants of the first network."""
+    await_compiled(setup, setup.networks[0])
     for name, variant in COMPILED.items():
         measure(setup, note, setup.networks[0], name, variant)
 
 
 def compiled_others(setup: Setup, note: Note) -> None:
     """The best compiled variant of the other networks."""
-    for network in setup.networks[1:]:
+    for network in setup.networks[:0:-1]:
+        await_compiled(setup, network)
         measure(setup, note, network, BEST_COMPILED, COMPILED[BEST_COMPILED])
 
 
@@ -102,7 +133,7 @@ def timed(setup: Setup, network: str, variant: Variant) -> dict[str, float]:
         losses.append(float(step(*next(turns))))
         if number == 0:
             first = time.perf_counter() - start
-    calls, repeats = (1, 1) if setup.small else (10, 5)
+    calls, repeats = (1, 1) if setup.small else (10, 3)
     seconds = median_seconds(lambda: step(*next(turns)), device, calls=calls, repeats=repeats)
     peak = torch.cuda.max_memory_allocated() / 2**20 if device.type == "cuda" else 0.0
     return {
@@ -119,8 +150,9 @@ def prepared(setup: Setup, network: str, variant: Variant) -> tuple[StepOf, list
     """The step of a variant on a fresh network, and three batches with some labelled pixels."""
     torch.manual_seed(0)
     device = setup.device
-    built = networks.build(NetworkConfig(name=network, weights="random" if hasattr_prefix(network) else None))
-    built = built.to(device).train()
+    weights = "random" if networks.find(network).backbone_prefix else None
+    config = NetworkConfig(name=network, weights=weights, stride_on=setup.stride_on)
+    built = networks.build(config).to(device).train()
     if variant.channels_last:
         built.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = build_optimizer(built, RECIPE)
@@ -135,11 +167,6 @@ def prepared(setup: Setup, network: str, variant: Variant) -> tuple[StepOf, list
     if variant.wait:
         step = waiting(step)
     return step, [made_batch(setup, variant) for _ in range(3)]
-
-
-def hasattr_prefix(network: str) -> bool:
-    """Whether a network has a pretrained backbone."""
-    return bool(networks.find(network).backbone_prefix)
 
 
 def waiting(step: StepOf) -> StepOf:
@@ -207,7 +234,7 @@ def ceilings(setup: Setup, note: Note) -> None:
 def profile(setup: Setup, note: Note) -> None:
     """Where a step's time goes on the device: kernels by kind and the largest of them, and a trace."""
     network = setup.networks[0]
-    chosen = {"today": VARIANTS[next(iter(VARIANTS))], "plain": VARIANTS["+ fused SGD"]}
+    chosen = {"today": VARIANTS[TODAY], "plain": VARIANTS["+ fused SGD"]}
     if setup.device.type == "cuda":
         chosen["compiled"] = COMPILED["compiled"]
     for name, variant in chosen.items():
