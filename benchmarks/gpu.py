@@ -39,16 +39,19 @@ MEASURES = (
 )
 PARTS = {
     AHEAD: ("gpu_parts.step:compile_ahead", 600),
-    "loader": ("gpu_parts.loader:loader", 45),
-    "drawing": ("gpu_parts.loader:drawing", 20),
     "ceilings": ("gpu_parts.step:ceilings", 30),
     "step": ("gpu_parts.step:plain_steps", 75),
     "training": ("gpu_parts.training:inline", 45),
+    "loader": ("gpu_parts.loader:loader", 45),
     "compiled step": ("gpu_parts.step:compiled_steps", 120),
     "compiled training": ("gpu_parts.training:inline_compiled", 60),
+    "estimate": ("gpu_parts.query:plain_estimates", 80),
+    "compiled estimate": ("gpu_parts.query:compiled_estimates", 90),
     "step of the others": ("gpu_parts.step:plain_others", 45),
     "profile": ("gpu_parts.step:profile", 60),
+    "drawing": ("gpu_parts.loader:drawing", 20),
     "start-up": ("gpu_parts.startup:startup", 60),
+    "profile of the estimate": ("gpu_parts.query:profile", 30),
     "training on Ray": ("gpu_parts.training:on_ray", 90),
     "compiled step of the others": ("gpu_parts.step:compiled_others", 240),
 }
@@ -165,7 +168,7 @@ class Child:
     """
 
     def __init__(self, options: Options, names: list[str], notes: Path) -> None:
-        self.names, self.notes, self.slow = names, notes, 10 if options.size == "small" else 1
+        self.names, self.notes, self.slow = list(names), notes, 10 if options.size == "small" else 1
         notes.unlink(missing_ok=True)
         paths = [str(ROOT), str(ROOT.parent), os.environ.get("PYTHONPATH", "")]
         arguments = [
