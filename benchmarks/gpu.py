@@ -104,6 +104,7 @@ def main(options: Options) -> None:
     head = provenance(MEASURES)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     result: dict[str, Any] = {"provenance": head, "options": described(options), "parts": {}}
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # the processes of the parts are ended too
     end = time.monotonic() + setup.seconds
     beside = Child(options, [AHEAD], work / AHEAD) if AHEAD in names else None
     left = [name for name in names if name != AHEAD]

@@ -6,9 +6,7 @@ bits in each run. The backward pass of a product is a product.
 
 from functools import lru_cache
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 
@@ -48,27 +46,27 @@ def _channels_last(x: Tensor, size: tuple[int, int], align_corners: bool) -> Ten
     return resized.view(batch, *size, channels).permute(0, 3, 1, 2)
 
 
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
 def weights(old: int, new: int, align_corners: bool, device: torch.device, dtype: torch.dtype) -> Tensor:
-    """The share of each of `old` pixels in each of `new` ones, [new, old]; the same tensor at every call."""
+    """The share of each of `old` pixels in each of `new` ones, [new, old]; the same tensor at every call.
+
+    A compiler gets the operations that make it, for a tensor from elsewhere would be no constant to it.
+    """
+    if torch.compiler.is_compiling():
+        return shares(old, new, align_corners, device).to(dtype)
     return _kept(old, new, align_corners, device, dtype)
 
 
 @lru_cache(maxsize=1024)
 def _kept(old: int, new: int, align_corners: bool, device: torch.device, dtype: torch.dtype) -> Tensor:
-    return torch.from_numpy(shares(old, new, align_corners)).to(device, dtype)
+    return shares(old, new, align_corners, device).to(dtype)
 
 
-def shares(old: int, new: int, align_corners: bool) -> NDArray[np.float64]:
-    """The weights [new, old] of `interpolate`'s mode bilinear, two in a row, which sum to 1."""
-    steps = np.arange(new, dtype=np.float64)
+def shares(old: int, new: int, align_corners: bool, device: torch.device) -> Tensor:
+    """The weights [new, old] of `interpolate`'s mode bilinear: max(0, 1 - |place of the new pixel - old|)."""
+    steps = torch.arange(new, device=device, dtype=torch.float32)
     if align_corners:
         place = steps * ((old - 1) / max(new - 1, 1))
     else:
-        place = np.maximum((steps + 0.5) * (old / new) - 0.5, 0)
-    first = np.minimum(place.astype(np.int64), old - 1)
-    second, part = np.minimum(first + 1, old - 1), place - first
-    matrix = np.zeros((new, old))
-    np.add.at(matrix, (np.arange(new), first), 1 - part)
-    np.add.at(matrix, (np.arange(new), second), part)
-    return matrix
+        place = ((steps + 0.5) * (old / new) - 0.5).clamp(0, old - 1)
+    pixels = torch.arange(old, device=device, dtype=torch.float32)
+    return (1 - (place[:, None] - pixels).abs()).clamp(min=0)

@@ -58,8 +58,8 @@ class Loader:
         if self._pool:
             self._pool.shutdown(cancel_futures=True)
 
-    def epoch(self, draws: Sequence[list[Draw]]) -> Iterator[Batch]:
-        """The batches of one epoch, in order, on the device.
+    def batches(self, draws: Iterable[list[Draw]]) -> Iterator[Batch]:
+        """The batches of a round, in order, on the device; those of the next epoch too are loaded ahead.
 
         Raises:
             DataError: an image cannot be read.
@@ -67,7 +67,7 @@ class Loader:
         loaded = self._ahead(draws) if self._pool else map(self._load, draws)
         return self._on_gpu(loaded) if self._stream else self._here(loaded)
 
-    def _ahead(self, draws: Sequence[list[Draw]]) -> Iterator[RawBatch | Batch]:
+    def _ahead(self, draws: Iterable[list[Draw]]) -> Iterator[RawBatch | Batch]:
         """Loaded batches, of which the threads always have the next few under way."""
         assert self._pool is not None
         waiting: deque[Future[RawBatch | Batch]] = deque()

@@ -1,7 +1,8 @@
 """The training of one round: L cycles of the learning rate, a snapshot at the end of each (TEUE)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -9,14 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from atal_ray.acquisition.ensemble import homogenisation
-from atal_ray.config import Config
+from atal_ray.config import Config, TrainConfig
 from atal_ray.data.images import resize
 from atal_ray.networks.inputs import to_batch
 from atal_ray.networks.protocol import SaliencyNetwork
 from atal_ray.training.fast_step import build_step
-from atal_ray.training.loader import Loader
+from atal_ray.training.loader import Batch, Loader
 from atal_ray.training.samples import Samples, batches
-from atal_ray.training.schedule import learning_rate, snapshot_epochs
+from atal_ray.training.schedule import batches_per_epoch, learning_rate, snapshot_epochs
 from atal_ray.training.step import (
     StepOf,
     build_optimizer,
@@ -95,10 +96,17 @@ def train_round(
     model = wrap(network)
     step = build_step(model, network, optimizer, plan, world=context.world)
     ends = snapshot_epochs(plan.epochs, plan.cycles)
+    count = batches_per_epoch(len(samples), plan.batch_size, plan.drop_last)
+    draws = (
+        draw
+        for epoch in range(first, plan.epochs)
+        for draw in batches(len(samples), config, samples.round_number, epoch, context.rank, context.world)
+    )
     with Loader(samples, context.device, context.loader_threads) as loader:
+        loaded = loader.batches(draws)
         for epoch in range(first, plan.epochs):
             model.train()
-            log.append(train_epoch(step, optimizer, loader, epoch, context))
+            log.append(train_epoch(step, optimizer, loaded, count, plan, epoch, context.device))
             if epoch in ends:
                 maps = probe_maps(network, samples, plan.size, context.device)
                 if len(probe):
@@ -112,29 +120,36 @@ def train_round(
 def train_epoch(
     step: StepOf,
     optimizer: torch.optim.Optimizer,
-    loader: Loader,
+    batches: Iterable[Batch],
+    count: int,
+    recipe: TrainConfig,
     epoch: int,
-    context: WorkerContext,
+    device: torch.device,
 ) -> dict[str, float]:
     """One pass over the images; waits for the device once, for the losses.
+
+    Args:
+        step: takes a batch.
+        optimizer: of the step; gets the learning rate of each iteration.
+        batches: the next `count` of them are the epoch's.
+        count: batches in an epoch.
+        recipe: the schedule.
+        epoch: from 0.
+        device: of the losses.
 
     Returns:
         The entry of the log: epoch, mean loss of this worker's batches, first and last learning rate.
     """
-    samples, config = loader.samples, loader.samples.config
-    plan = config.train
-    draws = list(batches(len(samples), config, samples.round_number, epoch, context.rank, context.world))
-    rates, losses = [], torch.empty(len(draws), device=context.device)
-    for number, (images, targets) in enumerate(loader.epoch(draws)):
-        iteration = epoch * len(draws) + number + 1
+    rates, losses = [], torch.empty(count, device=device)
+    for number, (images, targets) in enumerate(islice(batches, count)):
+        iteration = epoch * count + number + 1
         rate = learning_rate(
-            plan.schedule, iteration, len(draws), plan.epochs, plan.cycles, plan.lr_max, plan.lr_min
+            recipe.schedule, iteration, count, recipe.epochs, recipe.cycles, recipe.lr_max, recipe.lr_min
         )
         set_learning_rate(optimizer, rate)
         rates.append(rate)
         losses[number] = step(images, targets)
-    mean = sum(losses.tolist()) / len(draws)
-    return {"epoch": epoch, "loss": mean, "lr_first": rates[0], "lr_last": rates[-1]}
+    return {"epoch": epoch, "loss": sum(losses.tolist()) / count, "lr_first": rates[0], "lr_last": rates[-1]}
 
 
 def weights_of(network: nn.Module) -> dict[str, Tensor]:

@@ -83,7 +83,7 @@ def throughput(samples: Samples, setup: Setup, threads: int) -> dict[str, Any]:
     with Loader(samples, setup.device, threads) as loader:
         for epoch in range(3):
             start = time.perf_counter()
-            for _ in loader.epoch(list(batches(len(samples), samples.config, 0, epoch))):
+            for _ in loader.batches(list(batches(len(samples), samples.config, 0, epoch))):
                 pass
             wait(setup.device)
             seconds.append(time.perf_counter() - start)

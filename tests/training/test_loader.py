@@ -26,7 +26,7 @@ def test_batches_are_those_of_the_samples_in_order(make_samples, config, threads
     with Loader(samples, CPU, threads) as loader:
         for epoch in range(2):
             draws = list(batches(len(samples), config, 0, epoch))
-            loaded = list(loader.epoch(draws))
+            loaded = list(loader.batches(draws))
             assert len(loaded) == len(draws)
             for (images, targets), batch in zip(loaded, draws, strict=True):
                 wanted = [alone[draw] for draw in batch]
@@ -42,7 +42,7 @@ def test_images_and_superpixels_are_read_once_a_round(make_samples, monkeypatch,
     monkeypatch.setattr(samples_module, "read_image", lambda path: read.append(path) or plain(path))
     with Loader(samples, CPU, threads) as loader:
         for epoch in range(3):
-            for _ in loader.epoch(list(batches(len(samples), CONFIG, 0, epoch))):
+            for _ in loader.batches(list(batches(len(samples), CONFIG, 0, epoch))):
                 pass
     assert sorted(read) == sorted(samples.record(index).image for index in range(len(samples)))
 
@@ -56,7 +56,7 @@ def test_threads_live_across_epochs_and_end_with_the_round(make_samples):
     seen = []
     with Loader(samples, CPU, 2) as loader:
         for epoch in range(3):
-            for _ in loader.epoch(list(batches(len(samples), CONFIG, 0, epoch))):
+            for _ in loader.batches(list(batches(len(samples), CONFIG, 0, epoch))):
                 pass
             seen.append(loaders())
     assert seen[0] == seen[1] == seen[2] != set()
@@ -66,10 +66,10 @@ def test_threads_live_across_epochs_and_end_with_the_round(make_samples):
 def test_an_epoch_that_is_given_up_leaves_nothing_behind(make_samples):
     samples = make_samples(CONFIG)
     with Loader(samples, CPU, 2) as loader:
-        epoch = loader.epoch(list(batches(len(samples), CONFIG, 0, 0)))
+        epoch = loader.batches(list(batches(len(samples), CONFIG, 0, 0)))
         next(iter(epoch))
         del epoch
-        assert len(list(loader.epoch(list(batches(len(samples), CONFIG, 0, 1))))) == 3
+        assert len(list(loader.batches(list(batches(len(samples), CONFIG, 0, 1))))) == 3
 
 
 @pytest.mark.parametrize("threads", [0, 2])
@@ -80,7 +80,7 @@ def test_an_image_that_cannot_be_read_is_named(make_samples, monkeypatch, thread
     monkeypatch.setattr(samples_module, "read_image", broken)
     samples = make_samples(CONFIG)
     with Loader(samples, CPU, threads) as loader, pytest.raises(DataError, match="cannot be decoded"):
-        list(loader.epoch(list(batches(len(samples), CONFIG, 0, 0))))
+        list(loader.batches(list(batches(len(samples), CONFIG, 0, 0))))
 
 
 @pytest.mark.parametrize(

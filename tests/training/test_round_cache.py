@@ -36,7 +36,7 @@ def test_an_image_is_made_once_wherever_it_is_kept(limit):
     assert cache.used == min(limit, 6 * SIZE)
 
 
-@pytest.mark.parametrize("images", [1000, 10_000])
+@pytest.mark.parametrize("images", [1000, pytest.param(10_000, marks=pytest.mark.slow)])
 def test_memory_stays_within_its_limit(images):
     limit = 100 * SIZE
     cache = RoundCache(limit)
