@@ -37,9 +37,17 @@ def provenance(modules: Sequence[str], rivals: Sequence[str] = ()) -> dict[str, 
         "load_average_before": round(os.getloadavg()[0], 2),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "python": platform.python_version(),
-        "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
+        "versions": {name: _version(name) for name in PACKAGES},
         "rivals": {name: importlib.metadata.version(name) for name in rivals},
     }
+
+
+def _version(name: str) -> str | None:
+    """The version of a distribution; none where the package is used from a folder."""
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def _git(*arguments: str) -> str | None:

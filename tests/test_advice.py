@@ -186,7 +186,7 @@ SENTENCES = [
         ("--train.epochs 40", "--train.batch-size 4"),
     ),
     Advised(
-        "start another campaign with a lower train.lr-max than {config.train.lr_max}",
+        "start another campaign with a lower train.lr-max than {recipe.lr_max}",
         TRAINING,
         ("--train.lr-max 0.01",),
         begun=True,

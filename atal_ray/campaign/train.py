@@ -1,9 +1,11 @@
 """Stage: points and images -> L snapshots, kept as snapshots/1.pt .. L.pt."""
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import cv2
 import pyarrow as pa
 import torch
 
@@ -12,10 +14,12 @@ from atal_ray.campaign.campaign_folder import MANIFEST, TRAIN_RUN, TRAINING, Cam
 from atal_ray.config import Config
 from atal_ray.data.record import MANIFEST_SCHEMA
 from atal_ray.labels.points import PointIndex, concat
+from atal_ray.runtime.capacity import cores
 from atal_ray.runtime.workers import TrainWorker, WorkerGroup, run_training, snapshot_folder
 from atal_ray.store.mapped import write_mapped
 from atal_ray.store.streamed import row_groups
-from atal_ray.training.loop import train_round
+from atal_ray.training.loader import threads_for
+from atal_ray.training.loop import WorkerContext, train_round
 from atal_ray.training.samples import Samples
 from atal_ray.training.snapshot_files import LOG, WEIGHTS
 
@@ -36,12 +40,13 @@ def train(campaign: CampaignFolder, config: Config, round_number: int) -> None:
 def train_worker(worker: TrainWorker, campaign: CampaignFolder, config: Config, round_number: int) -> None:
     """One data-parallel worker of a round; goes on from the last snapshot that was kept."""
     torch.set_num_threads(config.train.threads)
+    cv2.setNumThreads(1)  # images are loaded side by side, not one by many threads
     with TemporaryDirectory() as scratch:
         train_round(
             _first_network(campaign, config, round_number).to(worker.context.device),
             read_samples(campaign, config, round_number, Path(scratch)),
             config,
-            context=worker.context,
+            context=with_loader(worker.context, config),
             resume=worker.restore(),
             wrap=worker.wrap,
             on_snapshot=worker.save,
@@ -68,6 +73,15 @@ def read_samples(campaign: CampaignFolder, config: Config, round_number: int, sc
         config,
         round_number,
     )
+
+
+def with_loader(context: WorkerContext, config: Config) -> WorkerContext:
+    """The context with the number of threads that load."""
+    busy = 1 if context.device.type == "cuda" else config.train.threads
+    threads = threads_for(
+        config.resources.loader_workers, cores=cores(), busy=busy, workers=context.local_world
+    )
+    return replace(context, loader_threads=threads)
 
 
 def _first_network(campaign: CampaignFolder, config: Config, round_number: int) -> networks.SaliencyNetwork:

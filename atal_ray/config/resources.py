@@ -37,8 +37,10 @@ class ResourceConfig(Section):
     """Labels of the nodes that train, attack and score (key value ...); unset: any node with room."""
     loading_nodes: dict[NodeLabel, NodeLabel] = field(default_factory=dict)
     """Labels of the nodes that read images, make superpixels, choose in scope dataset; unset: any node."""
-    loader_workers: NotNegative = 0
-    """Processes that decode images for one Train worker."""
+    loader_workers: NotNegative | None = None
+    """Threads that load images for one Train worker; unset: as the machine has cores, at most 8."""
+    cache_mib: NotNegative = 4096
+    """Memory of one Train worker for images it has decoded; the rest goes to a temporary file."""
     object_store_mib: ObjectStoreMib = 1024
     """Ray's object store when the campaign starts its own Ray."""
     wait_minutes: Annotated[float, Ge(0)] = 0

@@ -79,6 +79,8 @@ class TrainConfig(Section):
     """Which of them: all, or those whose published name holds neither "bias" nor "bn" (MINet)."""
     half: bool = True
     """On a GPU, compute in bfloat16 where that is safe."""
+    compile: bool = False
+    """Compile the step with torch.compile: a minute for each side of the batches, and faster steps then."""
     warm_start: bool = False
     """Start a round from the last snapshot of the round before, not from the backbone's weights."""
     workers: Count = 1

@@ -39,7 +39,7 @@ class Geometry:
     def image(self, image: npt.NDArray[Pixel]) -> npt.NDArray[Pixel]:
         """The image [H, W, 3], or soft mask [H, W], as a square of side `size` of the same type, bilinear."""
         crop = image[self.top : self.top + self.height, self.left : self.left + self.width]
-        crop = np.ascontiguousarray(crop[:, ::-1] if self.flip else crop)
+        crop = cv2.flip(crop, 1) if self.flip else crop
         square = cv2.resize(crop, (self.size, self.size), interpolation=cv2.INTER_LINEAR)
         return np.asarray(square, image.dtype)
 

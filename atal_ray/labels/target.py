@@ -25,7 +25,7 @@ def draw_target(
         geometry: crop, flip and size.
     """
     rows, columns = geometry.source()
-    target = regions[np.ix_(rows, columns)]
+    target = regions.take(rows, 0).take(columns, 1)
     placed, inside = geometry.to_target(xy)
     target[placed[inside, 1], placed[inside, 0]] = labels[inside]
     return target

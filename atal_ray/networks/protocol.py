@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, NamedTuple, Self, final
 
@@ -75,7 +76,7 @@ class SaliencyNetwork(nn.Module, ABC):
         """
         if not images.is_floating_point():
             raise DataError(f"images are {images.dtype}: convert them to floating point in [0, 1] first")
-        mean, std = (images.new_tensor(rgb).view(3, 1, 1) for rgb in (self.mean, self.std))
+        mean, std = (_colour(tuple(rgb), images.device, images.dtype) for rgb in (self.mean, self.std))
         return (images - mean) / std
 
     @final
@@ -126,6 +127,18 @@ class SaliencyNetwork(nn.Module, ABC):
             }
             for (pretrained, spared), parameters in sorted(groups.items())
         ]
+
+
+def _colour(rgb: tuple[float, ...], device: torch.device, dtype: torch.dtype) -> Tensor:
+    """Three numbers as a tensor [3, 1, 1]; kept on a GPU, where making it anew would wait for the device."""
+    if device.type == "cuda" and not torch.compiler.is_compiling():
+        return _kept_colour(rgb, device, dtype)
+    return torch.tensor(rgb, device=device, dtype=dtype).view(3, 1, 1)
+
+
+@lru_cache(maxsize=64)
+def _kept_colour(rgb: tuple[float, ...], device: torch.device, dtype: torch.dtype) -> Tensor:
+    return torch.tensor(rgb, device=device, dtype=dtype).view(3, 1, 1)
 
 
 def _replace_prefix(key: str, rules: Iterable[tuple[str, str]]) -> str:

@@ -148,7 +148,12 @@ class RayTrainWorker:
 
     def __init__(self, run: Folder) -> None:
         context = get_context()
-        self.context = WorkerContext(context.get_world_rank(), context.get_world_size(), get_device())
+        self.context = WorkerContext(
+            context.get_world_rank(),
+            context.get_world_size(),
+            get_device(),
+            local_world=context.get_local_world_size(),
+        )
         self._run, self._progress = run, Progress(run)
 
     def restore(self) -> TrainState | None:

@@ -1,24 +1,32 @@
 """Trains one round: L cycles of the learning rate, a snapshot after each, and their delta (Eq. 7)."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
 from atal_ray.acquisition.ensemble import homogenisation
-from atal_ray.config import Config
-from atal_ray.data.images import read_image, resize
+from atal_ray.config import Config, TrainConfig
+from atal_ray.data.images import resize
 from atal_ray.errors import DivergedError
 from atal_ray.networks.inputs import to_batch
 from atal_ray.networks.protocol import SaliencyNetwork
+from atal_ray.training.fast_step import build_step
+from atal_ray.training.loader import Batch, Loader
 from atal_ray.training.samples import Samples, batches
 from atal_ray.training.schedule import batches_per_epoch, learning_rate, snapshot_epochs
-from atal_ray.training.step import build_optimizer, set_learning_rate, train_step
+from atal_ray.training.step import (
+    StepOf,
+    build_optimizer,
+    load_optimizer_state,
+    optimizer_state,
+    set_learning_rate,
+)
 
 PROBE_IMAGES = 8
 
@@ -42,6 +50,10 @@ class WorkerContext:
     rank: int = 0
     world: int = 1
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    local_world: int = 1
+    """Workers on this machine."""
+    loader_threads: int = 0
+    """Threads that load its images; with 0 the training waits for each batch."""
 
 
 def train_round(
@@ -75,73 +87,96 @@ def train_round(
         DivergedError: a loss, or a snapshot's saliency map, is not finite.
     """
     context, plan = context or WorkerContext(), config.train
+    if context.device.type == "cuda":
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = build_optimizer(network, plan)
     log: list[dict[str, float]] = []
     probe, first = torch.empty(0), 0
     if resume is not None:
         network.load_state_dict(resume.network)
-        optimizer.load_state_dict(resume.optimizer)
+        load_optimizer_state(optimizer, resume.optimizer)
         log, probe, first = list(resume.log), resume.probe, resume.epochs_done
     model = wrap(network)
+    step = build_step(model, network, optimizer, plan, world=context.world)
     ends = snapshot_epochs(plan.epochs, plan.cycles)
-    for epoch in range(first, plan.epochs):
-        log.append(train_epoch(model, network, optimizer, samples, config, epoch, context))
-        if epoch in ends:
-            maps = probe_maps(network, samples, plan.size, context.device)
-            if not torch.isfinite(maps).all():  # the last step alone cannot be seen by its loss
-                raise diverged(config, epoch, "the saliency maps of the snapshot are")
-            if len(probe):
-                log[-1]["delta"] = homogenisation(probe, maps)
-            probe = maps
-            state = TrainState(network.state_dict(), optimizer.state_dict(), epoch + 1, log, probe)
-            on_snapshot(ends.index(epoch) + 1, state)
-        on_epoch(log[-1])
+    count = batches_per_epoch(len(samples), plan.batch_size, plan.drop_last)
+    draws = (
+        draw
+        for epoch in range(first, plan.epochs)
+        for draw in batches(len(samples), config, samples.round_number, epoch, context.rank, context.world)
+    )
+    with Loader(samples, context.device, context.loader_threads) as loader:
+        loaded = loader.batches(draws)
+        for epoch in range(first, plan.epochs):
+            model.train()
+            log.append(train_epoch(step, optimizer, loaded, count, plan, epoch, context.device))
+            if epoch in ends:
+                maps = probe_maps(network, samples, plan.size, context.device)
+                if not torch.isfinite(maps).all():  # the last step alone cannot be seen by its loss
+                    raise diverged(plan, epoch, "the saliency maps of the snapshot are")
+                if len(probe):
+                    log[-1]["delta"] = homogenisation(probe, maps)
+                probe = maps
+                state = TrainState(weights_of(network), optimizer_state(optimizer), epoch + 1, log, probe)
+                on_snapshot(ends.index(epoch) + 1, state)
+            on_epoch(log[-1])
 
 
 def train_epoch(
-    model: nn.Module,
-    network: SaliencyNetwork,
+    step: StepOf,
     optimizer: torch.optim.Optimizer,
-    samples: Samples,
-    config: Config,
+    batches: Iterable[Batch],
+    count: int,
+    recipe: TrainConfig,
     epoch: int,
-    context: WorkerContext,
+    device: torch.device,
 ) -> dict[str, float]:
-    """One pass over the images.
+    """One pass over the images; waits for the device once, for the losses.
+
+    Args:
+        step: takes a batch.
+        optimizer: of the step; gets the learning rate of each iteration.
+        batches: the next `count` of them are the epoch's.
+        count: batches in an epoch.
+        recipe: the schedule.
+        epoch: from 0.
+        device: of the losses.
 
     Returns:
         The entry of the log: epoch, mean loss of this worker's batches, first and last learning rate.
+
+    Raises:
+        DivergedError: a loss is not finite.
     """
-    plan = config.train
-    steps = batches_per_epoch(len(samples), plan.batch_size, plan.drop_last)
-    loader: DataLoader[tuple[Tensor, Tensor]] = DataLoader(
-        samples,
-        batch_sampler=batches(len(samples), config, samples.round_number, epoch, context.rank, context.world),
-        num_workers=config.resources.loader_workers,
-        pin_memory=context.device.type == "cuda",
-    )
-    model.train()
-    rates, losses = [], []
-    for number, (images, targets) in enumerate(loader):
-        iteration = epoch * steps + number + 1
+    rates, kept = [], torch.empty(count, device=device)
+    for number, (images, targets) in enumerate(islice(batches, count)):
+        iteration = epoch * count + number + 1
         rate = learning_rate(
-            plan.schedule, iteration, steps, plan.epochs, plan.cycles, plan.lr_max, plan.lr_min
+            recipe.schedule, iteration, count, recipe.epochs, recipe.cycles, recipe.lr_max, recipe.lr_min
         )
         set_learning_rate(optimizer, rate)
         rates.append(rate)
-        images = images.to(context.device, non_blocking=True)
-        targets = targets.to(context.device, non_blocking=True)
-        losses.append(train_step(model, network, optimizer, images, targets, plan))
-        if not math.isfinite(losses[-1]):
-            raise diverged(config, epoch, f"the loss of step {number + 1} of {steps} is")
-    return {"epoch": epoch, "loss": sum(losses) / len(losses), "lr_first": rates[0], "lr_last": rates[-1]}
+        kept[number] = step(images, targets)
+    losses: list[float] = kept.tolist()
+    for number, loss in enumerate(losses, 1):
+        if not math.isfinite(loss):
+            raise diverged(recipe, epoch, f"the loss of step {number} of {count} is")
+    return {"epoch": epoch, "loss": sum(losses) / count, "lr_first": rates[0], "lr_last": rates[-1]}
 
 
-def diverged(config: Config, epoch: int, what: str) -> DivergedError:
+def weights_of(network: nn.Module) -> dict[str, Tensor]:
+    """The weights of a network, laid out plainly whatever its memory format."""
+    weights: dict[str, Tensor] = network.state_dict()
+    for name, value in weights.items():
+        weights[name] = value.contiguous()
+    return weights
+
+
+def diverged(recipe: TrainConfig, epoch: int, what: str) -> DivergedError:
     """The error of a training that has left the finite numbers, with what to change."""
     return DivergedError(
-        f"the training diverged: in epoch {epoch + 1} of {config.train.epochs} {what} not a finite number; "
-        f"start another campaign with a lower train.lr-max than {config.train.lr_max:g}"
+        f"the training diverged: in epoch {epoch + 1} of {recipe.epochs} {what} not a finite number; "
+        f"start another campaign with a lower train.lr-max than {recipe.lr_max:g}"
     )
 
 
@@ -152,6 +187,5 @@ def probe_maps(network: SaliencyNetwork, samples: Samples, size: int, device: to
     The network is left in evaluation mode.
     """
     network.eval()
-    paths = [samples.record(index).image for index in range(min(PROBE_IMAGES, len(samples)))]
-    images = [resize(read_image(path), size) for path in paths]
+    images = [resize(samples.image(index), size) for index in range(min(PROBE_IMAGES, len(samples)))]
     return network.saliency(to_batch(np.stack(images), device))[0].cpu()

@@ -23,6 +23,8 @@ from atal_ray.labels.superpixel_cache import SuperpixelCache
 from atal_ray.labels.target import draw_target
 from atal_ray.store.location import AnyLocation
 from atal_ray.training.dense import dense_sample
+from atal_ray.training.raw_batch import RawSample
+from atal_ray.training.round_cache import Decoded, RoundCache
 from atal_ray.training.schedule import batches_per_epoch
 
 
@@ -36,7 +38,10 @@ class Draw:
 
 
 class Samples(Dataset[tuple[Tensor, Tensor]]):
-    """Images with the targets that their points or full masks give; indexed by `Draw`."""
+    """Images with the targets that their points or full masks give; indexed by `Draw`.
+
+    What does not change between epochs is read once and kept, in memory up to `resources.cache_mib`.
+    """
 
     def __init__(
         self,
@@ -49,6 +54,7 @@ class Samples(Dataset[tuple[Tensor, Tensor]]):
     ) -> None:
         self.manifest, self.points, self.superpixels, self.folder = manifest, points, superpixels, folder
         self.config, self.round_number = config, round_number
+        self.cache = RoundCache(config.resources.cache_mib * 2**20)
 
     def __len__(self) -> int:
         return int(self.manifest.num_rows)
@@ -58,35 +64,53 @@ class Samples(Dataset[tuple[Tensor, Tensor]]):
         return slice_rows(self.manifest, index, index + 1, self.folder)[0]
 
     def __getitem__(self, draw: Draw) -> tuple[Tensor, Tensor]:
-        """The augmented image uint8 [3, S, S] and its target [S, S].
+        """The augmented image uint8 [3, S, S] and its target [S, S], see `square`."""
+        image, target = self.square(draw)
+        return torch.from_numpy(image.transpose(2, 0, 1).copy()), torch.from_numpy(target)
+
+    def square(self, draw: Draw) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8 | np.float32]]:
+        """The augmented image uint8 [S, S, 3] and its target [S, S].
 
         The target is a label map in uint8 (0, 1, or 255 where nothing is known), or with the losses and the
         augmentation of full supervision a mask in [0, 1] in float32.
         """
         record, recipe = self.record(draw.index), self.config.train
-        image = record.read_image()
-        random = seeding.rng(self.config.seed, "augment", self.round_number, draw.epoch, record.image_id)
+        decoded, random = self._decoded(draw.index, record), self._random(draw, record)
         if recipe.needs_masks:
-            whole = record.read_soft_mask()
-            square, mask = dense_sample(image, whole, recipe.augment, draw.size, random)
-            return _channels_first(square), torch.from_numpy(mask)
+            return dense_sample(decoded.image, decoded.known, recipe.augment, draw.size, random)
         geometry = Geometry.random(record.height, record.width, draw.size, random)
         xy, labels = self.points.of(record.image_id)
-        target = draw_target(self._regions(record, image, xy, labels), xy, labels, geometry)
-        return _channels_first(geometry.image(image)), torch.from_numpy(target)
+        return geometry.image(decoded.image), draw_target(decoded.known, xy, labels, geometry)
 
-    def _regions(
-        self,
-        record: Record,
-        image: npt.NDArray[np.uint8],
-        xy: npt.NDArray[np.int32],
-        labels: npt.NDArray[np.uint8],
-    ) -> npt.NDArray[np.uint8]:
+    def raw(self, draw: Draw) -> RawSample:
+        """The image and target of `square` before flip and resize, which the device does; not for recipes of
+        full supervision.
+        """
+        record = self.record(draw.index)
+        decoded, random = self._decoded(draw.index, record), self._random(draw, record)
+        geometry = Geometry.random(record.height, record.width, draw.size, random)
+        return RawSample.cut(decoded.image, decoded.known, *self.points.of(record.image_id), geometry)
+
+    def image(self, index: int) -> npt.NDArray[np.uint8]:
+        """The pixels of an image, uint8 [H, W, 3]."""
+        return self._decoded(index, self.record(index)).image
+
+    def _random(self, draw: Draw, record: Record) -> np.random.Generator:
+        return seeding.rng(self.config.seed, "augment", self.round_number, draw.epoch, record.image_id)
+
+    def _decoded(self, index: int, record: Record) -> Decoded:
+        return self.cache.get(index, lambda: self._decode(record))
+
+    def _decode(self, record: Record) -> Decoded:
+        image = record.read_image()
+        if self.config.train.needs_masks:
+            return Decoded(image, record.read_soft_mask())
         mode = self.config.regions.labels
         superpixels = self.superpixels.get(record, image) if self.config.regions.uses_superpixels else None
         uses_mask = mode in ("oracle_mask", "dense")
         mask = record.read_mask().astype(bool) if uses_mask and record.mask else None
-        return region_labels(superpixels, xy, labels, (record.height, record.width), mode, mask)
+        shape = record.height, record.width
+        return Decoded(image, region_labels(superpixels, *self.points.of(record.image_id), shape, mode, mask))
 
 
 def batches(
@@ -115,7 +139,3 @@ def batches(
         size = int(seeding.rng(config.seed, "side", round_number, epoch, number).choice(config.train.scales))
         mine = batch[rank::world] if len(batch) > rank else batch[:1]
         yield [Draw(int(index), epoch, size) for index in mine]
-
-
-def _channels_first(image: npt.NDArray[np.uint8]) -> Tensor:
-    return torch.from_numpy(image.transpose(2, 0, 1).copy())

@@ -1,6 +1,8 @@
 """One training step: forward, the recipe's loss on every head, backward, SGD."""
 
 import contextlib
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, distributed, nn
@@ -11,19 +13,71 @@ from atal_ray.networks.protocol import SaliencyNetwork
 from atal_ray.training.dense_losses import dense_loss
 from atal_ray.training.losses import IGNORED, point_loss
 
+StepOf = Callable[[Tensor, Tensor], Tensor]
+"""A step on images and targets; returns the loss, for which nobody has to wait."""
+LossOf = Callable[..., Tensor]
+
 
 def build_optimizer(network: SaliencyNetwork, config: TrainConfig) -> torch.optim.SGD:
-    """SGD on the groups that the recipe makes of the network's parameters."""
-    nesterov = config.nesterov and config.momentum > 0
-    return torch.optim.SGD(
-        network.parameter_groups(config), lr=config.lr_max, momentum=config.momentum, nesterov=nesterov
+    """SGD on the groups that the recipe makes of the network's parameters.
+
+    On a GPU it is one kernel for all parameters, and the learning rates lie there too: a CUDA graph reads
+    them at each replay.
+    """
+    on_gpu = next(network.parameters()).is_cuda
+    optimizer = torch.optim.SGD(
+        network.parameter_groups(config),
+        lr=config.lr_max,
+        momentum=config.momentum,
+        nesterov=config.nesterov and config.momentum > 0,
+        fused=on_gpu or None,
     )
+    if on_gpu:
+        rates_to_gpu(optimizer)
+    return optimizer
+
+
+def rates_to_gpu(optimizer: torch.optim.Optimizer) -> None:
+    """Keep each group's learning rate as a tensor beside its parameters."""
+    for group in optimizer.param_groups:
+        group["lr"] = torch.tensor(float(group["lr"]), device=group["params"][0].device)
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
     """Give each parameter group the rate times its own `scale`: backbones learn more slowly than heads."""
     for group in optimizer.param_groups:
-        group["lr"] = rate * group["scale"]
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(rate * group["scale"])
+        else:
+            group["lr"] = rate * group["scale"]
+
+
+def optimizer_state(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    """The state of an optimiser for a file: rates are numbers, and tensors are laid out plainly."""
+    state = optimizer.state_dict()
+    tensors = {
+        key: {name: value.contiguous() if isinstance(value, Tensor) else value for name, value in one.items()}
+        for key, one in state["state"].items()
+    }
+    groups = [
+        {name: float(value) if isinstance(value, Tensor) else value for name, value in one.items()}
+        for one in state["param_groups"]
+    ]
+    return {"state": tensors, "param_groups": groups}
+
+
+def load_optimizer_state(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """Put a state of `optimizer_state` into an optimiser, on whatever device the state was made."""
+    ways = [{name: group[name] for name in ("fused", "foreach")} for group in optimizer.param_groups]
+    optimizer.load_state_dict(state)
+    for group, way in zip(optimizer.param_groups, ways, strict=True):
+        group.update(way)
+        for parameter in group["params"]:
+            for name, value in optimizer.state[parameter].items():
+                if isinstance(value, Tensor) and value.shape == parameter.shape:  # laid out as its parameter
+                    optimizer.state[parameter][name] = torch.empty_like(parameter).copy_(value)
+    if optimizer.param_groups[0]["fused"]:
+        rates_to_gpu(optimizer)
 
 
 def autocast(device: torch.device, half: bool) -> contextlib.AbstractContextManager[None]:
@@ -55,6 +109,27 @@ def labelled_share(targets: Tensor) -> Tensor:
     return distributed.get_world_size() * own / total.clamp(min=1)
 
 
+def loss_of(
+    model: nn.Module, x: Tensor, targets: Tensor, weights: tuple[float, ...], recipe: TrainConfig
+) -> Tensor:
+    """The recipe's loss of a model on normalised images [B, 3, S, S], a scalar.
+
+    Args:
+        model: the network, or the data-parallel wrapper around it.
+        x: normalised images.
+        targets: [B, S, S]: labels in uint8, 255 where unknown, for `point_loss`; or full masks in floating
+            point, for the loss that the recipe names.
+        weights: one for each head.
+        recipe: loss and precision.
+    """
+    with autocast(x.device, recipe.half):
+        output = model(x)
+    heads = [logits.float() for logits in output.logits]
+    if targets.is_floating_point():
+        return dense_loss(heads, targets, weights, recipe.loss)
+    return point_loss(heads, targets, weights)
+
+
 def train_step(
     model: nn.Module,
     network: SaliencyNetwork,
@@ -62,24 +137,28 @@ def train_step(
     images: Tensor,
     targets: Tensor,
     recipe: TrainConfig,
-) -> float:
-    """One step of SGD on a batch; returns this worker's loss times its `labelled_share`.
+    loss_of: LossOf = loss_of,
+) -> Tensor:
+    """One step of SGD on a batch; waits for no GPU.
 
     Args:
         model: the network, or the data-parallel wrapper around it.
         network: the network itself.
         optimizer: from `build_optimizer`.
         images: uint8 [B, 3, S, S].
-        targets: [B, S, S]: labels in uint8, 255 where unknown, for `point_loss`; or full masks in floating
-            point, for the loss that the recipe names.
+        targets: [B, S, S], as for `loss_of`.
         recipe: loss and precision.
+        loss_of: computes the loss, perhaps a compiled form of the function of this name.
+
+    Returns:
+        This worker's loss times its `labelled_share`, a scalar on the device.
 
     Raises:
         ConfigError: a batch of one image, and a batch norm that takes no single value.
     """
+    x = network.normalise(images.float() / 255)
     try:
-        with autocast(images.device, recipe.half):
-            output = model(network.normalise(images.float() / 255))
+        loss = loss_of(model, x, targets, network.loss_weights, recipe)
     except ValueError as error:  # PyTorch's own words, of a batch norm behind a mean over the image
         if "more than 1 value per channel" not in str(error):
             raise
@@ -87,13 +166,8 @@ def train_step(
             "training: a batch norm of the network needs two images and got one: "
             "start another campaign with a larger train.batch-size or more images"
         ) from error
-    heads = [logits.float() for logits in output.logits]
-    if targets.is_floating_point():
-        loss = dense_loss(heads, targets, network.loss_weights, recipe.loss)
-    else:
-        loss = point_loss(heads, targets, network.loss_weights)
     loss = loss * labelled_share(targets)
     optimizer.zero_grad(set_to_none=True)
     torch.autograd.backward(loss)
     optimizer.step()
-    return float(loss.detach())
+    return loss.detach()

@@ -91,6 +91,7 @@ OF_CAMPAIGN: list[tuple[type[Section], dict[str, Any], str]] = [
     (BudgetConfig, {"per_round": 4}, "budget.total 20 is not reached from 2 in steps of 4"),
     (ResourceConfig, {"query_actors": 0}, "resources.query-actors is 0: use at least 1"),
     (ResourceConfig, {"loader_workers": -1}, "resources.loader-workers is -1: it cannot be negative"),
+    (ResourceConfig, {"cache_mib": -1}, "resources.cache-mib is -1: it cannot be negative"),
     (ResourceConfig, {"wait_minutes": -1.0}, "resources.wait-minutes is -1.0: it cannot be negative"),
     (ResourceConfig, {"object_store_mib": 79}, "resources.object-store-mib is 79: Ray needs at least 80"),
     (

@@ -47,7 +47,7 @@ def test_steps_lower_the_loss_on_a_fixed_batch(
 ) -> None:
     optimizer = build_optimizer(small, PLAN)
     small.train()
-    losses = [train_step(small, small, optimizer, *batch, PLAN) for _ in range(15)]
+    losses = [float(train_step(small, small, optimizer, *batch, PLAN)) for _ in range(15)]
     assert losses[-1] < 0.5 * losses[0]
     with torch.no_grad():
         logits = small(small.normalise(batch[0].float() / 255)).logits[small.prediction][:, 0]
@@ -78,9 +78,8 @@ def test_the_loss_is_that_of_all_heads_before_the_step(
         expected = point_loss(
             small(small.normalise(batch[0].float() / 255)).logits, batch[1], small.loss_weights
         )
-    assert train_step(small, small, build_optimizer(small, PLAN), *batch, PLAN) == pytest.approx(
-        float(expected), rel=1e-6
-    )
+    loss = train_step(small, small, build_optimizer(small, PLAN), *batch, PLAN)
+    assert float(loss) == pytest.approx(float(expected), rel=1e-6)
 
 
 def test_unlabelled_pixels_teach_nothing(
@@ -118,11 +117,10 @@ def test_full_masks_are_trained_with_the_loss_of_the_recipe(
         expected = dense_loss(
             small(small.normalise(images.float() / 255)).logits, masks, small.loss_weights, kind
         )
-    assert train_step(small, small, optimizer, images, masks, recipe) == pytest.approx(
-        float(expected), rel=1e-6
-    )
+    loss = train_step(small, small, optimizer, images, masks, recipe)
+    assert float(loss) == pytest.approx(float(expected), rel=1e-6)
     small.train()
-    losses = [train_step(small, small, optimizer, images, masks, recipe) for _ in range(10)]
+    losses = [float(train_step(small, small, optimizer, images, masks, recipe)) for _ in range(10)]
     assert losses[-1] < 0.7 * losses[0]
 
 
@@ -220,7 +218,7 @@ def test_a_step_weights_its_loss_with_the_workers_share(
         small.load_state_dict(before, strict=False)
         factor = torch.tensor(share)
         monkeypatch.setattr("atal_ray.training.step.labelled_share", lambda _, factor=factor: factor)
-        losses.append(train_step(small, small, build_optimizer(small, plan), *batch, plan))
+        losses.append(float(train_step(small, small, build_optimizer(small, plan), *batch, plan)))
         moved.append(next(small.parameters()).detach() - next(iter(before.values())))
     assert losses[1] == pytest.approx(0.25 * losses[0])
     torch.testing.assert_close(moved[1], 0.25 * moved[0], atol=1e-6, rtol=1e-3)
