@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cached_property, partial
 from typing import Any
 
 import ray
@@ -62,11 +63,23 @@ def tallied_load(row: Row, load: Callable[[Row], Row], tally: Any) -> Row:
 
 
 class TalliedActor:
-    """A `TimedActor` that leaves a shard alone on which workers died again and again."""
+    """A `TimedActor` that leaves a shard alone on which workers died again and again.
+
+    It is made at the first shard: what a constructor raises, Ray reports as a process that died.
+    """
 
     def __init__(self, actor: Callable[..., Callable[[Row], Row]], arguments: Row, tally: Any) -> None:
-        self.actor, self.tally = TimedActor(actor, arguments), tally
+        self._make, self.tally = partial(TimedActor, actor, arguments), tally
+
+    @cached_property
+    def actor(self) -> TimedActor:
+        """The actor that does the work."""
+        return self._make()
 
     def __call__(self, row: Row) -> Row:
         """The inner actor's row for a loaded shard."""
-        return dict(row) if GIVEN_UP in row else _tallied(self.tally, "score", dict(row), self.actor)
+        return (
+            dict(row)
+            if GIVEN_UP in row
+            else _tallied(self.tally, "score", dict(row), lambda row: self.actor(row))
+        )

@@ -243,3 +243,23 @@ def test_nothing_to_do_needs_no_ray():
 def test_what_a_worker_raises_is_one_sentence(ray_local):
     with pytest.raises(DataError, match=r"^shard 1 cannot be read$"):
         run(9, reader=partial(load, bad=1))
+
+
+class Unmade(Slow):
+    def __init__(self, seconds: float) -> None:
+        raise DataError("the snapshots cannot be read")
+
+
+def test_what_the_constructor_of_an_actor_raises_is_its_sentence(ray_local):
+    with pytest.raises(DataError, match=r"^the snapshots cannot be read$"):
+        list(
+            run_shards(
+                shard_rows(3, 2),
+                Pool(1, 1, 0),
+                load=None,
+                actor=Unmade,
+                arguments={"seconds": 0.0},
+                title="test",
+                total=3,
+            )
+        )
