@@ -25,7 +25,7 @@ CAMPAIGN = {
     "prepare": "atal_ray.campaign.run:prepare",
     "random start, query": "atal_ray.campaign.query.score:PickShard.__call__",
     "annotation": "atal_ray.campaign.run:annotate",
-    "training": "atal_ray.training.loop:train_step",
+    "training": "atal_ray.training.fast_step:train_step",
     "evaluation": "atal_ray.campaign.evaluate:EvaluateShard.__call__",
     "maps for the report": "atal_ray.campaign.gallery:GalleryActor.__call__",
     "report": "atal_ray.campaign.run:write_report",

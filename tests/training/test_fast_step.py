@@ -63,6 +63,7 @@ def test_on_a_cpu_the_step_is_the_plain_one(small):
     assert step.func is train_step
 
 
+@pytest.mark.slow
 def test_a_compiled_step_takes_the_same_way(small, batch):
     twin = copy.deepcopy(small)
     plain = build_step(small, small, build_optimizer(small, PLAN), PLAN)
