@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import ray
+from ray.exceptions import RayActorError
 from ray.train import (
     Checkpoint,
     CheckpointConfig,
@@ -68,14 +69,15 @@ def _require_retry(error: Exception, group: WorkerGroup, title: str, deaths: int
     own, reason = own_error(error), plain_error(error, title)
     if own is not None and not isinstance(own, StoreError):  # a store may be away for a moment
         raise own from error
-    if isinstance(error, ControllerError):
-        if "WorkerGroupStartup" not in type(error.controller_failure).__name__:
-            raise reason from error
+    failure = error.controller_failure if isinstance(error, ControllerError) else None
+    if "WorkerGroupStartup" in type(failure).__name__:
         raise CampaignError(
             f"{title}: for {_start_tries(group)} minutes no machine had room for its {group.workers} workers "
             f"of {group.threads} CPUs: bring machines back, then run the same command, which goes on "
             f"from snapshot {done}; fewer train.workers need another campaign"
         ) from error
+    if failure is not None and not isinstance(failure, RayActorError):  # a worker may die as it starts
+        raise reason from error
     if deaths == DEATHS:
         raise CampaignError(
             f"{reason}. It did so {DEATHS} times without another snapshot, so it would again: look for what "

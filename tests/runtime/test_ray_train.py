@@ -87,6 +87,10 @@ def test_a_store_may_be_away_for_a_moment(tmp_path: Path, monkeypatch: pytest.Mo
     assert fits([away, 1], tmp_path, monkeypatch) == 2
 
 
+def test_a_worker_that_dies_as_it_starts_is_a_death(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert fits([ControllerError(ActorDiedError()), 1], tmp_path, monkeypatch) == 2
+
+
 def test_no_room_for_the_workers_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(CampaignError, match="for 10 minutes no machine had room for its 2 workers of 1 CPUs"):
         fits([ControllerError(WorkerGroupStartupTimeoutError("text"))], tmp_path, monkeypatch)
