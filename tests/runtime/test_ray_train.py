@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import ray
 from ray import cloudpickle
 from ray.train import ControllerError, WorkerGroupError
 
@@ -88,7 +89,8 @@ def test_a_store_may_be_away_for_a_moment(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_a_worker_that_dies_as_it_starts_is_a_death(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert fits([ControllerError(ActorDiedError()), 1], tmp_path, monkeypatch) == 2
+    died = ControllerError(ray.exceptions.ActorDiedError())
+    assert fits([died, 1], tmp_path, monkeypatch) == 2
 
 
 def test_no_room_for_the_workers_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
