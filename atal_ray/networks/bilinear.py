@@ -26,24 +26,27 @@ def bilinear(x: Tensor, size: tuple[int, int], *, align_corners: bool = False) -
 
 def _planar(x: Tensor, size: tuple[int, int], align_corners: bool) -> Tensor:
     batch, channels, height, width = x.shape
-    down, across = (
-        weights(old, new, align_corners, x.device, x.dtype)
-        for old, new in zip((height, width), size, strict=True)
-    )
+    down, across = _both(x, size, align_corners)
     rows = torch.mm(x.reshape(-1, width), across.T).view(batch * channels, height, size[1])
     return torch.bmm(down.expand(len(rows), -1, -1), rows).view(batch, channels, *size)
 
 
 def _channels_last(x: Tensor, size: tuple[int, int], align_corners: bool) -> Tensor:
     batch, channels, height, width = x.shape
-    down, across = (
-        weights(old, new, align_corners, x.device, x.dtype)
-        for old, new in zip((height, width), size, strict=True)
-    )
+    down, across = _both(x, size, align_corners)
     stored = x.permute(0, 2, 3, 1).reshape(batch, height, width * channels)
     rows = torch.bmm(down.expand(batch, -1, -1), stored).view(batch * size[0], width, channels)
     resized = torch.bmm(across.expand(len(rows), -1, -1), rows)
     return resized.view(batch, *size, channels).permute(0, 3, 1, 2)
+
+
+def _both(x: Tensor, size: tuple[int, int], align_corners: bool) -> tuple[Tensor, Tensor]:
+    """The weights of the rows and of the columns."""
+    (height, width), (rows, columns) = x.shape[-2:], size
+    return (
+        weights(height, rows, align_corners, x.device, x.dtype),
+        weights(width, columns, align_corners, x.device, x.dtype),
+    )
 
 
 def weights(old: int, new: int, align_corners: bool, device: torch.device, dtype: torch.dtype) -> Tensor:
@@ -51,14 +54,15 @@ def weights(old: int, new: int, align_corners: bool, device: torch.device, dtype
 
     A compiler gets the operations that make it, for a tensor from elsewhere would be no constant to it.
     """
-    if torch.compiler.is_compiling():
-        return shares(old, new, align_corners, device).to(dtype)
-    return _kept(old, new, align_corners, device, dtype)
+    make = _made if torch.compiler.is_compiling() else _kept
+    return make(old, new, align_corners, device, dtype)
 
 
-@lru_cache(maxsize=1024)
-def _kept(old: int, new: int, align_corners: bool, device: torch.device, dtype: torch.dtype) -> Tensor:
+def _made(old: int, new: int, align_corners: bool, device: torch.device, dtype: torch.dtype) -> Tensor:
     return shares(old, new, align_corners, device).to(dtype)
+
+
+_kept = lru_cache(maxsize=1024)(_made)
 
 
 def shares(old: int, new: int, align_corners: bool, device: torch.device) -> Tensor:

@@ -131,14 +131,15 @@ class SaliencyNetwork(nn.Module, ABC):
 
 def _colour(rgb: tuple[float, ...], device: torch.device, dtype: torch.dtype) -> Tensor:
     """Three numbers as a tensor [3, 1, 1]; kept on a GPU, where making it anew would wait for the device."""
-    if device.type == "cuda" and not torch.compiler.is_compiling():
-        return _kept_colour(rgb, device, dtype)
+    make = _kept_colour if device.type == "cuda" and not torch.compiler.is_compiling() else _made_colour
+    return make(rgb, device, dtype)
+
+
+def _made_colour(rgb: tuple[float, ...], device: torch.device, dtype: torch.dtype) -> Tensor:
     return torch.tensor(rgb, device=device, dtype=dtype).view(3, 1, 1)
 
 
-@lru_cache(maxsize=64)
-def _kept_colour(rgb: tuple[float, ...], device: torch.device, dtype: torch.dtype) -> Tensor:
-    return torch.tensor(rgb, device=device, dtype=dtype).view(3, 1, 1)
+_kept_colour = lru_cache(maxsize=64)(_made_colour)
 
 
 def _replace_prefix(key: str, rules: Iterable[tuple[str, str]]) -> str:

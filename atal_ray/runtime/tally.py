@@ -78,8 +78,6 @@ class TalliedActor:
 
     def __call__(self, row: Row) -> Row:
         """The inner actor's row for a loaded shard."""
-        return (
-            dict(row)
-            if GIVEN_UP in row
-            else _tallied(self.tally, "score", dict(row), lambda row: self.actor(row))
-        )
+        if GIVEN_UP in row:
+            return dict(row)
+        return _tallied(self.tally, "score", dict(row), lambda row: self.actor(row))
