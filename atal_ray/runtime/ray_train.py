@@ -21,10 +21,12 @@ from ray.train import (
     report,
 )
 from ray.train.torch import TorchTrainer, get_device, prepare_model
+from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
 from torch import nn
 
 from atal_ray.errors import CampaignError, StoreError
 from atal_ray.runtime.failure import own_error, plain_error
+from atal_ray.runtime.placement_groups import GroupRemover, remove_groups_of
 from atal_ray.runtime.progress import Progress
 from atal_ray.runtime.stop import handlers_kept
 from atal_ray.runtime.workers import RAY_BOOKS, Loop, WorkerGroup, snapshot_folder
@@ -101,9 +103,22 @@ def _snapshots(run: Folder) -> int:
 
 
 class _Trainer(TorchTrainer):  # type: ignore[misc]
-    """A trainer that leaves Ctrl-C to the command."""
+    """A trainer that leaves Ctrl-C to the command, and no placement group behind."""
 
     controller: Any = None
+
+    def _create_default_callbacks(self) -> list[Any]:
+        """Ray's, with another that removes placement groups.
+
+        Ray's own one knows nothing of a group whose workers die as they start, and where there is no
+        dashboard to ask it holds up the end of every training for 12 seconds.
+        """
+        kept = [
+            one
+            for one in super()._create_default_callbacks()
+            if not isinstance(one, PlacementGroupCleanerCallback)
+        ]
+        return [*kept, GroupRemover()]
 
     def _register_sigint_handler(self, controller: Any) -> None:
         """Ray's own handler waits for a graceful end, and stays when the training is over."""
@@ -114,6 +129,7 @@ class _Trainer(TorchTrainer):  # type: ignore[misc]
         if self.controller is not None:
             with suppress(Exception):  # Ray is gone, and the controller with it
                 ray.kill(self.controller)
+                remove_groups_of(self.controller._actor_id.hex())
 
 
 def _trainer(loop: Loop, group: WorkerGroup, run: Folder) -> _Trainer:

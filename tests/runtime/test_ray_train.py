@@ -134,3 +134,5 @@ def test_on_ray_itself(
     finally:
         cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
     assert (tmp_path / "notes").read_text().split() == ["tried"] * tries
+    states = [group["state"] for group in ray.util.placement_group_table().values()]
+    assert set(states) == {"REMOVED"}, "its CPUs are free for the others"
