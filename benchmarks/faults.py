@@ -47,6 +47,7 @@ RESULTS = Path(__file__).parent / "results"
 MEASURES = (
     "atal_ray.campaign.evaluate",
     "atal_ray.campaign.query",
+    "atal_ray.campaign.rounds",
     "atal_ray.campaign.run",
     "atal_ray.campaign.train",
     "atal_ray.runtime",

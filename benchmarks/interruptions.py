@@ -62,16 +62,17 @@ class Stage:
     """Seconds from its start to the signal."""
 
 
-def _of_campaign(module: str = "atal_ray.campaign.run") -> tuple[Stage, ...]:
+def _of_campaign() -> tuple[Stage, ...]:
+    module, rounds = "atal_ray.campaign.run", "atal_ray.campaign.rounds"
     return (
         Stage("prepare", module, "prepare", HOLD_SECONDS),
         Stage("start of Ray", "ray", "init", after=1.0),
-        Stage("random start", module, "query"),
-        Stage("annotation", module, "annotate", HOLD_SECONDS),
-        Stage("training", module, "train", after=8.0),
-        Stage("evaluation", module, "evaluate"),
-        Stage("query", module, "query"),
-        Stage("maps for the report", module, "make_gallery"),
+        Stage("random start", rounds, "query"),
+        Stage("annotation", rounds, "annotate", HOLD_SECONDS),
+        Stage("training", rounds, "train", after=8.0),
+        Stage("evaluation", rounds, "evaluate"),
+        Stage("query", rounds, "query"),
+        Stage("maps for the report", rounds, "make_gallery"),
         Stage("report", module, "write_report", HOLD_SECONDS),
     )
 

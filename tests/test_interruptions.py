@@ -24,7 +24,7 @@ SIGNALS = [signal.SIGINT, signal.SIGTERM]
 CAMPAIGN = {
     "prepare": "atal_ray.campaign.run:prepare",
     "random start, query": "atal_ray.campaign.query.score:PickShard.__call__",
-    "annotation": "atal_ray.campaign.run:annotate",
+    "annotation": "atal_ray.campaign.rounds:annotate",
     "training": "atal_ray.training.fast_step:train_step",
     "evaluation": "atal_ray.campaign.evaluate:EvaluateShard.__call__",
     "maps for the report": "atal_ray.campaign.gallery:GalleryActor.__call__",

@@ -11,14 +11,13 @@ from tempfile import TemporaryDirectory
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from atal_ray import networks
 from atal_ray.campaign.campaign_folder import ERROR_SCHEMA, ERRORS, MANIFEST, TRAINING, CampaignFolder
 from atal_ray.campaign.checked_images import BAD_SCHEMA, CheckedImages, check_images, is_large
 from atal_ray.config import Config
 from atal_ray.data.synthetic.dataset import write_dataset
 from atal_ray.errors import DataError, counted
 from atal_ray.labels.points import concat
-from atal_ray.networks.conformance import check_network
+from atal_ray.runtime.progress_bar import progress_bar
 from atal_ray.runtime.session import campaign_session
 from atal_ray.store.folder import Folder
 from atal_ray.store.location import Location
@@ -47,11 +46,10 @@ def prepare(campaign: CampaignFolder, config: Config, skip: str = "--data.on-bad
         _add_test_sets(campaign, config, skip)
         _require_weights(campaign, config)
         return
-    # what is wrong is found now, not after the data has been read
-    check_network(networks.build(config.network), config.train)
     (campaign.root / "tests").delete()  # an earlier attempt, perhaps with other test sets
     train, tests = _folders(campaign, config)
     named = _named(tests)
+    _require_network(config)  # what is wrong is found now, not after the data has been read
     with _session_of(config, [train, *tests]):
         try:
             left_out = [_test_set(campaign, config, name, folder, skip) for name, folder in named.items()]
@@ -69,12 +67,23 @@ def _session_of(config: Config, folders: Iterable[Location]) -> AbstractContextM
     return campaign_session(config) if any(map(is_large, folders)) else nullcontext()
 
 
+def _require_network(config: Config) -> None:
+    """Build the network and try it out."""
+    logger.info("trying out the network %s", config.network.name)
+    from atal_ray import networks  # loads PyTorch, which takes two seconds
+    from atal_ray.networks.conformance import check_network
+
+    check_network(networks.build(config.network), config.train)
+
+
 def _require_weights(campaign: CampaignFolder, config: Config) -> None:
     """Read the weights that a training will start from: they may have gone since the campaign began."""
     untrained = [n for n in range(config.rounds) if not campaign.round(n).exists(TRAINING)]
     if config.train.warm_start:
         untrained = [number for number in untrained if number == 0]
     if untrained and config.network.weights != "random":
+        from atal_ray import networks
+
         networks.build(config.network)
 
 
@@ -141,11 +150,12 @@ def _folders(campaign: CampaignFolder, config: Config) -> tuple[Location, list[L
     tests = [Location.at(folder) for folder in config.data.tests]
     if config.data.train:
         return Location.at(config.data.train), tests
-    for name, count, seed in (("train", DEMO_TRAIN, 0), ("test", DEMO_TEST, 1)):
-        made = campaign.embedded(name)
-        made.delete()  # an earlier attempt that was cut short
-        with TemporaryDirectory() as drawn:
-            made.copy_tree(write_dataset(drawn, count=count, seed=seed))
+    with progress_bar(DEMO_TRAIN + DEMO_TEST, "drawing images", "image") as bar:
+        for name, count, seed in (("train", DEMO_TRAIN, 0), ("test", DEMO_TEST, 1)):
+            made = campaign.embedded(name)
+            made.delete()  # an earlier attempt that was cut short
+            with TemporaryDirectory() as drawn:
+                made.copy_tree(write_dataset(drawn, count=count, seed=seed, on_image=bar.update))
     return campaign.training_data(config), tests or [Location(campaign.embedded("test").uri)]
 
 

@@ -1,4 +1,4 @@
-"""A campaign: the loop that runs every stage whose output is not there yet."""
+"""A campaign from its command to its report; its loop is in rounds.py."""
 
 import logging
 from collections.abc import Callable
@@ -10,25 +10,17 @@ from atal_ray.campaign.annotate import annotate, forget_old_answers
 from atal_ray.campaign.campaign_folder import (
     FORK,
     MANIFEST,
-    METRICS,
     POINTS,
     QUERIES,
-    START,
-    TRAINING,
     CampaignFolder,
 )
 from atal_ray.campaign.changes import admit, carried_on, note_sources
-from atal_ray.campaign.evaluate import evaluate
-from atal_ray.campaign.gallery import make_gallery
 from atal_ray.campaign.life import Run, run_in
 from atal_ray.campaign.prepare import prepare
-from atal_ray.campaign.query.ask import query
-from atal_ray.campaign.train import train
 from atal_ray.config import Config, config_file
 from atal_ray.config.config_file import CONFIG
 from atal_ray.errors import CampaignError, command
 from atal_ray.report.compared import read_compared
-from atal_ray.report.gallery_file import GALLERY
 from atal_ray.runtime.session import campaign_session
 from atal_ray.store.folder import Folder
 
@@ -67,16 +59,11 @@ def run_campaign(
         prepare(campaign, config)
         note_sources(campaign, config)
         take_answers(run, campaign, config)
+        # PyTorch takes two seconds to load: what is wrong with paths and tables is said before
+        from atal_ray.campaign.rounds import run_rounds
+
         with campaign_session(config):
-            if config.asks:
-                run.step(campaign.round(START), QUERIES, lambda: query(campaign, config, START))
-            for number in range(config.rounds):
-                if not campaign.is_committed(number) or campaign.lacks(config, number):
-                    run_round(run, campaign, config, number)
-                    campaign.commit(number)
-                on_round(campaign, number)
-            last = config.rounds - 1
-            run.step(campaign.round(last), GALLERY, lambda: make_gallery(campaign, config, last))
+            run_rounds(run, campaign, config, on_round)
         logger.info("writing the report")
         run.finish(lambda: write_report(campaign, config))
     return campaign
@@ -96,20 +83,6 @@ def take_answers(run: Run, campaign: CampaignFolder, config: Config) -> None:
     asked = config.budget.annotator == "answers" and campaign.round(number - 1).exists(QUERIES)
     if number < config.rounds and (given or asked):
         run.step(campaign.round(number), POINTS, lambda: annotate(campaign, config, number))
-
-
-def run_round(run: Run, campaign: CampaignFolder, config: Config, number: int) -> None:
-    """Annotate, train, evaluate, query: each stage only if its file is not there."""
-    out = campaign.round(number)
-    run.step(out, POINTS, lambda: annotate(campaign, config, number))
-    run.step(out, TRAINING, lambda: train(campaign, config, number))
-    if out.exists(METRICS) and campaign.unjudged(config, number):  # a test set was added
-        campaign.reopen(number)
-        evaluate(campaign, config, number)
-    run.step(out, METRICS, lambda: evaluate(campaign, config, number))
-    if number + 1 < config.rounds:
-        run.step(out, QUERIES, lambda: query(campaign, config, number))
-    run.lock.check()
 
 
 def write_report(campaign: CampaignFolder, config: Config) -> None:

@@ -20,6 +20,8 @@ from pathlib import Path
 from campaigns import tiny_config
 from plain_reports import plain_reports
 from atal_ray.campaign.run import run_campaign
+if slow := {"ray", "torch", "pandas", "matplotlib"} & set(sys.modules):
+    sys.exit(f"a command is slow to start: it imports {slow}")
 train, folder = map(Path, sys.argv[1:])
 with plain_reports():
     run_campaign(tiny_config(train, (train,)), folder)

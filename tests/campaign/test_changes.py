@@ -13,7 +13,7 @@ import yaml
 from PIL import Image
 from plain_campaigns import files, points, replace_unseen, with_budget, with_data
 
-from atal_ray.campaign import run
+from atal_ray.campaign import rounds
 from atal_ray.campaign.annotate import annotate
 from atal_ray.campaign.campaign_folder import (
     ERRORS,
@@ -40,7 +40,7 @@ Copied = tuple[Config, CampaignFolder]
 
 def no_stage(monkeypatch: pytest.MonkeyPatch) -> None:
     for stage in ("train", "query", "annotate", "evaluate", "make_gallery"):
-        monkeypatch.setattr(run, stage, lambda *_: pytest.fail("a finished stage ran again"))
+        monkeypatch.setattr(rounds, stage, lambda *_: pytest.fail("a finished stage ran again"))
 
 
 def test_a_larger_budget_gives_the_points_of_the_longer_campaign(copied: Copied, tmp_path: Path) -> None:
@@ -263,7 +263,7 @@ def test_corrected_answers_of_an_open_round_are_taken_and_it_is_trained_again(
 
     answer([1, 0] * 5)
     with monkeypatch.context() as patch:
-        patch.setattr(run, "evaluate", stop)
+        patch.setattr(rounds, "evaluate", stop)
         with pytest.raises(CampaignError, match="stopped"):
             run_campaign(people, campaign.root.uri)
     first = campaign.snapshots(0).read_bytes("2.pt")

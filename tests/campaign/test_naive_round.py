@@ -157,9 +157,9 @@ def played(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("atal_ray.campaign.snapshot_actor.prepare_snapshots", stand_in)
         patch.setattr("atal_ray.campaign.snapshot_actor._PREPARED", {})
-        patch.setattr("atal_ray.campaign.run.train", train_then_cut_short)
-        for shown in ("make_gallery", "write_report"):  # they take seconds, and nothing here reads them
-            patch.setattr(f"atal_ray.campaign.run.{shown}", lambda *_: None)
+        patch.setattr("atal_ray.campaign.rounds.train", train_then_cut_short)
+        for shown in ("rounds.make_gallery", "run.write_report"):  # nothing here reads what takes seconds
+            patch.setattr(f"atal_ray.campaign.{shown}", lambda *_: None)
         for number in range(ROUNDS if setting.unsure else 0):
             with pytest.raises(CampaignError, match="waiting for answers"):
                 run_campaign(config, data / "run")

@@ -13,7 +13,7 @@ from torch.nn import functional
 from atal_ray.acquisition.estimate import estimate
 from atal_ray.acquisition.grid import original_pixels
 from atal_ray.acquisition.uncertainty import REGION_NAMES, region_kind
-from atal_ray.campaign import run
+from atal_ray.campaign import rounds
 from atal_ray.campaign.campaign_folder import ERROR_SCHEMA, METRICS, QUERIES
 from atal_ray.campaign.query.ask import query
 from atal_ray.campaign.run import run_campaign
@@ -101,7 +101,7 @@ def test_finished_campaign_runs_no_stage_again(finished, monkeypatch):
     config, folder = finished
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*.parquet")}
     for stage in ("train", "query", "annotate", "evaluate"):
-        monkeypatch.setattr(run, stage, lambda *_: pytest.fail("a finished stage ran again"))
+        monkeypatch.setattr(rounds, stage, lambda *_: pytest.fail("a finished stage ran again"))
     run_campaign(config, folder)
     assert before == {path: path.stat().st_mtime_ns for path in folder.rglob("*.parquet")}
 

@@ -128,7 +128,8 @@ class DiesOnce(Slow):
         return super().__call__(row)
 
 
-@pytest.mark.parametrize("reader", [pytest.param(None, marks=pytest.mark.slow), load])
+@pytest.mark.slow
+@pytest.mark.parametrize("reader", [None, load])
 def test_an_actor_that_dies_takes_no_finished_shard_with_it(ray_local, blocks, tmp_path, reader):
     rows, arguments = shard_rows(12, 2), {"seconds": 0.0, "folder": str(tmp_path)}
     found = list(

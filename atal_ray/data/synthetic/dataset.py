@@ -1,5 +1,6 @@
 """A small labelled dataset that is drawn, not downloaded: for trying a campaign out and for tests."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from PIL import Image
@@ -10,7 +11,11 @@ from atal_ray.seeding import rng
 
 
 def write_dataset(
-    folder: str | Path, count: int = 48, size: tuple[int, int] = (96, 160), seed: int = 0
+    folder: str | Path,
+    count: int = 48,
+    size: tuple[int, int] = (96, 160),
+    seed: int = 0,
+    on_image: Callable[[], object] = lambda: None,
 ) -> Path:
     """Draw scenes into `folder`/images (JPEG) and `folder`/masks (PNG, 0/255); scene i depends on (seed, i)
     alone.
@@ -23,6 +28,7 @@ def write_dataset(
         count: number of scenes.
         size: smallest and largest side in pixels; height and width are drawn apart.
         seed: seed of the scenes.
+        on_image: called after each scene.
 
     Raises:
         DataError: the folder is not empty or cannot be written, or `count` or `size` is impossible.
@@ -48,4 +54,5 @@ def write_dataset(
         image, mask = render(generator, height, width)
         Image.fromarray(image).save(images / f"scene-{index:04d}.jpg", quality=92)
         Image.fromarray(255 * mask).save(masks / f"scene-{index:04d}.png")
+        on_image()
     return root

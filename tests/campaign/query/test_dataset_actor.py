@@ -186,18 +186,14 @@ def test_covering_in_parts_meets_the_budget_and_changes_the_points(finished, tmp
     assert again.equals(whole)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
     [
         {},
-        *(
-            pytest.param(changes, marks=pytest.mark.slow)
-            for changes in (
-                {"similarity": "nearest"},
-                {"cover": "maxsum", "shortlist_percent": 100.0},
-                {"cover_images": 2},
-            )
-        ),
+        {"similarity": "nearest"},
+        {"cover": "maxsum", "shortlist_percent": 100.0},
+        {"cover_images": 2},
     ],
 )
 def test_the_memory_that_is_asked_for_is_enough(tmp_path, changes):
