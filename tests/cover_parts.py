@@ -13,13 +13,20 @@ from atal_ray.labels.points import QUERY_SCHEMA
 CHANNELS = 16
 
 
-def cover_files(folder: Path, shards: list[list[str]]) -> CoverFiles:
-    """A candidate for each image name in each shard, and as many labelled points as the shard's number."""
+def cover_files(folder: Path, shards: list[list[str]], score: float | None = None) -> CoverFiles:
+    """A candidate for each image name in each shard, with one score for all or random ones, and as many
+    labelled points as the shard's number.
+    """
     parts, rng = open_campaign(folder).root, np.random.default_rng(0)
     for shard, images in enumerate(shards):
         rows = [
             dict.fromkeys(QUERY_SCHEMA.names, 1)
-            | {"image_id": image, "region": "SR", "x": x, "score": float(rng.random())}
+            | {
+                "image_id": image,
+                "region": "SR",
+                "x": x,
+                "score": float(rng.random()) if score is None else score,
+            }
             for x, image in enumerate(images)
         ]
         table = pa.Table.from_pylist(rows, QUERY_SCHEMA).append_column(

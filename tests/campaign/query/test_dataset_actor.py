@@ -211,6 +211,19 @@ def test_the_memory_that_is_asked_for_is_enough(tmp_path, changes):
     assert sum(files.parts.count_rows(f"{shard:06d}.picks.parquet") for shard in range(12)) == 4 * 240
 
 
+def test_candidates_of_equal_score_are_ordered_anew_in_each_round(tmp_path):
+    names = [[f"{shard}-{image}" for image in range(4) for _ in range(20)] for shard in range(2)]
+
+    def asked(number, folder):
+        files = cover_files(tmp_path / folder, names, score=0.5)
+        config = Config(query=QueryConfig(scope="dataset", floor=0, ceiling=20))
+        BudgetSteps(config, number, files, 8, 1, gpu=False).all_steps()
+        return [files.parts.read_table(f"{shard:06d}.picks.parquet").to_pylist() for shard in range(2)]
+
+    assert asked(0, "first") == asked(0, "again")
+    assert asked(0, "once") != asked(1, "later")
+
+
 def test_the_labelled_points_that_are_searched_take_no_more_than_is_asked_for(tmp_path):
     channels = 64
     points = np.random.default_rng(0).standard_normal((40_000, channels), np.float32)
