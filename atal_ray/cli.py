@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import tyro
 
 from atal_ray.commands import usage
-from atal_ray.commands.plans import COMMANDS, carry_out, kept_in, kept_plan, plan_of, preset_or_file
+from atal_ray.commands.plans import COMMANDS, carry_out, kept_in, kept_plan, parsed, plan_of, preset_or_file
 from atal_ray.commands.usage import LEVELS, USAGES
 from atal_ray.config import Config, config_file
 from atal_ray.config.section import require
@@ -85,9 +85,7 @@ def dispatch(arguments: list[str]) -> int:
         case ["report", folder, *options] if not folder.startswith("-"):
             return tyro.cli(report, args=[folder, *options], prog="atal report")
         case ["config", preset, *options] if not preset.startswith("-"):
-            config = tyro.cli(
-                Config, default=preset_or_file(preset), args=options, prog=f"atal config {preset}"
-            )
+            config = parsed(preset_or_file(preset), options, f"atal config {preset}")
             print(config_file.to_yaml(config), end="")
         case ["data", "check", *options]:
             return tyro.cli(data_check, args=options, prog="atal data check")
@@ -157,7 +155,7 @@ def _resume(folder: str, options: list[str]) -> int:
 def _fork(campaign: str, folder: str, options: list[str]) -> int:
     from atal_ray.campaign.fork import fork, like
 
-    config = tyro.cli(Config, default=like(campaign), args=options, prog=f"atal fork {campaign} {folder}")
+    config = parsed(like(campaign), options, f"atal fork {campaign} {folder}")
     fork(config, campaign, folder)
     print(f"done: {join(folder, 'report.html')}")
     return 0

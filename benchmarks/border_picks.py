@@ -95,7 +95,7 @@ class Asked:
 
     def score(self, config: QueryConfig) -> NDArray[np.float32]:
         """Uncertainty [S, S]."""
-        return difference(self.clean, self.attacked, config.score)
+        return difference(self.clean, self.attacked, "flip-margin")
 
 
 def configure(options: Options, network: str, epochs: int) -> Config:

@@ -108,7 +108,7 @@ def ask(options: Options) -> list[Asked]:
             Asked(
                 path.stem,
                 pool,
-                difference(maps.clean[0], maps.attacked[0], QueryConfig().score),
+                difference(maps.clean[0], maps.attacked[0], "flip-margin"),
                 maps.features[0],
             )
         )

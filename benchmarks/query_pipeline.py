@@ -196,7 +196,7 @@ def loop(campaign: CampaignFolder, config: Config, options: Options) -> tuple[li
             )
         maps = estimate(snapshots, to_batch(np.stack(images), torch.device("cpu")), config.attack)
         for index, (record, pool) in enumerate(zip(batch, pools, strict=True)):
-            score = difference(maps.clean[index], maps.attacked[index], config.query.score)
+            score = difference(maps.clean[index], maps.attacked[index], "flip-margin")
             rng = seeding.rng(config.seed, "query", 0, record.image_id)
             pick = pick_diverse(pool, score, maps.features[index], config.budget.per_round, config.query, rng)
             picks += [(record.image_id, int(x), int(y)) for x, y in pick.xy]

@@ -173,7 +173,7 @@ def points_of(found: list[Estimate], options: Options) -> Points:
         np.empty((0, 2), np.int32),
     )
     for index, (clean, attacked, features) in enumerate(maps):
-        score = difference(clean, attacked, QueryConfig().score)
+        score = difference(clean, attacked, "flip-margin")
         pick = pick_diverse(
             pool, score, features, options.k, QueryConfig(), seeding.rng(0, "benchmark", index)
         )

@@ -178,7 +178,7 @@ class NaiveRound:
                 for x in (image, attacked)
             )
             features = members[-1].saliency(image)[1][0].float().numpy()
-        return Maps(difference(p, p_adv, query.score), region_kind(p, p_adv, query.near_boundary), features)
+        return Maps(difference(p, p_adv, "flip-margin"), region_kind(p, p_adv, query.near_boundary), features)
 
     @torch.no_grad()
     def saliency(

@@ -1,6 +1,7 @@
 """The query of one image: candidates (K %), cover (Eq. 9), similarity (Eq. 10) -> the k pixels to ask for."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -66,8 +67,24 @@ def pick_random(pool: PixelPool, k: int, rng: np.random.Generator) -> Pick:
     grid = pool.grid
     kept = np.ix_(grid.cell_rows, grid.cell_columns)
     order = rng.permutation(np.flatnonzero(pool.free[kept]))
-    order = _fresh_superpixels_first(order, pool.superpixels[kept].ravel()[order])
-    return _pick(grid, order[:k])
+    order = fresh_superpixels_first(order, pool.superpixels[kept].ravel()[order])
+    return pick_cells(grid, order[:k])
+
+
+def pick_by_key(pool: PixelPool, key: npt.NDArray[np.floating[Any]], k: int) -> Pick:
+    """The k free pixels with the largest keys, or all if fewer, in different superpixels while there are any.
+
+    Args:
+        pool: the free pixels.
+        key: distinct numbers [S, S].
+        k: points.
+    """
+    grid = pool.grid
+    kept = np.ix_(grid.cell_rows, grid.cell_columns)
+    free = np.flatnonzero(pool.free[kept])
+    order = free[np.argsort(-key[kept].ravel()[free], kind="stable")]
+    order = fresh_superpixels_first(order, pool.superpixels[kept].ravel()[order])
+    return pick_cells(grid, order[:k])
 
 
 def pick_uncertain(pool: PixelPool, score: npt.NDArray[np.float32], k: int, rng: np.random.Generator) -> Pick:
@@ -85,7 +102,7 @@ def pick_uncertain(pool: PixelPool, score: npt.NDArray[np.float32], k: int, rng:
     grid = pool.grid
     kept = np.ix_(grid.cell_rows, grid.cell_columns)
     tie = rng.random(score[kept].shape, np.float32)
-    return _pick(grid, candidate_set(score[kept], pool.free[kept], 100.0, tie)[:k])
+    return pick_cells(grid, candidate_set(score[kept], pool.free[kept], 100.0, tie)[:k])
 
 
 @dataclass(frozen=True)
@@ -141,8 +158,8 @@ def rank_diverse(
     m = config.cover_factor * k
     positions = _positions(pixels, vectors, pool, config)
     ranked = select(positions, vectors, known, m, m, config.cover, config.similarity)
-    ranked = _fresh_superpixels_first(ranked, pool.superpixels[kept].ravel()[candidates[ranked]])
-    return RankedCover(_pick(grid, candidates[ranked]), vectors[ranked], known)
+    ranked = fresh_superpixels_first(ranked, pool.superpixels[kept].ravel()[candidates[ranked]])
+    return RankedCover(pick_cells(grid, candidates[ranked]), vectors[ranked], known)
 
 
 def pick_diverse(
@@ -175,7 +192,7 @@ def _positions(
     return np.concatenate([in_image, in_features], axis=1)
 
 
-def _fresh_superpixels_first(order: Indices, superpixels: npt.NDArray[np.int32]) -> Indices:
+def fresh_superpixels_first(order: Indices, superpixels: npt.NDArray[np.int32]) -> Indices:
     """`order` with the first pixel of each superpixel before the others; superpixel -1 is none."""
     _, first = np.unique(superpixels, return_index=True)
     fresh = np.zeros(len(order), bool)
@@ -184,7 +201,8 @@ def _fresh_superpixels_first(order: Indices, superpixels: npt.NDArray[np.int32])
     return np.concatenate([order[fresh], order[~fresh]])
 
 
-def _pick(grid: GridPixels, chosen: Indices) -> Pick:
+def pick_cells(grid: GridPixels, chosen: Indices) -> Pick:
+    """The pixels under kept cells of the grid, given as flat indices into [kept rows, kept columns]."""
     rows, columns = np.divmod(chosen, len(grid.cell_columns))
     return Pick(
         (grid.cell_rows[rows], grid.cell_columns[columns]),

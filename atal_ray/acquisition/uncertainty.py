@@ -1,12 +1,12 @@
 """Uncertainty of a pixel from its clean and its adversarial probability: BvSB, Diff (Eq. 3), the regions."""
 
-from typing import Any, assert_never
+from typing import Any, Literal, assert_never
 
 import numpy as np
 from numpy.typing import NDArray
 
-from atal_ray.config.query import Score
-
+Form = Literal["flip-margin", "margin-change", "entropy", "margin"]
+"""A form of `difference`."""
 Probability = NDArray[np.floating[Any]]
 
 REGION_NAMES = ("SR", "PIR", "PSR")
@@ -29,12 +29,17 @@ def bvsb(p: Probability) -> Probability:
     return np.abs(2 * p - 1)
 
 
-def _entropy(p: Probability) -> Probability:
+def entropy(p: Probability) -> Probability:
+    """Binary entropy in bits, -p log2 p - (1 - p) log2(1 - p).
+
+    Args:
+        p: salient probability in [0, 1], any shape; the result has the same.
+    """
     inside = np.clip(p, _LEAST, 1 - _LEAST)
     return -inside * np.log2(inside) - (1 - inside) * np.log2(1 - inside)
 
 
-def difference(p: Probability, p_adv: Probability, form: Score) -> Probability:
+def difference(p: Probability, p_adv: Probability, form: Form) -> Probability:
     """Uncertainty score u (Diff of Eq. 3): the larger, the more uncertain.
 
     * flip-margin (the default): [flipped] + 1 - min(BvSB(p), BvSB(p_adv)): flipped pixels first, the
@@ -58,7 +63,7 @@ def difference(p: Probability, p_adv: Probability, form: Score) -> Probability:
         case "margin-change":
             return np.abs(bvsb(p) - bvsb(p_adv))
         case "entropy":
-            return _entropy(p)
+            return entropy(p)
         case "margin":
             return 1 - bvsb(p)
         case _:

@@ -7,8 +7,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from atal_ray.acquisition.estimate import Estimate, estimate
+from atal_ray.acquisition.asking import Asking
 from atal_ray.acquisition.grid import labels_on_grid
+from atal_ray.acquisition.predictions import Predictions, predict
+from atal_ray.acquisition.seen import Seen
 from atal_ray.acquisition.uncertainty import difference, region_kind
 from atal_ray.campaign.campaign_folder import CampaignFolder
 from atal_ray.campaign.snapshot_actor import SnapshotActor
@@ -25,7 +27,6 @@ from atal_ray.report.gallery_file import (
     gallery_table,
     problem_row,
     shown_records,
-    top_score,
 )
 from atal_ray.runtime.bad_images import BadImages, require_kept
 from atal_ray.runtime.shards import Pool, run_shards, shard_rows
@@ -76,7 +77,9 @@ class GalleryActor(SnapshotActor):
     def __init__(
         self, campaign: CampaignFolder, config: Config, round_number: int, shown: list[Record]
     ) -> None:
-        super().__init__(campaign, config, round_number, config.query.precision, config.attack)
+        self.method = Asking.of(config.query)
+        attack = config.attack if self.method.wants.attacked else None
+        super().__init__(campaign, config, round_number, config.query.precision, attack, self.method)
         self.shown = shown
 
     def __call__(self, row: Row) -> Row:
@@ -84,9 +87,10 @@ class GalleryActor(SnapshotActor):
         readable, found = self._read(row)
         size = self.config.query.batch_size
         for batch in (readable[start : start + size] for start in range(0, len(readable), size)):
-            maps = self._estimate(batch)
-            for (record, _), clean, attacked in zip(batch, maps.clean, maps.attacked, strict=True):
-                found.append(image_maps(clean, attacked, self.config.query).to_row(record.image_id))
+            predictions = self._predict(batch)
+            for position, (record, _) in enumerate(batch):
+                seen = self.method.scored(predictions.of(position))
+                found.append(image_maps(seen, self.method, self.config.query).to_row(record.image_id))
         return {**row, "images": row["stop"] - row["start"], "maps": found}
 
     def _read(self, row: Row) -> tuple[Readable, list[Row]]:
@@ -100,14 +104,14 @@ class GalleryActor(SnapshotActor):
                 problems.append(problem_row(record.image_id, str(error)))
         return readable, problems
 
-    def _estimate(self, batch: Readable) -> Estimate:
-        """Both saliency maps of every image; the attack may be told to use the labelled points."""
-        images = to_batch(np.stack([image for _, image in batch]), self.device)
-        if self.config.attack.labels != "points":
-            return estimate(self.snapshots, images, self.config.attack)
+    def _predict(self, batch: Readable) -> Predictions:
+        """What the members say of every image; the attack may be told to use the labelled points."""
+        images, wants = to_batch(np.stack([image for _, image in batch]), self.device), self.method.wants
+        if not wants.attacked or self.config.attack.labels != "points":
+            return predict(self.snapshots, images, wants, self.config.attack)
         maps = np.array([self._labels(record) for record, _ in batch])
         labels, known = torch.from_numpy(maps[:, :, None]).to(self.device).unbind(1)
-        return estimate(self.snapshots, images, self.config.attack, labels, known)
+        return predict(self.snapshots, images, wants, self.config.attack, labels, known)
 
     def _labels(self, record: Record) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Label and whether it is known, of the cells that hold the image's points."""
@@ -116,12 +120,20 @@ class GalleryActor(SnapshotActor):
         return labels_on_grid(xy, labels, self.config.train.size, record.height, record.width)
 
 
-def image_maps(clean: NDArray[np.float32], attacked: NDArray[np.float32], config: QueryConfig) -> ImageMaps:
-    """What is shown of an image, from the ensemble's maps [S, S] of it and of its attacked version."""
+def kinds_of(seen: Seen, config: QueryConfig) -> NDArray[np.uint8] | None:
+    """SR, PIR or PSR of each pixel [S, S]; None where the image was not attacked."""
+    if not seen.attacked.size:
+        return None
+    return region_kind(seen.clean, seen.attacked, config.near_boundary)
+
+
+def image_maps(seen: Seen, method: Asking, config: QueryConfig) -> ImageMaps:
+    """What is shown of an image that was scored."""
+    attacked = seen.attacked if seen.attacked.size else None
     return ImageMaps(
-        prediction=to_uint8(clean),
-        uncertainty=to_uint8(difference(clean, attacked, "margin")),
-        attacked=to_uint8(difference(attacked, clean, "margin")),
-        score=to_uint8(np.minimum(difference(clean, attacked, config.score) / top_score(config), 1)),
-        regions=region_kind(clean, attacked, config.near_boundary),
+        prediction=to_uint8(seen.clean),
+        uncertainty=to_uint8(difference(seen.clean, seen.clean, "margin")),
+        attacked=None if attacked is None else to_uint8(difference(attacked, seen.clean, "margin")),
+        score=to_uint8(np.clip(seen.score / method.score.top, 0, 1)) if method.score else None,
+        regions=kinds_of(seen, config),
     )

@@ -1,9 +1,11 @@
 """An actor that holds the snapshots of a round."""
 
 from functools import cached_property
+from typing import Any
 
 import torch
 
+from atal_ray.acquisition.asking import Asking
 from atal_ray.acquisition.estimate import attacked_side
 from atal_ray.campaign.campaign_folder import CampaignFolder
 from atal_ray.config import AttackConfig, Config
@@ -28,6 +30,7 @@ class SnapshotActor:
         campaign: the folder.
         config: the configuration.
         round_number: the round whose snapshots are read.
+        asking: the method, where only some of the snapshots speak; unset: all of them.
         precision: what the networks compute with; the evaluation's figures are those of float32.
         attack: how the networks are attacked, if they are: perhaps at a smaller side.
     """
@@ -39,10 +42,12 @@ class SnapshotActor:
         round_number: int,
         precision: Precision = "float32",
         attack: AttackConfig | None = None,
+        asking: Asking | None = None,
     ) -> None:
         torch.set_num_threads(config.query.threads)
         self.campaign, self.config, self.round_number = campaign, config, round_number
         self.precision: Precision = precision
+        self.asking = asking
         self.smaller = attack if attack is not None and attack.scale < 1 else None
         self.device = choose_device(config.resources.gpus)
 
@@ -54,14 +59,19 @@ class SnapshotActor:
         folder, config = self.campaign.snapshots(self.round_number), self.config
         digests = [sha256(folder, f"{number}.pt") for number in range(1, config.train.cycles + 1)]
         size, device = config.train.size, str(self.device)
+        digests = [*self._speaking(digests)]
         wanted = (*digests, config.network, size, config.query, self.precision, self.smaller, device)
         if wanted not in _PREPARED:
             _PREPARED.clear()
             _PREPARED[wanted] = self._prepare(_TRACES)
         return _PREPARED[wanted]
 
+    def _speaking(self, snapshots: list[Any]) -> list[Any]:
+        return snapshots if self.asking is None else [*self.asking.speaking(snapshots)]
+
     def _prepare(self, traces: Traces | None) -> list[SaliencyNetwork]:
-        read = read_snapshots(self.campaign.snapshots(self.round_number), self.config, torch.device("cpu"))
+        folder = self.campaign.snapshots(self.round_number)
+        read = self._speaking(read_snapshots(folder, self.config, torch.device("cpu")))
         side, query = self.config.train.size, self.config.query
         sides = [{side} for _ in read]
         if self.smaller is not None:

@@ -9,6 +9,7 @@ from typing import Any
 import tyro
 
 from atal_ray.config import Config, config_file, presets
+from atal_ray.config.plugins import Tree, with_options
 from atal_ray.config.section import Section
 from atal_ray.store.folder import Folder
 from atal_ray.store.uri import join
@@ -78,7 +79,13 @@ def plan_of(name: str, first: str, options: list[str]) -> Section:
     """The plan of a command with the fields that the options set."""
     plan = resolve_name(COMMANDS[name].plan)
     start = COMMANDS[name].start(plan, first)
-    found: Section = tyro.cli(plan, default=start, args=options, prog=f"atal {name} {first} FOLDER")
+    return parsed(start, options, f"atal {name} {first} FOLDER")
+
+
+def parsed(start: Tree, options: list[str], program: str) -> Tree:
+    """A tree with the fields that options set, the settings of the plug-ins that they name included."""
+    start = with_options(start, options)
+    found: Tree = tyro.cli(type(start), default=start, args=options, prog=program)
     return found
 
 
@@ -98,7 +105,7 @@ def kept_plan(name: str, root: Folder, options: list[str]) -> Section:
 
         plan = asked_before(CampaignFolder(root), plan)
     if options:
-        plan = tyro.cli(kind, default=plan, args=options, prog=f"atal resume {root.uri}")
+        plan = parsed(plan, options, f"atal resume {root.uri}")
     return plan
 
 

@@ -75,8 +75,9 @@ class Config(Section):
             f"not {query.floor} <= {k} <= {query.ceiling}",
         )
         require(
-            query.strategy == "atal",
-            f"query.scope dataset is RDS over all images: it needs query.strategy atal, not {query.strategy}",
+            query.strategy == "rds" or (query.strategy is None and query.method == "atal"),
+            "query.scope dataset is RDS over all images: it needs query.strategy rds, not "
+            f"{query.strategy or f'that of {query.method}'}",
         )
 
     @property

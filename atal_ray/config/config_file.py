@@ -12,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from atal_ray.config import Config
 from atal_ray.config.field_names import named
+from atal_ray.config.plugins import specialised
 from atal_ray.config.section import Section
 from atal_ray.errors import CampaignError, ConfigError, command
 from atal_ray.store.folder import Folder
@@ -74,6 +75,10 @@ def from_tree(kind: type[Tree], data: dict[str, Any], name: str) -> Tree:
         name: what to call them in a message; empty where the caller says it.
     """
     where = f"{name}: " if name else ""
+    try:
+        kind = specialised(kind, data)
+    except ConfigError as error:
+        raise ConfigError(f"{where}{error}") from error
     data, unknown = named(kind, data)
     try:
         tree: Tree = _reader(kind).validate_python(data)  # type: ignore[arg-type]  # a class is hashable
@@ -207,7 +212,7 @@ def _differences(old: Section, new: Section, free: bool, prefix: str) -> Iterato
     for name in type(new).field_types:
         if not free and (name == "resources" or name in type(new).may_change):
             continue
-        before, after = getattr(old, name), getattr(new, name)
+        before, after = getattr(old, name, None), getattr(new, name)  # settings of another plug-in
         if isinstance(before, Section) and isinstance(after, Section):
             yield from _differences(before, after, free, f"{prefix}{name}.")
         elif before != after:

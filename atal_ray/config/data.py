@@ -9,6 +9,7 @@ from atal_ray.config.section import Section, require
 
 OnBadFile = Literal["refuse", "skip"]
 Annotator = Literal["oracle", "answers"]
+Start = Literal["uniform", "centre"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +44,8 @@ class BudgetConfig(Section):
 
     start: Annotated[Count, Words("round 0 needs at least one point an image")] = 2
     """Random points of round 0."""
+    start_strategy: Start = "uniform"
+    """Where they lie: anywhere (the paper), or one in the centre and the others around it."""
     per_round: Annotated[Count, Words("ask at least one point a round", symbol="k")] = 2
     """k: points asked in each later round."""
     total: int = 20

@@ -1,7 +1,8 @@
 """Sections `query`, `attack` and `regions`: how the next points are found, and what a point labels."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Gt, Interval
 
@@ -11,8 +12,6 @@ from atal_ray.config.section import Section, require
 Predictor = Literal["last", "ensemble"]
 """Of the snapshots of a round: the last one alone, or the mean of all."""
 AttackLabels = Literal["prediction", "points"]
-Strategy = Literal["atal", "uncertainty", "random"]
-Score = Literal["flip-margin", "margin-change", "entropy", "margin"]
 Cover = Literal["kcenter", "maxsum"]
 CoverSpace = Literal["image", "features", "both"]
 Similarity = Literal["mean", "nearest"]
@@ -46,13 +45,20 @@ class QueryConfig(Section):
     """Which pixels are asked for next (TEUE and RDS)."""
 
     path = "query"
+    plugins: ClassVar[Mapping[str, str]] = {
+        "method": "atal_ray.acquisition.registered:METHODS",
+        "score": "atal_ray.acquisition.registered:SCORES",
+        "strategy": "atal_ray.acquisition.registered:STRATEGIES",
+    }
 
-    strategy: Strategy = "atal"
-    """Candidates and RDS (the paper), the most uncertain pixels without RDS, or random pixels."""
+    method: str = "atal"
+    """How the next pixels are found: a method's name (see docs/methods.md), or your own as module:Class."""
+    score: str | None = None
+    """How uncertain a pixel is (Eq. 3), by name or as module:Class; unset: the method's own."""
+    strategy: str | None = None
+    """Which pixels are taken by that score, by name or as module:Class; unset: the method's own."""
     top_percent: Annotated[Percent, Words("the candidate set needs a value in (0, 100]", symbol="K")] = 3.0
     """K: the candidate set is the most uncertain unlabelled pixels, as many as K % of all pixels."""
-    score: Score = "flip-margin"
-    """Diff of Eq. 3: flipped pixels first by small margin, |change of BvSB|, or clean entropy or margin."""
     cover: Cover = "kcenter"
     """How V covers the candidates: greedy k-center (the text), or largest sum (Algorithm 1 as printed)."""
     cover_space: CoverSpace = "image"

@@ -18,6 +18,8 @@ class Section:
     """Fields, besides `resources`, that may differ between two calls on one folder; who makes use of them
     checks the values.
     """
+    plugins: ClassVar[Mapping[str, str]] = {}
+    """Fields that name a plug-in, each with its registry as module:NAME; see config/plugins.py."""
     field_types: ClassVar[Mapping[str, Any]] = {}
     """The fields with their types, bounds included."""
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")

@@ -27,7 +27,9 @@ _ORIGIN = [
 
 _LABEL = pa.field("label", pa.uint8(), nullable=False)  # BACKGROUND, SALIENT or UNSURE
 _SOURCE = pa.field("source", pa.string(), nullable=False)  # who answered
-_REGION = pa.field("region", pa.string(), nullable=False)  # SR, PIR, PSR or random
+RANDOM, UNATTACKED = "random", "unattacked"
+"""Regions of points for which no network ran, and of those whose image was not attacked."""
+_REGION = pa.field("region", pa.string(), nullable=False)  # SR, PIR, PSR, or one of these two
 
 QUERY_SCHEMA = pa.schema([*_QUESTION, *_ORIGIN, _REGION])
 POINT_SCHEMA = pa.schema([*_QUESTION, _LABEL, *_ORIGIN, _SOURCE])

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from atal_ray.acquisition.names import Names
 from atal_ray.campaign.campaign_folder import CampaignFolder
 from atal_ray.config import Config, config_file
 from atal_ray.errors import CampaignError, counted
@@ -29,8 +30,10 @@ class Compared:
         """What it is, for a legend."""
         if self.is_dense:
             return f"{self.name} (full masks)"
-        chosen = {"random": "random points", "atal": "ATAL"}.get(self.config.query.strategy)
-        return f"{self.name} ({chosen or self.config.query.strategy})"
+        chosen = Names.of(self.config.query)
+        if chosen.strategy == "random":
+            return f"{self.name} (random points)"
+        return f"{self.name} ({'ATAL' if str(chosen) == 'atal' else chosen})"
 
     def last(self, test_set: str) -> Metrics | None:
         """The ensemble's metrics of its last committed round on a test set, if it has them."""

@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Literal
 
-from atal_ray.config import Config
+from atal_ray.acquisition.names import Names
+from atal_ray.config import Config, QueryConfig
 from atal_ray.errors import counted
 from atal_ray.report.numbers import Numbers
 
@@ -34,12 +35,20 @@ def facts(config: Config, numbers: Numbers) -> dict[str, str]:
         "Network": config.network.name,
         "Training": f"L = {plan.cycles} cycles, {plan.epochs} epochs a round, batches of {plan.batch_size}, "
         f"{plan.schedule}",
-        "Query": f"{query.strategy}{_SCOPE[query.scope]}, K = {query.top_percent:g} %, {query.score}, "
-        f"{query.cover} by {query.cover_space}, {plan.size} px",
+        "Query": f"{_query(query)}, {plan.size} px",
         "Seed": str(config.seed),
         "Written": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         "Versions": ", ".join(f"{name} {version(package)}" for name, package in _PACKAGES.items()),
     }
+
+
+def _query(query: QueryConfig) -> str:
+    """The method with the settings that count."""
+    names = Names.of(query)
+    parts = [f"{query.method}{_SCOPE[query.scope]}", *filter(None, (names.score, names.strategy))]
+    if names.strategy == "rds":
+        parts[-1:] = [f"K = {query.top_percent:g} %, {query.cover} by {query.cover_space}"]
+    return ", ".join(parts)
 
 
 _SCOPE = {"image": "", "dataset": " over all images"}
@@ -79,13 +88,8 @@ def _label_notices(config: Config) -> list[Notice]:
         )
     if config.budget.annotator == "answers" and config.asks:
         found.append(Notice("note", "Points were answered from tables of answers, not read from masks."))
-    if config.query.strategy != "atal" and config.asks:
-        found.append(
-            Notice(
-                "note",
-                f"Points were chosen by the baseline strategy '{config.query.strategy}', not by the paper's.",
-            )
-        )
+    if config.asks and (chosen := str(Names.of(config.query))) != "atal":
+        found.append(Notice("note", f"Points were chosen by {chosen}, not by the paper's method."))
     return found
 
 

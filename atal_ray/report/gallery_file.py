@@ -14,7 +14,6 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from atal_ray import seeding
-from atal_ray.config import QueryConfig
 from atal_ray.data.record import Record, records
 from atal_ray.errors import CampaignError
 from atal_ray.store.folder import Folder
@@ -45,28 +44,33 @@ class ImageMaps:
     """Ensemble saliency of the clean image (Eq. 6), 255 for 1."""
     uncertainty: NDArray[np.uint8]
     """1 - BvSB of the clean image, 255 for 1."""
-    attacked: NDArray[np.uint8]
-    """1 - BvSB of the attacked image, 255 for 1."""
-    score: NDArray[np.uint8]
-    """Score of the query, 255 for the largest that it can be."""
-    regions: NDArray[np.uint8]
-    """The value of `region_kind`."""
+    attacked: NDArray[np.uint8] | None
+    """1 - BvSB of the attacked image, 255 for 1; None where the method attacks none."""
+    score: NDArray[np.uint8] | None
+    """Score of the query, 255 for the largest that it can be; None where the method scores nothing."""
+    regions: NDArray[np.uint8] | None
+    """The value of `region_kind`; None where there was no attack."""
 
     def to_row(self, image_id: str) -> dict[str, Any]:
         """A row of GALLERY_SCHEMA."""
-        pictures = {name: cv2.imencode(".png", values)[1].tobytes() for name, values in vars(self).items()}
+        pictures = {
+            name: cv2.imencode(".png", values)[1].tobytes()
+            for name, values in vars(self).items()
+            if values is not None
+        }
         return {"image_id": image_id, "problem": "", **pictures}
 
     @classmethod
     def from_row(cls, row: dict[str, Any]) -> Self:
         """The maps of a row without a problem."""
-        pictures = (np.frombuffer(row[name], np.uint8) for name in cls.__dataclass_fields__)
-        return cls(*(np.asarray(cv2.imdecode(data, cv2.IMREAD_GRAYSCALE), np.uint8) for data in pictures))
+        return cls(*(_decoded(row[name]) for name in cls.__dataclass_fields__))
 
 
-def top_score(config: QueryConfig) -> int:
-    """The largest score that the query's form of `difference` can give."""
-    return 2 if config.score == "flip-margin" else 1
+def _decoded(data: bytes | None) -> Any:
+    """The values of a PNG; None for none."""
+    if data is None:
+        return None
+    return np.asarray(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE), np.uint8)
 
 
 def problem_row(image_id: str, problem: str) -> dict[str, Any]:

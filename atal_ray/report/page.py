@@ -5,13 +5,14 @@ from typing import Any
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined, Template
 
+from atal_ray.acquisition.names import Names
 from atal_ray.campaign.campaign_folder import CampaignFolder
 from atal_ray.config import Config, config_file
 from atal_ray.errors import AtalError, DataError
 from atal_ray.report import curves, overlays, tables
 from atal_ray.report.compared import Compared, differences, read_compared
 from atal_ray.report.facts import Notice, facts, notices
-from atal_ray.report.gallery_file import shown_records, top_score
+from atal_ray.report.gallery_file import shown_records
 from atal_ray.report.numbers import Numbers, read_numbers
 from atal_ray.report.shown_images import read_gallery
 from atal_ray.report.shown_tests import read_test_images
@@ -109,6 +110,7 @@ def _numbers_of(config: Config, numbers: Numbers, compared: tuple[Compared, ...]
 
 def _pictures_of(campaign: CampaignFolder, config: Config, numbers: Numbers) -> dict[str, Any]:
     """The gallery and the keys to its colours."""
+    names = Names.of(config.query)
     return {
         "gallery": read_gallery(campaign, config, numbers),
         "tests": read_test_images(campaign, config, numbers),
@@ -118,6 +120,6 @@ def _pictures_of(campaign: CampaignFolder, config: Config, numbers: Numbers) -> 
         "region_key": overlays.REGION_COLOURS,
         "prediction_key": overlays.gradient(overlays.SALIENCY_MAP),
         "uncertainty_key": overlays.gradient(overlays.UNCERTAINTY_MAP),
-        "top_score": top_score(config.query),
-        "strategy": config.query.strategy,
+        "top_score": f"{names.top_score:g}",
+        "scored": names.score is not None,
     }

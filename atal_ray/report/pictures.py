@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atal_ray.acquisition.uncertainty import REGION_NAMES
-from atal_ray.config import QueryConfig
 from atal_ray.config.query import RegionLabels
 from atal_ray.errors import counted
 from atal_ray.labels.points import UNSURE
@@ -79,7 +78,7 @@ def plain_pictures(scene: Scene) -> list[Picture]:
 
 
 def map_pictures(
-    scene: Scene, maps: ImageMaps | None, asked: list[dict[str, Any]], config: QueryConfig
+    scene: Scene, maps: ImageMaps | None, asked: list[dict[str, Any]], score_name: str
 ) -> list[Picture]:
     """What the snapshots of a round make of the image, and the points that it asked where they lie.
 
@@ -87,31 +86,35 @@ def map_pictures(
         scene: the image.
         maps: of the round; without them, the points lie on the photograph.
         asked: rows with x, y, order and score, and label where they are answered.
-        config: of the query.
+        score_name: what the query scores pixels by.
     """
     dots = tuple(_asked_dot(scene, point) for point in asked)
     points = counted(len(asked), "point")
     if maps is None:
         return [Picture(f"{points} asked", on_photo=True, dots=dots)]
     shape = fit(*scene.shape, _SHARE)
-    shares = ", ".join(
-        f"{name} {100 * np.mean(maps.regions == kind):.1f} %" for kind, name in enumerate(REGION_NAMES)
-    )
     heats = (
-        ("Ensemble prediction", maps.prediction, SALIENCY_MAP),
+        ("Prediction", maps.prediction, SALIENCY_MAP),
         ("Clean uncertainty, 1 - BvSB", maps.uncertainty, UNCERTAINTY_MAP),
         ("Uncertainty after the attack", maps.attacked, UNCERTAINTY_MAP),
     )
-    score = overlays.heat(maps.score, shape, LEVELS, UNCERTAINTY_MAP)
-    caption = f"Score of the query ({config.score})" + (f" and the {points} it asked" if asked else "")
-    return [
-        *(
-            Picture(caption, overlays.heat(values, shape, LEVELS, colours))
-            for caption, values, colours in heats
-        ),
-        Picture(caption, score, dots=dots),
-        Picture(f"Regions: {shares}", overlays.regions(maps.regions, shape)),
+    pictures = [
+        Picture(caption, overlays.heat(values, shape, LEVELS, colours))
+        for caption, values, colours in heats
+        if values is not None
     ]
+    if maps.score is not None:
+        score = overlays.heat(maps.score, shape, LEVELS, UNCERTAINTY_MAP)
+        caption = f"Score of the query ({score_name})" + (f" and the {points} it asked" if asked else "")
+        pictures.append(Picture(caption, score, dots=dots))
+    elif asked:
+        pictures.append(Picture(f"{points} asked", on_photo=True, dots=dots))
+    if maps.regions is not None:
+        shares = ", ".join(
+            f"{name} {100 * np.mean(maps.regions == kind):.1f} %" for kind, name in enumerate(REGION_NAMES)
+        )
+        pictures.append(Picture(f"Regions: {shares}", overlays.regions(maps.regions, shape)))
+    return pictures
 
 
 def point_pictures(scene: Scene, mode: RegionLabels) -> list[Picture]:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from atal_ray.acquisition.names import Names
 from atal_ray.campaign.campaign_folder import QUERIES, CampaignFolder
 from atal_ray.config import Config
 from atal_ray.data.record import Record
@@ -107,7 +108,8 @@ def _shown_round(
     found = maps.get(number, {}).get(scene.image_id)
     problem, of_image = (found, None) if isinstance(found, str) else ("", found)
     asked = _asked(campaign, scene, number)
-    pictures = map_pictures(scene, of_image, asked, config.query) if asked or of_image is not None else []
+    score_name = Names.of(config.query).score or "none"
+    pictures = map_pictures(scene, of_image, asked, score_name) if asked or of_image is not None else []
     return ShownRound(number, tuple(pictures), problem)
 
 

@@ -4,10 +4,9 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from atal_ray.acquisition.uncertainty import REGION_NAMES, bvsb, difference, region_kind
-from atal_ray.config.query import Score
+from atal_ray.acquisition.uncertainty import REGION_NAMES, Form, bvsb, difference, region_kind
 
-FORMS = get_args(Score)
+FORMS = get_args(Form)
 
 
 @pytest.fixture
@@ -32,7 +31,7 @@ def naive(p: float, p_adv: float, form: str) -> float:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_eq_3_equals_the_loop(maps: tuple[np.ndarray, np.ndarray], form: Score) -> None:
+def test_eq_3_equals_the_loop(maps: tuple[np.ndarray, np.ndarray], form: Form) -> None:
     p, p_adv = maps
     score = difference(p, p_adv, form)
     assert score.dtype == np.float32

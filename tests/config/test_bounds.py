@@ -8,6 +8,9 @@ import tyro
 import yaml
 from annotated_types import BaseMetadata, Ge, GroupedMetadata, MultipleOf
 
+from atal_ray.acquisition.scores.impurity import ImpurityConfig
+from atal_ray.acquisition.strategies.power import PowerConfig
+from atal_ray.acquisition.strategies.top_share import TopShareConfig
 from atal_ray.campaign.generate import Generation
 from atal_ray.config import (
     AttackConfig,
@@ -119,6 +122,11 @@ OF_OTHERS: list[tuple[type[Section], dict[str, Any], str]] = [
     (EvaluationConfig, {"object_store_mib": 79}, "object-store-mib is 79: Ray needs at least 80"),
     (EvaluationConfig, {"compare": ("ours",)}, "compare names one method: name at least two"),
 ]
+OF_PLUGINS: list[tuple[type[Section], dict[str, Any], str]] = [
+    (ImpurityConfig, {"radius": 0}, "query.impurity.radius is 0: use at least 1"),
+    (TopShareConfig, {"percent": 0.0}, "query.top-share.percent is 0.0: use a value in (0, 100]"),
+    (PowerConfig, {"beta": 0.0}, "query.power.beta is 0.0: it must be positive"),
+]
 ALL = [*OF_CAMPAIGN, *OF_OTHERS]
 
 
@@ -140,6 +148,15 @@ def test_direct_construction(section: type[Section], values: dict[str, Any], sen
     with pytest.raises(ConfigError) as replaced:
         replace(section(), **values)  # type: ignore[type-var]
     assert str(replaced.value) == sentence
+
+
+@pytest.mark.parametrize(("section", "values", "sentence"), OF_PLUGINS)
+def test_settings_of_a_plug_in_are_refused_by_their_path(
+    section: type[Section], values: dict[str, Any], sentence: str
+) -> None:
+    with pytest.raises(ConfigError) as made:
+        section(**values)
+    assert str(made.value) == sentence
 
 
 @pytest.mark.parametrize(("section", "values", "sentence"), ALL)
@@ -182,8 +199,8 @@ def bounded(hint: Any) -> bool:
 
 
 def test_every_bound_of_every_section_is_tried() -> None:
-    tried = {(section, name) for section, values, _ in ALL for name in values}
-    sections = {section for section, _, _ in ALL}
+    tried = {(section, name) for section, values, _ in [*ALL, *OF_PLUGINS] for name in values}
+    sections = {section for section, _, _ in [*ALL, *OF_PLUGINS]}
     ours = {kind for kind in Section.__subclasses__() if kind.__module__.startswith("atal_ray")}
     assert ours - sections == {Config, NetworkConfig, ReportConfig}  # without bounds
     absent = [

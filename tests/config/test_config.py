@@ -53,9 +53,10 @@ UNLIKE_DEFAULTS = Config(
     ),
     attack=AttackConfig(epsilon=0.1, alpha=1 / 255, steps=2, model="ensemble", labels="points", scale=0.5),
     query=QueryConfig(
-        strategy="uncertainty",
+        method="ent",
+        score="margin",
+        strategy="top",
         top_percent=2.5,
-        score="entropy",
         cover="maxsum",
         cover_space="features",
         cover_weight=0.1,
@@ -75,7 +76,9 @@ UNLIKE_DEFAULTS = Config(
     regions=RegionConfig(
         labels="dense", superpixels=50, levels=2, prior=0, bins=3, double_step=False, iterations=1
     ),
-    budget=BudgetConfig(start=1, per_round=3, total=9, annotator="answers", earlier=(2,)),
+    budget=BudgetConfig(
+        start=1, start_strategy="centre", per_round=3, total=9, annotator="answers", earlier=(2,)
+    ),
     report=ReportConfig(compare=("random", "full")),
     resources=ResourceConfig(
         backend="inline",
@@ -157,7 +160,7 @@ def test_one_budget_for_all_images_keeps_floor_and_ceiling_around_the_mean() -> 
             match=rf"query\.floor <= budget\.per-round <= query\.ceiling, not {floor} <= 2 <= {ceiling}",
         ):
             Config(query=QueryConfig(scope="dataset", floor=floor, ceiling=ceiling))
-    with pytest.raises(ConfigError, match=r"needs query\.strategy atal, not random"):
+    with pytest.raises(ConfigError, match=r"needs query\.strategy rds, not random"):
         Config(query=QueryConfig(scope="dataset", strategy="random"))
 
 

@@ -10,7 +10,7 @@ def test_paper_preset_has_the_numbers_of_the_paper() -> None:
     paper = presets.preset("paper")
     assert (paper.train.size, paper.train.cycles, paper.query.top_percent) == (352, 5, 3.0)
     assert (paper.budget.start, paper.budget.per_round, paper.budget.total, paper.rounds) == (2, 2, 20, 10)
-    assert (paper.network.name, paper.train.schedule, paper.query.strategy) == ("f3net", "cyclic", "atal")
+    assert (paper.network.name, paper.train.schedule, paper.query.method) == ("f3net", "cyclic", "atal")
 
 
 @pytest.mark.parametrize("name", presets.PRESETS)

@@ -35,7 +35,7 @@ def test_a_plain_campaign_says_only_its_errors(make: Make) -> None:
     ("change", "level", "words"),
     [
         ({"data": DataConfig()}, "note", "Drawn images"),
-        ({"query": QueryConfig(strategy="random", top_percent=10)}, "note", "baseline strategy 'random'"),
+        ({"query": QueryConfig(strategy="random", top_percent=10)}, "note", "chosen by atal with random"),
         (
             {"budget": BudgetConfig(start=2, per_round=1, total=3, annotator="answers")},
             "note",

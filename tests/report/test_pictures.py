@@ -1,16 +1,13 @@
 import io
 from base64 import b64decode
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import pytest
 from matplotlib import colormaps
 from PIL import Image
 
-from atal_ray.acquisition.uncertainty import difference
-from atal_ray.config import QueryConfig
-from atal_ray.config.query import Score
-from atal_ray.report.gallery_file import ImageMaps, top_score
+from atal_ray.report.gallery_file import ImageMaps
 from atal_ray.report.overlays import LABEL_COLOURS
 from atal_ray.report.pictures import Dot, Scene, map_pictures, plain_pictures, point_pictures
 
@@ -72,9 +69,9 @@ def test_maps_are_drawn_in_their_places_and_regions_counted(scene: Scene) -> Non
     maps = ImageMaps(black, dark, grey, white, regions)
     asked = [{"x": 7, "y": 0, "round": 2, "order": 0, "score": 1.5, "label": 1}]
     assert [picture.caption for picture in plain_pictures(scene)] == ["Image", "True mask"]
-    pictures = map_pictures(scene, maps, asked, QueryConfig())
+    pictures = map_pictures(scene, maps, asked, "flip-margin")
     assert [picture.caption for picture in pictures] == [
-        "Ensemble prediction",
+        "Prediction",
         "Clean uncertainty, 1 - BvSB",
         "Uncertainty after the attack",
         "Score of the query (flip-margin) and the 1 point it asked",
@@ -92,7 +89,7 @@ def test_maps_are_drawn_in_their_places_and_regions_counted(scene: Scene) -> Non
 
 def test_points_of_a_round_without_maps_lie_on_the_photograph(scene: Scene) -> None:
     asked = [{"x": 7, "y": 0, "round": 2, "order": 1, "score": 0.0}]
-    (picture,) = map_pictures(scene, None, asked, QueryConfig())
+    (picture,) = map_pictures(scene, None, asked, "flip-margin")
     assert (picture.caption, picture.on_photo, picture.dots[0].text) == ("1 point asked", True, "2")
     assert "not answered yet" in picture.dots[0].title
 
@@ -101,11 +98,3 @@ def colours(layer: str) -> np.ndarray:
     """Every colour of a layer once, [N, 3]."""
     pixels = Image.open(io.BytesIO(b64decode(layer.split(",")[1]))).convert("RGBA").convert("RGB")
     return np.unique(np.asarray(pixels).reshape(-1, 3), axis=0)
-
-
-@pytest.mark.parametrize("score", get_args(Score))
-def test_no_score_is_above_the_top_and_the_top_is_reached(score: Score) -> None:
-    p, p_adv = np.meshgrid(np.linspace(0, 1, 401), np.linspace(0, 1, 401))
-    scores = difference(p, p_adv, score)
-    assert scores.max() == pytest.approx(top_score(QueryConfig(score=score)), abs=0.01)
-    assert scores.min() == pytest.approx(0, abs=0.01)

@@ -81,7 +81,7 @@ def test_every_image_is_shown_with_its_own_maps_of_every_round(make: Make) -> No
         for shown in found.images:
             assert (shown.problem, shown.rounds[number].problem) == ("", "")
             values = maps[shown.image_id].prediction.astype(np.float32)
-            picture = grey(shown.rounds[number], "Ensemble prediction")
+            picture = grey(shown.rounds[number], "Prediction")
             expected = cv2.resize(values, picture.shape[::-1], interpolation=cv2.INTER_LINEAR)
             np.testing.assert_allclose(picture, expected, atol=4)  # 64 grey levels
 

@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from atal_ray.acquisition.asking import Asking
 from atal_ray.campaign.campaign_folder import ERROR_SCHEMA, ERRORS, MANIFEST, QUERIES, START, CampaignFolder
 from atal_ray.campaign.not_finite import require_finite
 from atal_ray.campaign.query.covers import CoverShard
@@ -33,7 +34,7 @@ def query(campaign: CampaignFolder, config: Config, round_number: int, out: Fold
     them, and gallery.parquet with the maps of the few images that the report shows.
 
     START asks for `budget.start` random points, without a network. A round asks for `budget.per_round` by
-    `query.strategy`, of each image or (scope dataset) on average. A shard's picks, or the covers that the
+    `query.method`, of each image or (scope dataset) on average. A shard's picks, or the covers that the
     whole data set is chosen from, are a file of their own until all are there, so a restart repeats
     unfinished shards alone.
 
@@ -52,7 +53,7 @@ def query(campaign: CampaignFolder, config: Config, round_number: int, out: Fold
     kind, actor = ("covers", CoverShard) if by_need else ("picks", PickShard)
     parts = ShardFiles(out / f"{QUERIES}.parts", last=kind)
     arguments: dict[str, Any] = {"campaign": campaign, "config": config, "round_number": round_number}
-    looks = round_number != START and config.query.strategy != "random"
+    looks = round_number != START and Asking.of(config.query).looks
     shown = shown_records(campaign.chunks(), campaign.training_data(config)) if looks else []
     throughput = Throughput()
     for row in run_shards(

@@ -21,11 +21,8 @@ class CoverShard(PickShard):
 
     def choose(self, image: Scored) -> list[Row]:
         """The cover of an image, the first to ask for first, for as many points as an image may get."""
-        assert image.maps is not None
-        config = self.config.query
-        found = rank_diverse(
-            image.pool, image.maps.score, image.maps.features, config.ceiling, config, image.rng
-        )
+        config, seen = self.config.query, image.seen
+        found = rank_diverse(image.pool, seen.score, seen.features, config.ceiling, config, image.rng)
         self.require(image, len(found.pick.xy), max(1, config.floor))
         self.covers.append(_unit(found.features))
         self.labelled.append(_unit(found.labelled))

@@ -1,4 +1,4 @@
-"""The query of a shard: attack (Eq. 1), ensemble (6), Diff (3), candidates, RDS (9, 10).
+"""The query of a shard by a method: for ATAL attack (Eq. 1), ensemble (6), Diff (3), candidates, RDS (9, 10).
 
 Maps never leave the actor.
 """
@@ -15,18 +15,21 @@ import torch
 from torch import Tensor
 
 from atal_ray import seeding
-from atal_ray.acquisition.estimate import Estimate, estimate
+from atal_ray.acquisition.asking import Asking
 from atal_ray.acquisition.grid import labels_on_grid
-from atal_ray.acquisition.pick import Pick, PixelPool, pick_diverse, pick_random, pick_uncertain
-from atal_ray.acquisition.uncertainty import REGION_NAMES, difference, region_kind
+from atal_ray.acquisition.pick import Pick, PixelPool, pick_random
+from atal_ray.acquisition.predictions import Predictions, predict
+from atal_ray.acquisition.seen import Seen
+from atal_ray.acquisition.strategies.around_centre import pick_around_centre
+from atal_ray.acquisition.uncertainty import REGION_NAMES
 from atal_ray.campaign.campaign_folder import ERROR_SCHEMA, START, CampaignFolder
-from atal_ray.campaign.gallery import image_maps
+from atal_ray.campaign.gallery import image_maps, kinds_of
 from atal_ray.campaign.not_finite import NOT_FINITE
 from atal_ray.campaign.query.load import LoadedShard
 from atal_ray.campaign.snapshot_actor import SnapshotActor
 from atal_ray.config import Config
 from atal_ray.errors import DivergedError, counted
-from atal_ray.labels.points import QUERY_SCHEMA
+from atal_ray.labels.points import QUERY_SCHEMA, RANDOM, UNATTACKED
 from atal_ray.networks.inputs import to_batch
 from atal_ray.report.gallery_file import gallery_table, problem_row
 from atal_ray.runtime.shard_files import part_name
@@ -37,26 +40,16 @@ Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Maps:
-    """What the snapshots say about one image."""
-
-    score: npt.NDArray[np.float32]
-    """Uncertainty u(x) [S, S]."""
-    kinds: npt.NDArray[np.uint8]
-    """SR, PIR or PSR [S, S]."""
-    features: npt.NDArray[np.float32]
-    """Decoder features [C, h, w]."""
-
-
-@dataclass(frozen=True)
 class Scored:
     """One image whose points can be chosen."""
 
     image_id: str
     pool: PixelPool
     rng: np.random.Generator
-    maps: Maps | None
-    """None where points are chosen at random."""
+    seen: Seen
+    """What the members say, with the scores; nothing where no member looked."""
+    kinds: npt.NDArray[np.uint8] | None = None
+    """SR, PIR or PSR [S, S], where the image was attacked."""
 
 
 class PickShard(SnapshotActor):
@@ -70,10 +63,12 @@ class PickShard(SnapshotActor):
         parts: Folder,
         shown: Collection[str] = (),
     ) -> None:
-        super().__init__(campaign, config, round_number, config.query.precision, config.attack)
+        self.method = Asking.of(config.query)
+        attack = config.attack if self.method.wants.attacked else None
+        super().__init__(campaign, config, round_number, config.query.precision, attack, self.method)
         self.parts, self.shown = parts, frozenset(shown)
         self.gallery: list[Row] = []
-        self.random = round_number == START or config.query.strategy == "random"
+        self.blind = round_number == START or not self.method.looks
         self.k = config.budget.asked_for(round_number + 1)
         self.most = config.query.ceiling if config.query.scope == "dataset" else self.k
         self.errors: list[Row] = []
@@ -84,7 +79,7 @@ class PickShard(SnapshotActor):
         part.
         """
         loaded = LoadedShard.from_row(row)
-        if not self.random:
+        if not self.blind:
             _ = self.snapshots  # read at the first shard: that is start-up, not scoring
         started, self.scoring = perf_counter(), 0.0
         self.errors = [
@@ -99,12 +94,9 @@ class PickShard(SnapshotActor):
         self.leave(loaded.shard, found)
         done = {"shard": loaded.shard, "images": loaded.stop - loaded.start}
         spent = perf_counter() - started
-        if self.random:
-            return {**done, SECONDS: {"random points": spent}}
-        return {
-            **done,
-            SECONDS: {"attack and ensemble": self.scoring, "candidates and RDS": spent - self.scoring},
-        }
+        if self.blind:
+            return {**done, SECONDS: {"points without a network": spent}}
+        return {**done, SECONDS: {"networks": self.scoring, "choosing": spent - self.scoring}}
 
     def _choose_or_leave(self, image: Scored) -> list[Row]:
         """The questions about an image; none, and an error, where its maps or features are not finite."""
@@ -120,13 +112,12 @@ class PickShard(SnapshotActor):
         Raises:
             DivergedError: what the snapshots say of it is not finite.
         """
-        pool, maps, config = image.pool, image.maps, self.config.query
-        if maps is None:
-            pick = pick_random(pool, self.k, image.rng)
-        elif config.strategy == "uncertainty":
-            pick = pick_uncertain(pool, maps.score, self.k, image.rng)
+        if self.round_number != START:
+            pick = self.method.pick(image.pool, image.seen, self.k, image.rng)
+        elif self.config.budget.start_strategy == "centre":
+            pick = pick_around_centre(image.pool, self.k, image.rng, first_in_centre=True)
         else:
-            pick = pick_diverse(pool, maps.score, maps.features, self.k, config, image.rng)
+            pick = pick_random(image.pool, self.k, image.rng)
         self.require(image, len(pick.xy), self.k)
         return self.questions(image, pick)
 
@@ -147,7 +138,8 @@ class PickShard(SnapshotActor):
 
     def questions(self, image: Scored, pick: Pick) -> list[Row]:
         """Rows of QUERY_SCHEMA in the order of picking."""
-        maps = image.maps
+        score, kinds = image.seen.score, image.kinds
+        unattacked = RANDOM if self.blind else UNATTACKED
         return [
             {
                 "image_id": image.image_id,
@@ -155,9 +147,9 @@ class PickShard(SnapshotActor):
                 "y": int(y),
                 "round": self.round_number + 1,
                 "order": order,
-                "score": 0.0 if maps is None else float(maps.score[cell]),
+                "score": float(score[cell]) if score.size else 0.0,
                 "superpixel": int(image.pool.superpixels[cell]),
-                "region": "random" if maps is None else REGION_NAMES[maps.kinds[cell]],
+                "region": unattacked if kinds is None else REGION_NAMES[kinds[cell]],
             }
             for order, ((x, y), cell) in enumerate(zip(pick.xy, zip(*pick.cells, strict=True), strict=True))
         ]
@@ -168,7 +160,7 @@ class PickShard(SnapshotActor):
         """
         size, images = self.config.query.batch_size, len(shard.image_id)
         for batch in (range(start, min(start + size, images)) for start in range(0, images, size)):
-            maps = None if self.random else self._estimate(shard, batch)
+            found = None if self.blind else self._predict(shard, batch)
             for position, index in enumerate(batch):
                 image_id = str(shard.image_id[index])
                 pool = PixelPool(
@@ -181,15 +173,22 @@ class PickShard(SnapshotActor):
                 if self.round_number != START:
                     pool = pool.within(self.config.query.margin, self.most)
                 rng = seeding.rng(self.config.seed, "query", self.round_number, image_id)
-                if maps is not None and image_id in self.shown:
-                    self._show(image_id, maps, position)
-                yield Scored(image_id, pool, rng, None if maps is None else self._maps(maps, position))
+                if found is None:
+                    yield Scored(image_id, pool, rng, Seen.nothing(self.config.train.size))
+                    continue
+                seen = self.method.scored(found.of(position))
+                kinds = kinds_of(seen, self.config.query)
+                if image_id in self.shown:
+                    self._show(image_id, seen)
+                yield Scored(image_id, pool, rng, seen, kinds)
 
-    def _estimate(self, shard: LoadedShard, batch: range) -> Estimate:
+    def _predict(self, shard: LoadedShard, batch: range) -> Predictions:
         started = perf_counter()
         images = to_batch(shard.images[batch.start : batch.stop], self.device)
-        labels, known = self._labels(shard, batch) if self.config.attack.labels == "points" else (None, None)
-        found = estimate(self.snapshots, images, self.config.attack, labels, known)
+        wants = self.method.wants
+        given = wants.attacked and self.config.attack.labels == "points"
+        labels, known = self._labels(shard, batch) if given else (None, None)
+        found = predict(self.snapshots, images, wants, self.config.attack, labels, known)
         self.scoring += perf_counter() - started
         return found
 
@@ -207,18 +206,8 @@ class PickShard(SnapshotActor):
         labels, known = torch.from_numpy(np.array(maps)[:, :, None]).to(self.device).unbind(1)
         return labels, known
 
-    def _show(self, image_id: str, found: Estimate, position: int) -> None:
+    def _show(self, image_id: str, seen: Seen) -> None:
         """Keep the maps of an image that the report shows."""
-        clean, attacked = found.clean[position], found.attacked[position]
-        finite = bool(np.isfinite(clean).all() and np.isfinite(attacked).all())
-        maps = image_maps(clean, attacked, self.config.query).to_row(image_id) if finite else None
+        finite = all(np.isfinite(part).all() for part in (seen.clean, seen.attacked, seen.score))
+        maps = image_maps(seen, self.method, self.config.query).to_row(image_id) if finite else None
         self.gallery.append(maps or problem_row(image_id, NOT_FINITE))
-
-    def _maps(self, found: Estimate, position: int) -> Maps:
-        clean, attacked = found.clean[position], found.attacked[position]
-        config = self.config.query
-        return Maps(
-            difference(clean, attacked, config.score),
-            region_kind(clean, attacked, config.near_boundary),
-            found.features[position],
-        )

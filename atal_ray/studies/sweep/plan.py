@@ -16,6 +16,7 @@ from annotated_types import Ge
 from atal_ray.config import Config, config_file
 from atal_ray.config.bounds import Count, Words
 from atal_ray.config.field_names import likely
+from atal_ray.config.plugins import for_plugins, plugin_paths
 from atal_ray.config.query import Predictor
 from atal_ray.config.section import Section, require
 from atal_ray.errors import AtalError, ConfigError, command
@@ -209,7 +210,8 @@ def with_fields(config: Config, fields: Mapping[str, Any]) -> Config:
     Raises:
         ConfigError: there is no such field, or the value does not fit it.
     """
-    tree: dict[str, Any] = dataclasses.asdict(config)
+    named = {path: fields[path] for path in plugin_paths(Config) if path in fields}
+    tree: dict[str, Any] = dataclasses.asdict(for_plugins(config, named))
     for path, value in fields.items():
         node: Any = tree
         *sections, name = path.split(".")

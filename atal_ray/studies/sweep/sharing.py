@@ -16,13 +16,16 @@ from atal_ray.campaign.campaign_folder import (
     CampaignFolder,
 )
 from atal_ray.config import AttackConfig, Config, QueryConfig
+from atal_ray.config.plugins import for_plugins
 from atal_ray.errors import CampaignError
 from atal_ray.report.predictions_file import PREDICTIONS
 
 
 def start_key(config: Config) -> tuple[Any, ...]:
     """Campaigns with equal keys have the same manifests and the same random start."""
-    return config.data, config.seed, config.budget.start, config.train.size, config.regions
+    budget = config.budget
+    start = budget.start, budget.start_strategy
+    return config.data, config.seed, start, config.train.size, config.regions
 
 
 def until_first_query(config: Config) -> Config:
@@ -32,12 +35,13 @@ def until_first_query(config: Config) -> Config:
     query = QueryConfig(
         shard_size=config.query.shard_size, batch_size=config.query.batch_size, threads=config.query.threads
     )
-    return replace(
+    first = replace(
         config,
         attack=AttackConfig(),
         query=query,
         budget=replace(config.budget, per_round=1, total=config.budget.start),
     )
+    return for_plugins(first, {})  # without the settings of the method
 
 
 def share_start(source: CampaignFolder, campaign: CampaignFolder, config: Config) -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from campaigns import open_campaign, tiny_config
 
-from atal_ray.acquisition.estimate import Estimate
+from atal_ray.acquisition.predictions import Predictions
 from atal_ray.campaign.campaign_folder import ERRORS, MANIFEST, POINTS, QUERIES
 from atal_ray.campaign.evaluate import EvaluateShard, evaluate
 from atal_ray.campaign.not_finite import NOT_FINITE
@@ -37,7 +37,7 @@ def stub(monkeypatch, spoilt, part):
     """Snapshots of which the images of those numbers get maps or features that are not finite."""
     seen = iter(range(100))
 
-    def estimate(snapshots, images, *_):
+    def predict(snapshots, images, *_):
         side, rng = images.shape[-1], np.random.default_rng(0)
         maps = {
             "clean": rng.random((len(images), side, side), np.float32),
@@ -47,9 +47,9 @@ def stub(monkeypatch, spoilt, part):
         for row, number in zip(range(len(images)), seen, strict=False):
             if number in spoilt:
                 maps[part][row] = np.inf if part == "features" else np.nan
-        return Estimate(**maps)
+        return Predictions(**maps)
 
-    monkeypatch.setattr(score, "estimate", estimate)
+    monkeypatch.setattr(score, "predict", predict)
     snapshots = [SimpleNamespace(feature_channels=CHANNELS)]
     monkeypatch.setattr(score.PickShard, "snapshots", snapshots)
 

@@ -27,6 +27,8 @@ from atal_ray.studies.sweep.sharing import share_first_round, share_start, start
         ("query.batch_size", 3, True, False),  # the last bits of the metrics
         ("train.size", 96, False, False),
         ("budget.start", 4, False, False),
+        ("budget.start_strategy", "centre", False, False),
+        ("query.method", "clasp", True, True),
         ("regions.superpixels", 30, False, False),
         ("seed", 1, False, False),
         ("data.limit", 3, False, False),

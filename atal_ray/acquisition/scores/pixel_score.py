@@ -1,0 +1,36 @@
+"""The interface of a score."""
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from atal_ray.acquisition.seen import Seen
+from atal_ray.config.plugins import Plugin
+
+Map = npt.NDArray[np.floating[Any]]
+
+
+class PixelScore(Plugin, ABC):
+    """How uncertain each pixel of an image is; it says what it looks at, and gets nothing else.
+
+    Args:
+        settings: an instance of `Settings`, or None where it has none.
+    """
+
+    attacked: ClassVar[bool] = False
+    """Whether it looks at `Seen.attacked`, for which images are attacked."""
+    features: ClassVar[bool] = False
+    """Whether it looks at `Seen.features`."""
+    members: ClassVar[bool] = False
+    """Whether it looks at `Seen.members`."""
+    top: ClassVar[float] = 1.0
+    """The largest score, for the colours of the report."""
+
+    def __init__(self, settings: Any = None) -> None:
+        self.settings = settings
+
+    @abstractmethod
+    def __call__(self, seen: Seen) -> Map:
+        """Scores [S, S], the larger the more uncertain."""

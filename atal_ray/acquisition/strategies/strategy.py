@@ -1,0 +1,44 @@
+"""The interface of a strategy."""
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+
+import numpy as np
+
+from atal_ray.acquisition.pick import Pick, PixelPool
+from atal_ray.acquisition.seen import Seen
+from atal_ray.config import QueryConfig
+from atal_ray.config.plugins import Plugin
+
+
+class Strategy(Plugin, ABC):
+    """Which pixels of an image are asked for; it says what it looks at, and gets nothing else.
+
+    Args:
+        query: the whole section; K and the cover of RDS are its fields.
+        settings: an instance of `Settings`, or None where it has none.
+    """
+
+    looks: ClassVar[bool] = True
+    """Whether it looks at what the members say: where it does not, no network is run."""
+    scored: ClassVar[bool] = True
+    """Whether it looks at `Seen.score`."""
+    features: ClassVar[bool] = False
+    """Whether it looks at `Seen.features`."""
+
+    def __init__(self, query: QueryConfig, settings: Any = None) -> None:
+        self.query, self.settings = query, settings
+
+    @abstractmethod
+    def __call__(self, pool: PixelPool, seen: Seen, k: int, rng: np.random.Generator) -> Pick:
+        """The k pixels of an image, in the order of asking; fewer where fewer are free.
+
+        Args:
+            pool: the pixels that may be asked for.
+            seen: what the members say.
+            k: points.
+            rng: the only source of chance: it depends on seed, round and image.
+
+        Raises:
+            DivergedError: a score or a feature is not finite.
+        """

@@ -1,0 +1,133 @@
+"""Methods with their parts: who speaks, and how many passes of a network that takes."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+import torch
+from toy_network import Toy
+
+from atal_ray.acquisition.asking import Asking
+from atal_ray.acquisition.names import Names
+from atal_ray.acquisition.predictions import Wants, predict
+from atal_ray.acquisition.registered import METHODS
+from atal_ray.config import AttackConfig, QueryConfig
+from atal_ray.errors import ConfigError, DataError
+
+L, STEPS = 3, 4
+PASSES = {
+    "atal": (STEPS, 2 * L - 1),
+    "ent": (0, 1),
+    "bald": (0, L),
+    "pixelpick": (0, 1),
+    "ripu": (0, 1),
+    "clasp": (0, 1),
+    "random": (0, 0),
+    "foreground": (0, 1),
+    "centre": (0, 0),
+    "superpixels": (0, 0),
+    "grid": (0, 0),
+    "boundary": (0, 1),
+}
+"""Method -> passes for an image with a gradient, and without."""
+
+
+class Counting(Toy):
+    """Counts its passes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.passes = {True: 0, False: 0}
+
+    def forward(self, x: torch.Tensor) -> object:
+        self.passes[x.requires_grad] += 1
+        return super().forward(x)
+
+
+def members() -> list[Counting]:
+    torch.manual_seed(0)
+    return [Counting().eval().requires_grad_(False) for _ in range(L)]
+
+
+def passes(networks: Sequence[Counting]) -> tuple[int, int]:
+    with_gradient, without = (sum(network.passes[kind] for network in networks) for kind in (True, False))
+    return with_gradient, without
+
+
+def asked_of(query: QueryConfig) -> tuple[int, int]:
+    asking, networks = Asking.of(query), members()
+    if asking.looks:
+        images = torch.rand(2, 3, 16, 16)
+        predict(asking.speaking(networks), images, asking.wants, AttackConfig(steps=STEPS))
+    return passes(networks)
+
+
+def test_every_method_is_counted() -> None:
+    assert set(PASSES) == set(METHODS.known)
+
+
+@pytest.mark.parametrize("method", PASSES)
+def test_a_method_takes_the_passes_that_it_needs(method: str) -> None:
+    assert asked_of(QueryConfig(method=method)) == PASSES[method]
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        (QueryConfig(score="entropy"), (0, L)),  # ATAL without its attack
+        (QueryConfig(strategy="top"), (STEPS, 2 * L - 1)),  # without RDS
+        (QueryConfig(strategy="random"), (0, 0)),
+        (QueryConfig(method="own_plugins:Spread"), (0, L)),
+    ],
+)
+def test_parts_that_are_replaced_change_what_it_takes(query: QueryConfig, expected: tuple[int, int]) -> None:
+    assert asked_of(query) == expected
+
+
+def test_only_what_is_wanted_is_there() -> None:
+    networks, images = members(), torch.rand(2, 3, 16, 16)
+    found = predict(networks, images, Wants(), AttackConfig())
+    assert (found.attacked, found.features, found.members) == (None, None, None)
+    found = predict(networks, images, Wants(features=True, members=True), AttackConfig())
+    maps = np.stack([network.saliency(images)[0][:, 0].numpy() for network in networks], 1)
+    np.testing.assert_allclose(found.members, maps, atol=1e-6)
+    np.testing.assert_allclose(found.clean, maps.mean(1), atol=1e-6)
+    np.testing.assert_array_equal(found.features, networks[-1].saliency(images)[1].numpy())
+    one = found.of(1)
+    np.testing.assert_array_equal(one.clean, found.clean[1])
+    assert one.attacked.size == one.score.size == 0
+
+
+def test_an_attack_adds_to_what_is_seen_without_one() -> None:
+    networks, images = members(), torch.rand(1, 3, 16, 16)
+    plain = predict(networks, images, Wants(features=True), AttackConfig())
+    found = predict(networks, images, Wants(attacked=True, features=True, members=True), AttackConfig())
+    np.testing.assert_allclose(found.clean, plain.clean, atol=1e-6)
+    np.testing.assert_allclose(found.features, plain.features, atol=1e-6)
+    assert found.members is not None
+    assert found.attacked is not None
+    assert np.abs(found.attacked - found.clean).max() > 0.001
+
+
+def test_no_member_is_an_error() -> None:
+    with pytest.raises(DataError, match="at least one"):
+        predict([], torch.rand(1, 3, 16, 16), Wants(), AttackConfig())
+
+
+@pytest.mark.parametrize(
+    ("query", "name"),
+    [
+        (QueryConfig(), "atal"),
+        (QueryConfig(score="flip-margin", strategy="rds"), "atal"),
+        (QueryConfig(method="ent"), "ent"),
+        (QueryConfig(score="entropy"), "atal with entropy and rds"),
+        (QueryConfig(strategy="random"), "atal with random"),
+    ],
+)
+def test_its_name_says_what_was_replaced(query: QueryConfig, name: str) -> None:
+    assert str(Names.of(query)) == name
+
+
+def test_an_unknown_method_is_a_sentence() -> None:
+    with pytest.raises(ConfigError, match=r"query\.method is 'attal', did you mean atal"):
+        Asking.of(QueryConfig(method="attal"))
