@@ -31,7 +31,7 @@ def campaigns(train: str, test: str, weights: str) -> dict[str, list[str]]:
         "demo": ["demo"],
         "f3net-resnet50": ["cpu-small", *real, "--network.weights", weights, "--network.stride-on", "1x1"],
         "dataset-scope": ["cpu-small", *real, *small, "--query.scope", "dataset", "--query.floor", "1"],
-        "uncertainty": ["cpu-small", *real, *small, "--query.strategy", "uncertainty"],
+        "uncertainty": ["cpu-small", *real, *small, "--query.strategy", "top"],
         "random": ["cpu-small", *real, *small, "--query.strategy", "random"],
     }
 

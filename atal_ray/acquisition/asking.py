@@ -23,6 +23,8 @@ class Asking:
     """A method, whose parts may have been replaced one by one."""
 
     members: Members
+    networks: bool
+    """Whether the members have to be networks that were trained apart."""
     score: PixelScore | None
     """None where the strategy looks at none."""
     strategy: Strategy
@@ -34,9 +36,10 @@ class Asking:
         choosing = STRATEGIES.find(names.strategy)
         strategy = choosing(query, settings_of(query, names.strategy, choosing))
         if names.score is None:
-            return cls(method.members, None, strategy)
+            return cls(method.members, method.networks, None, strategy)
         scoring = SCORES.find(names.score)
-        return cls(method.members, scoring(settings_of(query, names.score, scoring)), strategy)
+        score = scoring(settings_of(query, names.score, scoring))
+        return cls(method.members, method.networks, score, strategy)
 
     @property
     def looks(self) -> bool:

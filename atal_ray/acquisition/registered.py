@@ -47,6 +47,7 @@ METHODS: Registry[Method] = Registry(
     {
         "atal": f"{_HERE}.methods.atal:Atal",
         "ent": f"{_HERE}.methods.ent:Ent",
+        "den": f"{_HERE}.methods.den:Den",
         "bald": f"{_HERE}.methods.snapshot_bald:SnapshotBald",
         "pixelpick": f"{_HERE}.methods.pixelpick:PixelPick",
         "ripu": f"{_HERE}.methods.ripu:Ripu",

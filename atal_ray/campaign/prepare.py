@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from atal_ray.campaign.campaign_folder import ERROR_SCHEMA, ERRORS, MANIFEST, TRAINING, CampaignFolder
 from atal_ray.campaign.checked_images import BAD_SCHEMA, CheckedImages, check_images, is_large
 from atal_ray.config import Config
+from atal_ray.config.section import require
 from atal_ray.data.synthetic.dataset import write_dataset
 from atal_ray.errors import DataError, counted
 from atal_ray.labels.points import concat
@@ -68,11 +69,18 @@ def _session_of(config: Config, folders: Iterable[Location]) -> AbstractContextM
 
 
 def _require_network(config: Config) -> None:
-    """Build the network and try it out."""
+    """Build the network and try it out; find the method and its parts."""
     logger.info("trying out the network %s", config.network.name)
     from atal_ray import networks  # loads PyTorch, which takes two seconds
+    from atal_ray.acquisition.asking import Asking
     from atal_ray.networks.conformance import check_network
 
+    asking = Asking.of(config.query)
+    require(
+        not (asking.networks and config.asks) or config.train.ensemble == "networks",
+        f"query.method {config.query.method} asks networks that are trained apart: set train.ensemble "
+        "networks, and train.epochs to what all train.cycles of them take together",
+    )
     check_network(networks.build(config.network), config.train)
 
 

@@ -41,9 +41,10 @@ def train_worker(worker: TrainWorker, campaign: CampaignFolder, config: Config, 
     """One data-parallel worker of a round; goes on from the last snapshot that was kept."""
     torch.set_num_threads(config.train.threads)
     cv2.setNumThreads(1)  # images are loaded side by side, not one by many threads
+    first = partial(_first_network, campaign, config, round_number)
     with TemporaryDirectory() as scratch:
         train_round(
-            _first_network(campaign, config, round_number).to(worker.context.device),
+            first().to(worker.context.device),
             read_samples(campaign, config, round_number, Path(scratch)),
             config,
             context=with_loader(worker.context, config),
@@ -51,6 +52,7 @@ def train_worker(worker: TrainWorker, campaign: CampaignFolder, config: Config, 
             wrap=worker.wrap,
             on_snapshot=worker.save,
             on_epoch=lambda entry: worker.finished(int(entry["epoch"]) + 1),
+            renew=(lambda cycle: first(cycle).state_dict()) if config.train.ensemble == "networks" else None,
         )
 
 
@@ -84,14 +86,17 @@ def with_loader(context: WorkerContext, config: Config) -> WorkerContext:
     return replace(context, loader_threads=threads)
 
 
-def _first_network(campaign: CampaignFolder, config: Config, round_number: int) -> networks.SaliencyNetwork:
-    """The network that a round starts from: new weights by the seed, or with warm start the last snapshot
-    before.
+def _first_network(
+    campaign: CampaignFolder, config: Config, round_number: int, cycle: int = 0
+) -> networks.SaliencyNetwork:
+    """The network that a round, or a cycle with a network of its own, starts from: new weights by the seed,
+    or with warm start the last snapshot before.
     """
-    torch.manual_seed(seeding.derive(config.seed, "weights") % 2**63)
+    torch.manual_seed(seeding.derive(config.seed, "weights", *([cycle] if cycle else [])) % 2**63)
     if config.train.warm_start and round_number > 0:
         network = networks.build(config.network, load_weights=False)
-        last = campaign.snapshots(round_number - 1).read_bytes(f"{config.train.cycles}.pt")
+        own = cycle + 1 if config.train.ensemble == "networks" else config.train.cycles
+        last = campaign.snapshots(round_number - 1).read_bytes(f"{own}.pt")
         networks.load_snapshot(network, last)
         return network
     return networks.build(config.network)

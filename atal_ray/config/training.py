@@ -13,6 +13,7 @@ Loss = Literal["bce", "bce+wiou", "wbce+wiou", "bce+iou", "bce+cel"]
 """F3Net's published code has bce+wiou; its paper weights the BCE too."""
 Augment = Literal["crop", "rotate"]
 StrideOn = Literal["3x3", "1x1"]
+Ensemble = Literal["trajectory", "networks"]
 DecayOn = Literal["all", "no-bias-no-bn"]
 
 
@@ -51,6 +52,8 @@ class TrainConfig(Section):
     """Passes over the images in one round; a multiple of the cycles."""
     cycles: Annotated[Count, Words("at least one snapshot is needed", symbol="L")] = 5
     """L: cycles of the learning rate, and snapshots kept."""
+    ensemble: Ensemble = "trajectory"
+    """L snapshots of one network, or L networks of a cycle each (a deep ensemble: L times the epochs)."""
     schedule: Schedule = "cyclic"
     """Cyclic cosine (Eq. 8), F3Net's single triangle (vanilla training), or MINet's fall with power 0.9."""
     loss: Loss = "bce"

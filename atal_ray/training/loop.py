@@ -66,6 +66,7 @@ def train_round(
     wrap: Callable[[nn.Module], nn.Module] = lambda module: module,
     on_snapshot: Callable[[int, TrainState], None],
     on_epoch: Callable[[dict[str, float]], None] = lambda entry: None,
+    renew: Callable[[int], dict[str, Tensor]] | None = None,
 ) -> None:
     """Train a network on the labelled images of a round, with the learning rate of Eq. 8 in every iteration.
 
@@ -81,6 +82,7 @@ def train_round(
         wrap: makes the data-parallel model of the network.
         on_snapshot: called by every worker at the end of each cycle with its number 1..L and the state.
         on_epoch: called with the log entry of each epoch.
+        renew: where every cycle trains a network of its own, the weights that cycle 1, 2, ... begins with.
 
     Raises:
         ConfigError: fewer iterations than cycles.
@@ -108,6 +110,8 @@ def train_round(
     with Loader(samples, context.device, context.loader_threads) as loader:
         loaded = loader.batches(draws)
         for epoch in range(first, plan.epochs):
+            if renew is not None and epoch - 1 in ends:
+                begin_anew(network, optimizer, renew(ends.index(epoch - 1) + 1))
             model.train()
             log.append(train_epoch(step, optimizer, loaded, count, plan, epoch, context.device))
             if epoch in ends:
@@ -120,6 +124,16 @@ def train_round(
                 state = TrainState(weights_of(network), optimizer_state(optimizer), epoch + 1, log, probe)
                 on_snapshot(ends.index(epoch) + 1, state)
             on_epoch(log[-1])
+
+
+@torch.no_grad()
+def begin_anew(network: nn.Module, optimizer: torch.optim.Optimizer, weights: dict[str, Tensor]) -> None:
+    """Give a network other weights and its optimiser no memory, where they lie: a recorded step goes on."""
+    network.load_state_dict(weights)
+    for state in optimizer.state.values():
+        for value in state.values():
+            if isinstance(value, Tensor):
+                value.zero_()
 
 
 def train_epoch(

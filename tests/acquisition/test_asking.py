@@ -18,6 +18,7 @@ L, STEPS = 3, 4
 PASSES = {
     "atal": (STEPS, 2 * L - 1),
     "ent": (0, 1),
+    "den": (0, L),
     "bald": (0, L),
     "pixelpick": (0, 1),
     "ripu": (0, 1),

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+import torch
 from campaigns import all_points, assert_finished, open_campaign, tiny_config
 
 from atal_ray.acquisition.registered import METHODS
@@ -13,6 +14,7 @@ from atal_ray.campaign.query.ask import query
 from atal_ray.campaign.run import run_campaign
 from atal_ray.commands.plans import parsed
 from atal_ray.config import BudgetConfig, Config, QueryConfig
+from atal_ray.errors import ConfigError
 from atal_ray.labels.points import RANDOM, UNATTACKED
 
 OTHERS = [name for name in METHODS.known if name != "atal"]
@@ -65,6 +67,23 @@ def test_an_own_method_runs_a_campaign_and_appears_in_its_report(
     assert "Score of the query (own_plugins:Disagreement)" in page
     assert "cells: 6" in page
     assert run_campaign(config, tmp_path / "run").root == campaign.root  # the same plan, read from its file
+
+
+def test_a_deep_ensemble_trains_networks_apart(finished: tuple[Config, Path], tmp_path: Path) -> None:
+    folder = finished[1].parent
+    config = tiny_config(folder / "train", (folder / "test",), query=QueryConfig(method="den", shard_size=3))
+    with pytest.raises(ConfigError, match=r"query\.method den asks networks.*set train\.ensemble networks"):
+        run_campaign(config, tmp_path / "refused")
+    config = replace(config, train=replace(config.train, ensemble="networks"))
+    campaign = run_campaign(config, tmp_path / "run")
+    assert_finished(campaign, 2)
+    first, second = (
+        torch.load(f"{campaign.root.uri}/round-00/snapshots/{number}.pt", weights_only=True)
+        for number in (1, 2)
+    )
+    alike = {key for key in first if torch.equal(first[key], second[key])}
+    assert not {key for key in first if key.endswith("weight")} & alike
+    assert "Points were chosen by den" in campaign.root.read_bytes("report.html").decode()
 
 
 def test_a_centred_start_begins_in_the_middle(finished: tuple[Config, Path], tmp_path: Path) -> None:

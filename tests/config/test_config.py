@@ -47,6 +47,7 @@ UNLIKE_DEFAULTS = Config(
         decay_on="no-bias-no-bn",
         half=False,
         compile=True,
+        ensemble="networks",
         warm_start=True,
         workers=1,
         threads=3,

@@ -76,6 +76,39 @@ def test_a_round_leaves_snapshots_and_a_log_and_goes_on_bit_for_bit(samples: Sam
     assert any(not torch.equal(states[1].network[key], states[2].network[key]) for key in states[1].network)
 
 
+def test_each_cycle_may_train_a_network_of_its_own(samples: Samples) -> None:
+    torch.manual_seed(5)
+    fresh = networks.build(CONFIG.network).state_dict()
+    renewed: list[int] = []
+
+    def renew(cycle: int) -> dict[str, torch.Tensor]:
+        renewed.append(cycle)
+        return {key: value.clone() for key, value in fresh.items()}
+
+    states, entries = run(samples, renew=renew)
+    assert renewed == [1]
+    trajectory, _ = run(samples)
+    assert all(torch.equal(states[1].network[key], trajectory[1].network[key]) for key in fresh)
+    # the second network is one that knows nothing of the first: neither its weights nor its momentum
+    start = dataclasses.replace(trajectory[1], network=fresh, optimizer=run_of_nothing(trajectory[1]))
+    alone, _ = run(samples, resume=start)
+    assert all(torch.equal(states[2].network[key], alone[2].network[key]) for key in fresh)
+    assert len(entries) == 4
+    again, _ = run(samples, resume=states[1], renew=renew)
+    assert all(torch.equal(states[2].network[key], again[2].network[key]) for key in fresh)
+
+
+def run_of_nothing(state: TrainState) -> dict[str, Any]:
+    """The state of an optimiser that has made no step."""
+    return {
+        "param_groups": state.optimizer["param_groups"],
+        "state": {
+            key: {name: torch.zeros_like(value) for name, value in one.items()}
+            for key, one in state.optimizer["state"].items()
+        },
+    }
+
+
 def test_rates_follow_eq_8_and_delta_eq_7(samples: Samples, manifest: pa.Table, synth_folder: Path) -> None:
     train = dataclasses.replace(CONFIG.train, epochs=3, cycles=3)
     states, entries = run(samples, dataclasses.replace(CONFIG, train=train))

@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 from atal_ray.config.plugins import Plugin
 
 Members = Literal["trajectory", "newest"]
-"""Who speaks: all snapshots of the round's training, or the newest one alone."""
+"""Who speaks: all snapshots (or networks) of the round's training, or the newest one alone."""
 
 
 class Method(Plugin):
@@ -15,6 +15,8 @@ class Method(Plugin):
     """
 
     members: ClassVar[Members] = "newest"
+    networks: ClassVar[bool] = False
+    """Whether its members are networks that were trained apart (`train.ensemble networks`)."""
     score: ClassVar[str | None] = None
     """Name or module:Class of its score; None where its strategy looks at none."""
     strategy: ClassVar[str] = "top"
