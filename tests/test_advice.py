@@ -114,6 +114,11 @@ SENTENCES = [
         TRAINING,
         ("--query.scope dataset --query.floor 1 --query.ceiling 3 --budget.per-round 2",),
     ),
+    Advised(
+        "asks networks that are trained apart",
+        TRAINING,
+        ("--query.method den --train.ensemble networks --train.epochs 175",),
+    ),
     Advised("it needs query.strategy rds", QUERYING, ("--query.scope dataset --query.strategy rds",)),
     Advised("budget.total {self.total} is below"),
     Advised("budget.start {there}"),

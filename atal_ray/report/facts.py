@@ -33,7 +33,7 @@ def facts(config: Config, numbers: Numbers) -> dict[str, str]:
         "Test sets": ", ".join(numbers.test_sets) or "none",
         "Labels": f"{config.regions.labels}, from {config.data.points or config.budget.annotator}",
         "Network": config.network.name,
-        "Training": f"L = {plan.cycles} cycles, {plan.epochs} epochs a round, batches of {plan.batch_size}, "
+        "Training": f"L = {plan.cycles} {_ENSEMBLE[plan.ensemble]}, {plan.epochs} epochs a round, batches of {plan.batch_size}, "
         f"{plan.schedule}",
         "Query": f"{_query(query)}, {plan.size} px",
         "Seed": str(config.seed),
@@ -51,6 +51,7 @@ def _query(query: QueryConfig) -> str:
     return ", ".join(parts)
 
 
+_ENSEMBLE = {"trajectory": "cycles", "networks": "networks, a cycle each"}
 _SCOPE = {"image": "", "dataset": " over all images"}
 _PACKAGES = {"atal_ray": "atal-ray", "torch": "torch", "ray": "ray"}
 

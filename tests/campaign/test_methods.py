@@ -77,10 +77,8 @@ def test_a_deep_ensemble_trains_networks_apart(finished: tuple[Config, Path], tm
     config = replace(config, train=replace(config.train, ensemble="networks"))
     campaign = run_campaign(config, tmp_path / "run")
     assert_finished(campaign, 2)
-    first, second = (
-        torch.load(f"{campaign.root.uri}/round-00/snapshots/{number}.pt", weights_only=True)
-        for number in (1, 2)
-    )
+    folder = Path(campaign.root.uri, "round-00/snapshots")
+    first, second = (torch.load(folder / f"{number}.pt", weights_only=True) for number in (1, 2))
     alike = {key for key in first if torch.equal(first[key], second[key])}
     assert not {key for key in first if key.endswith("weight")} & alike
     assert "Points were chosen by den" in campaign.root.read_bytes("report.html").decode()
