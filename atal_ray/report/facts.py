@@ -33,8 +33,8 @@ def facts(config: Config, numbers: Numbers) -> dict[str, str]:
         "Test sets": ", ".join(numbers.test_sets) or "none",
         "Labels": f"{config.regions.labels}, from {config.data.points or config.budget.annotator}",
         "Network": config.network.name,
-        "Training": f"L = {plan.cycles} {_ENSEMBLE[plan.ensemble]}, {plan.epochs} epochs a round, batches of {plan.batch_size}, "
-        f"{plan.schedule}",
+        "Training": f"L = {plan.cycles} {_ENSEMBLE[plan.ensemble]}, {plan.epochs} epochs a round, batches of "
+        f"{plan.batch_size}, {plan.schedule}",
         "Query": f"{_query(query)}, {plan.size} px",
         "Seed": str(config.seed),
         "Written": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
