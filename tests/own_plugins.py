@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from atal_ray.acquisition.methods.method import Method
@@ -11,6 +12,7 @@ from atal_ray.acquisition.seen import Seen
 from atal_ray.acquisition.strategies.strategy import Strategy
 from atal_ray.config.bounds import Count
 from atal_ray.config.section import Section
+from atal_ray.labels.superpixel_method import SuperpixelMethod
 
 
 class Disagreement(PixelScore):
@@ -46,6 +48,31 @@ class FarApart(Strategy):
             if len(chosen) < k and (abs(cells[chosen] - cell).max(1) >= self.settings.cells).all():
                 chosen.append(number)
         return Pick((order.cells[0][chosen], order.cells[1][chosen]), order.xy[chosen])
+
+
+@dataclass(frozen=True, kw_only=True)
+class SlicConfig(Section):
+    """Settings of SLIC."""
+
+    path = "regions.slic"
+
+    compactness: float = 10.0
+    """How square superpixels are."""
+
+
+class Slic(SuperpixelMethod):
+    """SLIC of OpenCV."""
+
+    Settings = SlicConfig
+
+    def __call__(self, image: np.ndarray) -> np.ndarray:
+        side = max(2, round((image.shape[0] * image.shape[1] / self.regions.superpixels) ** 0.5))
+        lab = cv2.cvtColor(image, cv2.COLOR_RGB2LAB)
+        slic = cv2.ximgproc.createSuperpixelSLIC(
+            lab, cv2.ximgproc.SLIC, region_size=side, ruler=self.settings.compactness
+        )
+        slic.iterate(5)
+        return np.asarray(slic.getLabels())
 
 
 class Spread(Method):

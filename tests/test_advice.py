@@ -119,6 +119,7 @@ SENTENCES = [
         TRAINING,
         ("--query.method den --train.ensemble networks --train.epochs 175",),
     ),
+    Advised("regions.method {regions.method} gives", others=("atal run paper F --regions.method squares",)),
     Advised("it needs query.strategy rds", QUERYING, ("--query.scope dataset --query.strategy rds",)),
     Advised("budget.total {self.total} is below"),
     Advised("budget.start {there}"),

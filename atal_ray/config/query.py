@@ -102,14 +102,17 @@ class QueryConfig(Section):
 
 @dataclass(frozen=True, kw_only=True)
 class RegionConfig(Section):
-    """What a clicked label covers, and the SEEDS superpixels behind it."""
+    """What a clicked label covers, and the superpixels behind it."""
 
     path = "regions"
+    plugins: ClassVar[Mapping[str, str]] = {"method": "atal_ray.labels.superpixel_method:SUPERPIXELS"}
 
     labels: RegionLabels = "propagate"
     """The click's superpixel, its pixel alone, the TRUE MASK inside its superpixel (leak!), or full masks."""
+    method: str = "seeds"
+    """How images are cut into superpixels: seeds, squares, or your own as module:Class."""
     superpixels: Count = 1000
-    """Superpixels asked of SEEDS."""
+    """Superpixels of an image that are asked for."""
     levels: Count = 4
     """Block levels of SEEDS."""
     prior: Annotated[int, Interval(ge=0, le=5)] = 3

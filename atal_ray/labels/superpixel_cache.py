@@ -9,7 +9,7 @@ import numpy.typing as npt
 from atal_ray.config import RegionConfig
 from atal_ray.data.record import Record
 from atal_ray.errors import CampaignError
-from atal_ray.labels.superpixels import superpixels
+from atal_ray.labels.superpixel_method import cut
 from atal_ray.store.folder import Folder
 
 LARGEST_ID = 65_535
@@ -45,7 +45,7 @@ class SuperpixelCache:
             if stored is None or stored.dtype != np.uint16 or stored.shape != (record.height, record.width):
                 raise CampaignError(f"{self.folder.where(name)} is damaged: delete it and start again")
             return np.asarray(stored, np.int32)
-        made = superpixels(record.read_image() if image is None else image, self.config)
+        made = cut(record.read_image() if image is None else image, self.config)
         if int(made.max()) <= LARGEST_ID:  # a map with more ids is rare, and computed anew each time
             self.folder.write_bytes(name, cv2.imencode(".png", made.astype(np.uint16))[1].tobytes())
         return made

@@ -5,6 +5,7 @@ import numpy as np
 import numpy.typing as npt
 
 from atal_ray.config import RegionConfig
+from atal_ray.labels.superpixel_method import SuperpixelMethod
 
 SMALLEST_SIDE = 8
 SMALLEST_AREA = 16  # OpenCV's SEEDS crashes or never ends when it is asked for blocks of only a few pixels
@@ -36,6 +37,14 @@ def superpixels(image: npt.NDArray[np.uint8], config: RegionConfig) -> npt.NDArr
         return _blocks(height, width)
     seeds.iterate(np.ascontiguousarray(image[..., ::-1]), config.iterations)  # BGR, as OpenCV expects
     return np.asarray(seeds.getLabels(), np.int32)
+
+
+class Seeds(SuperpixelMethod):
+    """SEEDS of OpenCV, the paper's choice; its settings are the fields of `regions`."""
+
+    def __call__(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.int32]:
+        """The superpixel id of every pixel."""
+        return superpixels(image, self.regions)
 
 
 def _blocks(height: int, width: int) -> npt.NDArray[np.int32]:

@@ -17,6 +17,7 @@ from atal_ray.config import BudgetConfig, Config, QueryConfig
 from atal_ray.errors import ConfigError
 from atal_ray.labels.points import RANDOM, UNATTACKED
 
+OWN = ["--query.method", "own_plugins:Spread", "--regions.method", "own_plugins:Slic"]
 OTHERS = [name for name in METHODS.known if name != "atal"]
 
 
@@ -57,7 +58,7 @@ def test_an_own_method_runs_a_campaign_and_appears_in_its_report(
     folder = finished[1].parent
     config = parsed(
         tiny_config(folder / "train", (folder / "test",)),
-        ["--query.method", "own_plugins:Spread", "--query.far-apart.cells", "6"],
+        [*OWN, "--query.far-apart.cells", "6", "--regions.slic.compactness", "20"],
         "test",
     )
     campaign = run_campaign(config, tmp_path / "run")
@@ -66,6 +67,7 @@ def test_an_own_method_runs_a_campaign_and_appears_in_its_report(
     assert "Points were chosen by own_plugins:Spread" in page
     assert "Score of the query (own_plugins:Disagreement)" in page
     assert "cells: 6" in page
+    assert "compactness: 20.0" in page
     assert run_campaign(config, tmp_path / "run").root == campaign.root  # the same plan, read from its file
 
 

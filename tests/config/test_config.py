@@ -75,7 +75,14 @@ UNLIKE_DEFAULTS = Config(
         threads=2,
     ),
     regions=RegionConfig(
-        labels="dense", superpixels=50, levels=2, prior=0, bins=3, double_step=False, iterations=1
+        labels="dense",
+        method="squares",
+        superpixels=50,
+        levels=2,
+        prior=0,
+        bins=3,
+        double_step=False,
+        iterations=1,
     ),
     budget=BudgetConfig(
         start=1, start_strategy="centre", per_round=3, total=9, annotator="answers", earlier=(2,)

@@ -30,7 +30,7 @@ def test_a_map_is_made_once_and_comes_back_equal(
 ) -> None:
     expected = superpixels(read_image(record.image), RegionConfig())
     made = cached.get(record)
-    monkeypatch.setattr(cache, "superpixels", lambda *_: pytest.fail("made a second time"))
+    monkeypatch.setattr(cache, "cut", lambda *_: pytest.fail("made a second time"))
     again = cached.get(record)
     for found in (made, again):
         assert np.array_equal(found, expected)
@@ -59,7 +59,7 @@ def test_a_map_beyond_16_bits_is_made_again_and_not_kept(
 ) -> None:
     shape = (record.height, record.width)
     large = 60_000 + np.arange(np.prod(shape), dtype=np.int32).reshape(shape)
-    monkeypatch.setattr(cache, "superpixels", lambda *_: large)
+    monkeypatch.setattr(cache, "cut", lambda *_: large)
     assert np.array_equal(cached.get(record), large)
     assert cached.folder.names() == []
 
