@@ -120,6 +120,16 @@ SENTENCES = [
         ("--query.method den --train.ensemble networks --train.epochs 175",),
     ),
     Advised("regions.method {regions.method} gives", others=("atal run paper F --regions.method squares",)),
+    Advised(
+        "train.ensemble networks trains each of them for a cycle",
+        TRAINING,
+        ("--train.ensemble networks --train.schedule cyclic",),
+    ),
+    Advised(
+        "query.score {score} compares several members",
+        QUERYING,
+        ("--query.method atal --query.score bald",),
+    ),
     Advised("it needs query.strategy rds", QUERYING, ("--query.scope dataset --query.strategy rds",)),
     Advised("budget.total {self.total} is below"),
     Advised("budget.start {there}"),

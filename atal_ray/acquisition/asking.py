@@ -16,6 +16,7 @@ from atal_ray.acquisition.seen import Seen
 from atal_ray.acquisition.strategies.strategy import Strategy
 from atal_ray.config import QueryConfig
 from atal_ray.config.plugins import settings_of
+from atal_ray.config.section import require
 
 
 @dataclass(frozen=True)
@@ -23,8 +24,6 @@ class Asking:
     """A method, whose parts may have been replaced one by one."""
 
     members: Members
-    networks: bool
-    """Whether the members have to be networks that were trained apart."""
     score: PixelScore | None
     """None where the strategy looks at none."""
     strategy: Strategy
@@ -36,10 +35,10 @@ class Asking:
         choosing = STRATEGIES.find(names.strategy)
         strategy = choosing(query, settings_of(query, names.strategy, choosing))
         if names.score is None:
-            return cls(method.members, method.networks, None, strategy)
+            return cls(method.members, None, strategy)
         scoring = SCORES.find(names.score)
         score = scoring(settings_of(query, names.score, scoring))
-        return cls(method.members, method.networks, score, strategy)
+        return cls(method.members, score, strategy)
 
     @property
     def looks(self) -> bool:
@@ -61,10 +60,20 @@ class Asking:
         return snapshots if self.members == "trajectory" else snapshots[-1:]
 
     def scored(self, seen: Seen) -> Seen:
-        """An image with its scores."""
+        """An image with its scores.
+
+        Raises:
+            ConfigError: a score of a user's own gives something else than a map.
+        """
         if self.score is None:
             return seen
-        return replace(seen, score=np.asarray(self.score(seen), np.float32))
+        score = np.asarray(self.score(seen), np.float32)
+        require(
+            score.shape == seen.clean.shape,
+            f"{type(self.score).__name__} gives scores {list(score.shape)}: it must give one for each pixel, "
+            f"{list(seen.clean.shape)}",
+        )
+        return replace(seen, score=score)
 
     def pick(self, pool: PixelPool, seen: Seen, k: int, rng: np.random.Generator) -> Pick:
         """The k pixels of an image that was scored; see `Strategy`."""

@@ -1,13 +1,14 @@
 """Decoder features of single pixels."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from atal_ray.errors import DataError, DivergedError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _Indices = NDArray[np.int64]
 
@@ -21,8 +22,12 @@ def _neighbours(
     return before, after, (scaled - before).astype(np.float32)
 
 
-def _gather(features: NDArray[np.generic] | Tensor, rows: _Indices, columns: _Indices) -> NDArray[np.float32]:
-    if isinstance(features, Tensor):
+def _gather(
+    features: "NDArray[np.generic] | Tensor", rows: _Indices, columns: _Indices
+) -> NDArray[np.float32]:
+    if not isinstance(features, np.ndarray):
+        import torch  # which takes two seconds to load; where there is a tensor, it is there
+
         cells = torch.from_numpy(rows * features.shape[2] + columns).to(features.device)
         # On the CPU index_select is many times faster than indexing with two tensors.
         picked = features.detach().flatten(1).index_select(1, cells).float()
@@ -31,7 +36,7 @@ def _gather(features: NDArray[np.generic] | Tensor, rows: _Indices, columns: _In
 
 
 def sample_bilinear(
-    features: NDArray[np.generic] | Tensor, xy: NDArray[np.floating[Any]], size: int
+    features: "NDArray[np.generic] | Tensor", xy: NDArray[np.floating[Any]], size: int
 ) -> NDArray[np.float32]:
     """Bilinear samples of a feature map at positions of the query grid (half-pixel centres, borders clamped).
 

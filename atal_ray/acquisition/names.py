@@ -28,7 +28,7 @@ class Names:
     def is_own(self) -> bool:
         """Whether both parts are the method's own."""
         method = METHODS.find(self.method)
-        return self.strategy == method.strategy and self.score in (None, method.score)
+        return self.strategy == method.strategy and self.score in (None, method.score or "entropy")
 
     def __str__(self) -> str:
         """Such as "atal", or "atal with entropy and top"."""

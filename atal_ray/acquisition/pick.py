@@ -22,7 +22,9 @@ class PixelPool:
     height: int
     width: int
     free: npt.NDArray[np.bool_]
-    """False where the pixel under a cell is labelled, by a point or by a point's region."""
+    """False where the pixel under a cell is labelled, by a point or by a point's region, and where another
+    cell stands for it.
+    """
     superpixels: npt.NDArray[np.int32]
     """Superpixel id under each cell; -1 where regions are not used."""
     labelled: npt.NDArray[np.int32]

@@ -145,4 +145,10 @@ class ForkedPoints:
 def _start_of(config: Config, before: Config) -> BudgetConfig:
     """A budget that asks for the random start alone."""
     start = before.budget.start
-    return BudgetConfig(start=start, per_round=1, total=start, annotator=config.budget.annotator)
+    return BudgetConfig(
+        start=start,
+        start_strategy=config.budget.start_strategy,
+        per_round=1,
+        total=start,
+        annotator=config.budget.annotator,
+    )

@@ -79,7 +79,13 @@ class Generation(Section):
         return replace(
             trained,
             network=replace(trained.network, weights="random"),  # the snapshots hold all weights
-            train=TrainConfig(size=side, scales=(side,), cycles=cycles, epochs=cycles),
+            train=TrainConfig(
+                size=side,
+                scales=(side,),
+                cycles=cycles,
+                epochs=cycles,
+                ensemble=trained.train.ensemble,
+            ),
             # the masks are not read, so there need not be any
             regions=replace(regions, labels="propagate" if regions.uses_masks else regions.labels),
             data=DataConfig(train=self.images, on_bad_file=self.on_bad_file),

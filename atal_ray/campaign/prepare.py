@@ -14,7 +14,6 @@ import pyarrow.compute as pc
 from atal_ray.campaign.campaign_folder import ERROR_SCHEMA, ERRORS, MANIFEST, TRAINING, CampaignFolder
 from atal_ray.campaign.checked_images import BAD_SCHEMA, CheckedImages, check_images, is_large
 from atal_ray.config import Config
-from atal_ray.config.section import require
 from atal_ray.data.synthetic.dataset import write_dataset
 from atal_ray.errors import DataError, counted
 from atal_ray.labels.points import concat
@@ -75,12 +74,7 @@ def _require_network(config: Config) -> None:
     from atal_ray.acquisition.asking import Asking
     from atal_ray.networks.conformance import check_network
 
-    asking = Asking.of(config.query)
-    require(
-        not (asking.networks and config.asks) or config.train.ensemble == "networks",
-        f"query.method {config.query.method} asks networks that are trained apart: set train.ensemble "
-        "networks, and train.epochs to what all train.cycles of them take together",
-    )
+    Asking.of(config.query)
     check_network(networks.build(config.network), config.train)
 
 

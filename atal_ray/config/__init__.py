@@ -3,6 +3,7 @@ follow.
 """
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from atal_ray.config.data import BudgetConfig, DataConfig
 from atal_ray.config.query import AttackConfig, QueryConfig, RegionConfig
@@ -51,6 +52,8 @@ class Config(Section):
         )
         if self.query.scope == "dataset":
             self._check_one_budget()
+        if self.asks:
+            self._check_members()
         require(
             self.resources.backend != "inline" or self.train.workers == 1,
             f"resources.backend inline trains in this process, without Ray: it needs train.workers 1, "
@@ -74,10 +77,29 @@ class Config(Section):
             "query.scope dataset needs query.floor <= budget.per-round <= query.ceiling, "
             f"not {query.floor} <= {k} <= {query.ceiling}",
         )
+        strategy = query.strategy or query.plugin("method", query.method).strategy
         require(
-            query.strategy == "rds" or (query.strategy is None and query.method == "atal"),
+            strategy == "rds",
             "query.scope dataset is RDS over all images: it needs query.strategy rds, not "
-            f"{query.strategy or f'that of {query.method}'}",
+            f"{query.strategy or f'{strategy}, that of {query.method}'}",
+        )
+
+    def _check_members(self) -> None:
+        query = self.query
+        if query.method == "atal" and query.score is None:
+            return  # the default suits any training, and a plug-in takes time to import
+        method: Any = query.plugin("method", query.method)
+        require(
+            not method.networks or self.train.ensemble == "networks",
+            f"query.method {query.method} asks networks that are trained apart: set train.ensemble "
+            "networks, and train.epochs to what all train.cycles of them take together",
+        )
+        score = query.score or method.score
+        several = method.members == "trajectory" and self.train.cycles > 1
+        require(
+            several or score is None or not query.plugin("score", score).members,
+            f"query.score {score} compares several members: it needs a query.method that asks them all, such "
+            "as atal or den, and train.cycles above 1",
         )
 
     @property

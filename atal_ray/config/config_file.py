@@ -213,6 +213,8 @@ def _differences(old: Section, new: Section, free: bool, prefix: str) -> Iterato
         if not free and (name == "resources" or name in type(new).may_change):
             continue
         before, after = getattr(old, name, None), getattr(new, name)  # settings of another plug-in
+        if before is None and isinstance(after, Section):  # settings of a plug-in that is new
+            before = type(after)()
         if isinstance(before, Section) and isinstance(after, Section):
             yield from _differences(before, after, free, f"{prefix}{name}.")
         elif before != after:

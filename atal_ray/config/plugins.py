@@ -133,9 +133,10 @@ def specialised(kind: type[Tree], tree: Any) -> type[Tree]:
         name = section_of(chosen)
         if plugin.Settings is not None:
             require(
-                name not in kind.field_types,
-                f"the settings of {chosen} would be {kind.path}.{name}, which is a field: rename the class",
+                name not in kind.field_types and added.get(name, plugin.Settings) is plugin.Settings,
+                f"the settings of {chosen} would be {kind.path}.{name}, which is taken: rename the class",
             )
+            plugin.Settings.path = plugin.Settings.path or f"{kind.path}.{name.replace('_', '-')}"
             added[name] = plugin.Settings
     return _derived(kind, tuple(added.items())) if added else kind  # type: ignore[arg-type]  # it is hashable
 
@@ -185,7 +186,7 @@ def plugin_paths(kind: type[Section]) -> Iterator[str]:
             yield from (f"{name}.{path}" for path in plugin_paths(section))
 
 
-def _chosen(kind: type[Section], options: Sequence[str], above: str) -> Iterator[tuple[str, str]]:
+def _chosen(kind: type[Section], options: Sequence[str], above: str) -> Iterator[tuple[str, str | None]]:
     """Path and value of each plug-in that words of a command line name."""
     for name, hint in kind.field_types.items():
         section = kind.section(name)
@@ -196,8 +197,9 @@ def _chosen(kind: type[Section], options: Sequence[str], above: str) -> Iterator
         flag = f"--{above}{name}".replace("_", "-")
         for word, after in pairwise([*options, ""]):
             option, equals, value = word.partition("=")
-            if option.replace("_", "-") == flag:
-                yield name, value if equals else after
+            given = value if equals else after
+            if option.replace("_", "-") == flag and given and not given.startswith("--"):
+                yield name, None if given == "None" else given
 
 
 def _is_unnamed(hint: Any) -> bool:
@@ -245,5 +247,6 @@ def _reduce(tree: Any) -> tuple[Any, ...]:
     return _read, (tree.general, {name: getattr(tree, name) for name in type(tree).field_types})
 
 
-def _read(kind: type[Tree], values: dict[str, Any]) -> Tree:
-    return specialised(kind, values)(**values)
+def _read(general: type[Tree], values: dict[str, Any]) -> Tree:
+    kind = specialised(general, values)  # of a tree whose plug-in was replaced, without the settings before
+    return kind(**{name: value for name, value in values.items() if name in kind.field_types})

@@ -1,6 +1,7 @@
 """What every section of the configuration shares."""
 
 from collections.abc import Mapping
+from pkgutil import resolve_name
 from typing import Annotated, Any, ClassVar, final, get_args, get_origin, get_type_hints
 
 from pydantic import ConfigDict
@@ -37,6 +38,10 @@ class Section:
 
     def check_relations(self) -> None:
         """Raise ConfigError where fields contradict each other; their bounds were checked before."""
+
+    def plugin(self, field: str, name: str) -> Any:
+        """The class of the plug-in that a field names; see config/plugins.py."""
+        return resolve_name(self.plugins[field]).find(name)
 
     @classmethod
     def section(cls, name: str) -> "type[Section] | None":

@@ -109,6 +109,11 @@ class TrainConfig(Section):
             f"choose {below} or {below + self.cycles}",
         )
         require(
+            self.ensemble == "trajectory" or self.schedule == "cyclic",
+            f"train.ensemble networks trains each of them for a cycle: it needs train.schedule cyclic, not "
+            f"{self.schedule}",
+        )
+        require(
             self.batch_size % self.workers == 0,
             f"train.batch-size {self.batch_size} cannot be shared equally by {self.workers} workers",
         )

@@ -20,6 +20,7 @@ from atal_ray.campaign.campaign_folder import (
 )
 from atal_ray.config import Config
 from atal_ray.data.manifest import left_out
+from atal_ray.labels.points import RANDOM, UNATTACKED
 from atal_ray.metrics.accumulator import Metrics
 from atal_ray.report.point_counts import PointCounts, count_points
 from atal_ray.runtime.throughput import THROUGHPUT, Throughput
@@ -145,7 +146,8 @@ def _regions(asking: Folder) -> Counter[str]:
     found: Counter[str] = Counter()
     for table in row_groups(asking, QUERIES, ["region"]):
         found.update({row["values"]: row["counts"] for row in pc.value_counts(table["region"]).to_pylist()})
-    del found["random"]
+    for name in (RANDOM, UNATTACKED):
+        del found[name]
     return found
 
 

@@ -129,6 +129,7 @@ class _Trainer(TorchTrainer):  # type: ignore[misc]
         if self.controller is not None:
             with suppress(Exception):  # Ray is gone, and the controller with it
                 ray.kill(self.controller)
+            with suppress(Exception):
                 remove_groups_of(self.controller._actor_id.hex())
 
 

@@ -118,7 +118,7 @@ def train_round(
                 maps = probe_maps(network, samples, plan.size, context.device)
                 if not torch.isfinite(maps).all():  # the last step alone cannot be seen by its loss
                     raise diverged(plan, epoch, "the saliency maps of the snapshot are")
-                if len(probe):
+                if len(probe) and renew is None:  # networks that were trained apart have no trajectory
                     log[-1]["delta"] = homogenisation(probe, maps)
                 probe = maps
                 state = TrainState(weights_of(network), optimizer_state(optimizer), epoch + 1, log, probe)

@@ -1,6 +1,7 @@
 """Methods with their parts: who speaks, and how many passes of a network that takes."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,9 @@ from atal_ray.acquisition.asking import Asking
 from atal_ray.acquisition.names import Names
 from atal_ray.acquisition.predictions import Wants, predict
 from atal_ray.acquisition.registered import METHODS
+from atal_ray.acquisition.scores.certainty import Entropy
+from atal_ray.acquisition.scores.pixel_score import Map
+from atal_ray.acquisition.seen import Seen
 from atal_ray.config import AttackConfig, QueryConfig
 from atal_ray.errors import ConfigError, DataError
 
@@ -132,3 +136,16 @@ def test_its_name_says_what_was_replaced(query: QueryConfig, name: str) -> None:
 def test_an_unknown_method_is_a_sentence() -> None:
     with pytest.raises(ConfigError, match=r"query\.method is 'attal', did you mean atal"):
         Asking.of(QueryConfig(method="attal"))
+
+
+class Odd(Entropy):
+    """Leaves a row out."""
+
+    def __call__(self, seen: Seen) -> Map:
+        return super().__call__(seen)[1:]
+
+
+def test_a_score_of_another_shape_is_refused() -> None:
+    asking = replace(Asking.of(QueryConfig(method="ent")), score=Odd())
+    with pytest.raises(ConfigError, match=r"Odd gives scores \[7, 8\]: it must give one for each pixel"):
+        asking.scored(Seen.nothing(8))

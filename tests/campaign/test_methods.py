@@ -10,11 +10,11 @@ from campaigns import all_points, assert_finished, open_campaign, tiny_config
 
 from atal_ray.acquisition.registered import METHODS
 from atal_ray.campaign.campaign_folder import QUERIES, START
+from atal_ray.campaign.generate import Generation, generate
 from atal_ray.campaign.query.ask import query
 from atal_ray.campaign.run import run_campaign
 from atal_ray.commands.plans import parsed
 from atal_ray.config import BudgetConfig, Config, QueryConfig
-from atal_ray.errors import ConfigError
 from atal_ray.labels.points import RANDOM, UNATTACKED
 
 OWN = ["--query.method", "own_plugins:Spread", "--regions.method", "own_plugins:Slic"]
@@ -23,7 +23,10 @@ OTHERS = [name for name in METHODS.known if name != "atal"]
 
 def asked(finished: tuple[Config, Path], folder: Path, **changes: object) -> pa.Table:
     config, campaign = finished
-    changed = replace(config, query=replace(config.query, **changes))
+    ensemble = "networks" if changes.get("method") == "den" else "trajectory"
+    changed = replace(
+        config, query=replace(config.query, **changes), train=replace(config.train, ensemble=ensemble)
+    )
     out = open_campaign(folder).root
     query(open_campaign(campaign), changed, 0, out)
     return out.read_table(QUERIES)
@@ -73,16 +76,20 @@ def test_an_own_method_runs_a_campaign_and_appears_in_its_report(
 
 def test_a_deep_ensemble_trains_networks_apart(finished: tuple[Config, Path], tmp_path: Path) -> None:
     folder = finished[1].parent
-    config = tiny_config(folder / "train", (folder / "test",), query=QueryConfig(method="den", shard_size=3))
-    with pytest.raises(ConfigError, match=r"query\.method den asks networks.*set train\.ensemble networks"):
-        run_campaign(config, tmp_path / "refused")
-    config = replace(config, train=replace(config.train, ensemble="networks"))
+    config = tiny_config(folder / "train", (folder / "test",))
+    config = replace(
+        config,
+        train=replace(config.train, ensemble="networks"),
+        query=QueryConfig(method="den", shard_size=3),
+    )
     campaign = run_campaign(config, tmp_path / "run")
     assert_finished(campaign, 2)
-    folder = Path(campaign.root.uri, "round-00/snapshots")
-    first, second = (torch.load(folder / f"{number}.pt", weights_only=True) for number in (1, 2))
+    snapshots = Path(campaign.root.uri, "round-00/snapshots")
+    first, second = (torch.load(snapshots / f"{number}.pt", weights_only=True) for number in (1, 2))
     alike = {key for key in first if torch.equal(first[key], second[key])}
     assert not {key for key in first if key.endswith("weight")} & alike
+    plan = replace(Generation.like(campaign.root.uri), images=str(folder / "test"), points=2)
+    assert generate(plan, tmp_path / "points").round(0).count_rows(QUERIES) == 2 * 4
     assert "Points were chosen by den" in campaign.root.read_bytes("report.html").decode()
 
 

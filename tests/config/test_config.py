@@ -47,7 +47,6 @@ UNLIKE_DEFAULTS = Config(
         decay_on="no-bias-no-bn",
         half=False,
         compile=True,
-        ensemble="networks",
         warm_start=True,
         workers=1,
         threads=3,
@@ -105,7 +104,7 @@ UNLIKE_DEFAULTS = Config(
 FROM_POINTS = Config(
     data=DataConfig(points="points.parquet"),
     query=QueryConfig(scope="dataset"),
-    train=TrainConfig(workers=2),
+    train=TrainConfig(workers=2, ensemble="networks"),
 )  # what full masks, no RDS or backend inline exclude
 
 

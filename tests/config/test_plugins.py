@@ -1,11 +1,14 @@
 """Plug-ins that a configuration names: how they are found, and where their settings stand."""
 
 import pickle
+import subprocess
+import sys
 from dataclasses import replace
 from typing import Any
 
 import pytest
 import yaml
+from own_plugins import FarApart
 
 from atal_ray.acquisition.registered import METHODS, SCORES, STRATEGIES
 from atal_ray.acquisition.scores.certainty import Margin
@@ -124,3 +127,67 @@ def test_one_built_in_python_has_the_defaults() -> None:
     kind = STRATEGIES.find("top-share")
     assert settings_of(QueryConfig(method="pixelpick"), "top-share", kind).percent == 5
     assert settings_of(QueryConfig(), "margin", Margin) is None
+
+
+def test_a_tree_whose_plug_in_was_replaced_in_python_can_be_sent() -> None:
+    config = parsed(Config(), [*PIXELPICK, "--query.top-share.percent", "7"], "test")
+    changed = replace(config.query, method="clasp")
+    assert pickle.loads(pickle.dumps(changed)).method == "clasp"
+
+
+def test_a_part_is_unset_by_none_and_a_missing_word_is_left_to_the_parser() -> None:
+    config = Config(query=QueryConfig(score="entropy"))
+    assert parsed(config, ["--query.score", "None"], "test").query.score is None
+    with pytest.raises(SystemExit):
+        parsed(config, ["--query.method", "--seed", "1"], "test")
+
+
+def test_two_plug_ins_cannot_share_a_section(monkeypatch: pytest.MonkeyPatch) -> None:
+    namesake = type("TopShare", (Margin,), {"Settings": FarApart.Settings})
+    monkeypatch.setattr("own_plugins.TopShare", namesake, raising=False)
+    with pytest.raises(ConfigError, match=r"query\.top_share, which is taken: rename the class"):
+        config_file.from_yaml("query: {score: 'own_plugins:TopShare', strategy: top-share}")
+
+
+def test_settings_that_are_new_are_named_one_by_one() -> None:
+    changed = parsed(Config(), [*PIXELPICK, "--query.top-share.percent", "7"], "test")
+    assert config_file.differences(Config(), changed) == [
+        "query.method: 'atal' -> 'pixelpick'",
+        "query.top_share.percent: 5.0 -> 7.0",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("query", "train", "sentence"),
+    [
+        ({"method": "den"}, {}, r"query\.method den asks networks.*set train\.ensemble networks"),
+        ({"method": "ent", "score": "bald"}, {}, r"query\.score bald compares several members"),
+        ({"method": "bald"}, {"cycles": 1}, r"query\.score bald compares several members"),
+        (
+            {"method": "bald"},
+            {"ensemble": "networks", "schedule": "poly"},
+            r"it needs train\.schedule cyclic",
+        ),
+        ({"method": "ent", "scope": "dataset"}, {}, r"needs query\.strategy rds, not top, that of ent"),
+    ],
+)
+def test_parts_that_do_not_fit_are_refused_at_once(
+    query: dict[str, Any], train: dict[str, Any], sentence: str
+) -> None:
+    with pytest.raises(ConfigError, match=sentence):
+        config_file.from_yaml(yaml.safe_dump({"query": query, "train": train}))
+
+
+@pytest.mark.parametrize(
+    "query", [{"method": "den"}, {"method": "bald"}, {"score": "bald"}, {"method": "ent", "strategy": "rds"}]
+)
+def test_parts_that_fit_are_taken(query: dict[str, Any]) -> None:
+    config_file.from_yaml(yaml.safe_dump({"query": query, "train": {"ensemble": "networks"}}))
+
+
+def test_a_method_is_named_without_loading_pytorch() -> None:
+    code = (
+        "import sys; from atal_ray.commands.plans import plan_of; "
+        "plan_of('run', 'demo', ['--query.method', 'pixelpick']); sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -4,7 +4,7 @@ Maps never leave the actor.
 """
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any
 
@@ -47,7 +47,7 @@ class Scored:
     pool: PixelPool
     rng: np.random.Generator
     seen: Seen
-    """What the members say, with the scores; nothing where no member looked."""
+    """What the members say, and from `choose` on the scores; nothing where no member looked."""
     kinds: npt.NDArray[np.uint8] | None = None
     """SR, PIR or PSR [S, S], where the image was attacked."""
 
@@ -101,6 +101,11 @@ class PickShard(SnapshotActor):
     def _choose_or_leave(self, image: Scored) -> list[Row]:
         """The questions about an image; none, and an error, where its maps or features are not finite."""
         try:
+            if not self.blind:
+                seen = self.method.scored(image.seen)
+                image = replace(image, seen=seen, kinds=kinds_of(seen, self.config.query))
+                if image.image_id in self.shown:
+                    self._show(image.image_id, seen)
             return self.choose(image)
         except DivergedError:
             self.errors.append({"stage": "query", "image_id": image.image_id, "reason": NOT_FINITE})
@@ -139,7 +144,7 @@ class PickShard(SnapshotActor):
     def questions(self, image: Scored, pick: Pick) -> list[Row]:
         """Rows of QUERY_SCHEMA in the order of picking."""
         score, kinds = image.seen.score, image.kinds
-        unattacked = RANDOM if self.blind else UNATTACKED
+        elsewhere = RANDOM if self.blind else UNATTACKED
         return [
             {
                 "image_id": image.image_id,
@@ -149,7 +154,7 @@ class PickShard(SnapshotActor):
                 "order": order,
                 "score": float(score[cell]) if score.size else 0.0,
                 "superpixel": int(image.pool.superpixels[cell]),
-                "region": unattacked if kinds is None else REGION_NAMES[kinds[cell]],
+                "region": elsewhere if kinds is None else REGION_NAMES[kinds[cell]],
             }
             for order, ((x, y), cell) in enumerate(zip(pick.xy, zip(*pick.cells, strict=True), strict=True))
         ]
@@ -176,11 +181,7 @@ class PickShard(SnapshotActor):
                 if found is None:
                     yield Scored(image_id, pool, rng, Seen.nothing(self.config.train.size))
                     continue
-                seen = self.method.scored(found.of(position))
-                kinds = kinds_of(seen, self.config.query)
-                if image_id in self.shown:
-                    self._show(image_id, seen)
-                yield Scored(image_id, pool, rng, seen, kinds)
+                yield Scored(image_id, pool, rng, found.of(position))
 
     def _predict(self, shard: LoadedShard, batch: range) -> Predictions:
         started = perf_counter()
