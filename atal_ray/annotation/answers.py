@@ -5,6 +5,7 @@ or in parts.
 import csv
 import io
 import logging
+import re
 from collections.abc import Iterator
 
 import numpy as np
@@ -52,7 +53,8 @@ def from_people(asked: pa.Table, out: Folder, questions: str) -> pa.Table:
         kept = out.read_table(ANSWERED)
         where = _positions(kept, asked)
         answered[where], labels[where] = True, kept["label"].to_numpy()
-    tables = {name: read_table(out, name) for name in ANSWERS if out.exists(name)}
+    names = [*ANSWERS, *([OPEN] if _is_filled_in(out) else [])]
+    tables = {name: read_table(out, name) for name in names if out.exists(name)}
     where, given = _given(tables, asked, out)
     changed = int(np.count_nonzero(answered[where] & (labels[where] != given)))
     if changed:
@@ -64,9 +66,9 @@ def from_people(asked: pa.Table, out: Folder, questions: str) -> pa.Table:
     raise WaitingError(
         f"waiting for answers: {questions} holds {counted(asked.num_rows, 'question')}, "
         f"{np.count_nonzero(answered):,} of them answered. The open ones are in {out.where(OPEN)}: write "
-        f"{LABELS} into its column label, save it as {out.where('answers.csv')} (or a table with the columns "
-        f"{', '.join(COLUMNS)} as answers.parquet or answers.json beside it), and run the same command "
-        "again. It may hold a part of the answers: what is there is kept"
+        f"{LABELS} into its column label, save it there or as {out.where('answers.csv')} (or a table with "
+        f"the columns {', '.join(COLUMNS)} as answers.parquet or answers.json beside it), and run the same "
+        "command again. It may hold a part of the answers: what is there is kept"
     )
 
 
@@ -134,8 +136,24 @@ def _positions(table: pa.Table, asked: pa.Table) -> Places:
     """The number of the question that each row is about; -1 where it is none."""
     numbered = asked.select(PIXEL).append_column("question", pa.array(np.arange(asked.num_rows)))
     rows = table.select(PIXEL).append_column("at", pa.array(np.arange(table.num_rows)))
+    found = _joined(rows, numbered)
+    strangers = pa.array(found < 0)
+    if pc.any(strangers).as_py():  # one name may be written in two ways, as on a Mac: ü as u and two dots
+        again = _joined(_composed(rows.filter(strangers)), _composed(numbered))
+        if len(again) == pc.sum(strangers).as_py():
+            found[found < 0] = again
+    return found
+
+
+def _joined(rows: pa.Table, numbered: pa.Table) -> Places:
+    """The question of each row, in the order of the rows; -1 where there is none."""
     joined = rows.join(numbered, PIXEL, join_type="left outer").sort_by("at")
-    return np.asarray(joined["question"].fill_null(-1).to_numpy(), np.int64)
+    return np.array(joined["question"].fill_null(-1).to_numpy(), np.int64)
+
+
+def _composed(table: pa.Table) -> pa.Table:
+    """The table with each image's id in Unicode's composed form."""
+    return table.set_column(0, "image_id", pc.utf8_normalize(table["image_id"], form="NFC"))
 
 
 def _stranger(name: str, table: pa.Table, row: int, asked: pa.Table) -> str:
@@ -155,6 +173,14 @@ def _stranger(name: str, table: pa.Table, row: int, asked: pa.Table) -> str:
         else ": leave the row out"
     )
     return f"{at}, column image_id: nothing was asked of image {image_id} in this round{hint}"
+
+
+def _is_filled_in(out: Folder) -> bool:
+    """Whether the form holds labels: it is about to be written anew, so they are taken as from a table."""
+    if not out.exists(OPEN):
+        return False
+    _, _, rows = out.read_bytes(OPEN).partition(b"\n")
+    return re.search(rb"[^,;\s]\s*$", rows, re.MULTILINE) is not None
 
 
 def _keep(

@@ -14,7 +14,7 @@ from atal_ray.config.config_file import CONFIG
 from atal_ray.data.images import file_bytes
 from atal_ray.data.presence import added_images, require_files
 from atal_ray.data.record import MANIFEST_SCHEMA, digest
-from atal_ray.errors import CampaignError, DataError, command, counted
+from atal_ray.errors import CampaignError, ConfigError, DataError, command, counted
 from atal_ray.store.location import Location
 from atal_ray.store.streamed import row_groups
 
@@ -41,7 +41,13 @@ def carried_on(campaign: CampaignFolder, config: Config) -> Config:
     """
     if not (campaign.root.exists(MANIFEST) and campaign.root.exists(CONFIG)):
         return config
-    return replace(config, budget=config.budget.after(_asked(campaign))) if config.asks else config
+    if not config.asks:
+        return config
+    try:
+        return replace(config, budget=config.budget.after(_asked(campaign)))
+    except ConfigError as error:
+        way_on = command("resume", campaign.root.uri)
+        raise ConfigError(f"{error}. Without another budget it goes on with {way_on}") from error
 
 
 def _asked(campaign: CampaignFolder) -> tuple[int, ...]:

@@ -117,7 +117,7 @@ class _Fork:
         for name in self.made.root.names():
             if name.startswith("round-") or name in ("seed", "tests", WORK):
                 (self.made.root / name).delete()  # of an attempt that was cut short
-        prepare(self.work, self.config)
+        prepare(self.work, self.config, listed=self.made.root)
         same = self._same_rounds()
         budget = self._budget(same)
         config = replace(self.config, budget=budget)

@@ -29,7 +29,12 @@ WORK = "prepare.parts"
 """Folder of what shards leave until the manifests are whole."""
 
 
-def prepare(campaign: CampaignFolder, config: Config, skip: str = "--data.on-bad-file skip") -> None:
+def prepare(
+    campaign: CampaignFolder,
+    config: Config,
+    skip: str = "--data.on-bad-file skip",
+    listed: Folder | None = None,
+) -> None:
     """Write tests/NAME.parquet and, last, manifest.parquet; without `data.train`, embedded images are made
     first.
 
@@ -37,6 +42,7 @@ def prepare(campaign: CampaignFolder, config: Config, skip: str = "--data.on-bad
         campaign: the folder.
         config: the configuration.
         skip: the option of the command that leaves bad files out, for the sentence that refuses them.
+        listed: where the list of bad files will lie in the end, for people; unset: in the folder.
 
     Raises:
         DataError: see `check_images`; two test sets of one name; a test image without a mask.
@@ -57,7 +63,7 @@ def prepare(campaign: CampaignFolder, config: Config, skip: str = "--data.on-bad
         except DataError:
             (campaign.root / WORK).delete()  # the files will be others when they are read again
             raise
-    _write_errors(campaign, concat([*left_out, checked.bad], BAD_SCHEMA))
+    _write_errors(campaign, concat([*left_out, checked.bad], BAD_SCHEMA), listed)
     checked.write(campaign.root, MANIFEST)
     (campaign.root / WORK).delete()
 
@@ -130,7 +136,7 @@ def _work(campaign: CampaignFolder, folder: Location, subset: str | None, limit:
     return campaign.root / WORK / hashlib.sha256(repr((folder.uri, subset, limit)).encode()).hexdigest()[:16]
 
 
-def _write_errors(campaign: CampaignFolder, bad: pa.Table) -> None:
+def _write_errors(campaign: CampaignFolder, bad: pa.Table, listed: Folder | None = None) -> None:
     if not bad.num_rows:
         return
     reasons = pc.binary_join_element_wise(bad["file"], bad["reason"], " ")
@@ -144,7 +150,7 @@ def _write_errors(campaign: CampaignFolder, bad: pa.Table) -> None:
         )
     campaign.root.write_table(ERRORS, table)
     left_out = counted(bad.num_rows, "bad file")
-    logger.warning("left out %s, listed in %s", left_out, campaign.root.where(ERRORS))
+    logger.warning("left out %s, listed in %s", left_out, (listed or campaign.root).where(ERRORS))
 
 
 def _folders(campaign: CampaignFolder, config: Config) -> tuple[Location, list[Location]]:

@@ -60,9 +60,11 @@ class BudgetConfig(Section):
         there = self.start + sum(self.earlier)
         what = f"{there}, which are asked already," if self.earlier else f"budget.start {there}"
         require(self.total >= there, f"budget.total {self.total} is below {what.rstrip(',')}")
+        below = self.total - (self.total - there) % self.per_round
         require(
-            (self.total - there) % self.per_round == 0,
-            f"budget.total {self.total} is not reached from {there} in steps of {self.per_round}",
+            self.total == below,
+            f"budget.total {self.total} is not reached from {there} in steps of {self.per_round}: "
+            f"choose {below} or {below + self.per_round}",
         )
 
     @property

@@ -40,7 +40,7 @@ def require_files(chunks: Chunks, images: int, folder: Location, *, moved: bool,
         DataError: the folder or files are missing, or are others; the first ones are named.
     """
     if folder.kind() != fs.FileType.Directory:
-        raise DataError(f"{folder} is not there, but the images of this campaign are in it: {way_on}")
+        raise DataError(f"{folder} is not there, where the images of this campaign should be: {way_on}")
     every = 1 if folder.is_local else -(-images // IN_STORE)
     problems: list[str] = []
     looked_up = 0

@@ -4,11 +4,12 @@ from functools import cache
 from typing import Any
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined, Template
+from pyarrow.fs import FileType
 
 from atal_ray.acquisition.names import Names
 from atal_ray.campaign.campaign_folder import CampaignFolder
 from atal_ray.config import Config, config_file
-from atal_ray.errors import AtalError, DataError
+from atal_ray.errors import AtalError, DataError, command
 from atal_ray.report import curves, overlays, tables
 from atal_ray.report.compared import Compared, differences, read_compared
 from atal_ray.report.facts import Notice, facts, notices
@@ -49,13 +50,19 @@ def write_report(campaign: CampaignFolder, config: Config) -> None:
 
 def _require_shown(campaign: CampaignFolder, config: Config) -> None:
     """Refuse to replace a report where an image that it shows is not as it was."""
+    folder, report = campaign.training_data(config), campaign.root.where(REPORT)
+    if folder.kind() != FileType.Directory:
+        moved = command("resume", campaign.root.uri, "--data.train", "NEW_PLACE")
+        raise DataError(
+            f"{folder} is not there, and {report} shows images of it: it was left as it is. "
+            f"If they were moved, say where to: {moved}"
+        )
     try:
-        for record in shown_records(campaign.chunks(), campaign.training_data(config)):
+        for record in shown_records(campaign.chunks(), folder):
             record.read_image()
             if record.mask is not None:
                 record.read_mask()
     except DataError as error:
-        report = campaign.root.where(REPORT)
         raise DataError(
             f"{error}. {report} shows it and was left as it is; remove it to have one without this image"
         ) from error

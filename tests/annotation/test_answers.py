@@ -1,5 +1,7 @@
 """Answers of people: kept in parts, matched with the questions, refused by row."""
 
+import unicodedata
+
 import pyarrow as pa
 import pytest
 from hypothesis import given
@@ -57,6 +59,35 @@ def test_a_form_that_is_filled_in_is_a_table_of_answers(out):
     form = out.read_bytes(OPEN).decode()
     out.write_bytes("answers.csv", form.replace(",\n", ",foreground\n").encode())
     assert from_people(asked, out, "seed")["label"].to_pylist() == [1, 1]
+
+
+def test_labels_that_are_written_into_the_form_itself_are_taken(out):
+    asked = questions(4)
+    with pytest.raises(WaitingError):
+        from_people(asked, out, "seed")
+    form = out.read_bytes(OPEN).decode()
+    out.write_bytes(OPEN, form.replace("000,1,2,", "000,1,2,unsure").replace("\n", "\r\n").encode())
+    leave(out, lines(asked, [1, None, None, None]))
+    with pytest.raises(WaitingError, match="4 questions, 2 of them answered"):
+        from_people(asked, out, "seed")
+    assert out.read_bytes(OPEN).decode() == f"{HEAD}001,2,4,\n001,3,6,\n"
+    out.write_bytes(OPEN, (HEAD.replace(",", ";") + "001;2;4;0\n001;3;6;fish\n").encode())
+    with pytest.raises(DataError, match=r"questions\.csv: 1 value cannot be used.*\n  line 3, column label"):
+        from_people(asked, out, "seed")
+    assert b"fish" in out.read_bytes(OPEN)  # it is still there to be corrected
+    out.write_bytes(OPEN, (HEAD.replace(",", ";") + "001;2;4;0\n001;3;6;0\n").encode())
+    assert from_people(asked, out, "seed")["label"].to_pylist() == [1, 255, 0, 0]
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_a_name_may_be_written_in_two_ways(out, form):
+    name = unicodedata.normalize(form, "Bär über Fluß")
+    other = unicodedata.normalize("NFD" if form == "NFC" else "NFC", name)
+    asked = questions(2).set_column(0, QUERY_SCHEMA.field("image_id"), pa.array([name, "plain"]))
+    leave(out, [f"{other},0,0,1\n", "plain,1,2,0\n"])
+    points = from_people(asked, out, "seed")
+    assert points["label"].to_pylist() == [1, 0]
+    assert points["image_id"].to_pylist() == [name, "plain"]
 
 
 def test_a_part_is_kept_and_the_rest_asked_again(out):

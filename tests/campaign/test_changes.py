@@ -70,7 +70,10 @@ def test_other_points_a_round_are_those_of_a_campaign_that_says_so_at_once(
     ("budget", "sentence"),
     [
         ({"total": 2}, r"budget\.total 2 is below 4"),
-        ({"total": 9, "per_round": 7}, r"budget\.total 9 is not reached from 4 in steps of 7"),
+        (
+            {"total": 9, "per_round": 7},
+            r"not reached from 4 in steps of 7: choose 4 or 11\. Without another budget it",
+        ),
     ],
 )
 def test_a_budget_that_cannot_be_had_is_refused(

@@ -91,7 +91,7 @@ OF_CAMPAIGN: list[tuple[type[Section], dict[str, Any], str]] = [
     (BudgetConfig, {"per_round": 0}, "budget.per-round (k) is 0: ask at least one point a round"),
     (BudgetConfig, {"earlier": (2, 0)}, "budget.earlier holds 0: use at least 1"),
     (BudgetConfig, {"total": 1}, "budget.total 1 is below budget.start 2"),
-    (BudgetConfig, {"per_round": 4}, "budget.total 20 is not reached from 2 in steps of 4"),
+    (BudgetConfig, {"per_round": 4}, "budget.total 20 is not reached from 2 in steps of 4: choose 18 or 22"),
     (ResourceConfig, {"query_actors": 0}, "resources.query-actors is 0: use at least 1"),
     (ResourceConfig, {"loader_workers": -1}, "resources.loader-workers is -1: it cannot be negative"),
     (ResourceConfig, {"cache_mib": -1}, "resources.cache-mib is -1: it cannot be negative"),
