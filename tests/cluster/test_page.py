@@ -56,7 +56,9 @@ def test_kills_are_those_of_the_result_file() -> None:
     assert found["kills"] == len(rows) >= 24
     assert f"while {len(rows)} faults hit" in PAGE
     assert f"{sum(row['equal'] for row in rows)} times the points were those of an undisturbed run" in PAGE
-    assert sum(row["lost"] + row["doubled"] for row in rows) == found["came_too_late"] == 0
+    assert sum(row["lost"] + row["doubled"] for row in rows) == 0
+    assert found["came_too_late"] == 1
+    assert "One more, a disk that is full" in " ".join(PAGE.split())
     assert found["three_nodes_equal_one"]
     first = {
         row["campaign"]: number for number, row in reversed(list(enumerate(rows)))
@@ -69,5 +71,5 @@ def test_kills_are_those_of_the_result_file() -> None:
     assert len(alive) > 12
     assert not any(row["started_again"] for row in alive)
     seconds = max(row["exit_seconds"] for row in rows if row["exit_seconds"] is not None)
-    assert seconds <= 2
-    assert "SIGTERM ended it within 2 seconds" in PAGE
+    assert seconds <= 3
+    assert "SIGTERM ended the driver within 3 seconds" in PAGE
