@@ -18,7 +18,11 @@ from atal_ray.config import BudgetConfig, Config, QueryConfig
 from atal_ray.labels.points import RANDOM, UNATTACKED
 
 OWN = ["--query.method", "own_plugins:Spread", "--regions.method", "own_plugins:Slic"]
-OTHERS = [name for name in METHODS.known if name != "atal"]
+QUICK = [
+    pytest.param(name, marks=() if name in ("den", "pixelpick", "foreground", "grid") else pytest.mark.slow)
+    for name in METHODS.known
+    if name != "atal"
+]
 
 
 def asked(finished: tuple[Config, Path], folder: Path, **changes: object) -> pa.Table:
@@ -32,7 +36,7 @@ def asked(finished: tuple[Config, Path], folder: Path, **changes: object) -> pa.
     return out.read_table(QUERIES)
 
 
-@pytest.mark.parametrize("method", OTHERS)
+@pytest.mark.parametrize("method", QUICK)
 def test_each_asks_for_the_budget_whatever_the_batches(
     finished: tuple[Config, Path], tmp_path: Path, method: str
 ) -> None:

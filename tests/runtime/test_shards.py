@@ -105,6 +105,7 @@ def test_stages_are_timed(ray_local, capsys):
     assert "an actor" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_an_actor_that_loads_for_itself(ray_local):
     figures = Throughput()
     assert len(run(9, reader=None, throughput=figures)) == 5
@@ -251,6 +252,7 @@ class Unmade(Slow):
         raise DataError("the snapshots cannot be read")
 
 
+@pytest.mark.slow
 def test_what_the_constructor_of_an_actor_raises_is_its_sentence(ray_local):
     with pytest.raises(DataError, match=r"^the snapshots cannot be read$"):
         list(
