@@ -57,9 +57,9 @@ class SnapshotActor:
         if self.config.resources.backend != "inline":
             return self._prepare(None)
         folder, config = self.campaign.snapshots(self.round_number), self.config
-        digests = [sha256(folder, f"{number}.pt") for number in range(1, config.train.cycles + 1)]
+        numbers = self._speaking([*range(1, config.train.cycles + 1)])
+        digests = [sha256(folder, f"{number}.pt") for number in numbers]
         size, device = config.train.size, str(self.device)
-        digests = [*self._speaking(digests)]
         wanted = (*digests, config.network, size, config.query, self.precision, self.smaller, device)
         if wanted not in _PREPARED:
             _PREPARED.clear()
