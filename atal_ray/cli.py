@@ -108,6 +108,8 @@ def _help(words: list[str]) -> int:
             return _evaluate(Path(), ["--help"])
         case ["resume", folder, *_] if (kept := kept_in(root := Folder.at(folder))) is not None:
             kept_plan(kept, root, ["--help"])
+        case ["resume"]:
+            print(usage.of_resume())
         case ["fork", campaign, *_]:
             return _fork(campaign, "NEW", ["--help"])
         case ["config", *rest]:

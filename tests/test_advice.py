@@ -72,7 +72,7 @@ SENTENCES = [
     Advised("regions.labels {labels}", TRAINING, ("--regions.labels propagate",)),
     Advised("or take it as it is now: {command('fork'", others=("atal fork F NEW",)),
     Advised(
-        "say where they are now: {command('resume', name, option, 'NEW_PLACE')}",
+        "{mend}: {command('resume', name, option, 'NEW_PLACE')}",
         others=(
             "atal resume F --data.train NEW_PLACE",
             "atal resume F --data.tests NEW_PLACE",
@@ -150,7 +150,7 @@ SENTENCES = [
         others=("atal fork F NEW --train.epochs 40",),
     ),
     # data; `generate` says the last two in its own words, see test_cli
-    Advised("`atal fork CAMPAIGN NEW`", others=("atal fork CAMPAIGN NEW",)),
+    Advised("`atal fork CAMPAIGN NEW`, with", others=("atal fork CAMPAIGN NEW",)),
     Advised(
         "`atal run` takes --data.on-bad-file skip, `atal generate` --on-bad-file skip",
         others=(

@@ -148,6 +148,14 @@ def test_help_of_what_is_resumed_has_the_fields_of_its_plan(atal: Atal, tmp_path
     assert "go on with a campaign" in atal("resume", tmp_path / "nothing", "--help")
 
 
+def test_help_of_resume_names_the_fields_that_may_change(atal: Atal) -> None:
+    shown = atal("resume", "--help")
+    for field in ("--budget.total", "--data.train", "--resources.gpus", "--report.compare"):
+        assert field in shown
+    for field in ("--seed", "--train.epochs", "--budget.earlier"):
+        assert field not in shown
+
+
 def test_every_command_has_its_help() -> None:
     assert {name.partition(" ")[0] for name in USAGES} == {words.partition(" ")[0] for words in HELPED}
     assert COMMANDS.keys() <= USAGES.keys()

@@ -33,6 +33,8 @@ WORDS = {
     "255": UNSURE,
 }
 """What a label may be written as, in small or capital letters."""
+NAMES = {SALIENT: "foreground", BACKGROUND: "background", UNSURE: "unsure"}
+"""How sentences name a label."""
 LABELS = "foreground, background or unsure (or 1, 0, 255)"
 _NAMED = 10  # rows named in an error
 _DELIMITERS = ",;\t"
@@ -41,13 +43,25 @@ Row = dict[str, Any]
 
 
 def read_table(folder: Folder, name: str) -> pa.Table:
-    """The rows of a table of pixels, as TABLE_SCHEMA; an empty label is one that is still to come.
+    """The rows of a table of pixels, as `read_rows` reads them.
+
+    Raises:
+        DataError: it cannot be read, lacks a column, or has a value that cannot be used; the rows are named.
+    """
+    table, problems = read_rows(folder, name)
+    refuse(folder.where(name), problems)
+    return table
+
+
+def read_rows(folder: Folder, name: str) -> tuple[pa.Table, list[str]]:
+    """The rows of a table of pixels that can be used, as TABLE_SCHEMA, and what is wrong with the others; an
+    empty label is one that is still to come.
 
     The name says what it is: `.csv` (UTF-8, separated by commas, semicolons or tabs, with a line of names),
     `.json` (a list of objects, or one object a line) or Parquet. Other columns than COLUMNS are passed over.
 
     Raises:
-        DataError: it cannot be read, lacks a column, or has a value that cannot be used; the rows are named.
+        DataError: it cannot be read, or lacks a column.
     """
     where = folder.where(name)
     rows: Iterable[tuple[int, Row]]
@@ -60,15 +74,17 @@ def read_table(folder: Folder, name: str) -> pa.Table:
     columns: dict[str, list[Any]] = {field.name: [] for field in TABLE_SCHEMA}
     problems: list[str] = []
     for number, row in rows:
-        columns["row"].append(number)
+        values: Row = {"row": number}
         for column in COLUMNS:
             try:
-                columns[column].append(_READ[column](row[column]))
+                values[column] = _READ[column](row[column])
             except ValueError as error:
-                columns[column].append(None)
                 problems.append(f"{place(name, number)}, column {column}: {error}")
-    refuse(where, problems)
-    return pa.table([pa.array(columns[f.name], f.type) for f in TABLE_SCHEMA], schema=TABLE_SCHEMA)
+        if len(values) == len(columns):
+            for column, value in values.items():
+                columns[column].append(value)
+    table = pa.table([pa.array(columns[f.name], f.type) for f in TABLE_SCHEMA], schema=TABLE_SCHEMA)
+    return table, problems
 
 
 def place(name: str, number: int) -> str:

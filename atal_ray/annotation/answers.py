@@ -12,7 +12,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from atal_ray.annotation.answer_table import COLUMNS, LABELS, TABLE_SCHEMA, place, read_table, refuse
+from atal_ray.annotation.answer_table import (
+    COLUMNS,
+    LABELS,
+    NAMES,
+    TABLE_SCHEMA,
+    place,
+    read_rows,
+    refuse,
+)
 from atal_ray.errors import WaitingError, counted
 from atal_ray.labels.points import POINT_SCHEMA, QUERY_SCHEMA
 from atal_ray.store.folder import Folder
@@ -20,12 +28,16 @@ from atal_ray.store.folder import Folder
 logger = logging.getLogger(__name__)
 
 ANSWERS = ("answers.parquet", "answers.csv", "answers.json")
-"""The tables that are looked for; each may answer some of the questions."""
+"""The tables that are looked for, in small or capital letters; each may answer some of the questions."""
 OPEN = "questions.csv"
 """The questions without an answer, with an empty label: a form to fill in."""
 ANSWERED = "answered.parquet"
 """The answers that were taken while others are awaited."""
 PIXEL = ["image_id", "x", "y"]
+_LIKE_ANSWERS = re.compile(
+    r"(answer|question|label).*\.(csv|tsv|txt|json|jsonl|parquet|xlsx?|ods)$", re.IGNORECASE
+)
+_NAMED = 5
 _ANSWERED_SCHEMA = pa.schema([TABLE_SCHEMA.field(name) for name in COLUMNS])
 
 Labels = np.ndarray[tuple[int], np.dtype[np.uint8]]
@@ -53,12 +65,9 @@ def from_people(asked: pa.Table, out: Folder, questions: str) -> pa.Table:
         kept = out.read_table(ANSWERED)
         where = _positions(kept, asked)
         answered[where], labels[where] = True, kept["label"].to_numpy()
-    names = [*ANSWERS, *([OPEN] if _is_filled_in(out) else [])]
-    tables = {name: read_table(out, name) for name in names if out.exists(name)}
-    where, given = _given(tables, asked, out)
-    changed = int(np.count_nonzero(answered[where] & (labels[where] != given)))
-    if changed:
-        logger.warning("%s replaced by another of %s", counted(changed, "kept answer"), " and ".join(tables))
+    names = [*_tables(out), *([OPEN] if _is_filled_in(out) else [])]
+    where, given = _given(names, asked, out)
+    _say_replaced(asked, where[answered[where]], labels, given[answered[where]], names)
     answered[where], labels[where] = True, given
     if answered.all():
         return labelled(asked, labels, "human")
@@ -83,8 +92,7 @@ def corrected(points: pa.Table, asked: pa.Table, out: Folder) -> pa.Table | None
     Raises:
         DataError: as for `from_people`.
     """
-    tables = {name: read_table(out, name) for name in ANSWERS if out.exists(name)}
-    where, given = _given(tables, asked, out)
+    where, given = _given(_tables(out), asked, out)
     labels = points["label"].to_numpy()
     if len(labels) != asked.num_rows or np.array_equal(labels[where], given):
         return None
@@ -99,20 +107,49 @@ def forget_parts(out: Folder) -> None:
     out.remove(OPEN)
 
 
-def _given(tables: dict[str, pa.Table], asked: pa.Table, out: Folder) -> tuple[Places, Labels]:
+def _tables(out: Folder) -> list[str]:
+    """The tables of answers in a folder; others that people may take for one are named in a warning."""
+    names = out.names()
+    mine = [name for name in names if name.lower() in ANSWERS]
+    for name in names:
+        if name not in (*mine, OPEN, ANSWERED) and _LIKE_ANSWERS.match(name):
+            logger.warning("%s is not read: name it %s", out.where(name), " or ".join(ANSWERS))
+    return sorted(mine, key=lambda name: (ANSWERS.index(name.lower()), name))
+
+
+def _say_replaced(asked: pa.Table, where: Places, kept: Labels, given: Labels, names: list[str]) -> None:
+    """Warn of answers that were kept and are others now; `where` are the questions of `given`."""
+    differ = np.flatnonzero(kept[where] != given)
+    if not len(differ):
+        return
+    shown = [
+        f"\n  image {row['image_id']}, ({row['x']}, {row['y']}): it was {NAMES[kept[where[at]]]}, "
+        f"and is {NAMES[given[at]]}"
+        for at in differ[:_NAMED]
+        for row in asked.select(PIXEL).slice(int(where[at]), 1).to_pylist()
+    ]
+    more = f"\n  ... and {len(differ) - _NAMED} more" if len(differ) > _NAMED else ""
+    answers = counted(len(differ), "answer that was kept is", "answers that were kept are")
+    logger.warning("%s replaced by %s:%s%s", answers, " and ".join(names), "".join(shown), more)
+
+
+def _given(names: list[str], asked: pa.Table, out: Folder) -> tuple[Places, Labels]:
     """Which questions the tables answer, and how; each question once.
 
     Raises:
-        DataError: a row answers no question of the round, or two rows answer one differently.
+        DataError: a row cannot be read or answers no question of the round, or two rows answer one
+            differently; all of these are named.
     """
     places, labels, rows, files = [], [], [], []
-    for number, (name, table) in enumerate(tables.items()):
+    problems: list[tuple[str, str]] = []
+    for number, name in enumerate(names):
+        table, wrong = read_rows(out, name)
         where = _positions(table, asked)
-        strangers = np.flatnonzero(where < 0)
-        refuse(out.where(name), [_stranger(name, table, int(row), asked) for row in strangers])
-        mine = np.flatnonzero(table["label"].is_valid().to_numpy())
+        wrong += [_stranger(name, table, int(row), asked) for row in np.flatnonzero(where < 0)]
+        problems += [(name, problem) for problem in wrong]
+        mine = np.flatnonzero(table["label"].is_valid().to_numpy() & (where >= 0))
         places.append(where[mine])
-        labels.append(table["label"].drop_null().to_numpy().astype(np.uint8))
+        labels.append(table["label"].take(mine).to_numpy().astype(np.uint8))
         rows.append(table["row"].to_numpy()[mine])
         files.append(np.full(len(mine), number))
     if not places:
@@ -120,16 +157,27 @@ def _given(tables: dict[str, pa.Table], asked: pa.Table, out: Folder) -> tuple[P
     where, label, row, file = (np.concatenate(parts) for parts in (places, labels, rows, files))
     order = np.argsort(where, kind="stable")
     where, label, row, file = where[order], label[order], row[order], file[order]
-    differ = np.flatnonzero((where[1:] == where[:-1]) & (label[1:] != label[:-1]))
-    names = list(tables)
-    clashes = [
-        f"{place(names[file[at + 1]], int(row[at + 1]))}, column label: another answer to the same question "
-        f"than in {names[file[at]]}, {place(names[file[at]], int(row[at]))}"
-        for at in differ
-    ]
-    refuse(out.where(names[file[differ[0] + 1]]) if clashes else "", clashes)
+    for at in np.flatnonzero((where[1:] == where[:-1]) & (label[1:] != label[:-1])):
+        name, other = names[file[at + 1]], names[file[at]]
+        problem = (
+            f"{place(name, int(row[at + 1]))}, column label: another answer to the same question than in "
+            f"{other}, {place(other, int(row[at]))}"
+        )
+        problems.append((name, problem))
+    _refuse(out, problems)
     once = np.flatnonzero(np.r_[True, where[1:] != where[:-1]][: len(where)])
     return where[once], label[once]
+
+
+def _refuse(out: Folder, problems: list[tuple[str, str]]) -> None:
+    """Raise DataError with the first problems of tables, each with the name of its table where there are
+    several.
+    """
+    names = sorted({name for name, _ in problems})
+    if len(names) > 1:
+        refuse(f"{out.uri} ({', '.join(names)})", [f"{name}, {problem}" for name, problem in problems])
+    elif names:
+        refuse(out.where(names[0]), [problem for _, problem in problems])
 
 
 def _positions(table: pa.Table, asked: pa.Table) -> Places:
@@ -194,8 +242,12 @@ def _keep(
 
 
 def _form(questions: pa.Table) -> Iterator[str]:
-    """Lines of a CSV table of questions with empty labels."""
-    yield ",".join(COLUMNS)
+    """Lines of a CSV table of questions with empty labels.
+
+    Where a name is not ASCII the file begins with a byte-order mark, without which Excel takes it for ANSI.
+    """
+    mark = "" if pc.all(pc.string_is_ascii(questions["image_id"])).as_py() is not False else "\ufeff"
+    yield mark + ",".join(COLUMNS)
     for batch in questions.select(PIXEL).to_batches(max_chunksize=65_536):
         for image_id, x, y in zip(*(column.to_pylist() for column in batch.columns), strict=True):
             line = io.StringIO()

@@ -83,12 +83,13 @@ def admit(campaign: CampaignFolder, before: Config, now: Config) -> None:
     for name, folder in campaign.test_folders(now).items():
         if name in known:
             chunks = partial(row_groups, campaign.root / "tests", f"{name}.parquet")
+            moved = name not in tests or tests[name].uri != folder.uri
             require_files(
                 chunks,
                 (campaign.root / "tests").count_rows(f"{name}.parquet"),
                 folder,
-                moved=name not in tests or tests[name].uri != folder.uri,
-                way_on=_way_on(campaign, "--data.tests"),
+                moved=moved,
+                way_on=_way_on(campaign, "--data.tests", moved),
             )
         elif folder.kind() != fs.FileType.Directory:
             raise DataError(f"{folder} is not there: give the folder of the test set with --data.tests")
@@ -113,15 +114,16 @@ def require_images(campaign: CampaignFolder, folder: Location, *, moved: bool, o
             f"{campaign.root.where(MANIFEST)} was written by an earlier version, without the sizes of the "
             f"files: start anew; a new campaign trains on these points with --data.points {campaign.root.uri}"
         )
-    require_files(campaign.chunks, images, folder, moved=moved, way_on=_way_on(campaign, option))
+    require_files(campaign.chunks, images, folder, moved=moved, way_on=_way_on(campaign, option, moved))
 
 
-def _way_on(campaign: CampaignFolder, option: str) -> str:
+def _way_on(campaign: CampaignFolder, option: str, moved: bool) -> str:
+    """What to do where the files are not in a folder; `moved` is whether it was named just now."""
     name = campaign.root.uri
+    mend = "name the folder that holds them" if moved else "put the files back, or say where they are now"
     return (
-        f"put the files back, or say where they are now: {command('resume', name, option, 'NEW_PLACE')}. To "
-        "go on with other files, start another campaign, which keeps the points: "
-        f"{command('fork', name, 'NEW')}"
+        f"{mend}: {command('resume', name, option, 'NEW_PLACE')}. To go on with other files, start another "
+        f"campaign, which keeps the points: {command('fork', name, 'NEW')}"
     )
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pyarrow.compute as pc
 
-from atal_ray.annotation.answers import ANSWERED
+from atal_ray.annotation.answers import ANSWERED, OPEN
 from atal_ray.campaign.campaign_folder import (
     COMMITTED,
     ERRORS,
@@ -236,7 +236,9 @@ class _Fork:
             ours.copy_from(last, name)
         following = self.source.round(self.rounds)
         for name in following.names():
-            if name.startswith("answer"):
+            if (
+                name.lower().startswith("answer") or name == OPEN
+            ):  # people may have typed labels into the form
                 self.made.round(self.rounds).copy_from(following, name)
 
 

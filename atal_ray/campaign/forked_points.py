@@ -22,6 +22,8 @@ from atal_ray.runtime.session import campaign_session
 
 logger = logging.getLogger(__name__)
 
+_NAMED = 10  # images in a warning
+
 
 @dataclass(frozen=True)
 class ForkedPoints:
@@ -57,9 +59,17 @@ class ForkedPoints:
         kept = self._unchanged_images()
         mine = points.filter(pc.is_in(points["image_id"], value_set=kept["image_id"].combine_chunks()))
         if mine.num_rows < points.num_rows:
+            lost = points["image_id"].filter(
+                pc.invert(pc.is_in(points["image_id"], value_set=mine["image_id"]))
+            )
+            images = pc.unique(lost).to_pylist()
             logger.warning(
-                "%s of images that are gone or were changed are left out",
-                counted(points.num_rows - mine.num_rows, "point"),
+                "%s of %s that %s gone or changed %s left out: %s",
+                counted(len(lost), "point"),
+                counted(len(images), "image"),
+                "is" if len(images) == 1 else "are",
+                "is" if len(lost) == 1 else "are",
+                ", ".join(images[:_NAMED]) + (", ..." if len(images) > _NAMED else ""),
             )
         if not mine.num_rows:
             raise CampaignError(f"{self.source.root.uri}: every image with a point is gone or was changed")

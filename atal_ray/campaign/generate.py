@@ -1,7 +1,8 @@
-"""Points for any images by the snapshots of a campaign: one query, no training; masks answer where there are
-any.
+"""Points for any images by the snapshots of a campaign: one query, no training; masks answer where every
+image has one, people where not.
 """
 
+import logging
 import re
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -10,6 +11,7 @@ from typing import Annotated
 
 import pyarrow.compute as pc
 
+from atal_ray.annotation.answers import corrected
 from atal_ray.campaign.annotate import annotate
 from atal_ray.campaign.campaign_folder import MANIFEST, POINTS, QUERIES, CampaignFolder
 from atal_ray.campaign.changes import require_images
@@ -23,12 +25,14 @@ from atal_ray.config.query import AttackConfig, QueryConfig
 from atal_ray.config.resources import ResourceConfig
 from atal_ray.config.section import Section, require
 from atal_ray.config.training import TrainConfig
-from atal_ray.errors import AtalError, CampaignError, counted
+from atal_ray.errors import AtalError, CampaignError, WaitingError, counted
 from atal_ray.labels.points import POINT_SCHEMA
 from atal_ray.networks.snapshot_reader import require_snapshots
 from atal_ray.runtime.session import campaign_session
 from atal_ray.store.folder import Folder
 from atal_ray.store.streamed import count_nulls, row_groups
+
+logger = logging.getLogger(__name__)
 
 GENERATION_PLAN = "generation.yaml"
 _OWN_WORDS = {r"budget\.per-round( \(k\))?": "points", r"\bdata\.on-bad-file": "on-bad-file"}
@@ -103,8 +107,8 @@ def generate(plan: Generation, folder: Path | str) -> CampaignFolder:
     """Ask for points of every image, or go on with it; the folder is that of a campaign in which nothing was
     trained.
 
-    The questions are in round-00/queries.parquet and, where every image has a mask, the points in
-    round-01/points.parquet.
+    The questions are in round-00/queries.parquet. Where every image has a mask, or people have answered them
+    all in tables beside round-01/questions.csv, the points are in round-01/points.parquet.
 
     Args:
         plan: must be the one that the folder was started with, but for `resources`.
@@ -145,7 +149,24 @@ def _generate(plan: Generation, folder: Path | str) -> CampaignFolder:
             if count_nulls(campaign.root, MANIFEST, "mask") == 0:
                 oracle = replace(config, budget=replace(config.budget, annotator="oracle"))
                 run.step(campaign.round(1), POINTS, lambda: annotate(campaign, oracle, 1))
+        if count_nulls(campaign.root, MANIFEST, "mask"):
+            _ask_people(campaign, config)
     return campaign
+
+
+def _ask_people(campaign: CampaignFolder, config: Config) -> None:
+    """Take what people have answered so far; the rest waits in a form, and the questions are the result."""
+    out = campaign.round(1)
+    if out.exists(POINTS):
+        now = corrected(out.read_table(POINTS), campaign.round(0).read_table(QUERIES), out)
+        if now is not None:
+            logger.warning("the answers were corrected: %s is written again", out.where(POINTS))
+            out.write_table(POINTS, now)
+        return
+    try:
+        annotate(campaign, config, 1)
+    except WaitingError as waiting:
+        logger.info("%s", waiting)
 
 
 def _take_over(campaign: CampaignFolder, config: Config, trained: CampaignFolder) -> None:

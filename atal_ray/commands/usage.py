@@ -1,7 +1,9 @@
 """What each command is called with and what it does, as `atal --help` says it."""
 
+import textwrap
 from dataclasses import dataclass
 
+from atal_ray.config import Config
 from atal_ray.config.presets import PRESETS
 from atal_ray.errors import meant
 
@@ -82,6 +84,22 @@ def lines(start: str) -> str:
     shown = [f"  atal {name} {of.arguments}\n      {of.does}" for name, of in found.items()]
     preset = [_PRESET] if any(of.arguments.startswith("PRESET") for of in found.values()) else []
     return "\n".join(["usage:", *shown, *preset])
+
+
+def of_resume() -> str:
+    """What `atal resume --help` says where no folder is named."""
+    sections = {name: kind for name in Config.field_types if (kind := Config.section(name)) is not None}
+    free = [
+        f"--{name}.{field}".replace("_", "-")
+        for name, kind in sections.items()
+        for field in (kind.field_types if name == "resources" else kind.may_change)
+        if field != "earlier"  # kept by the campaign itself
+    ]
+    return (
+        f"{lines('resume')}\nA campaign that has begun takes other values of these fields:\n"
+        + "\n".join(textwrap.wrap(", ".join(free), 110, initial_indent="  ", subsequent_indent="  "))
+        + "\n`atal resume FOLDER --help` says what each is, with the value that the folder has."
+    )
 
 
 def refusal(arguments: list[str]) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Literal
 
-from atal_ray.data.image_traits import LONG_SIDE, SMALL_SIDE, ImageTraits, traits_of
+from atal_ray.data.image_traits import LARGE_PIXELS, LONG_SIDE, SMALL_SIDE, ImageTraits, traits_of
 from atal_ray.data.images import SUFFIXES, MaskInfo, opened, read_image, read_mask_info
 from atal_ray.data.layout import FolderListing, find_pairs
 from atal_ray.data.manifest import Track, in_threads, untracked
@@ -29,6 +29,7 @@ _MEANING = {
     "EXIF rotation": "images that viewers turn; points count in the pixels as stored",
     "small image": f"images with a side below {SMALL_SIDE} px",
     "long image": f"images more than {LONG_SIDE:g} times as long as wide",
+    "large image": f"images of more than {LARGE_PIXELS // 10**6} million pixels",
     "CMYK": "images converted to RGB without their colour profile",
     "deep": "images of more than 8 bits a channel, scaled to 8",
     "alpha": "images whose transparency is dropped",
@@ -158,9 +159,11 @@ def _examine_traits(file: str, traits: ImageTraits) -> list[Finding]:
     if min(traits.width, traits.height) < SMALL_SIDE:
         found.append(("small image", "warning", f"is {size}: it is enlarged, and points lie close together"))
     if traits.ratio > LONG_SIDE:
-        found.append(
-            ("long image", "warning", f"is {size}: as a square it is squeezed {traits.ratio:.1f} times")
-        )
+        reason = f"is {size}: resized to a square, its long side shrinks {traits.ratio:.1f} times as much"
+        found.append(("long image", "warning", f"{reason} as its short one"))
+    if traits.width * traits.height > LARGE_PIXELS:
+        mib = 3 * traits.width * traits.height / 2**20
+        found.append(("large image", "notice", f"is {size}: {mib:.0f} MiB in memory each time it is read"))
     if traits.cmyk:
         found.append(("CMYK", "notice", "is CMYK: convert it where its colours matter"))
     if traits.deep:

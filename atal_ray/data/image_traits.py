@@ -11,6 +11,8 @@ SMALL_SIDE = 64
 """Pixels below which a side is small: no network takes a smaller one, so the image is enlarged."""
 LONG_SIDE = 4.0
 """The longer side over the shorter one above which an image is long: it is resized to a square."""
+LARGE_PIXELS = 40_000_000
+"""Pixels above which an image is large: decoded it takes more than 100 MiB."""
 
 _TURNED = {
     2: "is mirrored left to right",

@@ -82,7 +82,7 @@ def unchanged(path: AnyLocation, size: int, wanted: bytes) -> bytes:
         raise ChangedError(
             f"{path} is not the file that the campaign began with ({sizes}): put the old file back and run "
             "the same command again, or go on with the files as they are now in another campaign: "
-            "`atal fork CAMPAIGN NEW`"
+            "`atal fork CAMPAIGN NEW`, with the folder of this one as CAMPAIGN and a new one as NEW"
         )
     return data
 

@@ -130,7 +130,7 @@ def run_shards(
         if rows:
             inline = pool.backend == "inline"
             results = _inline(rows, stage) if inline else _on_ray(rows, pool, stage, bad, title)
-            yield from _counted(results, throughput, bar)
+            yield from _counted(results, throughput, bar, loads_ahead=not inline)
 
 
 def _on_ray(rows: list[Row], pool: Pool, stage: Stage, bad: BadImages | None, title: str) -> Iterator[Row]:
@@ -160,13 +160,19 @@ def _inline(rows: list[Row], stage: Stage) -> Iterator[Row]:
         yield from map(LoadAndScore(stage), rows)
 
 
-def _counted(rows: Iterable[Row], throughput: Throughput, bar: "tqdm[Any]") -> Iterator[Row]:
-    """The rows of the actors without their seconds, which go into the sums and the bar."""
+def _counted(
+    rows: Iterable[Row], throughput: Throughput, bar: "tqdm[Any]", *, loads_ahead: bool
+) -> Iterator[Row]:
+    """The rows of the actors without their seconds, which go into the sums and the bar.
+
+    Where shards are not loaded ahead, by tasks beside the actor, their loading is part of the time.
+    """
     start = None
     for row in rows:
         seconds, now = row.pop(SECONDS), time.monotonic()
         if start is None:
-            start = now - sum(spent for stage, spent in seconds.items() if stage != LOADING)
+            apart = LOADING if loads_ahead else None
+            start = now - sum(spent for stage, spent in seconds.items() if stage != apart)
         throughput.add(int(row["images"]), seconds, now - start)
         bar.set_postfix_str(throughput.line(), refresh=False)
         bar.update(int(row["images"]))

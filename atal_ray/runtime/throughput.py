@@ -22,7 +22,9 @@ class Throughput:
     actors: int = 0
     images: int = 0
     elapsed: float = 0.0
-    """Seconds from the start of the first finished shard in its actor to the end of the last one."""
+    """Seconds from the start of the first finished shard in its actor to the end of the last one; in one
+    process from the start of its loading.
+    """
     seconds: dict[str, float] = field(default_factory=dict)
     """Stage -> seconds, summed over its workers."""
 

@@ -113,7 +113,50 @@ def test_tables_of_several_forms_answer_together_and_a_later_answer_replaces_a_k
     leave(out, lines(asked, [None, 1, None]))
     out.write_bytes("answers.json", b'{"image_id": "001", "x": 2, "y": 4, "label": "Unsure"}')
     assert from_people(asked, out, "seed")["label"].to_pylist() == [1, 1, 255]
-    assert caplog.messages == ["1 kept answer replaced by another of answers.csv and answers.json"]
+    assert caplog.messages == [
+        "1 answer that was kept is replaced by answers.csv and answers.json:\n"
+        "  image 000, (1, 2): it was background, and is foreground"
+    ]
+
+
+def test_everything_that_is_wrong_with_all_tables_is_said_at_once(out):
+    asked = questions(3)
+    leave(out, ["000,0,0,fish\n", "dog,1,1,1\n", "000,1,2,0\n"])
+    out.write_bytes("answers.json", b'[{"image_id": "000", "x": 1, "y": 2, "label": 1}]')
+    with pytest.raises(DataError) as refused:
+        from_people(asked, out, "seed")
+    assert str(refused.value).splitlines()[:-1] == [
+        f"{out.uri} (answers.csv, answers.json): 3 values cannot be used, so nothing of the table was taken:",
+        "  answers.csv, line 2, column label: 'fish' is no label: write foreground, background or unsure (or "
+        "1, 0, 255), or leave it empty to answer it later",
+        "  answers.csv, line 3, column image_id: nothing was asked of image dog in this round: leave the row "
+        "out",
+        "  answers.json, row 0, column label: another answer to the same question than in answers.csv, line "
+        "4",
+    ]
+    assert not out.exists(ANSWERED)
+
+
+def test_a_table_may_be_named_in_capitals_and_one_of_another_name_is_pointed_out(out, caplog):
+    asked = questions(2)
+    leave(out, lines(asked, [1, 0]), "Answers (1).CSV")
+    with pytest.raises(WaitingError):
+        from_people(asked, out, "seed")
+    assert caplog.messages == [
+        f"{out.uri}/Answers (1).CSV is not read: name it answers.parquet or answers.csv or answers.json"
+    ]
+    out.write_bytes("Answers.CSV", out.read_bytes("Answers (1).CSV"))
+    assert from_people(asked, out, "seed")["label"].to_pylist() == [1, 0]
+
+
+def test_the_form_of_names_that_are_not_ascii_begins_with_the_mark_that_excel_looks_for(out):
+    asked = questions(1).set_column(0, QUERY_SCHEMA.field("image_id"), pa.array(["Bär"]))
+    with pytest.raises(WaitingError):
+        from_people(asked, out, "seed")
+    form = out.read_bytes(OPEN)
+    assert form.startswith(b"\xef\xbb\xbfimage_id,")
+    out.write_bytes(OPEN, form.replace(b",\n", b",1\n"))
+    assert from_people(asked, out, "seed")["label"].to_pylist() == [1]
 
 
 @pytest.mark.parametrize(

@@ -91,7 +91,7 @@ def test_new_images_get_random_points_and_changed_ones_lose_theirs(
     shutil.copy(masks / f"{first}.png", masks / "new.png")
     replace_unseen(images / f"{second}.jpg")
     made = fork(like(source.root.uri), source.root.uri, tmp_path / "fork")
-    assert "4 points of images that are gone or were changed are left out" in caplog.text
+    assert f"4 points of 1 image that is gone or changed are left out: {second}" in caplog.text
     counts = Counter(row["image_id"] for row in points(made, 1)[0])
     assert counts.pop("new") == counts.pop(second) == 2
     assert set(counts.values()) == {4}

@@ -40,6 +40,27 @@ def test_without_masks_the_questions_are_the_result(plan, tmp_path):
     assert summary(campaign).endswith("round-00/queries.parquet")
 
 
+def test_without_masks_people_answer_in_parts_and_may_correct(plan, tmp_path, caplog):
+    caplog.set_level("INFO")
+    shutil.rmtree(tmp_path / "images" / "masks")
+    out = generate(plan, tmp_path / "out").round(1)
+    assert "15 questions, 0 of them answered" in caplog.text
+    head, *rows = out.read_bytes("questions.csv").decode().splitlines()
+    answers = [f"{row}{'foreground' if number % 2 else '0'}" for number, row in enumerate(rows)]
+    out.write_lines("answers.csv", [head, *answers[:4]])
+    generate(plan, tmp_path / "out")
+    assert "15 questions, 4 of them answered" in caplog.text
+    out.write_lines("Answers.csv", [head, *answers])
+    campaign = generate(plan, tmp_path / "out")
+    points = campaign.round(1).read_table(POINTS)
+    assert points["label"].to_pylist() == [number % 2 for number in range(15)]
+    assert set(points["source"].to_pylist()) == {"human"}
+    assert summary(campaign).endswith("round-01/points.parquet")
+    out.remove("answers.csv")
+    out.write_lines("Answers.csv", [head, *answers[:-1], f"{rows[-1]}unsure"])
+    assert generate(plan, tmp_path / "out").round(1).read_table(POINTS)["label"].to_pylist()[-1] == 255
+
+
 def test_one_budget_for_all_images(plan, tmp_path):
     spread = dataclasses.replace(
         plan, query=dataclasses.replace(plan.query, scope="dataset", floor=1, ceiling=5)

@@ -129,8 +129,19 @@ def test_what_will_matter_later_is_said_by_name(dataset: Writer, put: Writer, tm
     text = report.render()
     assert "      2  warning   EXIF rotation" in text
     assert "  right.jpg is turned by 90 degrees clockwise by viewers (EXIF): label it as stored, or" in text
-    assert "  long.png is 260x64 pixels: as a square it is squeezed 4.1 times" in text
+    assert "  long.png is 260x64 pixels: resized to a square, its long side shrinks 4.1 times as much" in text
     assert "No errors: the folder can be used as it is." in text
+
+
+def test_an_image_that_takes_much_memory_is_named(
+    dataset: Writer, put: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = dataset(mask=None, stems=["plain"], image="set") / "set"
+    put("set/plain.jpg", photo(1024, 1024))
+    monkeypatch.setattr("atal_ray.data.check.LARGE_PIXELS", 1_000_000)
+    (found,) = check_folder(root).findings
+    assert (found.kind, found.severity) == ("large image", "notice")
+    assert found.reason == "is 1024x1024 pixels: 3 MiB in memory each time it is read"
 
 
 def test_a_mask_that_was_drawn_on_the_turned_image_is_explained(dataset: Writer, put: Writer) -> None:

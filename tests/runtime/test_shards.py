@@ -50,9 +50,9 @@ class Slow:
         }
 
 
-def run(images: int, actors: int = 1, seconds: float = 0.0, reader=load, **settings):
+def run(images: int, actors: int = 1, seconds: float = 0.0, reader=load, pool=None, **settings):
     rows = shard_rows(images, 2)
-    pool, arguments = Pool(actors, 1, 0), {"seconds": seconds}
+    pool, arguments = pool or Pool(actors, 1, 0), {"seconds": seconds}
     return list(
         run_shards(
             rows, pool, load=reader, actor=Slow, arguments=arguments, title="test", total=images, **settings
@@ -103,6 +103,18 @@ def test_stages_are_timed(ray_local, capsys):
     assert 5 * 0.05 <= figures.seconds["scoring"] < 5
     assert figures.elapsed > 0.05
     assert "an actor" in capsys.readouterr().err
+
+
+def slow_load(row):
+    time.sleep(0.05)
+    return load(row)
+
+
+def test_the_time_of_one_process_holds_its_loading():
+    figures = Throughput()
+    run(6, seconds=0.01, reader=slow_load, pool=Pool(1, 1, 0, backend="inline"), throughput=figures)
+    assert figures.elapsed >= 3 * (0.05 + 0.01)
+    assert figures.busy < 0.5
 
 
 @pytest.mark.slow
