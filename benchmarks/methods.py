@@ -1,0 +1,322 @@
+"""Methods of active learning beside each other on real images: which one teaches more with the same clicks?
+
+    python benchmarks/methods.py --train /path/to/DUTS-TR --test /path/to/ECSSD --weights resnet50.pth \
+        --out runs/methods
+
+Every arm is a campaign without Ray on one CPU thread, and starts from the same random points; arms that train
+alike share round 0. Test images are of a second data set and, with --held-out, of a list of ids that no
+campaign trains on. An interrupted run goes on where it was. Writes benchmarks/results/methods.json: means and
+ranges over seeds after each round, and of the last round the paired bootstrap over the test images against
+ATAL; prints a table.
+"""
+
+import contextlib
+import json
+import shutil
+import time
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass, replace
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import tyro
+from machine import provenance
+
+from atal_ray.campaign.campaign_folder import METRICS, CampaignFolder
+from atal_ray.campaign.evaluate import predict, saliency_maps
+from atal_ray.campaign.run import run_campaign
+from atal_ray.config import BudgetConfig, Config, DataConfig, NetworkConfig, TrainConfig, presets
+from atal_ray.config.plugins import for_plugins
+from atal_ray.data.images import resize
+from atal_ray.data.record import records
+from atal_ray.metrics.fmeasure import max_f
+from atal_ray.metrics.saliency_map import to_uint8
+from atal_ray.metrics.scores import score
+from atal_ray.networks.inputs import to_batch
+from atal_ray.networks.snapshot_reader import read_snapshots
+from atal_ray.seeding import rng
+from atal_ray.store.folder import Folder
+from atal_ray.studies.sweep.sharing import share_first_round, share_start
+
+RESULT = Path(__file__).parent / "results" / "methods.json"
+MEASURES = ("atal_ray.acquisition", "atal_ray.campaign", "atal_ray.labels", "atal_ray.training")
+FIGURES = ("max_f", "s_measure", "mae")
+ARMS: dict[str, dict[str, Any]] = {
+    "atal": {},
+    "atal without attack": {"score": "entropy"},
+    "atal without RDS": {"strategy": "top"},
+    "random": {"method": "random"},
+    "foreground": {"method": "foreground"},
+    "pixelpick": {"method": "pixelpick"},
+    "ent": {"method": "ent"},
+    "den": {"method": "den"},
+    "full masks": {},
+}
+"""Name -> what differs in the section `query` from ATAL's."""
+DENSE, START = "full masks", "start"
+RESAMPLES = 2000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What is run."""
+
+    train: Path
+    """DUTS-TR."""
+    test: Path
+    """ECSSD."""
+    weights: Path
+    """ImageNet weights of a ResNet-50 that strides on its 1x1 convolutions."""
+    out: Path = Path("runs/methods")
+    """Where the campaigns go."""
+    held_out: Path | None = None
+    """Text file with ids of images of `train` that are a test set, and that nothing trains on."""
+    arms: tuple[str, ...] = tuple(ARMS)
+    seeds: tuple[int, ...] = (0, 1, 2)
+    images: int = 100
+    test_images: int = 150
+    side: int = 96
+    epochs: int = 9
+    cycles: int = 3
+    start: int = 2
+    per_round: int = 4
+    total: int = 10
+    processes: int = 2
+
+
+def configure(options: Options, arm: str, seed: int) -> Config:
+    """The campaign of an arm."""
+    networks = arm == "den"
+    base = presets.cpu_small()
+    config = replace(
+        base,
+        seed=seed,
+        data=DataConfig(
+            train=str(options.train.resolve()),
+            subset=str(options.out.resolve() / "train.txt"),
+            tests=tuple(str(path) for path in test_sets(options)),
+            limit=options.images,
+            test_limit=options.test_images,
+        ),
+        network=NetworkConfig(weights=str(options.weights.resolve()), stride_on="1x1"),
+        train=TrainConfig(
+            size=options.side,
+            scales=(options.side,),
+            epochs=options.epochs * (options.cycles if networks else 1),
+            cycles=options.cycles,
+            ensemble="networks" if networks else "trajectory",
+            batch_size=8,
+            lr_max=base.train.lr_max,
+            threads=1,
+        ),
+        query=replace(base.query, threads=1, shard_size=32),
+        budget=BudgetConfig(start=options.start, per_round=options.per_round, total=options.total),
+        report=replace(base.report, compare=()),
+        resources=replace(base.resources, backend="inline", loader_workers=0),
+    )
+    if arm == DENSE:
+        return replace(config, regions=replace(config.regions, labels="dense"))
+    if arm == START:
+        return replace(config, budget=replace(config.budget, per_round=1, total=options.start))
+    chosen = ARMS[arm]
+    config = for_plugins(config, {f"query.{field}": name for field, name in chosen.items()})
+    return replace(config, query=replace(config.query, **chosen))
+
+
+def test_sets(options: Options) -> list[Path]:
+    """The folders of the test sets."""
+    return [options.test.resolve(), *([options.out.resolve() / "held-out"] if options.held_out else [])]
+
+
+def lay_out(options: Options) -> None:
+    """Write the list of images to train on and, as a folder of its own, the held-out test set."""
+    options.out.mkdir(parents=True, exist_ok=True)
+    held = set(options.held_out.read_text().split()) if options.held_out else set()
+    images = next(
+        path for path in options.train.iterdir() if path.is_dir() and "mask" not in path.name.lower()
+    )
+    masks = next(path for path in options.train.iterdir() if path.is_dir() and "mask" in path.name.lower())
+    ids = sorted(path.stem for path in images.iterdir() if path.suffix == ".jpg" and path.stem not in held)
+    (options.out / "train.txt").write_text("\n".join(ids) + "\n")
+    for source, name in ((images, "images"), (masks, "masks")):
+        place = options.out / "held-out" / name
+        for path in source.iterdir() if held else ():
+            place.mkdir(parents=True, exist_ok=True)
+            if path.stem in held and not (place / path.name).exists():
+                shutil.copy(path, place / path.name)
+
+
+def run_unit(options: Options, arm: str, seed: int) -> float:
+    """Run the campaign of an arm to its end; the seconds that it took in this call."""
+    folder, began = options.out / f"{arm.replace(' ', '-')}-{seed}", time.monotonic()
+    torch.set_num_threads(1)
+    with (options.out / f"{folder.name}.log").open("a") as log, contextlib.redirect_stderr(log):
+        config = configure(options, arm, seed)
+        campaign = CampaignFolder(Folder.at(str(folder)))
+        if arm not in (START, DENSE):
+            begun = CampaignFolder(Folder.at(str(options.out / f"{START}-{seed}")))
+            share_start(begun, campaign, config)
+            if config.train == configure(options, START, seed).train:
+                share_first_round(begun, campaign, config)
+        run_campaign(config, folder)
+        for name, path in zip(names(options), test_sets(options), strict=True):
+            if arm != START:
+                score_images(campaign, config, name, path)
+    return time.monotonic() - began
+
+
+def names(options: Options) -> list[str]:
+    """Names of the test sets."""
+    return [path.name for path in test_sets(options)]
+
+
+def score_images(campaign: CampaignFolder, config: Config, name: str, data: Path) -> None:
+    """Leave the scores of every test image by the last round's ensemble, for the bootstrap."""
+    last = campaign.round(config.rounds - 1)
+    file = Path(last.where(f"{name}.npz"))
+    if file.exists():
+        return
+    networks = read_snapshots(campaign.snapshots(config.rounds - 1), config, torch.device("cpu"))
+    found: dict[str, list[Any]] = {key: [] for key in ("precision", "recall", "s_measure", "mae")}
+    for record in records((campaign.root / "tests").read_table(f"{name}.parquet"), str(data)):
+        mask = record.read_mask().astype(bool)
+        image = np.stack([resize(record.read_image(), config.train.size)])
+        logits = predict(networks, to_batch(image, torch.device("cpu")))
+        scores = score(to_uint8(saliency_maps(logits[:, 0], mask.shape).mean(0).numpy()), mask)
+        for key, values in found.items():
+            values.append(scores[key])
+    arrays: dict[str, Any] = {key: np.stack(values) for key, values in found.items()}
+    np.savez_compressed(file.with_suffix(".part.npz"), **arrays)
+    file.with_suffix(".part.npz").replace(file)
+
+
+def figures(options: Options, arm: str, name: str) -> list[dict[str, Any]]:
+    """Mean and range over seeds after each round."""
+    rounds = configure(options, arm, 0).rounds
+    rows = []
+    for number in range(rounds):
+        runs = []
+        for seed in options.seeds:
+            folder = Folder(str((options.out / f"{arm.replace(' ', '-')}-{seed}").resolve()))
+            runs.append((folder / f"round-{number:02d}").read_json(METRICS)[name]["ensemble"])
+        clicks = None if arm == DENSE else options.start + number * options.per_round
+        row: dict[str, Any] = {"clicks": clicks}
+        for figure in FIGURES:
+            values = [run[figure] for run in runs]
+            row[figure] = {"mean": float(np.mean(values)), "low": min(values), "high": max(values)}
+        rows.append(row)
+    return rows
+
+
+def resampled(options: Options, arm: str, name: str, times: np.ndarray[Any, Any]) -> dict[str, Any]:
+    """Each figure of the last round in every resample, as the mean over seeds.
+
+    Args:
+        options: of the comparison.
+        arm: whose figures.
+        name: of the test set.
+        times: how often each image was drawn [resamples, images].
+    """
+    found: dict[str, Any] = {figure: 0.0 for figure in FIGURES}
+    last = configure(options, arm, 0).rounds - 1
+    for seed in options.seeds:
+        folder = options.out / f"{arm.replace(' ', '-')}-{seed}" / f"round-{last:02d}"
+        with np.load(folder / f"{name}.npz") as kept:
+            images = len(kept["mae"])
+            means = {key: times @ kept[key] / images for key in kept.files}
+        best = [max_f(p, r) for p, r in zip(means["precision"], means["recall"], strict=True)]
+        found["max_f"] += np.array(best) / len(options.seeds)
+        for figure in ("s_measure", "mae"):
+            found[figure] += means[figure][:, 0] / len(options.seeds)
+    return found
+
+
+def against_atal(options: Options, name: str) -> dict[str, Any]:
+    """For each arm how much it differs from ATAL after the last round: mean and 95 % interval."""
+    first = options.out / f"atal-{options.seeds[0]}" / f"round-{configure(options, 'atal', 0).rounds - 1:02d}"
+    with np.load(first / f"{name}.npz") as kept:
+        images = len(kept["mae"])
+    draws = rng("methods", name).integers(images, size=(RESAMPLES, images))
+    times = np.stack([np.ones(images), *(np.bincount(draw, minlength=images) for draw in draws)])
+    base = resampled(options, "atal", name, times)
+    found: dict[str, Any] = {}
+    for arm in options.arms:
+        if arm == "atal":
+            continue
+        other = resampled(options, arm, name, times)
+        found[arm] = {}
+        for figure in FIGURES:
+            difference = other[figure] - base[figure]
+            low, high = np.quantile(difference[1:], [0.025, 0.975])
+            found[arm][figure] = {
+                "difference": float(difference[0]),
+                "low": float(low),
+                "high": float(high),
+                "decided": bool(low > 0 or high < 0),
+            }
+    return found
+
+
+def passes(options: Options, arm: str) -> int:
+    """Images that are trained on in all rounds of a campaign, counted each time."""
+    config = configure(options, arm, 0)
+    return config.rounds * config.train.epochs * options.images
+
+
+def run_all(options: Options) -> None:
+    """Run all campaigns, some at once: first what others start from."""
+    arms = [arm for arm in options.arms if arm != START]
+    with ProcessPoolExecutor(options.processes, get_context("spawn")) as pool:
+        for units in (
+            [(START, seed) for seed in options.seeds],
+            [(a, s) for s in options.seeds for a in arms],
+        ):
+            waiting = {pool.submit(run_unit, options, arm, seed): (arm, seed) for arm, seed in units}
+            for done in as_completed(waiting):
+                print(f"{waiting[done]}: {done.result():.0f} s", flush=True)
+
+
+def main(options: Options) -> None:
+    """Run what is asked for, and print a table of the figures."""
+    head = provenance(MEASURES)
+    lay_out(options)
+    run_all(options)
+    result = {
+        "provenance": head,
+        "data": [path.name for path in (options.train, *test_sets(options))],
+        "options": {
+            name: str(value.name) if isinstance(value, Path) else value
+            for name, value in asdict(options).items()
+        },
+        "training_passes": {arm: passes(options, arm) for arm in options.arms},
+        "figures": {
+            name: {arm: figures(options, arm, name) for arm in options.arms} for name in names(options)
+        },
+        "against_atal": {name: against_atal(options, name) for name in names(options)},
+    }
+    RESULT.write_text(json.dumps(result, indent=1) + "\n")
+    for name in names(options):
+        for arm in options.arms:
+            print(line(result, name, arm))
+
+
+def line(result: dict[str, Any], name: str, arm: str) -> str:
+    """One arm on one test set, after the last round."""
+    last = result["figures"][name][arm][-1]
+    cells = [
+        f"{figure} {last[figure]['mean']:.4f} ({last[figure]['low']:.4f} to {last[figure]['high']:.4f})"
+        for figure in FIGURES
+    ]
+    beside = result["against_atal"][name].get(arm)
+    if beside:
+        of = beside["max_f"]
+        verdict = "" if of["decided"] else ", not distinguishable"
+        cells.append(f"maxF {of['difference']:+.4f} [{of['low']:+.4f}, {of['high']:+.4f}] of ATAL{verdict}")
+    return f"{name:8} {arm:20} {'; '.join(cells)}"
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options, description=__doc__))
