@@ -25,6 +25,12 @@ class Disagreement(PixelScore):
         return deviation
 
 
+class Doubtful(Disagreement):
+    """The same on attacked images too."""
+
+    attacked = True
+
+
 @dataclass(frozen=True, kw_only=True)
 class FarApartConfig(Section):
     """How far apart points lie."""

@@ -119,6 +119,20 @@ SENTENCES = [
         TRAINING,
         ("--query.method den --train.ensemble networks --train.epochs 175",),
     ),
+    Advised(
+        "in several passes with dropout: set network.dropout, such as 0.25",  # not of `generate`
+        TRAINING,
+        ("--query.method mcdr --network.dropout 0.25",),
+    ),
+    Advised("query.score influence needs the last convolution", QUERYING, ("--query.score entropy",)),
+    Advised("or set network.dropout 0", TRAINING, ("--network.dropout 0",)),
+    Advised(
+        "ask by another score, or let a campaign train with this one",
+        others=(
+            "atal generate C F --images I --query.score entropy",
+            "atal run paper F --query.score predicted-loss",
+        ),
+    ),
     Advised("regions.method {regions.method} gives", others=("atal run paper F --regions.method squares",)),
     Advised(
         "train.ensemble networks trains each of them for a cycle",

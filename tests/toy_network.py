@@ -15,6 +15,7 @@ class Toy(SaliencyNetwork):
     mean = (0.5, 0.5, 0.5)
     std = (0.5, 0.5, 0.5)
     multiple = 2
+    head_name = "head"
 
     def __init__(self) -> None:
         super().__init__()
@@ -22,8 +23,14 @@ class Toy(SaliencyNetwork):
         self.head = nn.Conv2d(8, 1, 3, padding=1)
 
     def forward(self, x: Tensor) -> SaliencyOutput:
+        return self.whole(x)
+
+    def encode(self, x: Tensor) -> tuple[Tensor, ...]:
         self.check_sides(x)
-        features = self.body(x)
+        return (self.body(x),)
+
+    def decode(self, levels: tuple[Tensor, ...], x: Tensor) -> SaliencyOutput:
+        (features,) = levels
         return SaliencyOutput((interpolate(self.head(features), x.shape[-2:], mode="bilinear"),), features)
 
 

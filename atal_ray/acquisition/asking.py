@@ -1,12 +1,13 @@
 """The method of a configuration with its score and its strategy, ready to choose pixels."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
 
-from atal_ray.acquisition.methods.method import Members
+from atal_ray.acquisition.fitted import Fitted, RoundData, State
+from atal_ray.acquisition.methods.method import Method
 from atal_ray.acquisition.names import Names
 from atal_ray.acquisition.pick import Pick, PixelPool
 from atal_ray.acquisition.predictions import Wants
@@ -17,13 +18,14 @@ from atal_ray.acquisition.strategies.strategy import Strategy
 from atal_ray.config import QueryConfig
 from atal_ray.config.plugins import settings_of
 from atal_ray.config.section import require
+from atal_ray.networks.protocol import SaliencyNetwork
 
 
 @dataclass(frozen=True)
 class Asking:
     """A method, whose parts may have been replaced one by one."""
 
-    members: Members
+    method: Method
     score: PixelScore | None
     """None where the strategy looks at none."""
     strategy: Strategy
@@ -31,14 +33,15 @@ class Asking:
     @classmethod
     def of(cls, query: QueryConfig) -> Self:
         """What a configuration says; ConfigError for a plug-in that there is not."""
-        names, method = Names.of(query), METHODS.find(query.method)
+        names, speaking = Names.of(query), METHODS.find(query.method)
+        method = speaking(settings_of(query, query.method, speaking))
         choosing = STRATEGIES.find(names.strategy)
         strategy = choosing(query, settings_of(query, names.strategy, choosing))
         if names.score is None:
-            return cls(method.members, None, strategy)
+            return cls(method, None, strategy)
         scoring = SCORES.find(names.score)
         score = scoring(settings_of(query, names.score, scoring))
-        return cls(method.members, score, strategy)
+        return cls(method, score, strategy)
 
     @property
     def looks(self) -> bool:
@@ -53,11 +56,55 @@ class Asking:
             attacked=score is not None and score.attacked,
             features=self.strategy.features or (score is not None and score.features),
             members=score is not None and score.members,
+            beside=score is not None and score.beside is not None,
+            passes=self.method.passes if self.method.members == "dropout" else 1,
         )
+
+    @property
+    def sees(self) -> frozenset[str]:
+        """Which of the fields `image` and `mask` of `Seen` it looks at."""
+        return frozenset(name for name in ("image", "mask") if getattr(self.score, name, False))
 
     def speaking(self, snapshots: Sequence[Any]) -> Sequence[Any]:
         """Those of a trajectory's snapshots, or of what is kept of each, that are asked."""
-        return snapshots if self.members == "trajectory" else snapshots[-1:]
+        if self.method.members == "trajectory":
+            return snapshots
+        if self.method.members == "searched" and self.method.state:
+            return [snapshots[int(number)] for number in self.method.state["members"]]
+        return snapshots if self.method.members == "searched" else snapshots[-1:]
+
+    @property
+    def _all(self) -> dict[str, Fitted]:
+        parts = {"method": self.method, "score": self.score, "strategy": self.strategy}
+        return {name: part for name, part in parts.items() if part is not None}
+
+    @property
+    def _parts(self) -> dict[str, Fitted]:
+        return {name: part for name, part in self._all.items() if part.fits}
+
+    def check(self, network: SaliencyNetwork) -> None:
+        """Raise ConfigError for a network that a part cannot ask."""
+        for part in self._all.values():
+            part.check(network)
+
+    @property
+    def fits(self) -> bool:
+        """Whether a part is fitted to the labelled pixels of a round before it is asked."""
+        return self.looks and bool(self._parts)
+
+    def fit(self, data: RoundData) -> dict[str, State]:
+        """What each part learns, by the name of the part."""
+        return {name: part.fit(data) for name, part in self._parts.items()}
+
+    def take(self, states: Mapping[str, State]) -> None:
+        """Give each part what it has learnt."""
+        for name, part in self._parts.items():
+            part.state = states[name]
+
+    def without_fit(self) -> Self:
+        """What can be asked of a round for which nothing was fitted: the members alone."""
+        fitted = self.score is not None and self.score.fits
+        return replace(self, score=None) if fitted else self
 
     def scored(self, seen: Seen) -> Seen:
         """An image with its scores.

@@ -22,13 +22,13 @@ class Names:
         method = METHODS.find(query.method)
         strategy = query.strategy or method.strategy
         scored = STRATEGIES.find(strategy).scored
-        return cls(query.method, (query.score or method.score or "entropy") if scored else None, strategy)
+        return cls(query.method, (query.score or method.score) if scored else None, strategy)
 
     @property
     def is_own(self) -> bool:
         """Whether both parts are the method's own."""
         method = METHODS.find(self.method)
-        return self.strategy == method.strategy and self.score in (None, method.score or "entropy")
+        return self.strategy == method.strategy and self.score in (None, method.score)
 
     def __str__(self) -> str:
         """Such as "atal", or "atal with entropy and top"."""

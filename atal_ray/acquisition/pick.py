@@ -1,5 +1,6 @@
 """The query of one image: candidates (K %), cover (Eq. 9), similarity (Eq. 10) -> the k pixels to ask for."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -35,6 +36,10 @@ class PixelPool:
         """One cell for each original pixel that the grid can ask for."""
         return original_pixels(len(self.free), self.height, self.width)
 
+    def of(self, cells: npt.NDArray[np.bool_]) -> "PixelPool":
+        """The pool with nothing free but some of its cells [S, S]."""
+        return replace(self, free=self.free & cells)
+
     def within(self, margin: float, wanted: int) -> "PixelPool":
         """The pool without the pixels in the outer share `margin` of each side; the pool as it is where that
         leaves fewer than `wanted`.
@@ -62,6 +67,12 @@ class Pick:
     """Row and column on the query grid."""
     xy: npt.NDArray[np.int64]
     """Column and row [k, 2] in the original image."""
+
+
+def concat_picks(picks: Sequence[Pick]) -> Pick:
+    """One pick after another."""
+    rows, columns = (np.concatenate([pick.cells[axis] for pick in picks]) for axis in (0, 1))
+    return Pick((rows, columns), np.concatenate([pick.xy for pick in picks]))
 
 
 def pick_random(pool: PixelPool, k: int, rng: np.random.Generator) -> Pick:

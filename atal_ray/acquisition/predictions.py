@@ -13,7 +13,8 @@ from atal_ray.acquisition.estimate import estimate
 from atal_ray.acquisition.seen import Seen
 from atal_ray.config import AttackConfig
 from atal_ray.errors import DataError
-from atal_ray.networks.protocol import SaliencyNetwork
+from atal_ray.networks.dropout import drawing
+from atal_ray.networks.protocol import SaliencyNetwork, SaliencyOutput
 
 Maps = npt.NDArray[np.float32]
 
@@ -28,6 +29,15 @@ class Wants:
     """The last decoder features of the last member."""
     members: bool = False
     """Each member's own map."""
+    beside: bool = False
+    """What the module beside the last member gives."""
+    passes: int = 1
+    """Passes with dropout that stand for as many members."""
+
+    @property
+    def plain(self) -> bool:
+        """Whether it needs the networks themselves: what is made of them for speed has no modules."""
+        return self.beside or self.passes > 1
 
 
 @dataclass(frozen=True)
@@ -42,10 +52,12 @@ class Predictions:
     """Last decoder features of the last member [B, C, h, w], where they are wanted."""
     members: Maps | None = None
     """Each member's p(x) [B, M, S, S], where they are wanted."""
+    beside: Maps | None = None
+    """What the module beside the last member gives [B, E, h, w], where it is wanted."""
 
     def of(self, index: int) -> Seen:
         """What they say of one image."""
-        parts = {"attacked": self.attacked, "features": self.features, "members": self.members}
+        parts = {name: getattr(self, name) for name in ("attacked", "features", "members", "beside")}
         return Seen(
             self.clean[index], **{name: part[index] for name, part in parts.items() if part is not None}
         )
@@ -59,10 +71,12 @@ def predict(
     attack: AttackConfig,
     labels: Tensor | None = None,
     known: Tensor | None = None,
+    chances: Sequence[np.random.Generator] = (),
 ) -> Predictions:
     """Let the members look at images.
 
-    Without an attack it takes M passes; what an attack takes is said in `estimate`.
+    Without an attack it takes M passes; what an attack takes is said in `estimate`. T passes with dropout run
+    the encoder once and the decoder T times.
 
     Args:
         networks: the members, frozen and in evaluation mode.
@@ -71,35 +85,71 @@ def predict(
         attack: how images are attacked, where that is wanted.
         labels: as for `estimate`.
         known: as for `estimate`.
+        chances: where passes have dropout, one for each image.
 
     Raises:
         DataError: there is no member; see `estimate`.
     """
     if not networks:
         raise DataError("predict: no network; give at least one")
+    if wants.passes > 1 and not wants.attacked:
+        return _dropped(networks[-1], images, wants, chances)
     if not wants.attacked:
         return _unattacked(networks, images, wants)
     found = estimate(networks, images, attack, labels, known)
-    members = _unattacked(networks, images, wants).members if wants.members else None
-    return Predictions(found.clean, found.attacked, found.features if wants.features else None, members)
+    clean = _unattacked(networks, images, wants) if wants.members or wants.beside else None
+    return Predictions(
+        found.clean,
+        found.attacked,
+        found.features if wants.features else None,
+        None if clean is None else clean.members,
+        None if clean is None else clean.beside,
+    )
 
 
 def _unattacked(networks: Sequence[SaliencyNetwork], images: Tensor, wants: Wants) -> Predictions:
     maps: list[Tensor] = []
-    features = images  # of the last member
+    last: list[SaliencyOutput] = []
 
     def each() -> Iterator[Tensor]:
-        nonlocal features
         for network in networks:
-            probability, features = network.saliency(images)
+            output = network(network.normalise(images))
+            last[:] = [output]
+            probability = torch.sigmoid(output.logits[network.prediction])
             if wants.members:
                 maps.append(probability)
             yield probability
 
     clean = mean_probability(each())
+    beside = last[0].beside if wants.beside else None
     return Predictions(
         _array(clean[:, 0]),
-        features=_array(features) if wants.features else None,
+        features=_array(last[0].features) if wants.features else None,
+        members=_array(torch.cat(maps, 1)) if wants.members else None,
+        beside=None if beside is None else _array(beside),
+    )
+
+
+def _dropped(
+    network: SaliencyNetwork, images: Tensor, wants: Wants, chances: Sequence[np.random.Generator]
+) -> Predictions:
+    """Passes of one network with dropout: each image has draws of its own, whatever else is in its batch."""
+    x = network.normalise(images)
+    levels = network.encode(x)
+    features = network.decode(levels, x).features if wants.features else None
+
+    def draw(channels: int) -> Tensor:
+        numbers = np.stack([chance.random(channels, np.float32) for chance in chances])
+        return torch.from_numpy(numbers).to(images.device)
+
+    maps = []
+    with drawing(network, draw):
+        for _ in range(wants.passes):
+            logits = network.decode(tuple(map(network.drop, levels)), x).logits[network.prediction]
+            maps.append(torch.sigmoid(logits))
+    return Predictions(
+        _array(mean_probability(maps)[:, 0]),
+        features=None if features is None else _array(features),
         members=_array(torch.cat(maps, 1)) if wants.members else None,
     )
 

@@ -24,6 +24,11 @@ SCORES: Registry[PixelScore] = Registry(
         "bald": f"{_HERE}.scores.disagreement:Bald",
         "boundary": f"{_HERE}.scores.slope:Slope",
         "impurity": f"{_HERE}.scores.impurity:Impurity",
+        "vote-entropy": f"{_HERE}.methods.mcdr:VoteEntropy",
+        "predicted-loss": f"{_HERE}.methods.llal:PredictedLoss",
+        "unlabelled": f"{_HERE}.methods.ta_vaal:Unlabelled",
+        "influence": f"{_HERE}.methods.isal:Influence",
+        "true-loss": f"{_HERE}.methods.true_loss:TrueLoss",
     },
 )
 STRATEGIES: Registry[Strategy] = Registry(
@@ -39,6 +44,9 @@ STRATEGIES: Registry[Strategy] = Registry(
         "centre": f"{_HERE}.strategies.around_centre:AroundCentre",
         "superpixels": f"{_HERE}.strategies.in_superpixels:InSuperpixels",
         "grid": f"{_HERE}.strategies.spread_out:SpreadOut",
+        "windows": f"{_HERE}.methods.mcdr:Windows",
+        "core-set": f"{_HERE}.methods.cset:CoreSet",
+        "random-subset": f"{_HERE}.methods.llal:RandomSubset",
     },
 )
 METHODS: Registry[Method] = Registry(
@@ -49,6 +57,12 @@ METHODS: Registry[Method] = Registry(
         "ent": f"{_HERE}.methods.ent:Ent",
         "den": f"{_HERE}.methods.den:Den",
         "bald": f"{_HERE}.methods.snapshot_bald:SnapshotBald",
+        "mcdr": f"{_HERE}.methods.mcdr:Mcdr",
+        "cset": f"{_HERE}.methods.cset:Cset",
+        "llal": f"{_HERE}.methods.llal:Llal",
+        "ta-vaal": f"{_HERE}.methods.ta_vaal:TaVaal",
+        "nes": f"{_HERE}.methods.nes:Nes",
+        "isal": f"{_HERE}.methods.isal:Isal",
         "pixelpick": f"{_HERE}.methods.pixelpick:PixelPick",
         "ripu": f"{_HERE}.methods.ripu:Ripu",
         "clasp": f"{_HERE}.methods.clasp:Clasp",
@@ -58,5 +72,6 @@ METHODS: Registry[Method] = Registry(
         "superpixels": f"{_HERE}.methods.baselines:Superpixels",
         "grid": f"{_HERE}.methods.baselines:Grid",
         "boundary": f"{_HERE}.methods.baselines:Boundary",
+        "oracle": f"{_HERE}.methods.true_loss:Oracle",
     },
 )

@@ -24,6 +24,12 @@ class Seen:
     """Last decoder features of the last member [C, h, w]."""
     members: Map = field(default_factory=lambda: _nothing(0, 0, 0))
     """Each member's p(x) [M, S, S]."""
+    beside: Map = field(default_factory=lambda: _nothing(0, 0, 0))
+    """What the module beside the last member gives [E, h, w]."""
+    image: npt.NDArray[np.uint8] = field(default_factory=lambda: np.empty((0, 0, 3), np.uint8))
+    """The image itself [S, S, 3]."""
+    mask: npt.NDArray[np.bool_] = field(default_factory=lambda: np.empty((0, 0), np.bool_))
+    """The true mask [S, S]: no method that is to be compared may look at it."""
     score: Map = field(default_factory=lambda: _nothing(0, 0))
     """How uncertain each pixel is [S, S]; empty where nothing was scored."""
 

@@ -17,6 +17,7 @@ from atal_ray.store.streamed import AscendingRows, row_groups, sha256
 
 MANIFEST, POINTS, QUERIES, ERRORS = "manifest.parquet", "points.parquet", "queries.parquet", "errors.parquet"
 METRICS, TRAINING, COMMITTED = "metrics.json", "training.json", "COMMITTED"
+COST = "cost.json"  # what the stages of a round took
 FORK = "fork.json"  # of a campaign that took the points of another; there before all else
 TRAIN_RUN = "train"  # Ray Train's working folder inside a round's
 ERROR_SCHEMA = pa.schema([(name, pa.string()) for name in ("stage", "image_id", "reason")])

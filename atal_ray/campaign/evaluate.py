@@ -3,6 +3,7 @@
 import logging
 from base64 import b64decode, b64encode
 from collections.abc import Collection
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from atal_ray.data.images import resize
 from atal_ray.data.record import Record, records
 from atal_ray.errors import DataError, counted
 from atal_ray.metrics.accumulator import Accumulator
+from atal_ray.metrics.own_sums import OwnSums
 from atal_ray.metrics.saliency_map import to_uint8
 from atal_ray.networks.inputs import to_batch
 from atal_ray.networks.protocol import SaliencyNetwork
@@ -43,6 +45,7 @@ def evaluate(campaign: CampaignFolder, config: Config, round_number: int) -> Non
     unjudged = campaign.unjudged(config, round_number)
     for name in unjudged:
         sums: dict[str, Accumulator] = {who: Accumulator() for who in MEMBERS}
+        own = {who: OwnSums(config.data.metrics) for who in MEMBERS}
         errors: list[list[str]] = []
         images = (campaign.root / "tests").count_rows(f"{name}.parquet")
         rows = row_groups(campaign.root / "tests", f"{name}.parquet")
@@ -65,6 +68,7 @@ def evaluate(campaign: CampaignFolder, config: Config, round_number: int) -> Non
         ):
             for who in MEMBERS:
                 sums[who].merge(Accumulator.from_state(row[who]))
+                own[who].merge(row["own"][who])
             errors.extend(list(error) for error in row["errors"])
             pictures.extend(
                 {"test_set": name, "image_id": image_id, "prediction": b64decode(picture)}
@@ -75,7 +79,8 @@ def evaluate(campaign: CampaignFolder, config: Config, round_number: int) -> Non
         if errors:
             left_out = counted(len(errors), "image")
             logger.warning("%s: left out %s, such as %s: %s", work, left_out, *min(errors))
-        result[name] = {**{who: sums[who].summary().to_json() for who in MEMBERS}, "errors": sorted(errors)}
+        of_members = {who: replace(sums[who].summary(), own=own[who].means()).to_json() for who in MEMBERS}
+        result[name] = {**of_members, "errors": sorted(errors)}
     known = out.read_table(PREDICTIONS).to_pylist() if out.exists(PREDICTIONS) else []
     kept = [row for row in known if row["test_set"] not in unjudged]
     table = pa.Table.from_pylist([*kept, *pictures], PREDICTION_SCHEMA)
@@ -103,6 +108,7 @@ class EvaluateShard(SnapshotActor):
         """Sums of the ensemble's and the last snapshot's metrics, and the images that could not be read."""
         folder, name = self.manifest
         sums: dict[str, Accumulator] = {who: Accumulator() for who in MEMBERS}
+        self.own = {who: OwnSums(self.config.data.metrics) for who in MEMBERS}
         errors: list[list[str]] = []
         self.pictures = []
         rows = records(folder.read_rows(name, row["start"], row["stop"]), self.data)
@@ -126,6 +132,7 @@ class EvaluateShard(SnapshotActor):
             "errors": errors,
             "pictures": self.pictures,  # id and PNG as text: Ray Data takes lists of text, empty ones too
             **{who: sums[who].state() for who in MEMBERS},
+            "own": {who: self.own[who].state() for who in MEMBERS},
         }
 
     def _add(
@@ -141,11 +148,12 @@ class EvaluateShard(SnapshotActor):
             if not torch.isfinite(maps).all():
                 not_finite.append(record.image_id)
                 continue
-            ensemble = to_uint8(maps.mean(0).numpy())
+            ensemble, last = to_uint8(maps.mean(0).numpy()), to_uint8(maps[-1].numpy())
             if record.image_id in self.shown:
                 self.pictures.append([record.image_id, b64encode(small_png(ensemble)).decode()])
-            sums["ensemble"].add(ensemble, mask, record.image_id)
-            sums["last"].add(to_uint8(maps[-1].numpy()), mask, record.image_id)
+            for who, saliency in (("ensemble", ensemble), ("last", last)):
+                sums[who].add(saliency, mask, record.image_id)
+                self.own[who].add(saliency, mask, record.image_id)
         return not_finite
 
 

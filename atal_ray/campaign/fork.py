@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pyarrow.compute as pc
 
+from atal_ray.acquisition.trained import own_training
 from atal_ray.annotation.answers import ANSWERED, OPEN
 from atal_ray.campaign.campaign_folder import (
     COMMITTED,
@@ -155,6 +156,7 @@ class _Fork:
             and replace(before.network, weights=None) == replace(now.network, weights=None)
             and (before.network.weights == now.network.weights or (files is not None and files == theirs))
             and before.asks
+            and own_training(before) == own_training(now)
             and sha256(self.source.root, MANIFEST) == sha256(self.work.root, MANIFEST)
         )
         number = 0

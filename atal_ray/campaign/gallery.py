@@ -1,18 +1,21 @@
 """Stage: snapshots and a few images -> the maps that the report shows, made by the query's kind of actor."""
 
 import logging
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from atal_ray import seeding
 from atal_ray.acquisition.asking import Asking
 from atal_ray.acquisition.grid import labels_on_grid
 from atal_ray.acquisition.predictions import Predictions, predict
 from atal_ray.acquisition.seen import Seen
 from atal_ray.acquisition.uncertainty import difference, region_kind
 from atal_ray.campaign.campaign_folder import CampaignFolder
+from atal_ray.campaign.query.load import mask_on_grid
 from atal_ray.campaign.snapshot_actor import SnapshotActor
 from atal_ray.config import Config, QueryConfig
 from atal_ray.data.images import resize
@@ -77,7 +80,7 @@ class GalleryActor(SnapshotActor):
     def __init__(
         self, campaign: CampaignFolder, config: Config, round_number: int, shown: list[Record]
     ) -> None:
-        self.method = Asking.of(config.query)
+        self.method = Asking.of(config.query).without_fit()
         attack = config.attack if self.method.wants.attacked else None
         super().__init__(campaign, config, round_number, config.query.precision, attack, self.method)
         self.shown = shown
@@ -88,8 +91,10 @@ class GalleryActor(SnapshotActor):
         size = self.config.query.batch_size
         for batch in (readable[start : start + size] for start in range(0, len(readable), size)):
             predictions = self._predict(batch)
-            for position, (record, _) in enumerate(batch):
-                seen = self.method.scored(predictions.of(position))
+            for position, (record, image) in enumerate(batch):
+                given: dict[str, Any] = {"image": image, "mask": self._mask(record)}
+                seen = replace(predictions.of(position), **{name: given[name] for name in self.method.sees})
+                seen = self.method.scored(seen)
                 found.append(image_maps(seen, self.method, self.config.query).to_row(record.image_id))
         return {**row, "images": row["stop"] - row["start"], "maps": found}
 
@@ -107,17 +112,28 @@ class GalleryActor(SnapshotActor):
     def _predict(self, batch: Readable) -> Predictions:
         """What the members say of every image; the attack may be told to use the labelled points."""
         images, wants = to_batch(np.stack([image for _, image in batch]), self.device), self.method.wants
-        if not wants.attacked or self.config.attack.labels != "points":
-            return predict(self.snapshots, images, wants, self.config.attack)
-        maps = np.array([self._labels(record) for record, _ in batch])
-        labels, known = torch.from_numpy(maps[:, :, None]).to(self.device).unbind(1)
-        return predict(self.snapshots, images, wants, self.config.attack, labels, known)
+        labels, known, attack = None, None, self.config.attack
+        if wants.attacked and attack.labels == "points":
+            maps = np.array([self._labels(record) for record, _ in batch])
+            labels, known = torch.from_numpy(maps[:, :, None]).to(self.device).unbind(1)
+        chances = dropout_chances(self.config, self.round_number, [record.image_id for record, _ in batch])
+        return predict(self.snapshots, images, wants, attack, labels, known, chances)
+
+    def _mask(self, record: Record) -> NDArray[np.bool_]:
+        if "mask" not in self.method.sees:
+            return np.empty((0, 0), np.bool_)
+        return mask_on_grid(record, self.config.train.size)
 
     def _labels(self, record: Record) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Label and whether it is known, of the cells that hold the image's points."""
         points = self.campaign.points(self.round_number, record.image_id, record.image_id)
         xy, labels = PointIndex(points).of(record.image_id)
         return labels_on_grid(xy, labels, self.config.train.size, record.height, record.width)
+
+
+def dropout_chances(config: Config, round_number: int, image_ids: list[str]) -> list[np.random.Generator]:
+    """What passes with dropout draw from, one for each image."""
+    return [seeding.rng(config.seed, "dropout", round_number, image_id) for image_id in image_ids]
 
 
 def kinds_of(seen: Seen, config: QueryConfig) -> NDArray[np.uint8] | None:

@@ -11,6 +11,7 @@ from typing import Annotated
 
 import pyarrow.compute as pc
 
+from atal_ray.acquisition.trained import build_member
 from atal_ray.annotation.answers import corrected
 from atal_ray.campaign.annotate import annotate
 from atal_ray.campaign.campaign_folder import MANIFEST, POINTS, QUERIES, CampaignFolder
@@ -35,7 +36,11 @@ from atal_ray.store.streamed import count_nulls, row_groups
 logger = logging.getLogger(__name__)
 
 GENERATION_PLAN = "generation.yaml"
-_OWN_WORDS = {r"budget\.per-round( \(k\))?": "points", r"\bdata\.on-bad-file": "on-bad-file"}
+_OWN_WORDS = {
+    r"budget\.per-round( \(k\))?": "points",
+    r"\bdata\.on-bad-file": "on-bad-file",
+    r"set network\.dropout, such as .*": "take the snapshots of a campaign that was trained with network.dropout",
+}
 """Fields of a campaign -> those of a generation, for the sentences of stages that both have."""
 
 
@@ -178,7 +183,7 @@ def _take_over(campaign: CampaignFolder, config: Config, trained: CampaignFolder
         )
     for number in range(1, config.train.cycles + 1):
         campaign.snapshots(0).copy_from(trained.snapshots(finished - 1), f"{number}.pt")
-    require_snapshots(campaign.snapshots(0), config)
+    require_snapshots(campaign.snapshots(0), config, partial(build_member, config, load_weights=False))
     campaign.round(0).write_table(POINTS, POINT_SCHEMA.empty_table())
 
 

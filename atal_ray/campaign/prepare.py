@@ -78,10 +78,18 @@ def _require_network(config: Config) -> None:
     logger.info("trying out the network %s", config.network.name)
     from atal_ray import networks  # loads PyTorch, which takes two seconds
     from atal_ray.acquisition.asking import Asking
+    from atal_ray.acquisition.trained import networks_of
+    from atal_ray.metrics.own_sums import METRICS
     from atal_ray.networks.conformance import check_network
 
-    Asking.of(config.query)
-    check_network(networks.build(config.network), config.train)
+    asking = Asking.of(config.query)
+    for name in config.data.metrics:
+        METRICS.find(name)
+    for made in dict.fromkeys(networks_of(config)):
+        network = networks.build(made)
+        check_network(network, config.train)
+        if config.asks:
+            asking.check(network)
 
 
 def _require_weights(campaign: CampaignFolder, config: Config) -> None:

@@ -4,6 +4,14 @@ from collections.abc import Callable
 
 from atal_ray.campaign.annotate import annotate
 from atal_ray.campaign.campaign_folder import METRICS, POINTS, QUERIES, START, TRAINING, CampaignFolder
+from atal_ray.campaign.cost import (
+    EVALUATION_COST,
+    QUERY_COST,
+    TRAINING_COST,
+    note_query,
+    note_training,
+    timed,
+)
 from atal_ray.campaign.evaluate import evaluate
 from atal_ray.campaign.gallery import make_gallery
 from atal_ray.campaign.life import Run
@@ -42,11 +50,28 @@ def run_round(run: Run, campaign: CampaignFolder, config: Config, number: int) -
     """Annotate, train, evaluate, query: each stage only if its file is not there."""
     out = campaign.round(number)
     run.step(out, POINTS, lambda: annotate(campaign, config, number))
-    run.step(out, TRAINING, lambda: train(campaign, config, number))
+    run.step(out, TRAINING, lambda: _train(campaign, config, number))
     if out.exists(METRICS) and campaign.unjudged(config, number):  # a test set was added
         campaign.reopen(number)
         evaluate(campaign, config, number)
-    run.step(out, METRICS, lambda: evaluate(campaign, config, number))
+    run.step(out, METRICS, lambda: _evaluate(campaign, config, number))
     if number + 1 < config.rounds:
-        run.step(out, QUERIES, lambda: query(campaign, config, number))
+        run.step(out, QUERIES, lambda: _query(campaign, config, number))
     run.lock.check()
+
+
+def _train(campaign: CampaignFolder, config: Config, number: int) -> None:
+    with timed(campaign.round(number), TRAINING_COST):
+        train(campaign, config, number)
+    note_training(campaign, config, number)
+
+
+def _evaluate(campaign: CampaignFolder, config: Config, number: int) -> None:
+    with timed(campaign.round(number), EVALUATION_COST):
+        evaluate(campaign, config, number)
+
+
+def _query(campaign: CampaignFolder, config: Config, number: int) -> None:
+    with timed(campaign.round(number), QUERY_COST):
+        query(campaign, config, number)
+    note_query(campaign, config, number)

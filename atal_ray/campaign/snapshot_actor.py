@@ -1,13 +1,14 @@
 """An actor that holds the snapshots of a round."""
 
-from functools import cached_property
-from typing import Any
+from functools import cached_property, partial
 
 import torch
 
 from atal_ray.acquisition.asking import Asking
 from atal_ray.acquisition.estimate import attacked_side
+from atal_ray.acquisition.trained import build_member, networks_of
 from atal_ray.campaign.campaign_folder import CampaignFolder
+from atal_ray.campaign.query.fitted_file import read_fitted
 from atal_ray.config import AttackConfig, Config
 from atal_ray.config.query import Precision
 from atal_ray.inference.prepared import Traces, prepare_snapshots
@@ -48,34 +49,51 @@ class SnapshotActor:
         self.campaign, self.config, self.round_number = campaign, config, round_number
         self.precision: Precision = precision
         self.asking = asking
+        self.plain = asking is not None and asking.wants.plain
         self.smaller = attack if attack is not None and attack.scale < 1 else None
         self.device = choose_device(config.resources.gpus)
 
     @cached_property
     def snapshots(self) -> list[SaliencyNetwork]:
         """The round's networks, prepared; read at the first shard: Ray hides what a constructor raises."""
+        numbers = self._speaking()
         if self.config.resources.backend != "inline":
-            return self._prepare(None)
+            return self._prepare(numbers, None)
         folder, config = self.campaign.snapshots(self.round_number), self.config
-        numbers = self._speaking([*range(1, config.train.cycles + 1)])
         digests = [sha256(folder, f"{number}.pt") for number in numbers]
-        size, device = config.train.size, str(self.device)
-        wanted = (*digests, config.network, size, config.query, self.precision, self.smaller, device)
+        ways = config.network, config.train.size, config.query, self.precision, self.smaller, self.plain
+        wanted = (*digests, *ways, str(self.device))
         if wanted not in _PREPARED:
             _PREPARED.clear()
-            _PREPARED[wanted] = self._prepare(_TRACES)
+            _PREPARED[wanted] = self._prepare(numbers, _TRACES)
         return _PREPARED[wanted]
 
-    def _speaking(self, snapshots: list[Any]) -> list[Any]:
-        return snapshots if self.asking is None else [*self.asking.speaking(snapshots)]
+    def _speaking(self) -> list[int]:
+        """Numbers of the snapshots that are asked."""
+        numbers = [*range(1, self.config.train.cycles + 1)]
+        if self.asking is None:
+            return numbers
+        if self.asking.fits:
+            self.asking.take(read_fitted(self.campaign.round(self.round_number)))
+        return [*self.asking.speaking(numbers)]
 
-    def _prepare(self, traces: Traces | None) -> list[SaliencyNetwork]:
-        folder = self.campaign.snapshots(self.round_number)
-        read = self._speaking(read_snapshots(folder, self.config, torch.device("cpu")))
+    def _prepare(self, numbers: list[int], traces: Traces | None) -> list[SaliencyNetwork]:
+        build = partial(build_member, self.config, load_weights=False, beside=self.plain)
+        folder, cpu = self.campaign.snapshots(self.round_number), torch.device("cpu")
+        read = read_snapshots(folder, self.config, cpu, numbers, build)
+        if self.plain:
+            return [network.to(self.device) for network in read]
         side, query = self.config.train.size, self.config.query
         sides = [{side} for _ in read]
         if self.smaller is not None:
             for attacked in sides[-1:] if self.smaller.model == "last" else sides:
                 attacked.add(attacked_side(side, self.smaller.scale, read[-1].multiple))
         batch = min(query.batch_size, query.shard_size)
-        return [*prepare_snapshots(read, sides, batch, self.precision, self.device, traces=traces)]
+        made = networks_of(self.config)
+        alike = len({made[number - 1] for number in numbers}) == 1  # then they are traced together
+        groups = [(read, sides)] if alike else [([one], [own]) for one, own in zip(read, sides, strict=True)]
+        return [
+            prepared
+            for some, own in groups
+            for prepared in prepare_snapshots(some, own, batch, self.precision, self.device, traces=traces)
+        ]

@@ -10,6 +10,8 @@ import pyarrow as pa
 import torch
 
 from atal_ray import networks, seeding
+from atal_ray.acquisition.registered import METHODS
+from atal_ray.acquisition.trained import build_member, is_held_out
 from atal_ray.campaign.campaign_folder import MANIFEST, TRAIN_RUN, TRAINING, CampaignFolder
 from atal_ray.config import Config
 from atal_ray.data.record import MANIFEST_SCHEMA
@@ -44,7 +46,7 @@ def train_worker(worker: TrainWorker, campaign: CampaignFolder, config: Config, 
     first = partial(_first_network, campaign, config, round_number)
     with TemporaryDirectory() as scratch:
         train_round(
-            first().to(worker.context.device),
+            first(),
             read_samples(campaign, config, round_number, Path(scratch)),
             config,
             context=with_loader(worker.context, config),
@@ -52,7 +54,7 @@ def train_worker(worker: TrainWorker, campaign: CampaignFolder, config: Config, 
             wrap=worker.wrap,
             on_snapshot=worker.save,
             on_epoch=lambda entry: worker.finished(int(entry["epoch"]) + 1),
-            renew=(lambda cycle: first(cycle).state_dict()) if config.train.ensemble == "networks" else None,
+            renew=first if config.train.ensemble == "networks" else None,
         )
 
 
@@ -66,7 +68,8 @@ def read_samples(campaign: CampaignFolder, config: Config, round_number: int, sc
         scratch: a local folder, which must stay as long as the samples are used.
     """
     images = write_mapped(scratch / "manifest", row_groups(campaign.root, MANIFEST), MANIFEST_SCHEMA)
-    parts = (concat(points) for _, points in campaign.images_with_points(range(round_number + 1)))
+    read = campaign.images_with_points(range(round_number + 1))
+    parts = (trained_on(concat(points), config) for _, points in read)
     return Samples(
         pa.Table.from_batches(images, MANIFEST_SCHEMA),
         PointIndex.on_disk(parts, scratch / "points"),
@@ -93,13 +96,22 @@ def _first_network(
     or with warm start the last snapshot before.
     """
     torch.manual_seed(seeding.derive(config.seed, "weights", *([cycle] if cycle else [])) % 2**63)
-    if config.train.warm_start and round_number > 0:
-        network = networks.build(config.network, load_weights=False)
+    warm = config.train.warm_start and round_number > 0
+    network = build_member(config, cycle + 1, load_weights=not warm)
+    if warm:
         own = cycle + 1 if config.train.ensemble == "networks" else config.train.cycles
         last = campaign.snapshots(round_number - 1).read_bytes(f"{own}.pt")
         networks.load_snapshot(network, last)
-        return network
-    return networks.build(config.network)
+    return network
+
+
+def trained_on(points: pa.Table, config: Config) -> pa.Table:
+    """The points without those that the method keeps from all networks, to judge them by."""
+    share = METHODS.find(config.query.method).held_out if config.asks else 0.0
+    if not share:
+        return points
+    rows = zip(*(points[name].to_pylist() for name in ("image_id", "x", "y")), strict=True)
+    return points.filter(pa.array([not is_held_out(share, config.seed, *row) for row in rows], pa.bool_()))
 
 
 def _collect(campaign: CampaignFolder, round_number: int, cycles: int) -> None:

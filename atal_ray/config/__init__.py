@@ -94,10 +94,18 @@ class Config(Section):
             f"query.method {query.method} asks networks that are trained apart: set train.ensemble "
             "networks, and train.epochs to what all train.cycles of them take together",
         )
-        score = query.score or method.score
-        several = method.members == "trajectory" and self.train.cycles > 1
         require(
-            several or score is None or not query.plugin("score", score).members,
+            method.members != "dropout" or self.network.dropout > 0,
+            f"query.method {query.method} asks one network in several passes with dropout: set "
+            "network.dropout, such as 0.25, with which it is trained too",
+        )
+        scored = query.plugin("strategy", query.strategy or method.strategy).scored
+        score = query.score or method.score
+        several = self.train.cycles > 1 or method.members == "dropout"
+        require(
+            (several and method.members != "newest")
+            or not scored
+            or not query.plugin("score", score).members,
             f"query.score {score} compares several members: it needs a query.method that asks them all, such "
             "as atal or den, and train.cycles above 1",
         )

@@ -31,6 +31,8 @@ class DataConfig(Section):
     """Use at most this many training images, chosen by a hash of their ids."""
     test_limit: Images | None = None
     """Use at most this many images of each test set, chosen by a hash of their ids."""
+    metrics: tuple[str, ...] = ()
+    """Metrics of the test sets beside the standard ones: iou, or your own as module:Class."""
     on_bad_file: OnBadFile = "refuse"
     """Refuse to start with unreadable files, or leave them out and list them in errors.parquet."""
 

@@ -30,6 +30,10 @@ class NetworkConfig(Section):
     """File with ImageNet weights of the backbone; unset: PyTorch's published ResNet-50; "random": none."""
     stride_on: StrideOn = "3x3"
     """Which convolution of a ResNet-50 bottleneck strides: 3x3 (torchvision) or 1x1 (ResNet v1)."""
+    width: Count | None = None
+    """Channels of the decoder; unset: 64, as published, and 16 for f3net-small."""
+    dropout: Annotated[float, Interval(ge=0, lt=1)] = 0.0
+    """Share of the channels between encoder and decoder, and before each head, that training leaves out."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,6 +7,7 @@ the last bits).
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from dataclasses import field as default_of
 from typing import Any, Self
 
 import numpy as np
@@ -55,17 +56,20 @@ class Metrics:
     """Mean of the images' F at the thresholds 0..255."""
     e_curve: tuple[float, ...]
     """Mean of the images' E at the thresholds 0..255."""
+    own: Mapping[str, float] = default_of(default_factory=dict)
+    """Means of the metrics that `data.metrics` adds, by name."""
 
     def to_json(self) -> dict[str, Any]:
         """Numbers and lists only; `from_json` gives an equal object back, bit by bit."""
-        return {
+        found = {
             name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()
         }
+        return found if self.own else {name: value for name, value in found.items() if name != "own"}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """The object that `to_json` wrote; DataError for other fields, or curves of another length."""
-        if data.keys() != cls.__dataclass_fields__.keys():
+        if data.keys() | {"own"} != cls.__dataclass_fields__.keys():
             known = sorted(cls.__dataclass_fields__)
             raise DataError(f"metrics: fields are {sorted(data)}, expected {known}: evaluate again")
         for curve in CURVES:

@@ -85,6 +85,7 @@ class F3Net(SaliencyNetwork):
     std = (56.77 / 255, 55.97 / 255, 57.50 / 255)
     backbone_prefix = "bkbone."
     stem_prefixes: tuple[str, ...] = ("bkbone.conv1.", "bkbone.bn1.")
+    head_name = "linearp2"
 
     def __init__(self, backbone: Backbone | None = None, width: int = 64) -> None:
         super().__init__()
@@ -108,23 +109,30 @@ class F3Net(SaliencyNetwork):
     @classmethod
     def from_config(cls, config: NetworkConfig) -> Self:
         """Build F3Net on a ResNet-50 that strides where the configuration says."""
-        return cls(ResNet50(config.stride_on))
+        return cls(ResNet50(config.stride_on), config.width or 64)
 
     def forward(self, x: Tensor) -> SaliencyOutput:
         """Predict from normalised images [B, 3, H, W]; features are the input of `linearp2`, stride 4."""
+        return self.whole(x)
+
+    def encode(self, x: Tensor) -> tuple[Tensor, ...]:
+        """The squeezed pyramid, strides 4 to 32."""
         self.check_sides(x)
         _, stage1, stage2, stage3, stage4 = self.bkbone(x)
-        maps = Pyramid(
+        return Pyramid(
             self.squeeze2(stage1), self.squeeze3(stage2), self.squeeze4(stage3), self.squeeze5(stage4)
         )
-        refined, first = self.decoder1(maps)
+
+    def decode(self, levels: tuple[Tensor, ...], x: Tensor) -> SaliencyOutput:
+        """Two passes of the decoder, and six heads."""
+        refined, first = self.decoder1(Pyramid(*levels))
         refined, second = self.decoder2(refined, feedback=first)
         heads = (
-            self.linearp1(first),
-            self.linearp2(second),
-            self.linearr2(refined.level2),
-            self.linearr3(refined.level3),
-            self.linearr4(refined.level4),
-            self.linearr5(refined.level5),
+            self.linearp1(self.drop(first)),
+            self.linearp2(self.drop(second)),
+            self.linearr2(self.drop(refined.level2)),
+            self.linearr3(self.drop(refined.level3)),
+            self.linearr4(self.drop(refined.level4)),
+            self.linearr5(self.drop(refined.level5)),
         )
         return SaliencyOutput(tuple(resize_as(head, x) for head in heads), second)

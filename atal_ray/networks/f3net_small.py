@@ -17,13 +17,13 @@ class F3NetSmall(F3Net):
     backbone_prefix = ""
     stem_prefixes = ()
 
-    def __init__(self) -> None:
-        super().__init__(LightBackbone(), width=16)
+    def __init__(self, width: int = 16) -> None:
+        super().__init__(LightBackbone(), width=width)
         for module in self.modules():
             if isinstance(module, nn.BatchNorm2d):
                 module.momentum = 0.3  # PyTorch's 0.1 leaves stale statistics after some dozen steps
 
     @classmethod
     def from_config(cls, config: NetworkConfig) -> Self:
-        """Build the network; NetworkConfig is ignored."""
-        return cls()
+        """Build the network; of NetworkConfig only the width counts."""
+        return cls(config.width or 16)

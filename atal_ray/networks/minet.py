@@ -173,6 +173,7 @@ class MINet(SaliencyNetwork):
     std = (0.229, 0.224, 0.225)
     backbone_prefix = "bkbone."
     stem_prefixes = ("bkbone.conv1.", "bkbone.bn1.")
+    head_name = "classifier"
     published_prefixes = MappingProxyType(
         {
             "div_2.0.": "bkbone.conv1.",
@@ -205,7 +206,7 @@ class MINet(SaliencyNetwork):
     @classmethod
     def from_config(cls, config: NetworkConfig) -> Self:
         """Build MINet on a ResNet-50 that strides where the configuration says."""
-        return cls(ResNet50(config.stride_on))
+        return cls(ResNet50(config.stride_on), config.width or 64)
 
     def check_sides(self, x: Tensor) -> None:
         """Raise DataError also for sides whose coarsest level a SIM could not halve."""
@@ -218,15 +219,24 @@ class MINet(SaliencyNetwork):
 
     def forward(self, x: Tensor) -> SaliencyOutput:
         """Predict from normalised images [B, 3, H, W]; features are the input of `classifier`, full size."""
+        return self.whole(x)
+
+    def encode(self, x: Tensor) -> tuple[Tensor, ...]:
+        """The aggregated levels, strides 2 to 32."""
         self.check_sides(x)
-        a2, a4, a8, a16, a32 = self.trans(self.bkbone(x))
+        levels: Levels = self.trans(self.bkbone(x))
+        return levels
+
+    def decode(self, levels: tuple[Tensor, ...], x: Tensor) -> SaliencyOutput:
+        """Self-interaction at each level, from the coarsest to the finest, and the classifier."""
+        a2, a4, a8, a16, a32 = levels
         f32 = self.upconv32(self.sim32(a32))
         f16 = self.upconv16(self.sim16(a16 + resize_as(f32, a16)))
         f8 = self.upconv8(self.sim8(a8 + resize_as(f16, a8)))
         f4 = self.upconv4(self.sim4(a4 + resize_as(f8, a4)))
         f2 = self.upconv2(self.sim2(a2 + resize_as(f4, a2)))
         f1 = self.upconv1(resize_as(f2, x))
-        return SaliencyOutput((self.classifier(f1),), f1)
+        return SaliencyOutput((self.classifier(self.drop(f1)),), f1)
 
 
 def _up(x: Tensor) -> Tensor:

@@ -73,6 +73,7 @@ class PFSNet(SaliencyNetwork):
     std = (56.77 / 255, 55.97 / 255, 57.50 / 255)
     backbone_prefix = "bkbone."
     stem_prefixes = ("bkbone.conv1.", "bkbone.bn1.")
+    head_name = "linearp1"
 
     def __init__(self, backbone: Backbone | None = None, width: int = 64) -> None:
         super().__init__()
@@ -104,17 +105,25 @@ class PFSNet(SaliencyNetwork):
     @classmethod
     def from_config(cls, config: NetworkConfig) -> Self:
         """Build PFSNet on a ResNet-50 that strides where the configuration says."""
-        return cls(ResNet50(config.stride_on))
+        return cls(ResNet50(config.stride_on), config.width or 64)
 
     def forward(self, x: Tensor) -> SaliencyOutput:
         """Predict from normalised images [B, 3, H, W]; features are the input of `linearp1`, stride 2."""
+        return self.whole(x)
+
+    def encode(self, x: Tensor) -> tuple[Tensor, ...]:
+        """The squeezed levels, strides 2 to 32."""
         self.check_sides(x)
-        s1, s2, s3, s4, s5 = self._squeeze(self.bkbone(x))
+        return self._squeeze(self.bkbone(x))
+
+    def decode(self, levels: tuple[Tensor, ...], x: Tensor) -> SaliencyOutput:
+        """Fuse neighbouring levels until one is left, and the head."""
+        s1, s2, s3, s4, s5 = levels
         t2, t3, t4, t5 = self.Y11(s1, s2), self.Y12(s2, s3), self.Y13(s3, s4), self.Y14(s4, s5)
         u2, u3, u4 = self.Y21(t2, t3), self.Y22(t3, t4), self.Y23(t4, t5)
         v3, v4 = self.Y31(u2, u3), self.Y32(u3, u4)
         features = self.Y41(v3, v4)
-        return SaliencyOutput((_resize_as(self.linearp1(features), x),), features)
+        return SaliencyOutput((_resize_as(self.linearp1(self.drop(features)), x),), features)
 
     def _squeeze(self, levels: Levels) -> Levels:
         """Squeeze the levels from the coarsest to the finest, each with context of the coarser ones."""

@@ -4,13 +4,17 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Any, NamedTuple, Self, final
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, final
 
 import torch
 from torch import Tensor, nn
 
 from atal_ray.config import NetworkConfig, TrainConfig
 from atal_ray.errors import DataError
+
+if TYPE_CHECKING:
+    from atal_ray.networks.beside import Beside
+    from atal_ray.networks.dropout import ChannelDropout
 
 
 class SaliencyOutput(NamedTuple):
@@ -20,6 +24,10 @@ class SaliencyOutput(NamedTuple):
     """Saliency maps before the sigmoid, each [B, 1, H, W] at the size of the input."""
     features: Tensor
     """Last decoder features [B, C, h, w], the feature space of RDS."""
+    levels: tuple[Tensor, ...] = ()
+    """Maps between encoder and decoder, the finest first; empty where a network names none."""
+    beside: Tensor | None = None
+    """What a module beside the network makes of its levels [B, E, h, w]; see networks/beside.py."""
 
 
 class SaliencyNetwork(nn.Module, ABC):
@@ -48,6 +56,20 @@ class SaliencyNetwork(nn.Module, ABC):
     """Prefixes of the parameters of the pretrained backbone's stem, which a recipe may leave as they are."""
     published_prefixes: Mapping[str, str] = MappingProxyType({})
     """Prefix of keys in the published weights -> prefix in this class; other keys are equal."""
+    head_name: str = ""
+    """Name of the convolution that makes the saliency map of the features, which is then resized; empty where
+    there is no such one.
+    """
+
+    dropping: "ChannelDropout | None"
+    """Set where it is trained with dropout."""
+    beside: "Beside | None"
+    """Set where a module trains beside it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_module("dropping", None)
+        self.register_module("beside", None)
 
     @classmethod
     def from_config(cls, config: NetworkConfig) -> Self:
@@ -57,6 +79,34 @@ class SaliencyNetwork(nn.Module, ABC):
     @abstractmethod
     def forward(self, x: Tensor) -> SaliencyOutput:
         """Predict from normalised images [B, 3, H, W]."""
+
+    def encode(self, x: Tensor) -> tuple[Tensor, ...]:
+        """The maps between encoder and decoder for normalised images, the finest first.
+
+        A network that has this and `decode` calls `whole` in its `forward`; it can then be trained with
+        dropout, and its encoder runs once where its decoder runs many times.
+        """
+        raise NotImplementedError
+
+    def decode(self, levels: tuple[Tensor, ...], x: Tensor) -> SaliencyOutput:
+        """The output for the maps of `encode`; of the images `x` only the size is used."""
+        raise NotImplementedError
+
+    @property
+    def splits(self) -> bool:
+        """Whether it has `encode` and `decode`."""
+        return type(self).encode is not SaliencyNetwork.encode
+
+    @final
+    def whole(self, x: Tensor) -> SaliencyOutput:
+        """`encode`, dropout if there is any, `decode`."""
+        levels = self.encode(x)
+        return self.decode(tuple(map(self.drop, levels)), x)._replace(levels=levels)
+
+    @final
+    def drop(self, maps: Tensor) -> Tensor:
+        """Maps with some of their channels left out, where `network.dropout` says so."""
+        return maps if self.dropping is None else self.dropping(maps)
 
     def check_sides(self, x: Tensor) -> None:
         """Raise DataError unless a batch is [B, 3, H, W] with sides that `multiple` divides."""

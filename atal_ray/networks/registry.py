@@ -11,6 +11,7 @@ from torch import Tensor
 
 from atal_ray.config import NetworkConfig
 from atal_ray.errors import ConfigError
+from atal_ray.networks.dropout import add_dropout
 from atal_ray.networks.protocol import SaliencyNetwork
 from atal_ray.networks.weights import COUNTER, fetch_resnet50, load_backbone
 
@@ -109,6 +110,8 @@ def build(config: NetworkConfig, *, load_weights: bool = True) -> SaliencyNetwor
             f"network.weights is {config.weights!r}, but {config.name} starts from random weights: "
             "leave it unset"
         )
+    if config.dropout:
+        add_dropout(network, config.dropout, config.name)
     if load_weights and network.backbone_prefix and config.weights != "random":
         load_backbone(network, _weights_file(config))
     return network

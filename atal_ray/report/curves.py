@@ -84,6 +84,32 @@ def _draw_other(
         axes.plot(clicks, values, color=color, label=label, alpha=0.75, **style)
 
 
+def cost_curves(numbers: Numbers, compared: Sequence[Compared] = ()) -> str:
+    """The ensemble's maxF on every test set over the seconds that devices were held, and that of others."""
+    maxf = MEASURES[0]
+
+    def draw(figure: Figure) -> None:
+        panels: Any = figure.subplots(1, len(numbers.test_sets), squeeze=False)
+        for axes, name in zip(panels.flat, numbers.test_sets, strict=True):
+            _draw_cost(axes, maxf, name, numbers, "this campaign", {"color": PALETTE[0], "marker": "o"})
+            for style, other in zip(cycle(_OTHER_STROKES), compared, strict=False):
+                if name in other.numbers.test_sets:
+                    _draw_cost(axes, maxf, name, other.numbers, other.label, {"color": PALETTE[1], **style})
+            axes.set(title=name, xlabel="device seconds", ylabel=maxf.name)
+        legend_below(figure, panels.flat[0], columns=2)
+
+    return chart(draw, width=4.2 * len(numbers.test_sets), height=3.0 + 0.2 * len(compared))
+
+
+def _draw_cost(
+    axes: Axes, measure: Measure, test_set: str, numbers: Numbers, label: str, style: dict[str, Any]
+) -> None:
+    found = [one for one in numbers.rounds if test_set in one.metrics and one.cost]
+    seconds = [numbers.device_seconds(one.number) for one in found]
+    values = [measure.of(one.metrics[test_set]["ensemble"]) for one in found]
+    axes.plot(seconds, values, label=visible(label), **style)
+
+
 def pr_curves(numbers: Numbers) -> str:
     """Precision over recall on every test set, last round."""
     names = numbers.test_sets

@@ -1,7 +1,7 @@
 """What the committed rounds of a campaign left behind, read once for the whole report."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from atal_ray.campaign.campaign_folder import (
+    COST,
     ERRORS,
     MANIFEST,
     MEMBERS,
@@ -52,6 +53,12 @@ class Round:
     metrics: dict[str, dict[str, Metrics]]
     """Test set -> ensemble or last -> metrics."""
     failures: tuple[Failure, ...]
+    cost: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Stage -> what it took; see campaign/cost.py."""
+
+    def device_seconds(self, stage: str) -> float:
+        """Seconds that a stage held its devices; 0 where it left no figure."""
+        return float(self.cost.get(stage, {}).get("device_seconds", 0.0))
 
 
 @dataclass(frozen=True)
@@ -83,6 +90,15 @@ class Numbers:
     def clicks(self, number: int) -> float:
         """Mean labelled points of an image up to a round."""
         return sum(found.points.total for found in self.rounds[: number + 1]) / self.images
+
+    def device_seconds(self, number: int) -> float:
+        """Seconds of devices until the network of a round was trained: all trainings, and the queries between
+        them.
+        """
+        trained, asked = self.rounds[: number + 1], self.rounds[:number]
+        return sum(found.device_seconds("training") for found in trained) + sum(
+            found.device_seconds("query") for found in asked
+        )
 
     def all_failures(self) -> list[Failure]:
         """Failures of the preparation and of every round, in order."""
@@ -135,6 +151,7 @@ def _read_round(campaign: CampaignFolder, number: int, points: PointCounts) -> R
             for name, of_set in metrics.items()
         },
         (*_failures(folder, when), *failed),
+        folder.read_json(COST) if folder.exists(COST) else {},
     )
 
 

@@ -97,13 +97,15 @@ def _numbers_of(config: Config, numbers: Numbers, compared: tuple[Compared, ...]
     """The tables and the charts; a chart is empty where nothing can be drawn."""
     done, tested, asked = bool(numbers.rounds), bool(numbers.test_sets), numbers.points > 0
     spread = config.query.scope == "dataset" and len(numbers.rounds) > 1
-    failures = numbers.all_failures()
+    failures, costs = numbers.all_failures(), tables.cost_table(numbers)
     return {
         "answers": tables.answers_table(numbers),
         "scores": [tables.metrics_table(numbers, name) for name in numbers.test_sets],
         "all_metrics": [tables.all_metrics_table(numbers, name) for name in numbers.test_sets],
         "beside": [tables.compared_table(numbers, compared, name) for name in numbers.test_sets if compared],
         "metric_curves": curves.metric_curves(numbers, compared) if tested and asked else "",
+        "cost_curves": curves.cost_curves(numbers, compared) if tested and costs.rows else "",
+        "costs": costs,
         "pr_curves": curves.pr_curves(numbers) if tested else "",
         "training_curves": curves.training_curves(numbers, config.train) if done else "",
         "positions_chart": curves.positions_chart(numbers) if asked else "",

@@ -10,6 +10,7 @@ from atal_ray.errors import counted
 from atal_ray.labels.points import BACKGROUND, SALIENT, UNSURE
 from atal_ray.metrics.accumulator import Metrics
 from atal_ray.metrics.metric_names import METRIC_LABELS
+from atal_ray.metrics.own_sums import label_of
 from atal_ray.report.compared import Compared
 from atal_ray.report.numbers import Failure, Numbers, Round
 from atal_ray.runtime.throughput import Throughput
@@ -137,12 +138,15 @@ def metrics_table(numbers: Numbers, test_set: str) -> Table:
 
 def all_metrics_table(numbers: Numbers, test_set: str) -> Table:
     """Per round and member: every metric that was measured on a test set."""
+    own = list(numbers.rounds[-1].metrics[test_set]["ensemble"].own) if numbers.rounds else []
     columns = [f"{label} {'↑' if higher else '↓'}" for label, higher in METRIC_LABELS.values()]
+    columns += map(label_of, own)
     rows = [
         (
             Cell(str(found.number)),
             Cell(member),
             *(Cell(f"{getattr(found.metrics[test_set][member], name):.4f}") for name in METRIC_LABELS),
+            *(Cell(f"{found.metrics[test_set][member].own[name]:.4f}") for name in own),
         )
         for found in numbers.rounds
         if test_set in found.metrics
@@ -179,6 +183,46 @@ def compared_table(numbers: Numbers, compared: Sequence[Compared], test_set: str
 
 def _points(numbers: Numbers, number: int) -> str:
     return f"{numbers.clicks(number):.4g}"
+
+
+def cost_table(numbers: Numbers) -> Table:
+    """Per round: passes of networks, seconds that devices were held, and seconds that went by."""
+    stages = ("training", "query", "evaluation")
+    rows = [
+        (
+            str(found.number),
+            _passes(found.cost.get("training", {}).get("passes")),
+            *(_passes(found.cost.get("query", {}).get("passes", {}).get(kind)) for kind in PASSES),
+            *(_seconds(found.cost.get(stage, {}).get("device_seconds")) for stage in stages[:2]),
+            *(_seconds(found.cost.get(stage, {}).get("wall_seconds")) for stage in stages),
+        )
+        for found in numbers.rounds
+        if found.cost
+    ]
+    return Table(
+        "",
+        (("", 1), ("images passed", 1 + len(PASSES)), ("device seconds", 2), ("wall seconds", len(stages))),
+        (
+            "round",
+            "training, forward and back",
+            *(f"query, {name}" for name in PASSES.values()),
+            *stages[:2],
+            *stages,
+        ),
+        tuple(tuple(Cell(text) for text in row) for row in rows),
+    )
+
+
+PASSES = {"gradient": "with gradient", "plain": "without", "decoder": "decoder alone"}
+"""Kinds of passes of a query -> their columns."""
+
+
+def _passes(count: int | None) -> str:
+    return NOTHING if count is None else f"{count:,}"
+
+
+def _seconds(value: float | None) -> str:
+    return NOTHING if value is None else f"{value:,.4g}"
 
 
 def throughput_table(numbers: Numbers) -> Table:

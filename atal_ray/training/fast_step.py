@@ -28,13 +28,14 @@ def build_step(
 ) -> StepOf:
     """The step of a training: on a CPU the plain one; with `train.compile` compiled; on one GPU graphs.
 
-    Workers that wait for each other within a step are not captured.
+    Workers that wait for each other within a step are not captured, nor is a module beside the network, which
+    may do something else in a later epoch.
     """
     step = partial(train_step, model, network, optimizer, recipe=recipe)
     chosen: StepOf = step
     if recipe.compile:
         chosen = WithFallback(partial(step, loss_of=compiled_loss()), step, "train.compile")
-    if next(network.parameters()).is_cuda and world == 1:
+    if next(network.parameters()).is_cuda and world == 1 and network.beside is None:
         chosen = GraphedStep(chosen)
     return chosen
 

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from atal_ray import seeding
 from atal_ray.acquisition.ensemble import homogenisation
 from atal_ray.config import Config, TrainConfig
 from atal_ray.data.images import resize
@@ -29,6 +30,8 @@ from atal_ray.training.step import (
 )
 
 PROBE_IMAGES = 8
+
+Wrap = Callable[[nn.Module], nn.Module]
 
 
 @dataclass
@@ -63,10 +66,10 @@ def train_round(
     *,
     context: WorkerContext | None = None,
     resume: TrainState | None = None,
-    wrap: Callable[[nn.Module], nn.Module] = lambda module: module,
+    wrap: Wrap = lambda module: module,
     on_snapshot: Callable[[int, TrainState], None],
     on_epoch: Callable[[dict[str, float]], None] = lambda entry: None,
-    renew: Callable[[int], dict[str, Tensor]] | None = None,
+    renew: Callable[[int], SaliencyNetwork] | None = None,
 ) -> None:
     """Train a network on the labelled images of a round, with the learning rate of Eq. 8 in every iteration.
 
@@ -74,7 +77,7 @@ def train_round(
     since the last snapshot.
 
     Args:
-        network: the network, on the worker's device.
+        network: the network.
         samples: the round's images and targets.
         config: the campaign's configuration.
         context: this worker's rank and device; a single worker on the CPU when absent.
@@ -82,24 +85,20 @@ def train_round(
         wrap: makes the data-parallel model of the network.
         on_snapshot: called by every worker at the end of each cycle with its number 1..L and the state.
         on_epoch: called with the log entry of each epoch.
-        renew: where every cycle trains a network of its own, the weights that cycle 1, 2, ... begins with.
+        renew: where every cycle trains a network of its own: that of cycle 1, 2, ..., counted from 0.
 
     Raises:
         ConfigError: fewer iterations than cycles.
         DivergedError: a loss, or a snapshot's saliency map, is not finite.
     """
     context, plan = context or WorkerContext(), config.train
-    if context.device.type == "cuda":
-        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = build_optimizer(network, plan)
+    trainee = Trainee(network, plan, context, wrap)
     log: list[dict[str, float]] = []
     probe, first = torch.empty(0), 0
     if resume is not None:
-        network.load_state_dict(resume.network)
-        load_optimizer_state(optimizer, resume.optimizer)
         log, probe, first = list(resume.log), resume.probe, resume.epochs_done
-    model = wrap(network)
-    step = build_step(model, network, optimizer, plan, world=context.world)
+        if renew is None:
+            trainee.load(resume)
     ends = snapshot_epochs(plan.epochs, plan.cycles)
     count = batches_per_epoch(len(samples), plan.batch_size, plan.drop_last)
     draws = (
@@ -111,29 +110,59 @@ def train_round(
         loaded = loader.batches(draws)
         for epoch in range(first, plan.epochs):
             if renew is not None and epoch - 1 in ends:
-                begin_anew(network, optimizer, renew(ends.index(epoch - 1) + 1))
-            model.train()
-            log.append(train_epoch(step, optimizer, loaded, count, plan, epoch, context.device))
+                trainee = Trainee(renew(ends.index(epoch - 1) + 1), plan, context, wrap)
+            key = (config.seed, "epoch", samples.round_number, epoch, context.rank)
+            torch.manual_seed(seeding.derive(*key) % 2**63)  # of dropout, also in a training that goes on
+            span = plan.epochs if renew is None else plan.epochs // plan.cycles
+            trainee.begin_epoch(epoch % span / span)
+            log.append(
+                train_epoch(trainee.step, trainee.optimizer, loaded, count, plan, epoch, context.device)
+            )
             if epoch in ends:
-                maps = probe_maps(network, samples, plan.size, context.device)
+                maps = probe_maps(trainee.network, samples, plan.size, context.device)
                 if not torch.isfinite(maps).all():  # the last step alone cannot be seen by its loss
                     raise diverged(plan, epoch, "the saliency maps of the snapshot are")
                 if len(probe) and renew is None:  # networks that were trained apart have no trajectory
                     log[-1]["delta"] = homogenisation(probe, maps)
                 probe = maps
-                state = TrainState(weights_of(network), optimizer_state(optimizer), epoch + 1, log, probe)
-                on_snapshot(ends.index(epoch) + 1, state)
+                on_snapshot(ends.index(epoch) + 1, trainee.state(epoch + 1, log, probe))
             on_epoch(log[-1])
 
 
-@torch.no_grad()
-def begin_anew(network: nn.Module, optimizer: torch.optim.Optimizer, weights: dict[str, Tensor]) -> None:
-    """Give a network other weights and its optimiser no memory, where they lie: a recorded step goes on."""
-    network.load_state_dict(weights)
-    for state in optimizer.state.values():
-        for value in state.values():
-            if isinstance(value, Tensor):
-                value.zero_()
+class Trainee:
+    """A network in training: its optimiser, and the step that trains it.
+
+    Args:
+        network: is put on the worker's device.
+        recipe: of the training.
+        context: of the worker.
+        wrap: makes the data-parallel model of the network.
+    """
+
+    def __init__(
+        self, network: SaliencyNetwork, recipe: TrainConfig, context: WorkerContext, wrap: Wrap
+    ) -> None:
+        self.network = network.to(context.device)
+        if context.device.type == "cuda":
+            network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.optimizer = build_optimizer(network, recipe)
+        self.model = wrap(network)
+        self.step = build_step(self.model, network, self.optimizer, recipe, world=context.world)
+
+    def load(self, state: TrainState) -> None:
+        """Go on from a state."""
+        self.network.load_state_dict(state.network)
+        load_optimizer_state(self.optimizer, state.optimizer)
+
+    def begin_epoch(self, done: float) -> None:
+        """Put everything into training mode; `done` is the share of the network's epochs that are done."""
+        self.model.train()
+        if self.network.beside is not None:
+            self.network.beside.begin_epoch(done)
+
+    def state(self, epochs_done: int, log: list[dict[str, float]], probe: Tensor) -> TrainState:
+        """What the rest of the round depends on."""
+        return TrainState(weights_of(self.network), optimizer_state(self.optimizer), epochs_done, log, probe)
 
 
 def train_epoch(

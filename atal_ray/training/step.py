@@ -9,6 +9,7 @@ from torch import Tensor, distributed, nn
 
 from atal_ray.config import TrainConfig
 from atal_ray.errors import ConfigError
+from atal_ray.networks.beside import Beside
 from atal_ray.networks.protocol import SaliencyNetwork
 from atal_ray.training.dense_losses import dense_loss
 from atal_ray.training.losses import IGNORED, point_loss
@@ -110,7 +111,12 @@ def labelled_share(targets: Tensor) -> Tensor:
 
 
 def loss_of(
-    model: nn.Module, x: Tensor, targets: Tensor, weights: tuple[float, ...], recipe: TrainConfig
+    model: nn.Module,
+    x: Tensor,
+    targets: Tensor,
+    weights: tuple[float, ...],
+    recipe: TrainConfig,
+    beside: Beside | None = None,
 ) -> Tensor:
     """The recipe's loss of a model on normalised images [B, 3, S, S], a scalar.
 
@@ -121,13 +127,18 @@ def loss_of(
             point, for the loss that the recipe names.
         weights: one for each head.
         recipe: loss and precision.
+        beside: the module that trains beside the network, whose loss is added.
     """
     with autocast(x.device, recipe.half):
         output = model(x)
     heads = [logits.float() for logits in output.logits]
     if targets.is_floating_point():
-        return dense_loss(heads, targets, weights, recipe.loss)
-    return point_loss(heads, targets, weights)
+        loss = dense_loss(heads, targets, weights, recipe.loss)
+    else:
+        loss = point_loss(heads, targets, weights)
+    if beside is None:
+        return loss
+    return loss + beside.loss(output.beside.float(), heads[beside.prediction], targets)
 
 
 def train_step(
@@ -158,7 +169,7 @@ def train_step(
     """
     x = network.normalise(images.float() / 255)
     try:
-        loss = loss_of(model, x, targets, network.loss_weights, recipe)
+        loss = loss_of(model, x, targets, network.loss_weights, recipe, network.beside)
     except ValueError as error:  # PyTorch's own words, of a batch norm behind a mean over the image
         if "more than 1 value per channel" not in str(error):
             raise

@@ -10,15 +10,20 @@ from toy_network import Toy
 
 from atal_ray.acquisition.asking import Asking
 from atal_ray.acquisition.names import Names
+from atal_ray.acquisition.passes import passes_of
 from atal_ray.acquisition.predictions import Wants, predict
 from atal_ray.acquisition.registered import METHODS
 from atal_ray.acquisition.scores.certainty import Entropy
 from atal_ray.acquisition.scores.pixel_score import Map
 from atal_ray.acquisition.seen import Seen
 from atal_ray.config import AttackConfig, QueryConfig
+from atal_ray.config.query import Predictor
 from atal_ray.errors import ConfigError, DataError
+from atal_ray.networks.beside import attach
+from atal_ray.networks.dropout import add_dropout
+from atal_ray.networks.protocol import SaliencyOutput
 
-L, STEPS = 3, 4
+L, STEPS, T = 3, 4, 20
 PASSES = {
     "atal": (STEPS, 2 * L - 1),
     "ent": (0, 1),
@@ -33,8 +38,17 @@ PASSES = {
     "superpixels": (0, 0),
     "grid": (0, 0),
     "boundary": (0, 1),
+    "mcdr": (0, 1),
+    "cset": (0, 1),
+    "llal": (0, 1),
+    "ta-vaal": (0, 1),
+    "nes": (0, 2),
+    "isal": (0, 1),
+    "oracle": (0, 1),
 }
-"""Method -> passes for an image with a gradient, and without."""
+"""Method -> passes of the encoder for an image with a gradient, and without; of the decoder as many, but for
+mcdr.
+"""
 
 
 class Counting(Toy):
@@ -43,10 +57,15 @@ class Counting(Toy):
     def __init__(self) -> None:
         super().__init__()
         self.passes = {True: 0, False: 0}
+        self.decoded = 0
 
-    def forward(self, x: torch.Tensor) -> object:
+    def encode(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
         self.passes[x.requires_grad] += 1
-        return super().forward(x)
+        return super().encode(x)
+
+    def decode(self, levels: tuple[torch.Tensor, ...], x: torch.Tensor) -> SaliencyOutput:
+        self.decoded += 1
+        return super().decode(levels, x)
 
 
 def members() -> list[Counting]:
@@ -61,9 +80,22 @@ def passes(networks: Sequence[Counting]) -> tuple[int, int]:
 
 def asked_of(query: QueryConfig) -> tuple[int, int]:
     asking, networks = Asking.of(query), members()
+    if asking.method.members == "searched":
+        asking.method.state = {"members": torch.tensor([2, 0])}
     if asking.looks:
         images = torch.rand(2, 3, 16, 16)
-        predict(asking.speaking(networks), images, asking.wants, AttackConfig(steps=STEPS))
+        speaking = asking.speaking(networks)
+        if asking.score is not None and asking.score.beside is not None:
+            attach(speaking[-1], asking.score.beside, asking.score.settings)
+            speaking[-1].passes[False] = speaking[-1].decoded = 0
+        if asking.wants.passes > 1:
+            add_dropout(speaking[-1], 0.25, "Counting")
+        chances = [np.random.default_rng(number) for number in range(2)]
+        predict(speaking, images, asking.wants, AttackConfig(steps=STEPS), chances=chances)
+    each = passes_of(asking, AttackConfig(steps=STEPS), L)
+    assert (each.gradient, each.plain) == passes(networks)
+    decoded = sum(network.decoded for network in networks)
+    assert decoded == (T if query.method == "mcdr" else sum(passes(networks)))
     return passes(networks)
 
 
@@ -87,6 +119,17 @@ def test_a_method_takes_the_passes_that_it_needs(method: str) -> None:
 )
 def test_parts_that_are_replaced_change_what_it_takes(query: QueryConfig, expected: tuple[int, int]) -> None:
     assert asked_of(query) == expected
+
+
+@pytest.mark.parametrize("model", ["last", "ensemble"])
+@pytest.mark.parametrize("scale", [1.0, 0.5])
+@pytest.mark.parametrize("score", ["flip-margin", "own_plugins:Doubtful"])
+def test_passes_of_an_attack_are_foreseen(model: Predictor, scale: float, score: str) -> None:
+    asking, networks = Asking.of(QueryConfig(score=score)), members()
+    attack = AttackConfig(steps=STEPS, model=model, scale=scale)
+    predict(networks, torch.rand(2, 3, 16, 16), asking.wants, attack)
+    each = passes_of(asking, attack, L)
+    assert (each.gradient, each.plain) == passes(networks)
 
 
 def test_only_what_is_wanted_is_there() -> None:

@@ -98,6 +98,14 @@ def test_what_is_wrong_is_named(plan, finished, tmp_path):
         generate(dataclasses.replace(plan, snapshots=str(started)), tmp_path / "out")
 
 
+def test_a_method_by_dropout_needs_snapshots_that_were_trained_with_it(plan, tmp_path):
+    asking = dataclasses.replace(plan, query=dataclasses.replace(plan.query, method="mcdr"))
+    with pytest.raises(
+        ConfigError, match="take the snapshots of a campaign that was trained with network.dro"
+    ):
+        generate(asking, tmp_path / "out")
+
+
 def test_images_may_be_moved_and_not_lost(plan, tmp_path):
     generate(plan, tmp_path / "out")
     moved = (tmp_path / "images").rename(tmp_path / "moved")

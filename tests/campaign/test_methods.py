@@ -1,8 +1,11 @@
 """Campaigns by other methods than the paper's, and by a user's own."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import outside_plugins
 import pyarrow as pa
 import pytest
 import torch
@@ -15,13 +18,28 @@ from atal_ray.campaign.query.ask import query
 from atal_ray.campaign.run import run_campaign
 from atal_ray.commands.plans import parsed
 from atal_ray.config import BudgetConfig, Config, QueryConfig
+from atal_ray.errors import CheckpointError
 from atal_ray.labels.points import RANDOM, UNATTACKED
+from atal_ray.runtime.shards import Pool, run_shards
 
 OWN = ["--query.method", "own_plugins:Spread", "--regions.method", "own_plugins:Slic"]
+TRAINED = {
+    "llal": ["--query.predicted-loss.channels", "8"],
+    "ta-vaal": ["--query.unlabelled.width", "4", "--query.unlabelled.channels", "8"],
+    "mcdr": ["--network.name", "toy_network:Toy", "--network.dropout", "0.3", "--query.mcdr.passes", "4"],
+    "nes": [
+        *("--train.ensemble", "networks", "--query.nes.members", "1"),
+        *("--query.nes.networks", "toy_network:Toy", "toy_network:WideToy"),
+    ],
+    "isal": ["--network.name", "toy_network:Toy", "--query.influence.reference", "0.4"],
+    "cset": ["--query.core-set.centres", "9"],
+    "oracle": [],
+}
+"""Methods that are trained or fitted in their own way, with what keeps them small."""
 QUICK = [
     pytest.param(name, marks=() if name in ("den", "pixelpick", "foreground", "grid") else pytest.mark.slow)
     for name in METHODS.known
-    if name != "atal"
+    if name not in ("atal", *TRAINED)
 ]
 
 
@@ -46,6 +64,45 @@ def test_each_asks_for_the_budget_whatever_the_batches(
     assert found.equals(asked(finished, tmp_path / "again", method=method, shard_size=2))
 
 
+@pytest.mark.parametrize(
+    "method",
+    [
+        pytest.param(name, marks=() if name in ("llal", "isal", "nes") else pytest.mark.slow)
+        for name in TRAINED
+    ],
+)
+def test_what_a_method_trains_and_fits_goes_on_and_does_not_depend_on_shards(
+    finished: tuple[Config, Path], tmp_path: Path, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = finished[1].parent
+    options = ["--query.method", method, *TRAINED[method]]
+    config = parsed(tiny_config(folder / "train", (folder / "test",)), options, "test")
+    campaign = run_campaign(config, tmp_path / "run")
+    assert_finished(campaign, 2)
+    other = replace(config, query=replace(config.query, shard_size=2, batch_size=1))
+    monkeypatch.setattr("atal_ray.campaign.query.ask.run_shards", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        run_campaign(other, tmp_path / "again")
+    monkeypatch.undo()
+    again = run_campaign(other, tmp_path / "again")
+    assert all_points(again, 2) == all_points(campaign, 2)
+    assert f"Points were chosen by {method}" in campaign.root.read_bytes("report.html").decode()
+
+
+def interrupt(rows: list[dict[str, Any]], pool: Pool, **named: Any) -> Iterator[dict[str, Any]]:
+    """The random start as it is; the query that follows is interrupted behind its fit."""
+    if named["title"] != "random start":
+        raise KeyboardInterrupt
+    return run_shards(rows, pool, **named)
+
+
+def test_snapshots_without_the_module_that_a_score_looks_at_are_refused(
+    finished: tuple[Config, Path], tmp_path: Path
+) -> None:
+    with pytest.raises(CheckpointError, match=r"2\.pt was trained without the LossModule"):
+        asked(finished, tmp_path, method="llal")
+
+
 def test_methods_ask_for_different_points(finished: tuple[Config, Path], tmp_path: Path) -> None:
     found = {
         method: tuple(
@@ -55,6 +112,7 @@ def test_methods_ask_for_different_points(finished: tuple[Config, Path], tmp_pat
             )
         )
         for method in METHODS.known
+        if method not in TRAINED
     }
     assert len(set(found.values())) == len(found)
 
@@ -76,6 +134,54 @@ def test_an_own_method_runs_a_campaign_and_appears_in_its_report(
     assert "cells: 6" in page
     assert "compactness: 20.0" in page
     assert run_campaign(config, tmp_path / "run").root == campaign.root  # the same plan, read from its file
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--query.method", "outside_plugins:Deep"],
+        ["--query.score", "outside_plugins:Bald", "--query.strategy", "outside_plugins:Badge"],
+        ["--query.score", "outside_plugins:Bald", "--query.strategy", "top"],
+    ],
+)
+def test_one_file_of_a_user_brings_every_kind_of_plug_in(
+    finished: tuple[Config, Path], tmp_path: Path, options: list[str]
+) -> None:
+    folder = finished[1].parent
+    rest = ["--regions.method", "outside_plugins:Slic", "--data.metrics", "outside_plugins:Dice", "iou"]
+    config = parsed(tiny_config(folder / "train", (folder / "test",)), [*options, *rest], "test")
+    campaign = run_campaign(config, tmp_path / "run")
+    assert_finished(campaign, 2)
+    page = campaign.root.read_bytes("report.html").decode()
+    for name in options[1::2]:
+        assert name in page
+    for shown in ("outside_plugins:Slic", "Dice ↑", "IoU ↑"):
+        assert shown in page
+    metrics = campaign.round(1).read_json("metrics.json")["test"]["ensemble"]["own"]
+    dice, iou = metrics["outside_plugins:Dice"], metrics["iou"]
+    assert 0 <= iou <= dice <= 1
+    sides = Path(outside_plugins.__file__).read_text().splitlines()
+    assert len([line for line in sides if line.strip() and not line.startswith(("import", "from"))]) <= 60
+
+
+def test_what_a_round_cost_is_counted_and_shown(finished: tuple[Config, Path]) -> None:
+    config, folder = finished
+    campaign = open_campaign(folder)
+    first, last = (campaign.round(number).read_json("cost.json") for number in (0, 1))
+    images, cycles = 7, config.train.cycles
+    assert first["training"]["passes"] == images * config.train.epochs
+    assert first["training"]["device_seconds"] == first["training"]["wall_seconds"] > 0
+    assert first["query"]["passes"] == {
+        "gradient": images * config.attack.steps,
+        "plain": images * (2 * cycles - 1),
+        "decoder": 0,
+    }
+    assert 0 < first["query"]["device_seconds"] < first["query"]["wall_seconds"]
+    assert first["evaluation"]["wall_seconds"] > 0
+    assert "query" not in last
+    page = campaign.root.read_bytes("report.html").decode()
+    assert "What it cost" in page
+    assert f">{images * config.train.epochs}<" in page
 
 
 def test_a_deep_ensemble_trains_networks_apart(finished: tuple[Config, Path], tmp_path: Path) -> None:

@@ -24,9 +24,15 @@ from atal_ray.errors import ConfigError
 UNLIKE_DEFAULTS = Config(
     seed=7,
     data=DataConfig(
-        train="a b", tests=("x", "y: z"), subset="ids.txt", limit=3, test_limit=4, on_bad_file="skip"
+        train="a b",
+        tests=("x", "y: z"),
+        subset="ids.txt",
+        limit=3,
+        test_limit=4,
+        metrics=("iou",),
+        on_bad_file="skip",
     ),
-    network=NetworkConfig(name="f3net-small", weights="random", stride_on="1x1"),
+    network=NetworkConfig(name="f3net-small", weights="random", stride_on="1x1", width=8, dropout=0.1),
     train=TrainConfig(
         size=64,
         scales=(64, 96),

@@ -25,6 +25,7 @@ Make = Callable[..., tuple[CampaignFolder, Config]]
 SECTIONS = [
     "summary",
     "curves",
+    "cost",
     "precision-recall",
     "training",
     "positions",

@@ -81,9 +81,11 @@ def test_each_cycle_may_train_a_network_of_its_own(samples: Samples) -> None:
     fresh = networks.build(CONFIG.network).state_dict()
     renewed: list[int] = []
 
-    def renew(cycle: int) -> dict[str, torch.Tensor]:
+    def renew(cycle: int) -> networks.SaliencyNetwork:
         renewed.append(cycle)
-        return {key: value.clone() for key, value in fresh.items()}
+        network = networks.build(CONFIG.network)
+        network.load_state_dict(fresh)
+        return network
 
     states, entries = run(samples, renew=renew)
     assert renewed == [1]

@@ -1,18 +1,22 @@
 """The interface of a score."""
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
+from atal_ray.acquisition.fitted import Fitted
 from atal_ray.acquisition.seen import Seen
 from atal_ray.config.plugins import Plugin
+
+if TYPE_CHECKING:
+    from atal_ray.networks.beside import Beside
 
 Map = npt.NDArray[np.floating[Any]]
 
 
-class PixelScore(Plugin, ABC):
+class PixelScore(Plugin, Fitted, ABC):
     """How uncertain each pixel of an image is; it says what it looks at, and gets nothing else.
 
     Args:
@@ -25,6 +29,12 @@ class PixelScore(Plugin, ABC):
     """Whether it looks at `Seen.features`."""
     members: ClassVar[bool] = False
     """Whether it looks at `Seen.members`."""
+    beside: ClassVar["type[Beside] | None"] = None
+    """A module that trains beside the network with the score's settings; the score looks at `Seen.beside`."""
+    image: ClassVar[bool] = False
+    """Whether it looks at `Seen.image`."""
+    mask: ClassVar[bool] = False
+    """Whether it looks at `Seen.mask`, the truth."""
     top: ClassVar[float] = 1.0
     """The largest score, for the colours of the report."""
 

@@ -5,13 +5,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from atal_ray.acquisition.fitted import Fitted
 from atal_ray.acquisition.pick import Pick, PixelPool
 from atal_ray.acquisition.seen import Seen
 from atal_ray.config import QueryConfig
 from atal_ray.config.plugins import Plugin
 
 
-class Strategy(Plugin, ABC):
+class Strategy(Plugin, Fitted, ABC):
     """Which pixels of an image are asked for; it says what it looks at, and gets nothing else.
 
     Args:

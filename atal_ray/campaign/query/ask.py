@@ -14,6 +14,7 @@ from atal_ray.campaign.campaign_folder import ERROR_SCHEMA, ERRORS, MANIFEST, QU
 from atal_ray.campaign.not_finite import require_finite
 from atal_ray.campaign.query.covers import CoverShard
 from atal_ray.campaign.query.dataset_actor import check_index, choose_by_need
+from atal_ray.campaign.query.fit import fit
 from atal_ray.campaign.query.load import load_shard, loaded_bytes
 from atal_ray.campaign.query.score import PickShard
 from atal_ray.config import Config
@@ -48,6 +49,8 @@ def query(campaign: CampaignFolder, config: Config, round_number: int, out: Fold
     by_need = round_number != START and config.query.scope == "dataset"
     if by_need:
         check_index(config)
+    if round_number != START:
+        fit(campaign, config, round_number)
     images = campaign.root.count_rows(MANIFEST)
     rows = shard_rows(images, config.query.shard_size)
     kind, actor = ("covers", CoverShard) if by_need else ("picks", PickShard)

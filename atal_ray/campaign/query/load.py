@@ -9,7 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from atal_ray.acquisition.grid import original_pixels
-from atal_ray.campaign.campaign_folder import MANIFEST, CampaignFolder
+from atal_ray.acquisition.names import Names
+from atal_ray.acquisition.registered import SCORES
+from atal_ray.campaign.campaign_folder import MANIFEST, START, CampaignFolder
 from atal_ray.config import Config
 from atal_ray.data.images import resize
 from atal_ray.data.record import Record, records
@@ -52,6 +54,8 @@ class LoadedShard:
     """[M]"""
     errors: Sequence[Sequence[str]]
     """Id and reason of each image that cannot be read."""
+    masks: npt.NDArray[np.bool_]
+    """True masks [n, S, S] for a score that reads them; else [n, 0, 0]."""
 
     def to_row(self) -> Row:
         """The fields by name."""
@@ -73,6 +77,8 @@ def load_shard(row: Row, campaign: CampaignFolder, config: Config, round_number:
     its errors.
     """
     cv2.setNumThreads(1)  # a loading task has one CPU
+    names = Names.of(config.query)
+    reads_masks = round_number != START and names.score is not None and SCORES.find(names.score).mask
     table = campaign.root.read_rows(MANIFEST, row["start"], row["stop"])
     rows = records(table, campaign.training_data(config))
     points = PointIndex(campaign.points(round_number, rows[0].image_id, rows[-1].image_id))
@@ -92,6 +98,7 @@ def load_shard(row: Row, campaign: CampaignFolder, config: Config, round_number:
         images[len(found)], free[len(found)], superpixels[len(found)] = loaded
         found.append((record, xy, labels))
     kept = len(found)
+    truth = [mask_on_grid(record, config.train.size) for record, _, _ in found] if reads_masks else []
     return LoadedShard(
         row["shard"],
         row["start"],
@@ -106,7 +113,18 @@ def load_shard(row: Row, campaign: CampaignFolder, config: Config, round_number:
         point_xy=np.concatenate([np.empty((0, 2), np.int32), *(xy for _, xy, _ in found)]),
         point_label=np.concatenate([np.empty(0, np.uint8), *(labels for _, _, labels in found)]),
         errors=errors,
+        masks=np.stack(truth) if truth else np.zeros((kept, 0, 0), bool),
     ).to_row()
+
+
+def mask_on_grid(record: Record, size: int) -> npt.NDArray[np.bool_]:
+    """The true mask at the pixel under each cell of the grid; DataError where there is none."""
+    mask = record.read_mask().astype(bool)
+    rows, columns = (
+        np.clip(((np.arange(size) + 0.5) * length / size).astype(np.int64), 0, length - 1)
+        for length in mask.shape
+    )
+    return mask[np.ix_(rows, columns)]
 
 
 def loaded_bytes(config: Config) -> int:

@@ -23,7 +23,7 @@ from atal_ray.acquisition.seen import Seen
 from atal_ray.acquisition.strategies.around_centre import pick_around_centre
 from atal_ray.acquisition.uncertainty import REGION_NAMES
 from atal_ray.campaign.campaign_folder import ERROR_SCHEMA, START, CampaignFolder
-from atal_ray.campaign.gallery import image_maps, kinds_of
+from atal_ray.campaign.gallery import dropout_chances, image_maps, kinds_of
 from atal_ray.campaign.not_finite import NOT_FINITE
 from atal_ray.campaign.query.load import LoadedShard
 from atal_ray.campaign.snapshot_actor import SnapshotActor
@@ -181,7 +181,9 @@ class PickShard(SnapshotActor):
                 if found is None:
                     yield Scored(image_id, pool, rng, Seen.nothing(self.config.train.size))
                     continue
-                yield Scored(image_id, pool, rng, found.of(position))
+                given: dict[str, Any] = {"image": shard.images[index], "mask": shard.masks[index]}
+                seen = replace(found.of(position), **{name: given[name] for name in self.method.sees})
+                yield Scored(image_id, pool, rng, seen)
 
     def _predict(self, shard: LoadedShard, batch: range) -> Predictions:
         started = perf_counter()
@@ -189,7 +191,8 @@ class PickShard(SnapshotActor):
         wants = self.method.wants
         given = wants.attacked and self.config.attack.labels == "points"
         labels, known = self._labels(shard, batch) if given else (None, None)
-        found = predict(self.snapshots, images, wants, self.config.attack, labels, known)
+        chances = dropout_chances(self.config, self.round_number, [shard.image_id[i] for i in batch])
+        found = predict(self.snapshots, images, wants, self.config.attack, labels, known, chances)
         self.scoring += perf_counter() - started
         return found
 

@@ -5,6 +5,7 @@ first query.
 from dataclasses import replace
 from typing import Any
 
+from atal_ray.acquisition.trained import own_training
 from atal_ray.campaign.campaign_folder import (
     ERRORS,
     MANIFEST,
@@ -30,8 +31,10 @@ def start_key(config: Config) -> tuple[Any, ...]:
 
 def until_first_query(config: Config) -> Config:
     """The campaign that ends where the first query of this one begins: what only a query reads is as by
-    default.
+    default, unless the method has something of its own trained.
     """
+    if own_training(config):
+        return replace(config, budget=replace(config.budget, per_round=1, total=config.budget.start))
     query = QueryConfig(
         shard_size=config.query.shard_size, batch_size=config.query.batch_size, threads=config.query.threads
     )

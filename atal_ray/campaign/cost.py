@@ -1,0 +1,66 @@
+"""What each stage of a round has cost: passes of networks, seconds of devices, and seconds that went by."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
+from typing import Any
+
+from atal_ray.campaign.campaign_folder import COST, MANIFEST, CampaignFolder
+from atal_ray.config import Config
+from atal_ray.errors import CampaignError
+from atal_ray.runtime.throughput import THROUGHPUT
+from atal_ray.store.folder import Folder
+
+TRAINING_COST, QUERY_COST, EVALUATION_COST = "training", "query", "evaluation"
+WALL = "wall_seconds"
+
+
+@contextmanager
+def timed(folder: Folder, stage: str) -> Iterator[None]:
+    """Add the seconds that the block takes to those of a stage; of one that is killed they are lost."""
+    began = time.monotonic()
+    try:
+        yield
+    finally:
+        with suppress(CampaignError):  # a full disk or a lost store ends the stage by its own error
+            costs = read_cost(folder)
+            known = costs.setdefault(stage, {})
+            known[WALL] = round(known.get(WALL, 0.0) + time.monotonic() - began, 3)
+            folder.write_json(COST, costs)
+
+
+def read_cost(folder: Folder) -> dict[str, dict[str, Any]]:
+    """Stage -> its cost."""
+    found: dict[str, dict[str, Any]] = folder.read_json(COST) if folder.exists(COST) else {}
+    return found
+
+
+def note_training(campaign: CampaignFolder, config: Config, number: int) -> None:
+    """Add the passes over the images, forward and back, of a round's training, and the seconds that its
+    devices were held.
+    """
+    images, costs = campaign.root.count_rows(MANIFEST), read_cost(campaign.round(number))
+    cost = costs.setdefault(TRAINING_COST, {})
+    cost["passes"] = images * config.train.epochs
+    cost["device_seconds"] = round(cost.get(WALL, 0.0) * config.train.workers, 3)
+    campaign.round(number).write_json(COST, costs)
+
+
+def note_query(campaign: CampaignFolder, config: Config, number: int) -> None:
+    """Add the passes of a round's query and the seconds of its actors, scaled to all images where the call
+    that ended it had only a part of them.
+    """
+    from atal_ray.acquisition.asking import Asking
+    from atal_ray.acquisition.passes import passes_of
+
+    folder, images = campaign.round(number), campaign.root.count_rows(MANIFEST)
+    costs = read_cost(folder)
+    each = passes_of(Asking.of(config.query), config.attack, config.train.cycles)
+    cost = costs.setdefault(QUERY_COST, {})
+    cost["passes"] = {name: images * count for name, count in asdict(each).items()}
+    if folder.exists(THROUGHPUT):
+        found = folder.read_json(THROUGHPUT)
+        spent = sum(seconds for stage, seconds in found["seconds"].items() if stage != "loading")
+        cost["device_seconds"] = round(spent * images / max(1, found["images"]), 3)
+    folder.write_json(COST, costs)
