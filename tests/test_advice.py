@@ -124,6 +124,13 @@ SENTENCES = [
         TRAINING,
         ("--query.method mcdr --network.dropout 0.25",),
     ),
+    Advised(
+        "take a campaign that was trained with network.dropout",
+        others=(
+            "atal run paper F --network.dropout 0.25",
+            "atal generate C F --images I --query.method mcdr",
+        ),
+    ),
     Advised("query.score influence needs the last convolution", QUERYING, ("--query.score entropy",)),
     Advised("or set network.dropout 0", TRAINING, ("--network.dropout 0",)),
     Advised(

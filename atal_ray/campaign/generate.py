@@ -39,7 +39,7 @@ GENERATION_PLAN = "generation.yaml"
 _OWN_WORDS = {
     r"budget\.per-round( \(k\))?": "points",
     r"\bdata\.on-bad-file": "on-bad-file",
-    r"set network\.dropout, such as .*": "take the snapshots of a campaign that was trained with network.dropout",
+    r"set network\.dropout, such as .*": "take a campaign that was trained with network.dropout",
 }
 """Fields of a campaign -> those of a generation, for the sentences of stages that both have."""
 

@@ -3,8 +3,10 @@ inline.
 """
 
 import os
+import sys
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 
 from atal_ray.config import Config
 from atal_ray.errors import CampaignError
@@ -71,7 +73,19 @@ def session(backend: str, cpus: int, object_store_mib: int) -> Iterator[None]:
                 yield
             finally:
                 with handlers_kept():
+                    end_pipelines()
                     ray.shutdown()
+
+
+def end_pipelines() -> None:
+    """End what Ray Data still runs, as after Ctrl-C: a thread of it that called Ray after its shutdown would
+    end this process with status 1, without a word.
+    """
+    executing = sys.modules.get("ray.data._internal.execution.streaming_executor")
+    for thread in threading.enumerate():
+        if executing is not None and isinstance(thread, executing.StreamingExecutor):
+            with suppress(Exception):  # Ray is on its way out
+                thread.shutdown(force=True)
 
 
 def _start(cpus: int, object_store_mib: int) -> str:
