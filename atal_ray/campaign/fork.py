@@ -10,6 +10,7 @@ from atal_ray.acquisition.trained import own_training
 from atal_ray.annotation.answers import ANSWERED, OPEN
 from atal_ray.campaign.campaign_folder import (
     COMMITTED,
+    COST,
     ERRORS,
     FORK,
     MANIFEST,
@@ -189,6 +190,7 @@ class _Fork:
         ours.copy_from(theirs, POINTS)
         if self._same_tests():
             ours.copy_from(theirs, METRICS)
+        ours.copy_from(theirs, COST)
         ours.copy_from(theirs, TRAINING)
         questions = self.source.round(number - 1)
         for name in (QUERIES, ERRORS, THROUGHPUT):

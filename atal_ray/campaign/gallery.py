@@ -81,8 +81,7 @@ class GalleryActor(SnapshotActor):
         self, campaign: CampaignFolder, config: Config, round_number: int, shown: list[Record]
     ) -> None:
         self.method = Asking.of(config.query).without_fit()
-        attack = config.attack if self.method.wants.attacked else None
-        super().__init__(campaign, config, round_number, config.query.precision, attack, self.method)
+        super().__init__(campaign, config, round_number, config.query.precision, self.method)
         self.shown = shown
 
     def __call__(self, row: Row) -> Row:

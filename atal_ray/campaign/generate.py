@@ -11,6 +11,7 @@ from typing import Annotated
 
 import pyarrow.compute as pc
 
+from atal_ray.acquisition.asking import Asking
 from atal_ray.acquisition.trained import build_member
 from atal_ray.annotation.answers import corrected
 from atal_ray.campaign.annotate import annotate
@@ -19,6 +20,7 @@ from atal_ray.campaign.changes import require_images
 from atal_ray.campaign.life import run_in
 from atal_ray.campaign.prepare import prepare
 from atal_ray.campaign.query.ask import query
+from atal_ray.campaign.query.fit import fit
 from atal_ray.config import Config, config_file
 from atal_ray.config.bounds import Count, Words
 from atal_ray.config.data import BudgetConfig, DataConfig, OnBadFile
@@ -150,6 +152,7 @@ def _generate(plan: Generation, folder: Path | str) -> CampaignFolder:
         if not campaign.round(0).exists(QUERIES):
             _take_over(campaign, config, trained)  # a wrong snapshot is found before Ray is started
         with campaign_session(config):
+            _fit(campaign, plan, trained)
             run.step(campaign.round(0), QUERIES, lambda: query(campaign, config, 0))
             if count_nulls(campaign.root, MANIFEST, "mask") == 0:
                 oracle = replace(config, budget=replace(config.budget, annotator="oracle"))
@@ -157,6 +160,14 @@ def _generate(plan: Generation, folder: Path | str) -> CampaignFolder:
         if count_nulls(campaign.root, MANIFEST, "mask"):
             _ask_people(campaign, config)
     return campaign
+
+
+def _fit(campaign: CampaignFolder, plan: Generation, trained: CampaignFolder) -> None:
+    """Fit the method to the points of the campaign whose snapshots ask, for the new images have none."""
+    if Asking.of(plan.query).fits and not campaign.round(0).exists(QUERIES):
+        of_trained = config_file.of_campaign(trained.root)
+        config = replace(of_trained, query=plan.query, resources=plan.resources)
+        fit(trained, config, trained.committed_rounds() - 1, campaign.round(0))
 
 
 def _ask_people(campaign: CampaignFolder, config: Config) -> None:

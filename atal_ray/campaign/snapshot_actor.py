@@ -33,7 +33,6 @@ class SnapshotActor:
         round_number: the round whose snapshots are read.
         asking: the method, where only some of the snapshots speak; unset: all of them.
         precision: what the networks compute with; the evaluation's figures are those of float32.
-        attack: how the networks are attacked, if they are: perhaps at a smaller side.
     """
 
     def __init__(
@@ -42,7 +41,6 @@ class SnapshotActor:
         config: Config,
         round_number: int,
         precision: Precision = "float32",
-        attack: AttackConfig | None = None,
         asking: Asking | None = None,
     ) -> None:
         torch.set_num_threads(config.query.threads)
@@ -50,7 +48,8 @@ class SnapshotActor:
         self.precision: Precision = precision
         self.asking = asking
         self.plain = asking is not None and asking.wants.plain
-        self.smaller = attack if attack is not None and attack.scale < 1 else None
+        attacked = asking is not None and asking.wants.attacked and config.attack.scale < 1
+        self.smaller: AttackConfig | None = config.attack if attacked else None
         self.device = choose_device(config.resources.gpus)
 
     @cached_property

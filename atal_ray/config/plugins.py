@@ -20,6 +20,7 @@ from atal_ray.errors import ConfigError, meant
 
 Tree = TypeVar("Tree", bound=Section)
 Plug = TypeVar("Plug", bound="Plugin")
+Kind = TypeVar("Kind")
 
 
 class Plugin:
@@ -53,7 +54,7 @@ class Registry(Generic[Plug]):
         return found
 
 
-def own_class(option: str, name: str, base: type[Plug]) -> type[Plug]:
+def own_class(option: str, name: str, base: type[Kind]) -> type[Kind]:
     """A user's class `module:Class`, whose module is imported from the Python path.
 
     Args:

@@ -1,6 +1,5 @@
 """Networks by their name in the configuration: registered here, or a user's own as `module:Class`."""
 
-import importlib
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
@@ -10,7 +9,8 @@ import torch
 from torch import Tensor
 
 from atal_ray.config import NetworkConfig
-from atal_ray.errors import ConfigError
+from atal_ray.config.plugins import own_class
+from atal_ray.errors import ConfigError, meant
 from atal_ray.networks.dropout import add_dropout
 from atal_ray.networks.protocol import SaliencyNetwork
 from atal_ray.networks.weights import COUNTER, fetch_resnet50, load_backbone
@@ -44,26 +44,14 @@ def find(name: str) -> type[SaliencyNetwork]:
         ConfigError: for an unknown name, a module that cannot be imported, or a class that is no
             SaliencyNetwork.
     """
-    module, colon, attribute = name.partition(":")
-    if not colon:
-        if name not in _NETWORKS:
-            raise ConfigError(
-                f"network.name is {name!r}: known networks are {', '.join(names())}; "
-                "give your own as module:Class"
-            )
-        return _NETWORKS[name]
-    try:
-        found = getattr(importlib.import_module(module), attribute)
-    except Exception as error:  # a user's module may raise anything
+    if ":" in name:
+        return own_class("network.name", name, SaliencyNetwork)  # type: ignore[type-abstract]
+    if name not in _NETWORKS:
         raise ConfigError(
-            f"network.name is {name!r}, but it cannot be imported ({type(error).__name__}: {error}): "
-            "install its package, or start from the folder that holds the module"
-        ) from error
-    if not (isinstance(found, type) and issubclass(found, SaliencyNetwork)):
-        raise ConfigError(
-            f"network.name is {name!r}, which is no class derived from atal_ray.networks.SaliencyNetwork"
+            f"network.name is {name!r}{meant(name, names())}: known networks are {', '.join(names())}; "
+            "give your own as module:Class"
         )
-    return found
+    return _NETWORKS[name]
 
 
 def name_of(state: Mapping[str, Tensor]) -> str | None:

@@ -15,6 +15,7 @@ from atal_ray.acquisition.registered import METHODS
 from atal_ray.campaign.campaign_folder import QUERIES, START
 from atal_ray.campaign.generate import Generation, generate
 from atal_ray.campaign.query.ask import query
+from atal_ray.campaign.query.fitted_file import read_fitted
 from atal_ray.campaign.run import run_campaign
 from atal_ray.commands.plans import parsed
 from atal_ray.config import BudgetConfig, Config, QueryConfig
@@ -87,6 +88,21 @@ def test_what_a_method_trains_and_fits_goes_on_and_does_not_depend_on_shards(
     again = run_campaign(other, tmp_path / "again")
     assert all_points(again, 2) == all_points(campaign, 2)
     assert f"Points were chosen by {method}" in campaign.root.read_bytes("report.html").decode()
+
+
+def test_a_fitted_method_asks_about_other_images_by_the_points_of_its_campaign(
+    finished: tuple[Config, Path], tmp_path: Path
+) -> None:
+    folder = finished[1].parent
+    options = ["--query.method", "isal", *TRAINED["isal"]]
+    config = parsed(tiny_config(folder / "train", (folder / "test",)), options, "test")
+    campaign = run_campaign(config, tmp_path / "run")
+    plan = replace(Generation.like(campaign.root.uri), images=str(folder / "test"), points=2)
+    made = generate(plan, tmp_path / "points")
+    assert made.round(0).count_rows(QUERIES) == 2 * 4
+    fitted = read_fitted(made.round(0))["score"]["weight"]
+    assert fitted.abs().max() > 0
+    assert not campaign.round(1).exists("fitted.pt")
 
 
 def interrupt(rows: list[dict[str, Any]], pool: Pool, **named: Any) -> Iterator[dict[str, Any]]:

@@ -30,17 +30,24 @@ from atal_ray.runtime.many_actors import call_on_actor
 from atal_ray.runtime.own_threads import own_threads
 from atal_ray.runtime.progress import Progress, watch
 from atal_ray.runtime.single_actor import ActorNeeds
+from atal_ray.store.folder import Folder
 
 PARTS = f"{FITTED}.parts"
 """Folder of the progress."""
 
 
-def fit(campaign: CampaignFolder, config: Config, round_number: int) -> None:
-    """Fit the parts of the query's method to the labelled pixels; writes fitted.pt of the round.
+def fit(campaign: CampaignFolder, config: Config, round_number: int, out: Folder | None = None) -> None:
+    """Fit the parts of the query's method to the labelled pixels; writes fitted.pt.
 
     Does nothing where it is there, or no part is to be fitted.
+
+    Args:
+        campaign: the folder.
+        config: the configuration.
+        round_number: the round whose networks and points are used.
+        out: where the file goes; the folder of the round if unset.
     """
-    out = campaign.round(round_number)
+    out = out or campaign.round(round_number)
     if not Asking.of(config.query).fits or out.exists(FITTED):
         return
     where = config.resources
@@ -50,17 +57,17 @@ def fit(campaign: CampaignFolder, config: Config, round_number: int) -> None:
     title = f"round {round_number}: fit of {config.query.method}"
     with watch(out / PARTS, campaign.root.count_rows(MANIFEST), title, "image"):
         call_on_actor(
-            fit_here, campaign, config, round_number, needs=needs, backend=where.backend, title=title
+            fit_here, campaign, config, round_number, out, needs=needs, backend=where.backend, title=title
         )
     (out / PARTS).delete()
 
 
-def fit_here(campaign: CampaignFolder, config: Config, round_number: int) -> None:
+def fit_here(campaign: CampaignFolder, config: Config, round_number: int, out: Folder) -> None:
     """The same in this process."""
     with own_threads():
         torch.set_num_threads(config.query.threads)
-        asking, out = Asking.of(config.query), campaign.round(round_number)
-        write_fitted(out, asking.fit(TrainedRound.of(campaign, config, round_number)))
+        asking, progress = Asking.of(config.query), Progress(out / PARTS)
+        write_fitted(out, asking.fit(TrainedRound.of(campaign, config, round_number, progress)))
 
 
 @dataclass
@@ -78,7 +85,9 @@ class TrainedRound:
     progress: Progress
 
     @classmethod
-    def of(cls, campaign: CampaignFolder, config: Config, round_number: int) -> "TrainedRound":
+    def of(
+        cls, campaign: CampaignFolder, config: Config, round_number: int, progress: Progress
+    ) -> "TrainedRound":
         """Read the networks of a round."""
         asking, device = Asking.of(config.query), choose_device(config.resources.gpus)
         numbers = [*asking.speaking([*range(1, config.train.cycles + 1)])]
@@ -86,7 +95,6 @@ class TrainedRound:
         read = read_snapshots(campaign.snapshots(round_number), config, device, numbers, build)
         images = campaign.root.count_rows(MANIFEST)
         seed = seeding.derive(config.seed, "fit", round_number)
-        progress = Progress(campaign.round(round_number) / PARTS)
         return cls(campaign, config, round_number, read, device, images, seed, config.seed, progress)
 
     def batches(self, numbers: Collection[int] | None = None, size: int = 0) -> Iterator[LabelledBatch]:

@@ -64,8 +64,7 @@ class PickShard(SnapshotActor):
         shown: Collection[str] = (),
     ) -> None:
         self.method = Asking.of(config.query)
-        attack = config.attack if self.method.wants.attacked else None
-        super().__init__(campaign, config, round_number, config.query.precision, attack, self.method)
+        super().__init__(campaign, config, round_number, config.query.precision, self.method)
         self.parts, self.shown = parts, frozenset(shown)
         self.gallery: list[Row] = []
         self.blind = round_number == START or not self.method.looks

@@ -7,6 +7,7 @@ from typing import Any
 
 from atal_ray.acquisition.trained import own_training
 from atal_ray.campaign.campaign_folder import (
+    COST,
     ERRORS,
     MANIFEST,
     METRICS,
@@ -84,5 +85,5 @@ def share_first_round(source: CampaignFolder, campaign: CampaignFolder, config: 
     ours.copy_from(theirs, POINTS)
     for number in range(1, config.train.cycles + 1):
         campaign.snapshots(0).copy_from(source.snapshots(0), f"{number}.pt")
-    for name in (TRAINING, PREDICTIONS, METRICS):
+    for name in (COST, TRAINING, PREDICTIONS, METRICS):
         ours.copy_from(theirs, name)
