@@ -137,7 +137,8 @@ def configured(place: Path, options: Options) -> Any:
         query=QueryConfig(strategy="random", shard_size=options.shard_size),
         regions=RegionConfig(labels="none"),
         budget=BudgetConfig(start=options.points, per_round=options.points, total=2 * options.points),
-        resources=ResourceConfig(backend=options.backend, gpus="none", object_store_mib=512),
+        # what a training decodes it keeps in its worker, up to cache-mib; here that would be this process
+        resources=ResourceConfig(backend=options.backend, gpus="none", object_store_mib=512, cache_mib=0),
     )
 
 

@@ -69,6 +69,7 @@ SENTENCES = [
     Advised("data.tests names no folder {name}"),
     Advised("leave this set out of data.tests", TRAINING, ("--data.tests a",)),
     Advised("or use budget.annotator answers", TRAINING, ("--budget.annotator answers",)),
+    Advised("query.score {score}", QUERYING, ("--query.score entropy",)),
     Advised("regions.labels {labels}", TRAINING, ("--regions.labels propagate",)),
     Advised("or take it as it is now: {command('fork'", others=("atal fork F NEW",)),
     Advised(
@@ -131,6 +132,12 @@ SENTENCES = [
             "atal generate C F --images I --query.method mcdr",
         ),
     ),
+    Advised(
+        "takes a score of predictions, such as entropy or vote-entropy",
+        TRAINING,
+        ("--query.method mcdr --network.dropout 0.25 --query.score vote-entropy",),
+    ),
+    Advised("leave query.method and seed as they are there", ("generate",), ("--seed 0",)),
     Advised("query.score influence needs the last convolution", QUERYING, ("--query.score entropy",)),
     Advised("or set network.dropout 0", TRAINING, ("--network.dropout 0",)),
     Advised(

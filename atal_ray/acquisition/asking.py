@@ -29,6 +29,8 @@ class Asking:
     score: PixelScore | None
     """None where the strategy looks at none."""
     strategy: Strategy
+    unfitted: bool = False
+    """Whether nothing was fitted to the labelled pixels, so that no part has a state."""
 
     @classmethod
     def of(cls, query: QueryConfig) -> Self:
@@ -90,21 +92,34 @@ class Asking:
     @property
     def fits(self) -> bool:
         """Whether a part is fitted to the labelled pixels of a round before it is asked."""
-        return self.looks and bool(self._parts)
+        return self.looks and bool(self._parts) and not self.unfitted
 
     def fit(self, data: RoundData) -> dict[str, State]:
-        """What each part learns, by the name of the part."""
-        return {name: part.fit(data) for name, part in self._parts.items()}
+        """What each part learns, by the name of the part; of a method that chooses members, the others learn
+        from those alone.
+        """
+        states: dict[str, State] = {}
+        for name, part in self._parts.items():  # the method first
+            part.state = states[name] = part.fit(data)
+            if name == "method":
+                data.networks = [*self.speaking(data.networks)]
+        return states
 
     def take(self, states: Mapping[str, State]) -> None:
         """Give each part what it has learnt."""
         for name, part in self._parts.items():
             part.state = states[name]
 
-    def without_fit(self) -> Self:
-        """What can be asked of a round for which nothing was fitted: the members alone."""
+    def for_pictures(self, *, asks: bool) -> Self:
+        """What can be shown of a round for which nothing was fitted.
+
+        Args:
+            asks: whether the campaign asks for points: where it does not, nothing was trained for the method.
+        """
+        if not asks and (self.wants.plain or self.method.members == "searched"):
+            return replace(self, method=Method(), score=None, unfitted=True)
         fitted = self.score is not None and self.score.fits
-        return replace(self, score=None) if fitted else self
+        return replace(self, score=None if fitted else self.score, unfitted=True)
 
     def scored(self, seen: Seen) -> Seen:
         """An image with its scores.

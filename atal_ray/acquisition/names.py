@@ -37,6 +37,6 @@ class Names:
         return f"{self.method} with {' and '.join(filter(None, (self.score, self.strategy)))}"
 
     @property
-    def top_score(self) -> float:
-        """The largest score."""
+    def top_score(self) -> float | None:
+        """The largest score; None where each image has its own scale."""
         return 1.0 if self.score is None else SCORES.find(self.score).top

@@ -7,6 +7,7 @@ from atal_ray.annotation.imported_points import import_points
 from atal_ray.annotation.oracle import answer_by_masks
 from atal_ray.campaign.campaign_folder import (
     ERRORS,
+    FITTED,
     METRICS,
     POINTS,
     QUERIES,
@@ -36,7 +37,7 @@ def forget_old_answers(campaign: CampaignFolder, config: Config, round_number: i
     logger.warning("the answers of round %d were corrected: it is trained again", round_number)
     for folder in (TRAIN_RUN, f"{QUERIES}.parts"):
         (out / folder).delete()
-    for name in (QUERIES, METRICS, TRAINING, ERRORS):
+    for name in (QUERIES, METRICS, TRAINING, ERRORS, FITTED):
         out.remove(name)
     campaign.snapshots(round_number).delete()
     out.write_table(POINTS, now)

@@ -18,6 +18,7 @@ from atal_ray.store.streamed import AscendingRows, row_groups, sha256
 MANIFEST, POINTS, QUERIES, ERRORS = "manifest.parquet", "points.parquet", "queries.parquet", "errors.parquet"
 METRICS, TRAINING, COMMITTED = "metrics.json", "training.json", "COMMITTED"
 COST = "cost.json"  # what the stages of a round took
+FITTED = "fitted.pt"  # what the method of a round's query has learnt of the labelled pixels
 FORK = "fork.json"  # of a campaign that took the points of another; there before all else
 TRAIN_RUN = "train"  # Ray Train's working folder inside a round's
 ERROR_SCHEMA = pa.schema([(name, pa.string()) for name in ("stage", "image_id", "reason")])
@@ -152,7 +153,7 @@ class CampaignFolder:
         if not folder.exists(COMMITTED):
             return False
         for name, digest in folder.read_json(COMMITTED).items():
-            answers = name.startswith(ANSWERS)  # may be lost: the points hold them
+            answers = name.lower().startswith(ANSWERS)  # may be lost: the points hold them
             if not (sha256(folder, name) == digest if folder.exists(name) else answers):
                 take = f", or take it as it is now: {command('fork', self.root.uri, 'NEW')}"
                 raise CampaignError(
@@ -179,5 +180,5 @@ class CampaignFolder:
         for leftover in (TRAIN_RUN, f"{POINTS}.parts", f"{QUERIES}.parts"):
             (folder / leftover).delete()
         names = [name for name in (POINTS, TRAINING, METRICS, QUERIES, ERRORS) if folder.exists(name)]
-        names += [name for name in folder.names() if name.startswith(ANSWERS)]
+        names += [name for name in folder.names() if name.lower().startswith(ANSWERS)]
         folder.write_json(COMMITTED, {name: sha256(folder, name) for name in names})

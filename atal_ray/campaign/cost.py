@@ -12,7 +12,7 @@ from atal_ray.errors import CampaignError
 from atal_ray.runtime.throughput import THROUGHPUT
 from atal_ray.store.folder import Folder
 
-TRAINING_COST, QUERY_COST, EVALUATION_COST = "training", "query", "evaluation"
+TRAINING_COST, FIT_COST, QUERY_COST, EVALUATION_COST = "training", "fit", "query", "evaluation"
 WALL = "wall_seconds"
 
 
@@ -47,16 +47,30 @@ def note_training(campaign: CampaignFolder, config: Config, number: int) -> None
     campaign.round(number).write_json(COST, costs)
 
 
+def note_fit(folder: Folder, passes: int, seconds: float) -> None:
+    """Add what the fit of a method to the labelled pixels took: passes of networks over images, and the
+    seconds of its one device.
+    """
+    costs = read_cost(folder)
+    cost = costs.setdefault(FIT_COST, {})
+    cost["passes"] = passes
+    cost["device_seconds"] = round(seconds, 3)
+    folder.write_json(COST, costs)
+
+
 def note_query(campaign: CampaignFolder, config: Config, number: int) -> None:
     """Add the passes of a round's query and the seconds of its actors, scaled to all images where the call
     that ended it had only a part of them.
     """
     from atal_ray.acquisition.asking import Asking
     from atal_ray.acquisition.passes import passes_of
+    from atal_ray.campaign.query.fitted_file import read_fitted
 
     folder, images = campaign.round(number), campaign.root.count_rows(MANIFEST)
-    costs = read_cost(folder)
-    each = passes_of(Asking.of(config.query), config.attack, config.train.cycles)
+    costs, asking = read_cost(folder), Asking.of(config.query)
+    if asking.fits:
+        asking.take(read_fitted(folder))
+    each = passes_of(asking, config.attack, config.train.cycles)
     cost = costs.setdefault(QUERY_COST, {})
     cost["passes"] = {name: images * count for name, count in asdict(each).items()}
     if folder.exists(THROUGHPUT):

@@ -80,7 +80,7 @@ class GalleryActor(SnapshotActor):
     def __init__(
         self, campaign: CampaignFolder, config: Config, round_number: int, shown: list[Record]
     ) -> None:
-        self.method = Asking.of(config.query).without_fit()
+        self.method = Asking.of(config.query).for_pictures(asks=config.asks)
         super().__init__(campaign, config, round_number, config.query.precision, self.method)
         self.shown = shown
 
@@ -149,6 +149,13 @@ def image_maps(seen: Seen, method: Asking, config: QueryConfig) -> ImageMaps:
         prediction=to_uint8(seen.clean),
         uncertainty=to_uint8(difference(seen.clean, seen.clean, "margin")),
         attacked=None if attacked is None else to_uint8(difference(attacked, seen.clean, "margin")),
-        score=to_uint8(np.clip(seen.score / method.score.top, 0, 1)) if method.score else None,
+        score=to_uint8(_shown_score(seen.score, method.score.top)) if method.score else None,
         regions=kinds_of(seen, config),
     )
+
+
+def _shown_score(score: NDArray[np.float32], top: float | None) -> NDArray[np.float32]:
+    """Scores as 0 to 1: of their own scale, or of the image's where that has no meaning."""
+    low, high = (float(score.min()), float(score.max())) if top is None else (0.0, top)
+    shown: NDArray[np.float32] = np.clip((score - low) / max(high - low, 1e-12), 0, 1).astype(np.float32)
+    return shown

@@ -12,7 +12,7 @@ from typing import Annotated
 import pyarrow.compute as pc
 
 from atal_ray.acquisition.asking import Asking
-from atal_ray.acquisition.trained import build_member
+from atal_ray.acquisition.trained import build_member, networks_of
 from atal_ray.annotation.answers import corrected
 from atal_ray.campaign.annotate import annotate
 from atal_ray.campaign.campaign_folder import MANIFEST, POINTS, QUERIES, CampaignFolder
@@ -27,7 +27,7 @@ from atal_ray.config.data import BudgetConfig, DataConfig, OnBadFile
 from atal_ray.config.query import AttackConfig, QueryConfig
 from atal_ray.config.resources import ResourceConfig
 from atal_ray.config.section import Section, require
-from atal_ray.config.training import TrainConfig
+from atal_ray.config.training import NetworkConfig, TrainConfig
 from atal_ray.errors import AtalError, CampaignError, WaitingError, counted
 from atal_ray.labels.points import POINT_SCHEMA
 from atal_ray.networks.snapshot_reader import require_snapshots
@@ -194,8 +194,19 @@ def _take_over(campaign: CampaignFolder, config: Config, trained: CampaignFolder
         )
     for number in range(1, config.train.cycles + 1):
         campaign.snapshots(0).copy_from(trained.snapshots(finished - 1), f"{number}.pt")
+    of_trained = replace(config_file.of_campaign(trained.root), data=config.data)
+    require(
+        _apart_from_weights(config) == _apart_from_weights(of_trained),
+        f"the snapshots of {trained.root.uri} are networks that its query.method has drawn by its seed: "
+        "leave query.method and seed as they are there",
+    )
     require_snapshots(campaign.snapshots(0), config, partial(build_member, config, load_weights=False))
     campaign.round(0).write_table(POINTS, POINT_SCHEMA.empty_table())
+
+
+def _apart_from_weights(config: Config) -> list[NetworkConfig]:
+    """The networks of a configuration; snapshots hold the weights of all."""
+    return [replace(network, weights=None) for network in networks_of(config)]
 
 
 def summary(campaign: CampaignFolder) -> str:

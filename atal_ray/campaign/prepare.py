@@ -11,6 +11,8 @@ from tempfile import TemporaryDirectory
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from atal_ray.acquisition.names import Names
+from atal_ray.acquisition.registered import SCORES
 from atal_ray.campaign.campaign_folder import ERROR_SCHEMA, ERRORS, MANIFEST, TRAINING, CampaignFolder
 from atal_ray.campaign.checked_images import BAD_SCHEMA, CheckedImages, check_images, is_large
 from atal_ray.config import Config
@@ -55,7 +57,7 @@ def prepare(
     (campaign.root / "tests").delete()  # an earlier attempt, perhaps with other test sets
     train, tests = _folders(campaign, config)
     named = _named(tests)
-    _require_network(config)  # what is wrong is found now, not after the data has been read
+    require_network(config)  # what is wrong is found now, not after the data has been read
     with _session_of(config, [train, *tests]):
         try:
             left_out = [_test_set(campaign, config, name, folder, skip) for name, folder in named.items()]
@@ -73,7 +75,7 @@ def _session_of(config: Config, folders: Iterable[Location]) -> AbstractContextM
     return campaign_session(config) if any(map(is_large, folders)) else nullcontext()
 
 
-def _require_network(config: Config) -> None:
+def require_network(config: Config) -> None:
     """Build the network and try it out; find the method and its parts."""
     logger.info("trying out the network %s", config.network.name)
     from atal_ray import networks  # loads PyTorch, which takes two seconds
@@ -189,6 +191,9 @@ def _require_masks(folder: Location, missing: int, config: Config) -> None:
     labels = config.regions.labels
     oracle = config.asks and config.budget.annotator == "oracle"
     reader = f"regions.labels {labels}" if config.regions.uses_masks else "the oracle" * oracle
+    score = Names.of(config.query).score if config.asks and config.query.method != "atal" else None
+    if not reader and score is not None and SCORES.find(score).mask:
+        reader = f"query.score {score}"
     if reader and missing:
         raise DataError(
             f"{folder}: {counted(missing, 'image has', 'images have')} no mask, which "

@@ -99,6 +99,13 @@ class Config(Section):
             f"query.method {query.method} asks one network in several passes with dropout: set "
             "network.dropout, such as 0.25, with which it is trained too",
         )
+        if method.members == "dropout" and query.score is not None:
+            kind = query.plugin("score", query.score)
+            require(
+                not kind.attacked and kind.beside is None,
+                f"query.score {query.score} looks at more than passes with dropout give: query.method "
+                f"{query.method} takes a score of predictions, such as entropy or vote-entropy",
+            )
         scored = query.plugin("strategy", query.strategy or method.strategy).scored
         score = query.score or method.score
         several = self.train.cycles > 1 or method.members == "dropout"

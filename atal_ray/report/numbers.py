@@ -92,12 +92,12 @@ class Numbers:
         return sum(found.points.total for found in self.rounds[: number + 1]) / self.images
 
     def device_seconds(self, number: int) -> float:
-        """Seconds of devices until the network of a round was trained: all trainings, and the queries between
-        them.
+        """Seconds of devices until the network of a round was trained: all trainings, and the fits and
+        queries between them.
         """
         trained, asked = self.rounds[: number + 1], self.rounds[:number]
         return sum(found.device_seconds("training") for found in trained) + sum(
-            found.device_seconds("query") for found in asked
+            found.device_seconds(stage) for found in asked for stage in ("fit", "query")
         )
 
     def all_failures(self) -> list[Failure]:

@@ -129,6 +129,6 @@ def _pictures_of(campaign: CampaignFolder, config: Config, numbers: Numbers) -> 
         "region_key": overlays.REGION_COLOURS,
         "prediction_key": overlays.gradient(overlays.SALIENCY_MAP),
         "uncertainty_key": overlays.gradient(overlays.UNCERTAINTY_MAP),
-        "top_score": f"{names.top_score:g}",
+        "top_score": "the image's largest" if names.top_score is None else f"{names.top_score:g}",
         "scored": names.score is not None,
     }

@@ -187,13 +187,13 @@ def _points(numbers: Numbers, number: int) -> str:
 
 def cost_table(numbers: Numbers) -> Table:
     """Per round: passes of networks, seconds that devices were held, and seconds that went by."""
-    stages = ("training", "query", "evaluation")
+    stages = ("training", "fit", "query", "evaluation")
     rows = [
         (
             str(found.number),
-            _passes(found.cost.get("training", {}).get("passes")),
+            *(_passes(found.cost.get(stage, {}).get("passes")) for stage in stages[:2]),
             *(_passes(found.cost.get("query", {}).get("passes", {}).get(kind)) for kind in PASSES),
-            *(_seconds(found.cost.get(stage, {}).get("device_seconds")) for stage in stages[:2]),
+            *(_seconds(found.cost.get(stage, {}).get("device_seconds")) for stage in stages[:3]),
             *(_seconds(found.cost.get(stage, {}).get("wall_seconds")) for stage in stages),
         )
         for found in numbers.rounds
@@ -201,12 +201,13 @@ def cost_table(numbers: Numbers) -> Table:
     ]
     return Table(
         "",
-        (("", 1), ("images passed", 1 + len(PASSES)), ("device seconds", 2), ("wall seconds", len(stages))),
+        (("", 1), ("images passed", 2 + len(PASSES)), ("device seconds", 3), ("wall seconds", len(stages))),
         (
             "round",
             "training, forward and back",
+            "fit",
             *(f"query, {name}" for name in PASSES.values()),
-            *stages[:2],
+            *stages[:3],
             *stages,
         ),
         tuple(tuple(Cell(text) for text in row) for row in rows),

@@ -12,11 +12,11 @@ import tyro
 from atal_ray import networks
 from atal_ray.campaign.campaign_folder import MANIFEST, METRICS, CampaignFolder
 from atal_ray.campaign.life import run_in
+from atal_ray.campaign.prepare import require_network
 from atal_ray.campaign.run import run_campaign
 from atal_ray.config import Config, RegionConfig, config_file, presets
 from atal_ray.config.section import Section, require
 from atal_ray.errors import CampaignError
-from atal_ray.networks.conformance import check_network
 from atal_ray.report.page import REPORT
 from atal_ray.runtime.session import campaign_session
 from atal_ray.store.folder import Folder
@@ -157,7 +157,7 @@ def cross_validate(plan: CrossValidation, folder: Path | str) -> Folder:
         # what is wrong with a network, its weights or a recipe is found now, not after days
         for one in todo[: 2 * len(plan.networks)]:
             if not _finished(root, one):
-                check_network(networks.build(one.config.network), one.config.train)
+                require_network(one.config)
         scores = {(one.points, one.network): _metrics(root, one) for one in todo if _finished(root, one)}
         with campaign_session(plan.campaign):
             for number, one in enumerate(todo, start=1):

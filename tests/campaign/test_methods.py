@@ -1,5 +1,6 @@
 """Campaigns by other methods than the paper's, and by a user's own."""
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from atal_ray.campaign.query.fitted_file import read_fitted
 from atal_ray.campaign.run import run_campaign
 from atal_ray.commands.plans import parsed
 from atal_ray.config import BudgetConfig, Config, QueryConfig
-from atal_ray.errors import CheckpointError
+from atal_ray.errors import CheckpointError, DataError
 from atal_ray.labels.points import RANDOM, UNATTACKED
 from atal_ray.runtime.shards import Pool, run_shards
 
@@ -73,7 +74,11 @@ def test_each_asks_for_the_budget_whatever_the_batches(
     ],
 )
 def test_what_a_method_trains_and_fits_goes_on_and_does_not_depend_on_shards(
-    finished: tuple[Config, Path], tmp_path: Path, method: str, monkeypatch: pytest.MonkeyPatch
+    finished: tuple[Config, Path],
+    tmp_path: Path,
+    method: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     folder = finished[1].parent
     options = ["--query.method", method, *TRAINED[method]]
@@ -87,6 +92,12 @@ def test_what_a_method_trains_and_fits_goes_on_and_does_not_depend_on_shards(
     monkeypatch.undo()
     again = run_campaign(other, tmp_path / "again")
     assert all_points(again, 2) == all_points(campaign, 2)
+    assert "the report will show no maps" not in caplog.text
+    cost = again.round(0).read_json("cost.json")
+    if method in ("isal", "cset", "ta-vaal", "nes"):
+        assert cost["fit"]["passes"] == {"isal": 7, "cset": 7, "ta-vaal": 5 * 7, "nes": 2 * 7}[method]
+        assert cost["fit"]["device_seconds"] > 0
+    assert cost["query"]["passes"]["plain"] == 7
     assert f"Points were chosen by {method}" in campaign.root.read_bytes("report.html").decode()
 
 
@@ -103,6 +114,38 @@ def test_a_fitted_method_asks_about_other_images_by_the_points_of_its_campaign(
     fitted = read_fitted(made.round(0))["score"]["weight"]
     assert fitted.abs().max() > 0
     assert not campaign.round(1).exists("fitted.pt")
+
+
+@pytest.mark.parametrize("method", ["llal", pytest.param("mcdr", marks=pytest.mark.slow)])
+def test_where_nothing_is_asked_nothing_is_trained_for_a_method(
+    finished: tuple[Config, Path], tmp_path: Path, method: str
+) -> None:
+    folder = finished[1].parent
+    options = ["--query.method", method, "--data.points", str(finished[1])]
+    config = parsed(tiny_config(folder / "train", (folder / "test",)), options, "test")
+    assert_finished(run_campaign(config, tmp_path / "run"), 1)
+
+
+def test_a_fit_without_readable_images_is_a_sentence(finished: tuple[Config, Path], tmp_path: Path) -> None:
+    folder = finished[1].parent
+    shutil.copytree(folder / "train", tmp_path / "train")
+    options = ["--query.method", "isal", *TRAINED["isal"]]
+    config = parsed(tiny_config(tmp_path / "train", (folder / "test",)), options, "test")
+    campaign = run_campaign(config, tmp_path / "run")
+    plan = replace(Generation.like(campaign.root.uri), images=str(folder / "test"), points=2)
+    for path in (tmp_path / "train/images").iterdir():
+        path.unlink()
+    with pytest.raises(DataError, match="can be read to fit the method to its points"):
+        generate(plan, tmp_path / "points")
+
+
+def test_the_oracle_of_the_loss_needs_masks(finished: tuple[Config, Path], tmp_path: Path) -> None:
+    folder = finished[1].parent
+    shutil.copytree(folder / "train/images", tmp_path / "train/images")
+    options = ["--query.method", "oracle", "--budget.annotator", "answers"]
+    config = parsed(tiny_config(tmp_path / "train", (folder / "test",)), options, "test")
+    with pytest.raises(DataError, match=r"7 images have no mask, which query\.score true-loss reads"):
+        run_campaign(config, tmp_path / "run")
 
 
 def interrupt(rows: list[dict[str, Any]], pool: Pool, **named: Any) -> Iterator[dict[str, Any]]:

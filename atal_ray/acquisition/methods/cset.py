@@ -18,6 +18,9 @@ from atal_ray.config.bounds import Count
 from atal_ray.config.section import Section
 from atal_ray.networks.protocol import SaliencyNetwork
 
+STRIDE = 4
+"""Least distance of candidates, where a network's features are finer."""
+
 Vectors = npt.NDArray[np.float32]
 
 
@@ -45,8 +48,8 @@ class Cset(Method):
 class CoreSet(Strategy):
     """Greedy k-center of Euclidean distances between decoder features, x* = argmax min |f(x) - f(c)|.
 
-    Candidates are the middles of the cells of the feature map that are free; where there are too few, random
-    pixels follow.
+    Candidates are the middles of the cells of the feature map that are free, at stride 4 where it is finer;
+    where there are too few, random pixels follow.
     """
 
     Settings = CoreSetConfig
@@ -69,7 +72,9 @@ class CoreSet(Strategy):
         size, grid = len(pool.free), pool.grid
         kept = np.ix_(grid.cell_rows, grid.cell_columns)
         middles = np.zeros_like(pool.free)
-        middles[np.ix_(*(_middles(length, size) for length in seen.features.shape[1:]))] = True
+        middles[
+            np.ix_(*(_middles(min(length, -(-size // STRIDE)), size) for length in seen.features.shape[1:]))
+        ] = True
         free = rng.permutation(np.flatnonzero(pool.free[kept] & middles[kept]))
         rows, columns = np.divmod(free, len(grid.cell_columns))
         cells = np.stack([grid.cell_columns[columns], grid.cell_rows[rows]], axis=1).astype(np.float64)

@@ -51,6 +51,7 @@ class Influence(PixelScore):
     Settings = InfluenceConfig
     features = True
     fits = True
+    top = None
 
     def check(self, network: SaliencyNetwork) -> None:
         """Refuse a network without a last convolution."""
@@ -176,9 +177,10 @@ def _padding(head: nn.Conv2d) -> tuple[int, int]:
 class Isal(Method):
     """Top-k of the influence on a reference set, with the predicted label in place of the unknown one.
 
-    Exact for the head, whose Hessian is small enough to be solved directly; the original estimates the
-    product with its inverse. The reference set is the labelled points of a share of the training images; the
-    original's code takes test images. One pass for an image, and one more for the fit.
+    Exact for the head (of PFSNet as far as its resizing between corner pixels goes), whose Hessian is small
+    enough to be solved directly; the original estimates the product with its inverse. The reference set is
+    the labelled points of a share of the training images; the original's code takes test images. One pass for
+    an image, and one more for the fit.
     """
 
     score = "influence"

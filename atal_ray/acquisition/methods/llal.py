@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from annotated_types import Ge, Gt, Interval
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits, interpolate, relu
+from torch.nn.functional import binary_cross_entropy_with_logits, relu
 
 from atal_ray.acquisition.methods.method import Method
 from atal_ray.acquisition.pick import Pick, PixelPool, concat_picks, pick_uncertain
@@ -19,6 +19,7 @@ from atal_ray.acquisition.strategies.strategy import Strategy
 from atal_ray.config.bounds import Count, Percent, Words
 from atal_ray.config.section import Section
 from atal_ray.networks.beside import Beside
+from atal_ray.networks.bilinear import bilinear
 from atal_ray.training.losses import IGNORED
 
 STRIDE = 4
@@ -63,14 +64,9 @@ class LossModule(Beside):
 
     def forward(self, levels: tuple[Tensor, ...], x: Tensor) -> Tensor:
         """Predicted losses [B, 1, H / 4, W / 4]."""
-        size = [max(1, side // STRIDE) for side in x.shape[-2:]]
+        size = max(1, x.shape[-2] // STRIDE), max(1, x.shape[-1] // STRIDE)
         maps = [
-            interpolate(
-                relu(squeeze(level.detach() if self.is_detached else level)),
-                size,
-                mode="bilinear",
-                align_corners=False,
-            )
+            bilinear(relu(squeeze(level.detach() if self.is_detached else level)), size)
             for squeeze, level in zip(self.squeeze, levels, strict=True)
         ]
         found: Tensor = self.predict(torch.cat(maps, 1))
@@ -80,7 +76,7 @@ class LossModule(Beside):
         """The weighted ranking loss of random pairs of labelled pixels."""
         full = targets.is_floating_point()
         known = torch.ones_like(targets, dtype=torch.bool) if full else targets != IGNORED
-        predicted = interpolate(maps, targets.shape[-2:], mode="bilinear", align_corners=False)[:, 0][known]
+        predicted = bilinear(maps, (targets.shape[-2], targets.shape[-1]))[:, 0][known]
         labels = targets[known].to(logits.dtype)
         true = binary_cross_entropy_with_logits(logits[:, 0][known].detach(), labels, reduction="none")
         count = len(true)
@@ -106,6 +102,7 @@ class PredictedLoss(PixelScore):
 
     Settings = PredictedLossConfig
     beside = LossModule
+    top = None
 
     def __call__(self, seen: Seen) -> Map:
         """Scores [S, S]."""

@@ -35,8 +35,10 @@ class PixelScore(Plugin, Fitted, ABC):
     """Whether it looks at `Seen.image`."""
     mask: ClassVar[bool] = False
     """Whether it looks at `Seen.mask`, the truth."""
-    top: ClassVar[float] = 1.0
-    """The largest score, for the colours of the report."""
+    top: ClassVar[float | None] = 1.0
+    """The largest score, for the colours of the report, where 0 is the smallest; None where the scale has no
+    meaning: then each image has its own.
+    """
 
     def __init__(self, settings: Any = None) -> None:
         self.settings = settings

@@ -6,9 +6,8 @@ from collections.abc import Mapping
 import torch
 
 from atal_ray.acquisition.fitted import State
+from atal_ray.campaign.campaign_folder import FITTED
 from atal_ray.store.folder import Folder
-
-FITTED = "fitted.pt"
 
 
 def write_fitted(folder: Folder, states: Mapping[str, State]) -> None:

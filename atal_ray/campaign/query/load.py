@@ -84,6 +84,7 @@ def load_shard(row: Row, campaign: CampaignFolder, config: Config, round_number:
     points = PointIndex(campaign.points(round_number, rows[0].image_id, rows[-1].image_id))
     found: list[tuple[Record, Any, Any]] = []
     errors: list[list[str]] = []
+    truth: list[npt.NDArray[np.bool_]] = []
     shape = (len(rows), config.train.size, config.train.size)
     images, free = np.zeros((*shape, 3), np.uint8), np.zeros(shape, bool)
     superpixels = np.full(shape, -1, np.int32)
@@ -92,13 +93,13 @@ def load_shard(row: Row, campaign: CampaignFolder, config: Config, round_number:
         try:
             require_kept(row, number)
             loaded = _load_image(record, xy, campaign, config)
+            truth += [mask_on_grid(record, config.train.size)] if reads_masks else []
         except DataError as error:
             errors.append([record.image_id, str(error)])
             continue
         images[len(found)], free[len(found)], superpixels[len(found)] = loaded
         found.append((record, xy, labels))
     kept = len(found)
-    truth = [mask_on_grid(record, config.train.size) for record, _, _ in found] if reads_masks else []
     return LoadedShard(
         row["shard"],
         row["start"],

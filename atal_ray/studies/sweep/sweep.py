@@ -7,14 +7,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from atal_ray import networks
 from atal_ray.campaign.campaign_folder import MANIFEST, QUERIES, START, CampaignFolder
 from atal_ray.campaign.life import run_in
-from atal_ray.campaign.prepare import prepare
+from atal_ray.campaign.prepare import prepare, require_network
 from atal_ray.campaign.query.ask import query
 from atal_ray.config import Config, config_file
 from atal_ray.errors import CampaignError, counted
-from atal_ray.networks.conformance import check_network
 from atal_ray.runtime.trials import trials_session
 from atal_ray.store.folder import Folder
 from atal_ray.studies.sweep.plan import Sweep, Trial
@@ -126,13 +124,16 @@ def _is_started(todo: Jobs) -> bool:
 
 
 def _check_networks(todo: Jobs) -> None:
-    """Check every network that is still to be trained, and its weights, each once: before Ray is started."""
+    """Check every network that is still to be trained, its weights and the method that asks it, each once:
+    before Ray is started.
+    """
     checked: list[Config] = []
     for job in todo:
-        known = any((job.config.network, job.config.train) == (one.network, one.train) for one in checked)
+        one = job.config
+        known = any((one.network, one.train, one.query) == (of.network, of.train, of.query) for of in checked)
         if not known and not job.is_finished:
-            check_network(networks.build(job.config.network), job.config.train)
-            checked.append(job.config)
+            require_network(one)
+            checked.append(one)
 
 
 def _start(todo: Jobs) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,7 +21,10 @@ SIZE = 24
 
 def made(name: str) -> Strategy:
     kind = STRATEGIES.find(name)
-    return kind(QueryConfig(), kind.Settings() if kind.Settings else None)
+    strategy = kind(QueryConfig(), kind.Settings() if kind.Settings else None)
+    if kind.fits:
+        strategy.state = {"centres": torch.ones(2, 4)}
+    return strategy
 
 
 def pool_of(free: np.ndarray, superpixels: np.ndarray | None = None, labelled: object = ()) -> PixelPool:
