@@ -28,7 +28,8 @@ from atal_ray import seeding
 from atal_ray.acquisition.candidates import candidate_set
 from atal_ray.acquisition.estimate import estimate
 from atal_ray.acquisition.pick import PixelPool, RankedCover, pick_uncertain, rank_diverse
-from atal_ray.acquisition.uncertainty import difference
+from atal_ray.acquisition.registered import SCORES
+from atal_ray.acquisition.seen import Seen
 from atal_ray.campaign.campaign_folder import MANIFEST, CampaignFolder
 from atal_ray.campaign.query.load import LoadedShard, load_shard
 from atal_ray.campaign.run import run_campaign
@@ -94,8 +95,9 @@ class Asked:
     features: NDArray[np.float32]
 
     def score(self, config: QueryConfig) -> NDArray[np.float32]:
-        """Uncertainty [S, S]."""
-        return difference(self.clean, self.attacked, "flip-margin")
+        """Uncertainty [S, S] by the score of a configuration, or ATAL's own."""
+        seen = Seen(self.clean, self.attacked)
+        return np.asarray(SCORES.find(config.score or "flip-margin")()(seen), np.float32)
 
 
 def configure(options: Options, network: str, epochs: int) -> Config:

@@ -186,6 +186,7 @@ def train(campaign: Any, config: Any, number: int, count: int) -> None:
 def measure(images: int, options: Options) -> list[dict[str, Any]]:
     """Run every stage and watch the memory."""
     from atal_ray.campaign.campaign_folder import CampaignFolder
+    from atal_ray.campaign.life import give_back_memory
     from atal_ray.runtime.session import campaign_session
     from atal_ray.store.folder import Folder
 
@@ -200,6 +201,7 @@ def measure(images: int, options: Options) -> list[dict[str, Any]]:
             with watched() as peak:
                 work()
             seconds = time.monotonic() - started
+            give_back_memory()  # as after every step of a run
             found.append({"stage": name, "seconds": round(seconds, 2), "driver_mib": round(peak(), 1)})
             print(f"{images:10,} {name:14} {seconds:8.1f} s {peak():8.1f} MiB", flush=True)
     shutil.rmtree(run)

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
+import pyarrow as pa
+
 from atal_ray.config import config_file
 from atal_ray.config.section import Section
 from atal_ray.store.folder import Folder
@@ -34,12 +36,18 @@ class Run:
             return
         logger.debug("%s is missing", folder.where(name))
         make()
+        give_back_memory()
         self.lock.check()
 
     def finish(self, make: Callable[[], Result]) -> Result:
         """Make what is made anew each time, such as a report, while the folder is still held."""
         self.lock.check()
         return make()
+
+
+def give_back_memory() -> None:
+    """Give the system what Arrow keeps of the tables of a stage that is over, some megabytes of each."""
+    pa.default_memory_pool().release_unused()
 
 
 @contextmanager
