@@ -29,6 +29,7 @@ from atal_ray.runtime.stop import SENTENCE
 from atal_ray.store.folder import Folder
 
 RESULTS = Path(__file__).parent / "results"
+MEASURES = ("atal_ray.cli", "atal_ray.runtime")
 Signal = Literal["SIGINT", "SIGTERM"]
 HOLD_SECONDS = 4.0
 """That a stage waits before its work: on so few images some would be over before anyone could press a key."""
@@ -261,6 +262,7 @@ def make_trained(options: Options) -> Path:
 
 
 def main(options: Options) -> None:
+    head = provenance(MEASURES)
     signal.signal(
         signal.SIGINT, signal.default_int_handler
     )  # what is ignored here, the commands would ignore
@@ -275,7 +277,7 @@ def main(options: Options) -> None:
         rows += json.loads(done.read_text())
     result = {
         "what": __doc__.partition("\n")[0],
-        "provenance": provenance(("atal_ray.cli", "atal_ray.runtime")),
+        "provenance": head,
         "data": f"{options.images} images of {options.train.name} and of {options.test.name}, "
         f"{options.side} px",
         "interruptions": len(rows),

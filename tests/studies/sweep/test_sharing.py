@@ -56,7 +56,7 @@ def test_start_and_first_round_are_copied_without_a_second_copy_on_disk(finished
     share_first_round(source, campaign, config)
     assert campaign.root.names() == [MANIFEST, "round-00", "seed", "tests"]
     assert campaign.round(0).names() == sorted(
-        [POINTS, "predictions.parquet", "snapshots", TRAINING, METRICS]
+        [POINTS, "cost.json", "predictions.parquet", "snapshots", TRAINING, METRICS]
     )  # not COMMITTED: its query is another
     for name in (POINTS, TRAINING, METRICS, "snapshots/2.pt"):
         assert (folder / "round-00" / name).samefile(tmp_path / "new/round-00" / name)
