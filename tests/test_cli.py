@@ -244,9 +244,8 @@ def test_config_prints_what_yaml_can_read(atal: Atal, tmp_path: Path) -> None:
         ),
         (
             ("--network.name", "unet"),
-            "atal: network.name is 'unet', did you mean minet?: known networks are f3net, f3net-small, minet, "
-            "pfsnet; "
-            "give your own as module:Class",
+            "atal: network.name is 'unet', did you mean minet?: known networks are f3net, f3net-small, "
+            "minet, pfsnet; give your own as module:Class",
         ),
         (
             ("--train.scales", "96", "100"),
