@@ -68,10 +68,7 @@ def test_each_asks_for_the_budget_whatever_the_batches(
 
 @pytest.mark.parametrize(
     "method",
-    [
-        pytest.param(name, marks=() if name in ("llal", "isal", "nes") else pytest.mark.slow)
-        for name in TRAINED
-    ],
+    [pytest.param(name, marks=() if name in ("llal", "isal") else pytest.mark.slow) for name in TRAINED],
 )
 def test_what_a_method_trains_and_fits_goes_on_and_does_not_depend_on_shards(
     finished: tuple[Config, Path],
@@ -116,7 +113,8 @@ def test_a_fitted_method_asks_about_other_images_by_the_points_of_its_campaign(
     assert not campaign.round(1).exists("fitted.pt")
 
 
-@pytest.mark.parametrize("method", ["llal", pytest.param("mcdr", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["llal", "mcdr"])
 def test_where_nothing_is_asked_nothing_is_trained_for_a_method(
     finished: tuple[Config, Path], tmp_path: Path, method: str
 ) -> None:
@@ -126,6 +124,7 @@ def test_where_nothing_is_asked_nothing_is_trained_for_a_method(
     assert_finished(run_campaign(config, tmp_path / "run"), 1)
 
 
+@pytest.mark.slow
 def test_a_fit_without_readable_images_is_a_sentence(finished: tuple[Config, Path], tmp_path: Path) -> None:
     folder = finished[1].parent
     shutil.copytree(folder / "train", tmp_path / "train")
@@ -200,7 +199,9 @@ def test_an_own_method_runs_a_campaign_and_appears_in_its_report(
     [
         ["--query.method", "outside_plugins:Deep"],
         ["--query.score", "outside_plugins:Bald", "--query.strategy", "outside_plugins:Badge"],
-        ["--query.score", "outside_plugins:Bald", "--query.strategy", "top"],
+        pytest.param(
+            ["--query.score", "outside_plugins:Bald", "--query.strategy", "top"], marks=pytest.mark.slow
+        ),
     ],
 )
 def test_one_file_of_a_user_brings_every_kind_of_plug_in(
