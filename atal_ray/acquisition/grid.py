@@ -23,9 +23,13 @@ class GridPixels(NamedTuple):
     """Original column under each kept grid column."""
 
 
+def under_centres(size: int, length: int) -> Indices:
+    """The pixel of `length` under the centre of each of `size` cells, floor((cell + 0.5) * length / size)."""
+    return (2 * np.arange(size, dtype=np.int64) + 1) * length // (2 * size)  # without rounding
+
+
 def _axis(size: int, length: int) -> tuple[Indices, Indices]:
-    cells = np.arange(size, dtype=np.int64)
-    pixels = (2 * cells + 1) * length // (2 * size)  # floor((cell + 0.5) * length / size) without rounding
+    cells, pixels = np.arange(size, dtype=np.int64), under_centres(size, length)
     if size <= length:
         return cells, pixels
     # Between the centres of cell and pixel, in units of 1 / (2 size) pixels.

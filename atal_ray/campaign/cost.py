@@ -24,10 +24,8 @@ def timed(folder: Folder, stage: str) -> Iterator[None]:
         yield
     finally:
         with suppress(CampaignError):  # a full disk or a lost store ends the stage by its own error
-            costs = read_cost(folder)
-            known = costs.setdefault(stage, {})
-            known[WALL] = round(known.get(WALL, 0.0) + time.monotonic() - began, 3)
-            folder.write_json(COST, costs)
+            known = read_cost(folder).get(stage, {}).get(WALL, 0.0)
+            note(folder, stage, {WALL: round(known + time.monotonic() - began, 3)})
 
 
 def read_cost(folder: Folder) -> dict[str, dict[str, Any]]:
@@ -36,26 +34,27 @@ def read_cost(folder: Folder) -> dict[str, dict[str, Any]]:
     return found
 
 
+def note(folder: Folder, stage: str, figures: dict[str, Any]) -> None:
+    """Set figures of a stage beside those that it has."""
+    costs = read_cost(folder)
+    folder.write_json(COST, {**costs, stage: {**costs.get(stage, {}), **figures}})
+
+
 def note_training(campaign: CampaignFolder, config: Config, number: int) -> None:
     """Add the passes over the images, forward and back, of a round's training, and the seconds that its
     devices were held.
     """
-    images, costs = campaign.root.count_rows(MANIFEST), read_cost(campaign.round(number))
-    cost = costs.setdefault(TRAINING_COST, {})
-    cost["passes"] = images * config.train.epochs
-    cost["device_seconds"] = round(cost.get(WALL, 0.0) * config.train.workers, 3)
-    campaign.round(number).write_json(COST, costs)
+    folder, images = campaign.round(number), campaign.root.count_rows(MANIFEST)
+    seconds = read_cost(folder).get(TRAINING_COST, {}).get(WALL, 0.0) * config.train.workers
+    figures = {"passes": images * config.train.epochs, "device_seconds": round(seconds, 3)}
+    note(folder, TRAINING_COST, figures)
 
 
 def note_fit(folder: Folder, passes: int, seconds: float) -> None:
     """Add what the fit of a method to the labelled pixels took: passes of networks over images, and the
     seconds of its one device.
     """
-    costs = read_cost(folder)
-    cost = costs.setdefault(FIT_COST, {})
-    cost["passes"] = passes
-    cost["device_seconds"] = round(seconds, 3)
-    folder.write_json(COST, costs)
+    note(folder, FIT_COST, {"passes": passes, "device_seconds": round(seconds, 3)})
 
 
 def note_query(campaign: CampaignFolder, config: Config, number: int) -> None:
@@ -67,14 +66,13 @@ def note_query(campaign: CampaignFolder, config: Config, number: int) -> None:
     from atal_ray.campaign.query.fitted_file import read_fitted
 
     folder, images = campaign.round(number), campaign.root.count_rows(MANIFEST)
-    costs, asking = read_cost(folder), Asking.of(config.query)
+    asking = Asking.of(config.query)
     if asking.fits:
         asking.take(read_fitted(folder))
     each = passes_of(asking, config.attack, config.train.cycles)
-    cost = costs.setdefault(QUERY_COST, {})
-    cost["passes"] = {name: images * count for name, count in asdict(each).items()}
+    figures: dict[str, Any] = {"passes": {name: images * count for name, count in asdict(each).items()}}
     if folder.exists(THROUGHPUT):
         found = folder.read_json(THROUGHPUT)
         spent = sum(seconds for stage, seconds in found["seconds"].items() if stage != "loading")
-        cost["device_seconds"] = round(spent * images / max(1, found["images"]), 3)
-    folder.write_json(COST, costs)
+        figures["device_seconds"] = round(spent * images / max(1, found["images"]), 3)
+    note(folder, QUERY_COST, figures)

@@ -154,10 +154,11 @@ def _generate(plan: Generation, folder: Path | str) -> CampaignFolder:
         with campaign_session(config):
             _fit(campaign, plan, trained)
             run.step(campaign.round(0), QUERIES, lambda: query(campaign, config, 0))
-            if count_nulls(campaign.root, MANIFEST, "mask") == 0:
+            masked = count_nulls(campaign.root, MANIFEST, "mask") == 0
+            if masked:
                 oracle = replace(config, budget=replace(config.budget, annotator="oracle"))
                 run.step(campaign.round(1), POINTS, lambda: annotate(campaign, oracle, 1))
-        if count_nulls(campaign.root, MANIFEST, "mask"):
+        if not masked:
             _ask_people(campaign, config)
     return campaign
 

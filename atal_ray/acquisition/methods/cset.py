@@ -7,9 +7,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from atal_ray.acquisition.cover.farthest import farthest
 from atal_ray.acquisition.features import sample_bilinear
 from atal_ray.acquisition.fitted import LabelledBatch, RoundData
-from atal_ray.acquisition.grid import grid_position
+from atal_ray.acquisition.grid import grid_position, under_centres
 from atal_ray.acquisition.methods.method import Method
 from atal_ray.acquisition.pick import Indices, Pick, PixelPool, concat_picks, pick_cells, pick_random
 from atal_ray.acquisition.seen import Seen
@@ -72,9 +73,8 @@ class CoreSet(Strategy):
         size, grid = len(pool.free), pool.grid
         kept = np.ix_(grid.cell_rows, grid.cell_columns)
         middles = np.zeros_like(pool.free)
-        middles[
-            np.ix_(*(_middles(min(length, -(-size // STRIDE)), size) for length in seen.features.shape[1:]))
-        ] = True
+        sides = (min(length, -(-size // STRIDE)) for length in seen.features.shape[1:])
+        middles[np.ix_(*(under_centres(side, size) for side in sides))] = True
         free = rng.permutation(np.flatnonzero(pool.free[kept] & middles[kept]))
         rows, columns = np.divmod(free, len(grid.cell_columns))
         cells = np.stack([grid.cell_columns[columns], grid.cell_rows[rows]], axis=1).astype(np.float64)
@@ -94,11 +94,7 @@ def farthest_first(vectors: Vectors, centres: Vectors, k: int) -> Indices:
     nearest = np.full(len(vectors), np.inf)
     for start in range(0, len(centres), 256):
         nearest = np.minimum(nearest, _squares(vectors, centres[start : start + 256]).min(1))
-    chosen: list[int] = []
-    for _ in range(min(k, len(vectors))):
-        chosen.append(int(nearest.argmax()))
-        nearest = np.minimum(nearest, _squares(vectors, vectors[chosen[-1]][None])[:, 0])
-        nearest[chosen] = -1
+    chosen = farthest(nearest, lambda number: _squares(vectors, vectors[number][None])[:, 0], k)
     return np.array(chosen, np.int64)
 
 
@@ -107,11 +103,6 @@ def _squares(a: Vectors, b: Vectors) -> npt.NDArray[np.float64]:
     a, b = a.astype(np.float64), b.astype(np.float64)
     squares: npt.NDArray[np.float64] = (a * a).sum(1)[:, None] - 2 * a @ b.T + (b * b).sum(1)
     return squares.clip(0)
-
-
-def _middles(cells: int, size: int) -> Indices:
-    """Rows or columns of the query grid at the middles of the cells of a feature map."""
-    return np.minimum(((np.arange(cells) + 0.5) * size / cells).astype(np.int64), size - 1)
 
 
 @torch.no_grad()

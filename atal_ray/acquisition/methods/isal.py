@@ -61,17 +61,15 @@ class Influence(PixelScore):
         """S as a convolution: its weight and bias; and its padding."""
         network = data.networks[-1]
         head = head_of(network)
-        sums = HeadSums(head.weight[0].numel() + 1)
-        every = HeadSums(len(sums.gradient))
+        weights = weights_of(head)
+        sums = HeadSums(len(weights))
         for batch in data.batches():
-            vectors, labels = head_inputs(network, head, batch), batch.labels
             chosen = np.array([self._is_reference(data.campaign_seed, name) for name in batch.image_id], bool)
-            weights = weights_of(head)
-            sums.add(vectors, labels, weights, chosen[batch.of_image])
-            every.add(vectors, labels, weights, np.ones(len(labels), bool))
+            vectors = head_inputs(network, head, batch)
+            sums.add(vectors, batch.labels, weights, chosen[batch.of_image])
         if not sums.references:
             logger.warning("no reference image has a labelled point: all labelled points are the reference")
-        gradient = (sums if sums.references else every).gradient
+        gradient = sums.gradient if sums.references else sums.whole_gradient
         s = np.linalg.solve(damped(sums.hessian / max(1, sums.points), self.settings.damping), gradient)
         return {
             "weight": torch.from_numpy(s[:-1].astype(np.float32)).reshape(head.weight.shape),
@@ -101,6 +99,9 @@ class HeadSums:
     def __init__(self, length: int) -> None:
         self.hessian: Matrix = np.zeros((length, length))
         self.gradient: Matrix = np.zeros(length)
+        """Of the reference's loss."""
+        self.whole_gradient: Matrix = np.zeros(length)
+        """Of the loss of all pixels."""
         self.points = self.references = 0
 
     def add(
@@ -116,11 +117,12 @@ class HeadSums:
             vectors: what the head sees of them [M, D].
             labels: 0 or 1 [M].
             weights: of the head [D].
-            reference: which of them are of the reference set [M]; only these add to the gradient.
+            reference: which of them are of the reference set [M]; only these add to its gradient.
         """
         p = 1 / (1 + np.exp(-(vectors @ weights)))
         self.hessian += (vectors * (p * (1 - p))[:, None]).T @ vectors
         self.gradient += (p - labels)[reference] @ vectors[reference]
+        self.whole_gradient += (p - labels) @ vectors
         self.points += len(labels)
         self.references += int(reference.sum())
 

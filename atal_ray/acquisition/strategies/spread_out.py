@@ -3,6 +3,7 @@
 import numpy as np
 
 from atal_ray.acquisition.cover.distances import Array
+from atal_ray.acquisition.cover.farthest import farthest
 from atal_ray.acquisition.grid import grid_position
 from atal_ray.acquisition.pick import Pick, PixelPool, pick_cells
 from atal_ray.acquisition.seen import Seen
@@ -28,11 +29,7 @@ class SpreadOut(Strategy):
         nearest = np.full(len(free), np.inf)
         for point in labelled:
             np.minimum(nearest, _squares(cells, point), out=nearest)
-        chosen: list[int] = []
-        for _ in range(min(k, len(free))):
-            chosen.append(int(nearest.argmax()))
-            np.minimum(nearest, _squares(cells, cells[chosen[-1]]), out=nearest)
-            nearest[chosen] = -1
+        chosen = farthest(nearest, lambda number: _squares(cells, cells[number]), k)
         return pick_cells(grid, free[chosen])
 
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from atal_ray.acquisition.grid import original_pixels
+from atal_ray.acquisition.grid import original_pixels, under_centres
 from atal_ray.acquisition.names import Names
 from atal_ray.acquisition.registered import SCORES
 from atal_ray.campaign.campaign_folder import MANIFEST, START, CampaignFolder
@@ -121,11 +121,7 @@ def load_shard(row: Row, campaign: CampaignFolder, config: Config, round_number:
 def mask_on_grid(record: Record, size: int) -> npt.NDArray[np.bool_]:
     """The true mask at the pixel under each cell of the grid; DataError where there is none."""
     mask = record.read_mask().astype(bool)
-    rows, columns = (
-        np.clip(((np.arange(size) + 0.5) * length / size).astype(np.int64), 0, length - 1)
-        for length in mask.shape
-    )
-    return mask[np.ix_(rows, columns)]
+    return mask[np.ix_(*(under_centres(size, length) for length in mask.shape))]
 
 
 def loaded_bytes(config: Config) -> int:
