@@ -11,8 +11,11 @@ _OWN = re.compile(r"^\s*atal_ray\.errors\.(\w+): (.+)", re.MULTILINE)
 _ENDED = "a worker's process ended without a word: a crash in a library, or its machine is gone"
 _DEATHS = {
     "ActorDiedError": _ENDED,
+    "ActorUnavailableError": _ENDED,
+    "NodeDiedError": _ENDED,
     "OutOfMemoryError": "a machine ran out of memory, so Ray ended a worker on it",
     "WorkerCrashedError": _ENDED,
+    "WorkerHealthCheckTimeoutError": "a worker did not answer for minutes: its machine hangs or is cut off",
 }
 """What Ray's names for the death of a process mean."""
 
@@ -64,6 +67,7 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
         inner = [
             *getattr(current, "worker_failures", {}).values(),
             getattr(current, "cause", None),
+            getattr(current, "health_check_failure", None),  # Ray Train asked a worker that was dead
             getattr(current, "controller_failure", None),
             current.__cause__,
         ]

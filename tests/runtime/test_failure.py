@@ -1,5 +1,10 @@
 """What a person reads when a worker fails."""
 
+import pytest
+import ray
+from ray.train import WorkerGroupError
+from ray.train.v2._internal.exceptions import WorkerHealthCheckFailedError, WorkerHealthCheckTimeoutError
+
 from atal_ray.errors import CampaignError, DataError
 from atal_ray.runtime.failure import plain_error
 
@@ -59,3 +64,19 @@ class ActorDiedError(Exception):
 def test_the_death_of_a_process_is_said_in_words():
     found = plain_error(GroupFailed({0: ActorDiedError("a page\nof text")}), "round 0: training")
     assert str(found).startswith("round 0: training failed: a worker's process ended without a word")
+
+
+@pytest.mark.parametrize(
+    "cause", [ray.exceptions.ActorDiedError(), ray.exceptions.NodeDiedError("a page\nof text")]
+)
+def test_a_death_that_ray_train_finds_when_it_asks_a_worker_is_said_in_words(cause: Exception):
+    asked = WorkerHealthCheckFailedError("A worker health check failed.", cause)
+    found = plain_error(WorkerGroupError("text", {0: asked}), "round 0: training")
+    assert str(found).startswith("round 0: training failed: a worker's process ended without a word")
+
+
+def test_a_worker_that_hangs_is_said_in_words():
+    found = plain_error(WorkerGroupError("text", {0: WorkerHealthCheckTimeoutError("late")}), "training")
+    assert (
+        str(found) == "training failed: a worker did not answer for minutes: its machine hangs or is cut off"
+    )
