@@ -82,8 +82,8 @@ class EvaluateOrDie(evaluate.EvaluateShard):
         if is_due(f"evaluation-{{self.round_number}}"):
             os._exit(0)
         return super().__call__(row)
-run_shards = evaluate.run_shards  # the class stays in its module, where workers look for its base
-evaluate.run_shards = lambda *rows, actor, **rest: run_shards(*rows, actor=EvaluateOrDie, **rest)
+Stage = evaluate.Stage  # the class stays in its module, where workers look for its base
+evaluate.Stage = lambda actor, arguments: Stage(EvaluateOrDie, arguments)
 def train_or_die(worker, campaign, config, round_number):
     finished = worker.finished
     def finished_or_die(epochs):

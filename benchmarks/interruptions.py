@@ -38,12 +38,15 @@ STAGE = """
 import os, pathlib, sys, time
 from importlib import import_module
 module, name, hold, mark = sys.argv[1:5]
-work = getattr(import_module(module), name)
+owner, *inner, name = import_module(module), *name.split(".")
+for part in inner:
+    owner = getattr(owner, part)
+work = getattr(owner, name)
 def held(*arguments, **named):
     pathlib.Path(mark).touch()
     time.sleep(float(hold))
     return work(*arguments, **named)
-setattr(import_module(module), name, held)
+setattr(owner, name, held)
 del sys.argv[1:5]
 from atal_ray.cli import main
 main()
@@ -52,7 +55,7 @@ main()
 
 @dataclass(frozen=True)
 class Stage:
-    """A function of the driver, and how long it waits before its work."""
+    """A function of the driver, or a method as Class.method, and how long it waits before its work."""
 
     name: str
     module: str
@@ -71,9 +74,9 @@ def _of_campaign() -> tuple[Stage, ...]:
         Stage("random start", rounds, "query"),
         Stage("annotation", rounds, "annotate", HOLD_SECONDS),
         Stage("training", rounds, "train", after=8.0),
-        Stage("evaluation", rounds, "evaluate"),
-        Stage("query", rounds, "query"),
-        Stage("maps for the report", rounds, "make_gallery"),
+        Stage("evaluation", rounds, "look"),
+        Stage("query", "atal_ray.campaign.query.ask", "Query.finish", HOLD_SECONDS),
+        Stage("maps for the report", "atal_ray.campaign.gallery", "Gallery.finish", HOLD_SECONDS),
         Stage("report", module, "write_report", HOLD_SECONDS),
     )
 

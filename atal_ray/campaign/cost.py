@@ -23,9 +23,14 @@ def timed(folder: Folder, stage: str) -> Iterator[None]:
     try:
         yield
     finally:
-        with suppress(CampaignError):  # a full disk or a lost store ends the stage by its own error
-            known = read_cost(folder).get(stage, {}).get(WALL, 0.0)
-            note(folder, stage, {WALL: round(known + time.monotonic() - began, 3)})
+        add_wall(folder, stage, time.monotonic() - began)
+
+
+def add_wall(folder: Folder, stage: str, seconds: float) -> None:
+    """Add seconds to those that a stage took."""
+    with suppress(CampaignError):  # a full disk or a lost store ends the stage by its own error
+        known = read_cost(folder).get(stage, {}).get(WALL, 0.0)
+        note(folder, stage, {WALL: round(known + seconds, 3)})
 
 
 def read_cost(folder: Folder) -> dict[str, dict[str, Any]]:

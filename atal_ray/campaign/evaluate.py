@@ -2,7 +2,7 @@
 
 import logging
 from base64 import b64decode, b64encode
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +13,8 @@ import torch.nn.functional as functional
 from torch import Tensor
 
 from atal_ray.campaign.campaign_folder import MEMBERS, METRICS, CampaignFolder
+from atal_ray.campaign.cost import EVALUATION_COST
+from atal_ray.campaign.look import Look, look
 from atal_ray.campaign.not_finite import NOT_FINITE, require_finite
 from atal_ray.campaign.snapshot_actor import SnapshotActor
 from atal_ray.config import Config
@@ -27,7 +29,7 @@ from atal_ray.networks.protocol import SaliencyNetwork
 from atal_ray.report.gallery_file import shown_records
 from atal_ray.report.predictions_file import PREDICTION_SCHEMA, PREDICTIONS, TEST_IMAGES, small_png
 from atal_ray.runtime.bad_images import BadImages, require_kept
-from atal_ray.runtime.shards import Pool, run_shards, shard_rows
+from atal_ray.runtime.shards import Pool, Stage, Work, shard_rows
 from atal_ray.store.folder import Folder
 from atal_ray.store.streamed import row_groups
 
@@ -36,56 +38,101 @@ Row = dict[str, Any]
 
 
 def evaluate(campaign: CampaignFolder, config: Config, round_number: int) -> None:
-    """Score the round's snapshots on every test set that they were not scored on yet; writes metrics.json:
-    set -> member -> metrics, after predictions.parquet with those of the few images that the report shows.
+    """Score the round's snapshots on every test set that they were not scored on yet; see `Evaluation`."""
+    look([Evaluation(campaign, config, round_number)])
+
+
+class Evaluation(Look):
+    """Writes metrics.json: set -> member -> metrics, after predictions.parquet with those of the few images
+    that the report shows.
     """
-    out = campaign.round(round_number)
-    result: dict[str, Any] = out.read_json(METRICS) if out.exists(METRICS) else {}
-    pictures: list[Row] = []
-    unjudged = campaign.unjudged(config, round_number)
-    for name in unjudged:
-        sums: dict[str, Accumulator] = {who: Accumulator() for who in MEMBERS}
-        own = {who: OwnSums(config.data.metrics) for who in MEMBERS}
-        errors: list[list[str]] = []
-        images = (campaign.root / "tests").count_rows(f"{name}.parquet")
-        rows = row_groups(campaign.root / "tests", f"{name}.parquet")
-        shown = shown_records(rows, campaign.test_data(config, name), TEST_IMAGES)
-        for row in run_shards(
+
+    file, cost = METRICS, EVALUATION_COST
+
+    def __init__(self, campaign: CampaignFolder, config: Config, round_number: int) -> None:
+        super().__init__(campaign, config, round_number)
+        self.pool = Pool.of_query(config, network=True)
+        self._sets: list[_TestSet] = []
+
+    def works(self) -> list[Work]:
+        """One for each test set."""
+        unjudged = self.campaign.unjudged(self.config, self.round_number)
+        self._sets = [_TestSet(name, self.config.data.metrics) for name in unjudged]
+        return [self._work(test_set.name) for test_set in self._sets]
+
+    def take(self, number: int, row: Row) -> None:
+        """Add the sums of a shard to those of its set."""
+        self._sets[number].add(row)
+
+    def finish(self) -> None:
+        """Write the figures of the sets that were scored beside those that are there."""
+        out, lr_max = self.campaign.round(self.round_number), self.config.train.lr_max
+        result: dict[str, Any] = out.read_json(METRICS) if out.exists(METRICS) else {}
+        for test_set in self._sets:
+            result[test_set.name] = test_set.figures(self._title(test_set.name), lr_max)
+        names = {test_set.name for test_set in self._sets}
+        known = out.read_table(PREDICTIONS).to_pylist() if out.exists(PREDICTIONS) else []
+        pictures = [row for row in known if row["test_set"] not in names]
+        pictures += [picture for test_set in self._sets for picture in test_set.pictures]
+        table = pa.Table.from_pylist(pictures, PREDICTION_SCHEMA)
+        out.write_table(PREDICTIONS, table.sort_by([("test_set", "ascending"), ("image_id", "ascending")]))
+        out.write_json(METRICS, dict(sorted(result.items())))
+
+    def _title(self, name: str) -> str:
+        return f"round {self.round_number}: evaluation on {name}"
+
+    def _work(self, name: str) -> Work:
+        campaign, config, tests = self.campaign, self.config, self.campaign.root / "tests"
+        file = f"{name}.parquet"
+        images = tests.count_rows(file)
+        shown = shown_records(row_groups(tests, file), campaign.test_data(config, name), TEST_IMAGES)
+        arguments = {
+            "campaign": campaign,
+            "config": config,
+            "round_number": self.round_number,
+            "test_set": name,
+            "shown": [record.image_id for record in shown],
+        }
+        return Work(
+            self._title(name),
             shard_rows(images, config.query.shard_size),
-            Pool.of_query(config, network=True),
-            load=None,
-            actor=EvaluateShard,
-            arguments={
-                "campaign": campaign,
-                "config": config,
-                "round_number": round_number,
-                "test_set": name,
-                "shown": [record.image_id for record in shown],
-            },
-            title=f"round {round_number}: evaluation on {name}",
-            total=images,
-            bad=BadImages.of_table(campaign.root / "tests", f"{name}.parquet", config.data.on_bad_file),
-        ):
-            for who in MEMBERS:
-                sums[who].merge(Accumulator.from_state(row[who]))
-                own[who].merge(row["own"][who])
-            errors.extend(list(error) for error in row["errors"])
-            pictures.extend(
-                {"test_set": name, "image_id": image_id, "prediction": b64decode(picture)}
-                for image_id, picture in row["pictures"]
-            )
-        work = f"round {round_number}: evaluation on {name}"
-        require_finite((reason for _, reason in errors), sums["last"].images, work, config.train.lr_max)
-        if errors:
-            left_out = counted(len(errors), "image")
-            logger.warning("%s: left out %s, such as %s: %s", work, left_out, *min(errors))
-        of_members = {who: replace(sums[who].summary(), own=own[who].means()).to_json() for who in MEMBERS}
-        result[name] = {**of_members, "errors": sorted(errors)}
-    known = out.read_table(PREDICTIONS).to_pylist() if out.exists(PREDICTIONS) else []
-    kept = [row for row in known if row["test_set"] not in unjudged]
-    table = pa.Table.from_pylist([*kept, *pictures], PREDICTION_SCHEMA)
-    out.write_table(PREDICTIONS, table.sort_by([("test_set", "ascending"), ("image_id", "ascending")]))
-    out.write_json(METRICS, dict(sorted(result.items())))
+            images,
+            Stage(EvaluateShard, arguments),
+            bad=BadImages.of_table(tests, file, config.data.on_bad_file),
+        )
+
+
+class _TestSet:
+    """The sums over the shards of a test set."""
+
+    def __init__(self, name: str, metrics: Sequence[str]) -> None:
+        self.name = name
+        self.sums: dict[str, Accumulator] = {who: Accumulator() for who in MEMBERS}
+        self.own = {who: OwnSums(metrics) for who in MEMBERS}
+        self.errors: list[list[str]] = []
+        self.pictures: list[Row] = []
+
+    def add(self, row: Row) -> None:
+        """Add what `EvaluateShard` found of a shard."""
+        for who in MEMBERS:
+            self.sums[who].merge(Accumulator.from_state(row[who]))
+            self.own[who].merge(row["own"][who])
+        self.errors.extend(list(error) for error in row["errors"])
+        self.pictures.extend(
+            {"test_set": self.name, "image_id": image_id, "prediction": b64decode(picture)}
+            for image_id, picture in row["pictures"]
+        )
+
+    def figures(self, title: str, lr_max: float) -> dict[str, Any]:
+        """The metrics of each member, and the images that were left out."""
+        require_finite((reason for _, reason in self.errors), self.sums["last"].images, title, lr_max)
+        if self.errors:
+            left_out = counted(len(self.errors), "image")
+            logger.warning("%s: left out %s, such as %s: %s", title, left_out, *min(self.errors))
+        of_members = {
+            who: replace(self.sums[who].summary(), own=self.own[who].means()).to_json() for who in MEMBERS
+        }
+        return {**of_members, "errors": sorted(self.errors)}
 
 
 class EvaluateShard(SnapshotActor):

@@ -1,6 +1,5 @@
 """Stage: snapshots and a few images -> the maps that the report shows, made by the query's kind of actor."""
 
-import logging
 from dataclasses import replace
 from typing import Any
 
@@ -15,12 +14,13 @@ from atal_ray.acquisition.predictions import Predictions, predict
 from atal_ray.acquisition.seen import Seen
 from atal_ray.acquisition.uncertainty import difference, region_kind
 from atal_ray.campaign.campaign_folder import CampaignFolder
+from atal_ray.campaign.look import Look, look
 from atal_ray.campaign.query.load import mask_on_grid
 from atal_ray.campaign.snapshot_actor import SnapshotActor
 from atal_ray.config import Config, QueryConfig
 from atal_ray.data.images import resize
 from atal_ray.data.record import Record
-from atal_ray.errors import AtalError, DataError
+from atal_ray.errors import DataError
 from atal_ray.labels.points import PointIndex
 from atal_ray.metrics.saliency_map import to_uint8
 from atal_ray.networks.inputs import to_batch
@@ -32,39 +32,60 @@ from atal_ray.report.gallery_file import (
     shown_records,
 )
 from atal_ray.runtime.bad_images import BadImages, require_kept
-from atal_ray.runtime.shards import Pool, run_shards, shard_rows
+from atal_ray.runtime.shards import Pool, Stage, Work, shard_rows
 
-logger = logging.getLogger(__name__)
 Row = dict[str, Any]
 Readable = list[tuple[Record, NDArray[np.uint8]]]
 """Records, each with its image at the size of the network [S, S, 3]."""
 
 
 def make_gallery(campaign: CampaignFolder, config: Config, round_number: int) -> None:
-    """Attack and score the images that the report shows by a round's snapshots; writes gallery.parquet of the
-    round. For the last one, which asks nothing: a query leaves this file on its way.
+    """Make the maps that the report shows of a round that asks nothing; see `Gallery`.
 
-    An image that cannot be read is a row with its reason. Where no image can be scored, the reason is logged
-    and the file is left out: a finished campaign does not fail for want of pictures.
+    Where no image can be scored, the reason is logged and the file is left out: a finished campaign does not
+    fail for want of pictures.
     """
-    shown = shown_records(campaign.chunks(), campaign.training_data(config))
-    found: list[Row] = []
-    try:
-        for row in run_shards(
-            shard_rows(len(shown), config.query.shard_size),
-            Pool.of_query(config, network=True),
-            load=None,
-            actor=GalleryActor,
-            arguments={"campaign": campaign, "config": config, "round_number": round_number, "shown": shown},
-            title=f"round {round_number}: maps for the report",
-            total=len(shown),
-            bad=BadImages(lambda row, number: shown[number].image_id),
-        ):
-            found.extend(row["maps"])
-    except AtalError as error:
-        logger.warning("the report will show no maps: %s", error)
-        return
-    campaign.round(round_number).write_table(GALLERY, gallery_table(found))
+    look([Gallery(campaign, config, round_number)])
+
+
+class Gallery(Look):
+    """Attacks and scores the images that the report shows by a round's snapshots; writes gallery.parquet of
+    the round. For the last one, which asks nothing: a query leaves this file on its way.
+
+    An image that cannot be read is a row with its reason.
+    """
+
+    file = GALLERY
+    without = "the report will show no maps"
+
+    def __init__(self, campaign: CampaignFolder, config: Config, round_number: int) -> None:
+        super().__init__(campaign, config, round_number)
+        self.pool = Pool.of_query(config, network=True)
+        self._found: list[Row] = []
+
+    def works(self) -> list[Work]:
+        """The images that are shown."""
+        campaign, config, number = self.campaign, self.config, self.round_number
+        shown = shown_records(campaign.chunks(), campaign.training_data(config))
+        self._found = []
+        arguments = {"campaign": campaign, "config": config, "round_number": number, "shown": shown}
+        return [
+            Work(
+                f"round {number}: maps for the report",
+                shard_rows(len(shown), config.query.shard_size),
+                len(shown),
+                Stage(GalleryActor, arguments),
+                bad=BadImages(lambda row, number: shown[number].image_id),
+            )
+        ]
+
+    def take(self, number: int, row: Row) -> None:
+        """Keep the maps of a shard."""
+        self._found.extend(row["maps"])
+
+    def finish(self) -> None:
+        """Write the maps of all."""
+        self.campaign.round(self.round_number).write_table(GALLERY, gallery_table(self._found))
 
 
 class GalleryActor(SnapshotActor):

@@ -12,16 +12,18 @@ from atal_ray.campaign.query.fitted_file import read_fitted
 from atal_ray.config import AttackConfig, Config
 from atal_ray.config.query import Precision
 from atal_ray.inference.prepared import Traces, prepare_snapshots
+from atal_ray.inference.trace_files import TraceFiles
 from atal_ray.networks.inputs import choose_device
 from atal_ray.networks.protocol import SaliencyNetwork
 from atal_ray.networks.snapshot_reader import read_snapshots
+from atal_ray.runtime.session import job_folder
 from atal_ray.store.streamed import sha256
 
 _TRACES: Traces = {}
-"""Graphs for all stages of a process that runs them inline; an actor prepares its snapshots only once."""
+"""Graphs for all stages of a process that runs them inline."""
 
 _PREPARED: dict[tuple[object, ...], list[SaliencyNetwork]] = {}
-"""The snapshots that such a process prepared last, for the next stage that wants the same."""
+"""The snapshots that this process prepared last, for the next stage that wants the same."""
 
 
 class SnapshotActor:
@@ -56,15 +58,14 @@ class SnapshotActor:
     def snapshots(self) -> list[SaliencyNetwork]:
         """The round's networks, prepared; read at the first shard: Ray hides what a constructor raises."""
         numbers = self._speaking()
-        if self.config.resources.backend != "inline":
-            return self._prepare(numbers, None)
         folder, config = self.campaign.snapshots(self.round_number), self.config
+        traces = _TRACES if config.resources.backend == "inline" else TraceFiles(job_folder() / "traces")
         digests = [sha256(folder, f"{number}.pt") for number in numbers]
         ways = config.network, config.train.size, config.query, self.precision, self.smaller, self.plain
         wanted = (*digests, *ways, str(self.device))
         if wanted not in _PREPARED:
             _PREPARED.clear()
-            _PREPARED[wanted] = self._prepare(numbers, _TRACES)
+            _PREPARED[wanted] = self._prepare(numbers, traces)
         return _PREPARED[wanted]
 
     def _speaking(self) -> list[int]:
@@ -76,7 +77,7 @@ class SnapshotActor:
             self.asking.take(read_fitted(self.campaign.round(self.round_number)))
         return [*self.asking.speaking(numbers)]
 
-    def _prepare(self, numbers: list[int], traces: Traces | None) -> list[SaliencyNetwork]:
+    def _prepare(self, numbers: list[int], traces: Traces) -> list[SaliencyNetwork]:
         build = partial(build_member, self.config, load_weights=False, beside=self.plain)
         folder, cpu = self.campaign.snapshots(self.round_number), torch.device("cpu")
         read = read_snapshots(folder, self.config, cpu, numbers, build)

@@ -60,12 +60,6 @@ def _gradient(form: nn.Module, images: Tensor) -> Tensor:
     return gradient
 
 
-def load_weights(module: GraphModule, network: SaliencyNetwork) -> None:
-    """Put the parameters and buffers of a network of the same structure into the graph."""
-    state = {f"network.{key}": tensor for key, tensor in network.state_dict().items()}  # as in `Answer`
-    module.load_state_dict(state, strict=False)  # the graph lacks what feeds other logits
-
-
 def fold_batch_norms(module: GraphModule) -> None:
     """Fold each batch norm into the convolution before it, or into several whose sum it normalises.
 

@@ -54,7 +54,7 @@ def _packed(
     module: GraphModule, node: Node, batch: int, dtype: torch.dtype, fused_relu: bool
 ) -> "PackedConvolution":
     source, kernel, shift, stride, padding, dilation, groups = arguments(node, *CONV2D)
-    shape = [batch, *(int(side) for side in source.meta["val"].shape[1:])]
+    shape = [batch, *source.meta["shape"]]
     weight = value(module, kernel).detach().to(dtype)
     bias = None if shift is None else value(module, shift).detach().to(dtype)
     pairs = _pair(stride), _pair(padding), _pair(dilation)

@@ -9,7 +9,7 @@ A backend is one way to compute the prediction and the features of a frozen netw
 
 import copy
 import warnings
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, MutableMapping, Sequence
 from typing import Literal
 
 import torch
@@ -18,8 +18,9 @@ from torch.fx import GraphModule
 
 from atal_ray.config.query import Precision
 from atal_ray.errors import DataError
-from atal_ray.inference.graph import fold_batch_norms, load_weights, round_weights, trace
+from atal_ray.inference.graph import fold_batch_norms, round_weights, trace
 from atal_ray.inference.onednn import can_pack, pack_convolutions
+from atal_ray.inference.operations import Operations
 from atal_ray.inference.plain import Answer, plain_answer
 from atal_ray.networks.protocol import SaliencyNetwork, SaliencyOutput
 
@@ -27,8 +28,9 @@ TOLERANCE = 1e-4
 """Largest difference between a backend's output and the plain one, as a share of the largest value."""
 
 Backend = Literal["plain", "folded", "onednn"]
-Traces = dict[tuple[type, str, int], GraphModule]
-"""Graphs by the class and structure of the network and the side of its images."""
+TraceKey = tuple[type, str, int]
+"""The class and structure of a network, and the side of its images."""
+Traces = MutableMapping[TraceKey, Operations]
 
 
 def choose_backend(device: torch.device, weights: torch.dtype, computing: torch.dtype) -> Backend:
@@ -68,8 +70,8 @@ def prepare_snapshots(
         device: where the result is to be.
         backend: `choose_backend` decides, unless given. A network that cannot be traced gets `plain`, with a
             warning.
-        traces: graphs of earlier calls, which networks of the same structure take instead of being traced
-            again; new ones are added. Each keeps the weights of the network that was traced.
+        traces: of earlier calls, which networks of the same structure take instead of being traced again;
+            new ones are added.
     """
     dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
     if backend is None:
@@ -89,13 +91,13 @@ def prepare_snapshots(
     return prepared
 
 
-def _trace(network: SaliencyNetwork, sides: Collection[int], traces: Traces) -> dict[int, GraphModule]:
-    """Side -> graph, without the sides at which the network cannot be traced."""
+def _trace(network: SaliencyNetwork, sides: Collection[int], traces: Traces) -> dict[int, Operations]:
+    """Side -> operations, without the sides at which the network cannot be traced."""
     traced, kind, structure = {}, type(network), _structure(network)
     for side in sides:
         try:
             if (kind, structure, side) not in traces:
-                traces[kind, structure, side] = trace(network, side)
+                traces[kind, structure, side] = Operations.of(trace(network, side), Answer(network))
             traced[side] = traces[kind, structure, side]
         except Exception as error:  # a user's forward pass and torch.export may raise anything
             _warn(network, error)
@@ -114,7 +116,7 @@ def _structure(network: SaliencyNetwork) -> str:
 
 
 def prepare_graph(
-    traced: GraphModule,
+    traced: Operations,
     network: SaliencyNetwork,
     side: int,
     batch: int,
@@ -122,7 +124,7 @@ def prepare_graph(
     device: torch.device,
     backend: Backend,
 ) -> GraphModule:
-    """A traced graph with the weights of a network, set up for a backend and compared with the plain network.
+    """Traced operations with the weights of a network, set up for a backend and compared with the plain one.
 
     Raises:
         Exception: of many kinds, where the graph cannot run, or gives something else than the network.
@@ -136,8 +138,7 @@ def prepare_graph(
 
     with torch.no_grad():
         expected = Answer(network)(inputs())
-        graph = _copy(traced)
-        load_weights(graph, network)
+        graph = traced.graph(Answer(network))
         fold_batch_norms(graph)
         _compare(graph(inputs()), expected)
         if backend == "onednn":
@@ -154,12 +155,6 @@ def prepare_graph(
 
 def _weights_type(network: SaliencyNetwork) -> torch.dtype:
     return next(network.parameters()).dtype
-
-
-def _copy(graph: GraphModule) -> GraphModule:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # of PyTorch about itself
-        return copy.deepcopy(graph)
 
 
 def _compare(found: tuple[Tensor, Tensor], expected: tuple[Tensor, Tensor]) -> None:

@@ -23,7 +23,7 @@ BLOCKS = 256
 """Objects that the rows lie in: Ray's store holds each of them from start to end."""
 
 
-def pipeline(rows: list[Row], pool: Pool, stage: Stage, tally: Any, title: str) -> Dataset:
+def pipeline(rows: list[Row], stage: Stage, pool: Pool, tally: Any, title: str) -> Dataset:
     """The stage as a dataset; loading is a stage of its own, so that it goes on while the actors are busy.
 
     A row of the result has the number of its shard in `WORK`, or in `GIVEN_UP` where workers die on it.

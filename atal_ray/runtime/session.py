@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
+from pathlib import Path
 
 from atal_ray.config import Config
 from atal_ray.errors import CampaignError
@@ -75,6 +76,16 @@ def session(backend: str, cpus: int, object_store_mib: int) -> Iterator[None]:
                 with handlers_kept():
                     end_pipelines()
                     ray.shutdown()
+
+
+def job_folder() -> Path:
+    """A folder of this machine for what the workers of this command share; it lies in Ray's own folder, and
+    goes with it. It need not be there yet.
+    """
+    import ray
+
+    node = ray._private.worker.global_worker.node
+    return Path(node.get_session_dir_path(), f"atal-{ray.get_runtime_context().get_job_id()}")
 
 
 def end_pipelines() -> None:

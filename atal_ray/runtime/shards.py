@@ -1,7 +1,8 @@
 """Shards: fixed ranges of a manifest, the unit of work and of resume, whatever the number of actors."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -84,6 +85,78 @@ class Stage:
     loaded_bytes: int = 0
 
 
+@dataclass(frozen=True)
+class Work:
+    """Shards that go through a stage.
+
+    Args:
+        title: of the progress bar.
+        rows: from `shard_rows`; a shard is neither split nor joined with others.
+        total: images in all shards, the done ones included.
+        stage: what is done with each.
+        throughput: filled with what the stage took; on resume, for the shards that were left.
+        bad: what becomes of an image on which workers die; what reads images calls `require_kept`.
+    """
+
+    title: str
+    rows: list[Row]
+    total: int
+    stage: Stage
+    throughput: Throughput = field(default_factory=Throughput)
+    bad: BadImages | None = None
+
+
+def run_shards(
+    rows: list[Row],
+    pool: Pool,
+    *,
+    load: Load | None,
+    actor: type,
+    arguments: Mapping[str, Any],
+    title: str,
+    total: int,
+    loaded_bytes: int = 0,
+    throughput: Throughput | None = None,
+    bad: BadImages | None = None,
+) -> Iterator[Row]:
+    """Send the shards of one work through a pool of actors; yields the actor's row for each, in any order.
+
+    Args:
+        rows: see `Work`.
+        pool: the actors; Ray Data runs them, or this process does, one shard after another.
+        load: see `Stage`, as are `actor`, `arguments` and `loaded_bytes`.
+        actor: see there.
+        arguments: see there.
+        title: see `Work`, as are `total`, `throughput` and `bad`.
+        total: see there.
+        loaded_bytes: see `Stage`.
+        throughput: see `Work`.
+        bad: see there.
+    """
+    stage = Stage(actor, arguments, load, loaded_bytes)
+    work = Work(title, rows, total, stage, Throughput() if throughput is None else throughput, bad)
+    yield from (row for _, row in run_works([work], pool))
+
+
+def run_works(works: Sequence[Work], pool: Pool) -> Iterator[tuple[int, Row]]:
+    """Send the shards of several works through the same loading tasks and actors, which then start once and
+    read what they share once; yields the number of the work, and the actor's row.
+
+    The shards of a work are begun in order, and those of the first work first.
+    """
+    inline = pool.backend == "inline"
+    with ExitStack() as stack:
+        counts = [_Count(work, stack, loads_ahead=not inline) for work in works]
+        for work, count in zip(works, counts, strict=True):
+            work.throughput.actors = min(pool.actors, len(work.rows))
+            if count is counts[0] or not work.rows:
+                count.show()
+        if any(work.rows for work in works):
+            for number, row in _inline(works) if inline else _on_ray(works, pool):
+                counts[number].add(row)
+                yield number, row
+
+
 class LoadAndScore:
     """The whole stage in one process."""
 
@@ -95,85 +168,70 @@ class LoadAndScore:
         return self._actor(row if self._load is None else timed_load(row, self._load))
 
 
-def run_shards(
-    rows: list[Row],
-    pool: Pool,
-    *,
-    load: Load | None,
-    actor: type,
-    arguments: dict[str, Any],
-    title: str,
-    total: int,
-    loaded_bytes: int = 0,
-    throughput: Throughput | None = None,
-    bad: BadImages | None = None,
-) -> Iterator[Row]:
-    """Send shards through loading tasks and a pool of actors; yields the actor's row for each, in any order.
-
-    Args:
-        rows: from `shard_rows`; a shard is neither split nor joined with others.
-        pool: the actors; Ray Data runs them, or this process does, one shard after another.
-        load: see `Stage`.
-        actor: see `Stage`.
-        arguments: see `Stage`.
-        title: of the progress bar.
-        total: images in all shards, the done ones included.
-        loaded_bytes: see `Stage`.
-        throughput: filled with what the stages took; on resume, for the shards that were left.
-        bad: what becomes of an image on which workers die; what reads images calls `require_kept`.
-    """
-    stage = Stage(actor, arguments, load, loaded_bytes)
-    throughput = Throughput() if throughput is None else throughput
-    throughput.actors = min(pool.actors, len(rows))
-    done = total - sum(row["stop"] - row["start"] for row in rows)
-    with progress_bar(total, title, "image", done=done) as bar:
-        if rows:
-            inline = pool.backend == "inline"
-            results = _inline(rows, stage) if inline else _on_ray(rows, pool, stage, bad, title)
-            yield from _counted(results, throughput, bar, loads_ahead=not inline)
-
-
-def _on_ray(rows: list[Row], pool: Pool, stage: Stage, bad: BadImages | None, title: str) -> Iterator[Row]:
+def _on_ray(works: Sequence[Work], pool: Pool) -> Iterator[tuple[int, Row]]:
     # Ray takes seconds to import, and inline needs none
+    from atal_ray.runtime.joined import joined
     from atal_ray.runtime.one_by_one import one_by_one
     from atal_ray.runtime.ray_data import pipeline
     from atal_ray.runtime.tally import GIVEN_UP, WORK, tally
 
+    title = " and ".join(work.title for work in works)
+    whose = [(number, row) for number, work in enumerate(works) for row in work.rows]
     given_up: list[int] = []
     try:
         with tally() as deaths:
-            for row in pipeline(rows, pool, stage, deaths, title).iter_rows():
+            for row in pipeline(*joined(works), pool, deaths, title).iter_rows():
                 if GIVEN_UP in row:
                     given_up.append(int(row[GIVEN_UP]))
                 else:
-                    del row[WORK]
-                    yield row
+                    yield whose[int(row.pop(WORK))][0], row
     except Exception as error:
         raise plain_error(error, title) from error
-    for number in given_up:
-        yield one_by_one(rows[number], pool, stage, bad, title)
+    for place in given_up:
+        number, row = whose[place]
+        work = works[number]
+        yield number, one_by_one(row, pool, work.stage, work.bad, work.title)
 
 
-def _inline(rows: list[Row], stage: Stage) -> Iterator[Row]:
-    """The same stage in this process, one shard after another."""
+def _inline(works: Sequence[Work]) -> Iterator[tuple[int, Row]]:
+    """The same stages in this process, one shard after another."""
     with own_threads():
-        yield from map(LoadAndScore(stage), rows)
+        for number, work in enumerate(works):
+            for row in map(LoadAndScore(work.stage), work.rows):
+                yield number, row
 
 
-def _counted(
-    rows: Iterable[Row], throughput: Throughput, bar: "tqdm[Any]", *, loads_ahead: bool
-) -> Iterator[Row]:
-    """The rows of the actors without their seconds, which go into the sums and the bar.
+class _Count:
+    """The progress bar of a work, and the seconds of its parts.
 
     Where shards are not loaded ahead, by tasks beside the actor, their loading is part of the time.
     """
-    start = None
-    for row in rows:
+
+    def __init__(self, work: Work, stack: ExitStack, *, loads_ahead: bool) -> None:
+        self.work, self.stack, self.apart = work, stack, LOADING if loads_ahead else None
+        self.left = len(work.rows)
+        self.bar: tqdm[Any] | None = None
+        self.start = 0.0
+
+    def show(self) -> "tqdm[Any]":
+        """The bar, which stands from here on."""
+        if self.bar is None:
+            done = self.work.total - sum(row["stop"] - row["start"] for row in self.work.rows)
+            bar = progress_bar(self.work.total, self.work.title, "image", done=done)
+            self.bar = self.stack.enter_context(bar)
+        return self.bar
+
+    def add(self, row: Row) -> None:
+        """Take the seconds out of a row of the actor; the last row closes the bar."""
+        bar, throughput = self.show(), self.work.throughput
         seconds, now = row.pop(SECONDS), time.monotonic()
-        if start is None:
-            apart = LOADING if loads_ahead else None
-            start = now - sum(spent for stage, spent in seconds.items() if stage != apart)
-        throughput.add(int(row["images"]), seconds, now - start)
+        if self.work.stage.load is None:
+            seconds.pop(LOADING, None)  # what a loading task took to hand the row on
+        if not throughput.images:
+            self.start = now - sum(spent for stage, spent in seconds.items() if stage != self.apart)
+        throughput.add(int(row["images"]), seconds, now - self.start)
         bar.set_postfix_str(throughput.line(), refresh=False)
         bar.update(int(row["images"]))
-        yield row
+        self.left -= 1
+        if not self.left:
+            bar.close()

@@ -39,7 +39,7 @@ Copied = tuple[Config, CampaignFolder]
 
 
 def no_stage(monkeypatch: pytest.MonkeyPatch) -> None:
-    for stage in ("train", "query", "annotate", "evaluate", "make_gallery"):
+    for stage in ("train", "query", "annotate", "look", "make_gallery"):
         monkeypatch.setattr(rounds, stage, lambda *_: pytest.fail("a finished stage ran again"))
 
 
@@ -266,7 +266,7 @@ def test_corrected_answers_of_an_open_round_are_taken_and_it_is_trained_again(
 
     answer([1, 0] * 5)
     with monkeypatch.context() as patch:
-        patch.setattr(rounds, "evaluate", stop)
+        patch.setattr(rounds, "look", stop)
         with pytest.raises(CampaignError, match="stopped"):
             run_campaign(people, campaign.root.uri)
     first = campaign.snapshots(0).read_bytes("2.pt")

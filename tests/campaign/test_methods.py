@@ -22,7 +22,7 @@ from atal_ray.commands.plans import parsed
 from atal_ray.config import BudgetConfig, Config, QueryConfig
 from atal_ray.errors import CheckpointError, DataError
 from atal_ray.labels.points import RANDOM, UNATTACKED
-from atal_ray.runtime.shards import Pool, run_shards
+from atal_ray.runtime.shards import Pool, Work, run_works
 
 OWN = ["--query.method", "own_plugins:Spread", "--regions.method", "own_plugins:Slic"]
 TRAINED = {
@@ -83,7 +83,7 @@ def test_what_a_method_trains_and_fits_goes_on_and_does_not_depend_on_shards(
     campaign = run_campaign(config, tmp_path / "run")
     assert_finished(campaign, 2)
     other = replace(config, query=replace(config.query, shard_size=2, batch_size=1))
-    monkeypatch.setattr("atal_ray.campaign.query.ask.run_shards", interrupt)
+    monkeypatch.setattr("atal_ray.campaign.look.run_works", interrupt)
     with pytest.raises(KeyboardInterrupt):
         run_campaign(other, tmp_path / "again")
     monkeypatch.undo()
@@ -147,11 +147,12 @@ def test_the_oracle_of_the_loss_needs_masks(finished: tuple[Config, Path], tmp_p
         run_campaign(config, tmp_path / "run")
 
 
-def interrupt(rows: list[dict[str, Any]], pool: Pool, **named: Any) -> Iterator[dict[str, Any]]:
-    """The random start as it is; the query that follows is interrupted behind its fit."""
-    if named["title"] != "random start":
-        raise KeyboardInterrupt
-    return run_shards(rows, pool, **named)
+def interrupt(works: list[Work], pool: Pool) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The random start and the evaluation as they are; the query is interrupted behind its fit."""
+    for number, row in run_works(works, pool):
+        if works[number].title == "round 0: query":
+            raise KeyboardInterrupt
+        yield number, row
 
 
 def test_snapshots_without_the_module_that_a_score_looks_at_are_refused(

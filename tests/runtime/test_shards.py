@@ -1,10 +1,12 @@
 """Shards through Ray Data: every one once, in one piece, few of them loaded at a time, and timed."""
 
 import os
+import re
 import sys
 import time
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +17,7 @@ from atal_ray.errors import CampaignError, DataError
 from atal_ray.runtime import ray_data
 from atal_ray.runtime.bad_images import LEFT_OUT, REASON, BadImages, require_kept
 from atal_ray.runtime.ray_data import LIMIT_PER_ACTOR
-from atal_ray.runtime.shards import Pool, run_shards, shard_rows
+from atal_ray.runtime.shards import Pool, Stage, Work, run_shards, run_works, shard_rows
 from atal_ray.runtime.throughput import Throughput
 
 MIB = 2**20
@@ -93,6 +95,40 @@ def test_few_loaded_shards_wait_for_a_slow_actor(ray_local, blocks):
 
     assert most_at_once(loaded_bytes=MIB) <= LIMIT_PER_ACTOR
     assert most_at_once(loaded_bytes=100 * MIB) > LIMIT_PER_ACTOR  # so it is the limit that held them back
+
+
+class Process(Slow):
+    """Says which process it is in, beside what no other stage gives."""
+
+    def __init__(self, extra: dict[str, Any]) -> None:
+        super().__init__(0.0)
+        self.extra = extra
+
+    def __call__(self, row):
+        return {**super().__call__(row), **self.extra, "process": os.getpid()}
+
+
+def test_several_works_share_the_actors_whatever_their_rows_hold(ray_local, capsys):
+    stages = [
+        Stage(Process, {"extra": {"lists": [["a", "b"]], "sums": {"of": 1.5}}}),
+        Stage(Process, {"extra": {"lists": 7, "images": 2}}, load, loaded_bytes=MIB),
+    ]
+    works = [
+        Work(f"work {number}", shard_rows(6, 2), 6, stage, Throughput())
+        for number, stage in enumerate(stages)
+    ]
+    found: list[list[Any]] = [[], []]
+    for number, row in run_works(works, Pool(2, 1, 0)):
+        found[number].append(row)
+    assert [sorted(row["shard"] for row in rows) for rows in found] == [[0, 1, 2], [0, 1, 2]]
+    assert [row["lists"] for row in found[0]] == [[["a", "b"]]] * 3
+    assert sorted((row["shard"], row["lists"], row["sum"]) for row in found[1]) == [
+        (number, 7, number * 2 * MIB // 2) for number in range(3)
+    ]
+    assert len({row["process"] for rows in found for row in rows}) <= 2
+    assert [list(work.throughput.seconds) for work in works] == [["scoring"], ["loading", "scoring"]]
+    assert [work.throughput.images for work in works] == [6, 6]
+    assert {"work 0", "work 1"} <= set(re.findall(r"work \d", capsys.readouterr().err))
 
 
 def test_stages_are_timed(ray_local, capsys):

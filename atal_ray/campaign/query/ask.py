@@ -1,7 +1,7 @@
 """Stage: snapshots, points and images -> the next questions."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from time import perf_counter
 from typing import Any
@@ -11,6 +11,8 @@ import pyarrow.compute as pc
 
 from atal_ray.acquisition.asking import Asking
 from atal_ray.campaign.campaign_folder import ERROR_SCHEMA, ERRORS, MANIFEST, QUERIES, START, CampaignFolder
+from atal_ray.campaign.cost import QUERY_COST
+from atal_ray.campaign.look import Look, look
 from atal_ray.campaign.not_finite import require_finite
 from atal_ray.campaign.query.covers import CoverShard
 from atal_ray.campaign.query.dataset_actor import check_index, choose_by_need
@@ -23,7 +25,7 @@ from atal_ray.labels.points import QUERY_SCHEMA, concat
 from atal_ray.report.gallery_file import GALLERY, GALLERY_SCHEMA, shown_records
 from atal_ray.runtime.bad_images import BadImages
 from atal_ray.runtime.shard_files import ShardFiles, part_name
-from atal_ray.runtime.shards import Pool, run_shards, shard_rows
+from atal_ray.runtime.shards import Pool, Row, Stage, Work, shard_rows
 from atal_ray.runtime.throughput import THROUGHPUT, Throughput
 from atal_ray.store.folder import Folder
 
@@ -31,8 +33,13 @@ logger = logging.getLogger(__name__)
 
 
 def query(campaign: CampaignFolder, config: Config, round_number: int, out: Folder | None = None) -> None:
-    """Choose the points that a round asks for; writes queries.parquet, errors.parquet for images without
-    them, and gallery.parquet with the maps of the few images that the report shows.
+    """Choose the points that a round asks for; see `Query`."""
+    look([Query(campaign, config, round_number, out)])
+
+
+class Query(Look):
+    """Writes queries.parquet, errors.parquet for images without points, and gallery.parquet with the maps of
+    the few images that the report shows.
 
     START asks for `budget.start` random points, without a network. A round asks for `budget.per_round` by
     `query.method`, of each image or (scope dataset) on average. A shard's picks, or the covers that the
@@ -45,47 +52,67 @@ def query(campaign: CampaignFolder, config: Config, round_number: int, out: Fold
         round_number: the round whose snapshots ask, or START.
         out: folder of the result; that of the round if unset.
     """
-    out = out or campaign.round(round_number)
-    by_need = round_number != START and config.query.scope == "dataset"
-    if by_need:
-        check_index(config)
-    if round_number != START:
-        fit(campaign, config, round_number)
-    images = campaign.root.count_rows(MANIFEST)
-    rows = shard_rows(images, config.query.shard_size)
-    kind, actor = ("covers", CoverShard) if by_need else ("picks", PickShard)
-    parts = ShardFiles(out / f"{QUERIES}.parts", last=kind)
-    arguments: dict[str, Any] = {"campaign": campaign, "config": config, "round_number": round_number}
-    looks = round_number != START and Asking.of(config.query).looks
-    shown = shown_records(campaign.chunks(), campaign.training_data(config)) if looks else []
-    throughput = Throughput()
-    for row in run_shards(
-        parts.pending(rows),
-        Pool.of_query(config, network=looks),
-        load=partial(load_shard, **arguments),
-        actor=actor,
-        arguments={**arguments, "parts": parts.folder, "shown": [record.image_id for record in shown]},
-        title="random start" if round_number == START else f"round {round_number}: query",
-        total=images,
-        loaded_bytes=loaded_bytes(config),
-        throughput=throughput,
-        bad=BadImages.of_table(campaign.root, MANIFEST, config.data.on_bad_file),
-    ):
-        del row  # its picks are in a file already
-    shards = range(len(rows))
-    errors = concat((table for table in parts.tables("errors", shards) if table.num_rows), ERROR_SCHEMA)
-    done = any(parts.folder.count_rows(part_name(shard, kind)) for shard in shards)
-    reasons = (reason.as_py() for reason in errors["reason"])
-    require_finite(reasons, int(done), f"round {round_number}: query", config.train.lr_max)
-    if by_need:
-        started = perf_counter()
-        choose_by_need(config, round_number, parts.folder, len(rows), images)
+
+    file, cost = QUERIES, QUERY_COST
+
+    def __init__(
+        self, campaign: CampaignFolder, config: Config, round_number: int, out: Folder | None = None
+    ) -> None:
+        super().__init__(campaign, config, round_number)
+        self.out = out or campaign.round(round_number)
+        self.title = "random start" if round_number == START else f"round {round_number}: query"
+        self.by_need = round_number != START and config.query.scope == "dataset"
+        if self.by_need:
+            check_index(config)
+        self.looks = round_number != START and Asking.of(config.query).looks
+        self.pool = Pool.of_query(config, network=self.looks)
+        self.images = campaign.root.count_rows(MANIFEST)
+        self.rows = shard_rows(self.images, config.query.shard_size)
+        self.kind = "covers" if self.by_need else "picks"
+        self.parts = ShardFiles(self.out / f"{QUERIES}.parts", last=self.kind)
+        self.throughput = Throughput()
+
+    def works(self) -> list[Work]:
+        """The shards that are left, after the method was fitted to the labelled points."""
+        campaign, config = self.campaign, self.config
+        if self.round_number != START:
+            fit(campaign, config, self.round_number)
+        same: dict[str, Any] = {"campaign": campaign, "config": config, "round_number": self.round_number}
+        shown = shown_records(campaign.chunks(), campaign.training_data(config)) if self.looks else []
+        own = {"parts": self.parts.folder, "shown": [record.image_id for record in shown]}
+        stage = Stage(
+            CoverShard if self.by_need else PickShard,
+            {**same, **own},
+            partial(load_shard, **same),
+            loaded_bytes(config),
+        )
+        bad = BadImages.of_table(campaign.root, MANIFEST, config.data.on_bad_file)
+        self.throughput = Throughput()
+        return [Work(self.title, self.parts.pending(self.rows), self.images, stage, self.throughput, bad)]
+
+    def take(self, number: int, row: Row) -> None:
+        """Nothing: the picks of a shard are in a file already."""
+
+    def finish(self) -> None:
+        """Choose from all shards where the budget is one for all images, and join what the shards left."""
+        config, parts, shards = self.config, self.parts, range(len(self.rows))
+        errors = concat((table for table in parts.tables("errors", shards) if table.num_rows), ERROR_SCHEMA)
+        done = any(parts.folder.count_rows(part_name(shard, self.kind)) for shard in shards)
+        reasons = (reason.as_py() for reason in errors["reason"])
+        require_finite(reasons, int(done), self.title, config.train.lr_max)
+        if self.by_need:
+            errors = concat([errors, *self._choose_by_need()], ERROR_SCHEMA)
+        if self.throughput.images:
+            self.out.write_json(THROUGHPUT, self.throughput.to_json())
+        _write(parts, shards, errors, self.out)
+
+    def _choose_by_need(self) -> Iterator[pa.Table]:
+        """Choose the picks of all shards from their covers; what could not be asked."""
+        started, shards = perf_counter(), len(self.rows)
+        choose_by_need(self.config, self.round_number, self.parts.folder, shards, self.images)
         spent = perf_counter() - started
-        throughput.add(0, {"RDS over all images": spent}, throughput.elapsed + spent)
-        errors = concat([errors, *parts.tables("errors", [len(rows)])], ERROR_SCHEMA)
-    if throughput.images:
-        out.write_json(THROUGHPUT, throughput.to_json())
-    _write(parts, shards, errors, out)
+        self.throughput.add(0, {"RDS over all images": spent}, self.throughput.elapsed + spent)
+        return self.parts.tables("errors", [shards])
 
 
 def _write(parts: ShardFiles, shards: Sequence[int], errors: pa.Table, out: Folder) -> None:
