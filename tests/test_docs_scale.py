@@ -1,20 +1,26 @@
 """The figures of docs/scale.md are those of the result files."""
 
+import dataclasses
 import json
+import re
 import statistics
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from side_by_side import paired_ratio
+from superpixel_variants import VARIANTS
 
 from atal_ray.campaign.query.dataset_actor import NUMBERS, VECTOR, memory_needed
-from atal_ray.config import Config
+from atal_ray.commands.plans import parsed
+from atal_ray.config import Config, RegionConfig
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = " ".join((ROOT / "docs/scale.md").read_text().split())
+CHEAP = "loose, 500 asked, 3 levels, 3 iterations"
 
 
 def result(name: str) -> dict[str, Any]:
@@ -124,10 +130,47 @@ def memory() -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("figures", [speed, scale, image, space, pipeline, memory])
+def superpixels() -> list[str]:
+    found = result("superpixels")
+    rows = {row["variant"]: row for row in found["rows"]}
+    default, cheap = rows["default"], rows[CHEAP]
+    clicked = cheap["wrong_share_clicked"]
+    longer = cheap["border_share"] / default["border_share"] - 1
+    more = (1 - cheap["asa"]["mean"]) / (1 - default["asa"]["mean"]) - 1
+    return [
+        f"{default['ms_per_image']:.0f} ms a core with the default settings",
+        f"{found['images']} masks of DUTS-TR",
+        f"borders are {100 * longer:.0f} % longer",
+        f"can get right are {100 * more:.0f} % more",
+        f"Of {found['clicks']} random clicks an image {100 * clicked['mean']:.2f} % is wrong, by default "
+        f"{100 * default['wrong_share_clicked']['mean']:.2f} %, with a standard error of the difference of "
+        f"{100 * clicked['standard_error']:.2f} points",
+        *(superpixel_row(row) for row in rows.values() if f"| {row['variant']} |" in PAGE),
+    ]
+
+
+def superpixel_row(row: dict[str, Any]) -> str:
+    measures = ("boundary_recall", "asa", "wrong_share", "wrong_share_near")
+    shown = " | ".join(f"{100 * row[key]['mean']:.2f}" for key in measures)
+    equal = "yes" if row["equal"] else "no"
+    return f"| {row['variant']} | {row['cost']:.2f} | {shown} | {row['superpixels']:.0f} | {equal} |"
+
+
+@pytest.mark.parametrize("figures", [speed, scale, image, space, pipeline, memory, superpixels])
 def test_figures_come_from_their_file(figures: Callable[[], list[str]]) -> None:
     for phrase in figures():
         assert phrase in PAGE
+
+
+def test_cheap_superpixels_are_those_that_were_measured() -> None:
+    (options,) = re.findall(r"((?:--regions\.\S+(?: \d+)? ?)+)", PAGE)
+    cut = VARIANTS[CHEAP]
+    assert isinstance(cut, partial)
+    measured = dataclasses.replace(RegionConfig(), **cut.keywords)
+    assert parsed(Config(), options.split(), "test").regions == measured
+    (row,) = (row for row in result("superpixels")["rows"] if row["variant"] == CHEAP)
+    assert row["surely_equal"]
+    assert row["a_quarter"]
 
 
 def test_memory_of_one_budget_is_what_the_actor_asks_for() -> None:
