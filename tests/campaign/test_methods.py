@@ -17,6 +17,7 @@ from atal_ray.campaign.campaign_folder import QUERIES, START
 from atal_ray.campaign.generate import Generation, generate
 from atal_ray.campaign.query.ask import query
 from atal_ray.campaign.query.fitted_file import read_fitted
+from atal_ray.campaign.query.score import PickShard
 from atal_ray.campaign.run import run_campaign
 from atal_ray.commands.plans import parsed
 from atal_ray.config import BudgetConfig, Config, QueryConfig
@@ -153,6 +154,22 @@ def interrupt(works: list[Work], pool: Pool) -> Iterator[tuple[int, dict[str, An
         if works[number].title == "round 0: query":
             raise KeyboardInterrupt
         yield number, row
+
+
+def test_choosing_beside_the_next_batch_finds_the_same_points(
+    finished: tuple[Config, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = asked(finished, tmp_path / "one by one", batch_size=2)
+
+    class Ahead(PickShard):
+        """As on a GPU."""
+
+        def __init__(self, *arguments: Any, **named: Any) -> None:
+            super().__init__(*arguments, **named)
+            self.ahead = True
+
+    monkeypatch.setattr("atal_ray.campaign.query.ask.PickShard", Ahead)
+    assert found.equals(asked(finished, tmp_path / "ahead", batch_size=2))
 
 
 def test_snapshots_without_the_module_that_a_score_looks_at_are_refused(

@@ -8,11 +8,13 @@ import pyarrow as pa
 import pytest
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from atal_ray import networks
 from atal_ray.config import Config, NetworkConfig, RegionConfig, TrainConfig
 from atal_ray.data.images import read_image, resize
 from atal_ray.errors import DivergedError
+from atal_ray.training import loop
 from atal_ray.training.loop import TrainState, WorkerContext, train_round
 from atal_ray.training.samples import Samples
 from atal_ray.training.schedule import learning_rate
@@ -74,6 +76,32 @@ def test_a_round_leaves_snapshots_and_a_log_and_goes_on_bit_for_bit(samples: Sam
     assert all(torch.equal(again[2].network[key], states[2].network[key]) for key in states[2].network)
     assert torch.equal(again[2].probe, states[2].probe)
     assert any(not torch.equal(states[1].network[key], states[2].network[key]) for key in states[1].network)
+
+
+def test_an_epoch_waits_for_the_device_once(samples: Samples, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For its losses; the first and the last networks' maps and the states of snapshots come on top."""
+    lists: list[int] = []
+    as_list = torch.Tensor.tolist
+    monkeypatch.setattr(
+        torch.Tensor, "tolist", lambda tensor: (lists.append(tensor.numel()), as_list(tensor))[1]
+    )
+    reads: list[int] = []
+
+    class Reads(TorchDispatchMode):
+        def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            reads.extend([1] * (function is torch.ops.aten._local_scalar_dense.default))
+            return function(*args, **(kwargs or {}))
+
+    step_of = loop.train_epoch
+
+    def watched(*arguments: Any) -> dict[str, float]:
+        with Reads():
+            return step_of(*arguments)
+
+    monkeypatch.setattr(loop, "train_epoch", watched)
+    run(samples)
+    assert not reads
+    assert lists == [2] * CONFIG.train.epochs
 
 
 def test_each_cycle_may_train_a_network_of_its_own(samples: Samples) -> None:

@@ -4,6 +4,7 @@ Maps never leave the actor.
 """
 
 from collections.abc import Collection, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any
@@ -68,6 +69,7 @@ class PickShard(SnapshotActor):
         self.parts, self.shown = parts, frozenset(shown)
         self.gallery: list[Row] = []
         self.blind = round_number == START or not self.method.looks
+        self.ahead = self.device.type == "cuda"
         self.k = config.budget.asked_for(round_number + 1)
         self.most = config.query.ceiling if config.query.scope == "dataset" else self.k
         self.errors: list[Row] = []
@@ -163,8 +165,8 @@ class PickShard(SnapshotActor):
         batch.
         """
         size, images = self.config.query.batch_size, len(shard.image_id)
-        for batch in (range(start, min(start + size, images)) for start in range(0, images, size)):
-            found = None if self.blind else self._predict(shard, batch)
+        batches = [range(start, min(start + size, images)) for start in range(0, images, size)]
+        for batch, found in zip(batches, self._predictions(shard, batches), strict=True):
             for position, index in enumerate(batch):
                 image_id = str(shard.image_id[index])
                 pool = PixelPool(
@@ -183,6 +185,21 @@ class PickShard(SnapshotActor):
                 given: dict[str, Any] = {"image": shard.images[index], "mask": shard.masks[index]}
                 seen = replace(found.of(position), **{name: given[name] for name in self.method.sees})
                 yield Scored(image_id, pool, rng, seen)
+
+    def _predictions(self, shard: LoadedShard, batches: list[range]) -> Iterator[Predictions | None]:
+        """What the members say of each batch; on a GPU the next one is under way while pixels are chosen."""
+        if self.blind or not self.ahead:
+            yield from (None if self.blind else self._predict(shard, batch) for batch in batches)
+            return
+        with ThreadPoolExecutor(1) as thread:
+            before: Future[Predictions] | None = None
+            for batch in batches:
+                under_way = thread.submit(self._predict, shard, batch)
+                if before is not None:
+                    yield before.result()
+                before = under_way
+            if before is not None:
+                yield before.result()
 
     def _predict(self, shard: LoadedShard, batch: range) -> Predictions:
         started = perf_counter()
