@@ -4,8 +4,8 @@
 
 For each number of images, a fresh process loads two epochs of batches as the training does, without a
 network: real images, each as often as it takes to make up the number, with superpixels and six points each.
-What the cache does not hold lies in a temporary file. Writes benchmarks/results/round_cache.json: the peak of the
-process's private memory above what it was before the first batch, beside `resources.cache-mib`.
+What the cache does not hold lies in a temporary file. Writes benchmarks/results/round_cache.json: the peak of
+the process's private memory above what it was before the first batch, beside `resources.cache-mib`.
 """
 
 import dataclasses
