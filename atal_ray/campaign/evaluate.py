@@ -45,12 +45,21 @@ def evaluate(campaign: CampaignFolder, config: Config, round_number: int) -> Non
 class Evaluation(Look):
     """Writes metrics.json: set -> member -> metrics, after predictions.parquet with those of the few images
     that the report shows.
+
+    Args:
+        campaign: the folder.
+        config: the configuration.
+        round_number: the round whose snapshots are judged.
+        called: what people know it as; unset: by its number.
     """
 
     file, cost = METRICS, EVALUATION_COST
 
-    def __init__(self, campaign: CampaignFolder, config: Config, round_number: int) -> None:
+    def __init__(
+        self, campaign: CampaignFolder, config: Config, round_number: int, called: str | None = None
+    ) -> None:
         super().__init__(campaign, config, round_number)
+        self.called = called or f"round {round_number}"
         self.pool = Pool.of_query(config, network=True)
         self._sets: list[_TestSet] = []
 
@@ -79,7 +88,7 @@ class Evaluation(Look):
         out.write_json(METRICS, dict(sorted(result.items())))
 
     def _title(self, name: str) -> str:
-        return f"round {self.round_number}: evaluation on {name}"
+        return f"{self.called}: evaluation on {name}"
 
     def _work(self, name: str) -> Work:
         campaign, config, tests = self.campaign, self.config, self.campaign.root / "tests"

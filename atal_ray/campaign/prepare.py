@@ -51,7 +51,7 @@ def prepare(
         ConfigError, CheckpointError: the network, or the backbone's weights, cannot be used.
     """
     if campaign.root.exists(MANIFEST):
-        _add_test_sets(campaign, config, skip)
+        add_test_sets(campaign, config, skip)
         _require_weights(campaign, config)
         return
     (campaign.root / "tests").delete()  # an earlier attempt, perhaps with other test sets
@@ -105,8 +105,8 @@ def _require_weights(campaign: CampaignFolder, config: Config) -> None:
         networks.build(config.network)
 
 
-def _add_test_sets(campaign: CampaignFolder, config: Config, skip: str) -> None:
-    """Write the manifests of test sets that a campaign did not begin with."""
+def add_test_sets(campaign: CampaignFolder, config: Config, skip: str = "--data.on-bad-file skip") -> None:
+    """Write the manifests of test sets that a campaign did not begin with; see `prepare`."""
     known = campaign.test_sets()
     added = {name: folder for name, folder in campaign.test_folders(config).items() if name not in known}
     if not added:

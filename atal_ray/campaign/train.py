@@ -26,15 +26,22 @@ from atal_ray.training.samples import Samples
 from atal_ray.training.snapshot_files import LOG, WEIGHTS
 
 
-def train(campaign: CampaignFolder, config: Config, round_number: int) -> None:
-    """Train on all points up to this round; writes snapshots/1.pt .. L.pt and, last, training.json."""
+def train(campaign: CampaignFolder, config: Config, round_number: int, called: str | None = None) -> None:
+    """Train on all points up to this round; writes snapshots/1.pt .. L.pt and, last, training.json.
+
+    Args:
+        campaign: the folder.
+        config: the configuration.
+        round_number: the round.
+        called: what people know it as; unset: by its number.
+    """
     folder = campaign.round(round_number)
     run_training(
         partial(train_worker, campaign=campaign, config=config, round_number=round_number),
         WorkerGroup.of_training(config),
         folder / TRAIN_RUN,
         epochs=config.train.epochs,
-        title=f"round {round_number}: training",
+        title=f"{called or f'round {round_number}'}: training",
     )
     _collect(campaign, round_number, config.train.cycles)
 

@@ -42,6 +42,13 @@ def _summary(campaign: Any, folder: str) -> str:
     return summary(campaign)
 
 
+def _delivered(final: Any, folder: str) -> str:
+    from atal_ray.campaign.campaign_folder import METRICS
+    from atal_ray.campaign.finish.delivered import sentences
+
+    return "\n".join([join(folder, "network.pt"), *sentences(final.read_json(METRICS))])
+
+
 COMMANDS = {
     "generate": Command(
         plan="atal_ray.campaign.generate:Generation",
@@ -49,6 +56,13 @@ COMMANDS = {
         start=lambda plan, campaign: plan.like(campaign),
         run="atal_ray.campaign.generate:generate",
         done=_summary,
+    ),
+    "finish": Command(
+        plan="atal_ray.campaign.finish.finish_plan:Finish",
+        kept="finish.yaml",
+        start=lambda plan, campaign: plan.like(campaign),
+        run="atal_ray.campaign.finish.finish:finish",
+        done=_delivered,
     ),
     "sweep": Command(
         plan="atal_ray.studies.sweep.plan:Sweep",

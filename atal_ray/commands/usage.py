@@ -34,6 +34,10 @@ USAGES = {
         "CAMPAIGN FOLDER --images IMAGES [--FIELD VALUE ...]",
         "points for any images by a campaign's snapshots, or go on with it",
     ),
+    "finish": Usage(
+        "CAMPAIGN FOLDER [--FIELD VALUE ...]",
+        "dense masks of a campaign's points, and a network trained on them, or go on with it",
+    ),
     "sweep": Usage(
         "PRESET FOLDER --over FIELD=VALUE,... [--FIELD VALUE ...]",
         "a campaign for each combination of fields, or go on with it",

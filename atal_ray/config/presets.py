@@ -101,6 +101,11 @@ PRESETS: dict[str, Callable[[], Config]] = {
 }
 
 
+def full_recipe(network: str) -> TrainConfig:
+    """The published recipe of full supervision of a network; F3Net's where there is none of its own."""
+    return PRESETS.get(f"{network}-full", f3net_full)().train
+
+
 def preset(name: str) -> Config:
     """The preset of that name; ConfigError lists the known ones."""
     if name not in PRESETS:

@@ -1,0 +1,97 @@
+"""What a finished campaign delivers, in figures: metrics.json, and the sentences that people read first."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow.compute as pc
+
+from atal_ray.campaign.campaign_folder import MANIFEST, METRICS, POINTS, CampaignFolder
+from atal_ray.campaign.finish.finish_plan import Finish
+from atal_ray.campaign.finish.teacher import SHARES
+from atal_ray.config import config_file
+from atal_ray.errors import CampaignError, counted
+from atal_ray.store.folder import Folder
+from atal_ray.store.streamed import row_groups
+
+BOTH = ("max_f", "s_measure")
+"""Metrics whose share of full supervision is said."""
+Figures = dict[str, Any]
+
+
+def deliver(labelled: CampaignFolder, plan: Finish, final: Folder, passes: Sequence[CampaignFolder]) -> None:
+    """Write metrics.json: of the network, of the snapshots that taught it, and of each pass, test set by test
+    set; clicks an image; means of the shares of pixels; and how near the network comes to full masks.
+    """
+    if final.exists(METRICS):
+        known: Figures = final.read_json(METRICS)
+    else:
+        found = [_of_ensemble(taught.round(0).read_json(METRICS)) for taught in passes]
+        teacher = labelled.round((plan.rounds or 1) - 1).read_json(METRICS)
+        known = {
+            "clicks": final.count_rows(POINTS) / max(1, labelled.root.count_rows(MANIFEST)),
+            "images": final.count_rows(SHARES),
+            "shares": _means(final),
+            "network": found[-1],
+            "snapshots": _of_ensemble(teacher),
+            "passes": found,
+        }
+    final.write_json(METRICS, {**known, "full_masks": _full(plan.compare, known["network"])})
+
+
+def _of_ensemble(metrics: Figures) -> Figures:
+    return {name: members["ensemble"] for name, members in metrics.items()}
+
+
+def _means(final: Folder) -> dict[str, float | None]:
+    """The mean over images of each share; None where no image has it."""
+    sums: dict[str, tuple[float, int]] = {}
+    for table in row_groups(final, SHARES):
+        for name in table.column_names[1:]:
+            total, count = sums.get(name, (0.0, 0))
+            sums[name] = total + (pc.sum(table[name]).as_py() or 0.0), count + pc.count(table[name]).as_py()
+    return {name: total / count if count else None for name, (total, count) in sums.items()}
+
+
+def _full(compare: str | None, network: Figures) -> Figures | None:
+    """The metrics of a campaign of full masks, and the network's share of each."""
+    if compare is None:
+        return None
+    other = CampaignFolder(Folder(compare))
+    rounds = other.committed_rounds()
+    if not rounds:
+        raise CampaignError(f"{compare} has no finished round to compare with: let it train first")
+    dense = config_file.of_campaign(other.root).regions.labels == "dense"
+    theirs = _of_ensemble(other.round(rounds - 1).read_json(METRICS))
+    return {
+        "campaign": other.root.name,
+        "on_full_masks": dense,
+        "share": {
+            name: {metric: network[name][metric] / theirs[name][metric] for metric in BOTH}
+            for name in network
+            if name in theirs
+        },
+    }
+
+
+def sentences(figures: Figures) -> list[str]:
+    """What the user gets, test set by test set."""
+    beside, shares = figures["full_masks"], figures["shares"]
+    found = []
+    for name, ours in figures["network"].items():
+        share = beside["share"].get(name) if beside else None
+        taught = figures["snapshots"].get(name)
+        parts = [f"{figures['clicks']:.4g} clicks an image, {name}: {_three(ours)}"]
+        if share:
+            of = "full masks" if beside["on_full_masks"] else beside["campaign"]
+            parts.append(f"{share['max_f']:.1%} and {share['s_measure']:.1%} of {of} in maxF and S")
+        if taught:
+            parts.append(f"the snapshots that asked have {_three(taught)}")
+        found.append("; ".join(parts))
+    masks = f"{counted(figures['images'], 'mask')}: the teacher is sure of {shares['sure']:.1%} of the pixels"
+    if shares["wrong"] is not None:
+        masks += f", and {shares['wrong']:.1%} are on the other side than the true masks"
+    return [*found, masks]
+
+
+def _three(metrics: Figures) -> str:
+    return f"maxF {metrics['max_f']:.3f}, S {metrics['s_measure']:.3f}, MAE {metrics['mae']:.3f}"

@@ -1,0 +1,113 @@
+"""What `atal finish` does: how points become masks, and how a network is trained on them."""
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Annotated, Literal
+
+from atal_ray.campaign.campaign_folder import CampaignFolder
+from atal_ray.config import BudgetConfig, Config, DataConfig, RegionConfig, config_file, presets
+from atal_ray.config.bounds import Count, Side, Words
+from atal_ray.config.data import OnBadFile
+from atal_ray.config.resources import ResourceConfig
+from atal_ray.config.section import Section, require
+from atal_ray.config.training import NetworkConfig, TrainConfig
+from atal_ray.store.folder import Folder
+
+FINISH_PLAN = "finish.yaml"
+Targets = Literal["half", "soft"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finish(Section):
+    """How a campaign is finished; the network is trained by its own published recipe of full supervision, at
+    the campaign's sides, batch size and peak learning rate.
+    """
+
+    may_change = ("compare",)
+
+    campaign: str = ""
+    """Folder of the campaign."""
+    rounds: Count | None = None
+    """Use the points and the snapshots of so many rounds; unset: all that are finished."""
+    passes: Annotated[Count, Words("train at least one network")] = 1
+    """Networks that are trained one after another, each on the maps of the one before."""
+    flips: bool = True
+    """A teacher looks at mirrored images too."""
+    targets: Targets = "half"
+    """Train on the teacher's maps cut at one half, or as they are."""
+    compare: str | None = None
+    """Campaign of full masks, to say how near to it the network comes."""
+    tests: tuple[str, ...] = ()
+    """Folders of the test sets."""
+    on_bad_file: OnBadFile = "refuse"
+    """Refuse an image that cannot be read, or leave it out and list it in errors.parquet."""
+    seed: int = 0
+    """Seed of the order of the images and of their augmentation."""
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    resources: ResourceConfig = field(default_factory=ResourceConfig)
+
+    @classmethod
+    def like(cls, campaign: Path | str) -> "Finish":
+        """What suits a campaign.
+
+        Raises:
+            CampaignError: the folder is no campaign.
+        """
+        found = CampaignFolder(Folder.at(campaign))
+        config = config_file.of_campaign(found.root)
+        recipe, train = presets.full_recipe(config.network.name), config.train
+        return cls(
+            campaign=str(campaign),
+            tests=tuple(folder.uri for folder in found.test_folders(config).values()),
+            on_bad_file=config.data.on_bad_file,
+            seed=config.seed,
+            network=replace(config.network, dropout=0.0),
+            train=replace(
+                recipe,
+                size=train.size,
+                scales=train.scales if recipe.augment == "crop" else (train.size,),
+                batch_size=train.batch_size,
+                lr_max=train.lr_max,
+                half=train.half,
+                compile=train.compile,
+                workers=train.workers,
+                threads=train.threads,
+            ),
+            resources=config.resources,
+        )
+
+    def check_relations(self) -> None:
+        """Raise ConfigError for a training that leaves more than one snapshot."""
+        require(
+            self.train.cycles == 1 and self.train.ensemble == "trajectory",
+            f"train.cycles is {self.train.cycles}: a finish trains one network, which one cycle does",
+        )
+
+    def training(self, folder: str, of_campaign: Config) -> Config:
+        """The configuration of the training of one network, on full masks in a folder."""
+        return Config(
+            seed=self.seed,
+            data=DataConfig(
+                train=folder,
+                tests=self.tests,
+                test_limit=of_campaign.data.test_limit,
+                metrics=of_campaign.data.metrics,
+                on_bad_file=self.on_bad_file,
+            ),
+            network=self.network,
+            train=self.train,
+            query=replace(of_campaign.query, method="atal", score=None, strategy=None, scope="image"),
+            regions=RegionConfig(labels="dense"),
+            budget=BudgetConfig(),
+            resources=self.resources,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained(Section):
+    """What must be known of a network's weights to use them."""
+
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    size: Side = 352
+    """Side of the square that images are resized to."""

@@ -1,0 +1,277 @@
+"""A finished campaign is masks that clicks overrule, a network that is trained on them, and their figures."""
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from campaigns import open_campaign
+from plain_campaigns import plain_snapshots, toy_config
+
+from atal_ray import networks
+from atal_ray.campaign.campaign_folder import ERRORS, METRICS, POINTS, CampaignFolder
+from atal_ray.campaign.evaluate import saliency_maps
+from atal_ray.campaign.finish import finish as finish_module
+from atal_ray.campaign.finish.delivered import sentences
+from atal_ray.campaign.finish.finish import finish
+from atal_ray.campaign.finish.finish_plan import Finish, Trained
+from atal_ray.campaign.finish.teacher import SHARES, TeacherShard
+from atal_ray.campaign.run import run_campaign
+from atal_ray.cli import main
+from atal_ray.config import Config, config_file, presets
+from atal_ray.data.check import check_folder
+from atal_ray.data.images import read_image, resize
+from atal_ray.data.record import records
+from atal_ray.data.synthetic.dataset import write_dataset
+from atal_ray.errors import CampaignError, ConfigError, DataError
+from atal_ray.labels.points import UNSURE, PointIndex
+from atal_ray.labels.regions import region_labels
+from atal_ray.networks.inputs import to_batch
+from atal_ray.networks.snapshot_reader import read_snapshots
+from atal_ray.store.folder import Folder
+
+IMAGES = 5
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def plain() -> Iterator[None]:
+    with plain_snapshots():
+        yield
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("finish")
+    write_dataset(folder / "train", count=IMAGES, size=(40, 64))
+    write_dataset(folder / "test", count=3, seed=1, size=(40, 64))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def campaign(data: Path) -> tuple[Config, CampaignFolder]:
+    config = toy_config(data / "train", (data / "test",))
+    return config, run_campaign(config, data / "run")
+
+
+def small(campaign: CampaignFolder, **changes: object) -> Finish:
+    plan = Finish.like(campaign.root.uri)
+    return dataclasses.replace(plan, train=dataclasses.replace(plan.train, epochs=2), **changes)
+
+
+@pytest.fixture(scope="module")
+def finished(campaign: tuple[Config, CampaignFolder], data: Path) -> tuple[Finish, Folder]:
+    plan = small(campaign[1], passes=2)
+    return plan, finish(plan, data / "final")
+
+
+def naive_masks(config: Config, campaign: CampaignFolder) -> dict[str, np.ndarray]:
+    """The mean of the snapshots' maps of an image and its mirror image, overruled by clicks; one by one."""
+    found = {}
+    snapshots = read_snapshots(campaign.snapshots(1), config, CPU)
+    points = PointIndex(campaign.points(1))
+    for rows in campaign.images(config):
+        for record in rows:
+            image, shape = read_image(record.image), (record.height, record.width)
+            x = to_batch(resize(image, config.train.size)[None], CPU)
+            maps = []
+            for network in snapshots:
+                for flip in (False, True):
+                    logits = network(network.normalise(x.flip(-1) if flip else x)).logits[network.prediction]
+                    maps.append(saliency_maps(logits.flip(-1) if flip else logits, shape)[0].numpy())
+            labels = region_labels(
+                campaign.superpixels(config).get(record), *points.of(record.image_id), shape, "propagate"
+            )
+            found[record.image_id] = np.where(labels == UNSURE, np.mean(maps, 0), labels)
+    return found
+
+
+def masks_of(final: Folder) -> dict[str, np.ndarray]:
+    return {
+        path.stem: cv2.imread(str(path), cv2.IMREAD_UNCHANGED) for path in Path(final.uri, "masks").iterdir()
+    }
+
+
+def test_masks_are_the_mean_of_the_snapshots_overruled_by_clicks(
+    campaign: tuple[Config, CampaignFolder], tmp_path: Path
+) -> None:
+    final = finish(small(campaign[1]), tmp_path / "final")
+    found, wanted = masks_of(final), naive_masks(*campaign)
+    assert found.keys() == wanted.keys()
+    for image_id, expected in wanted.items():
+        assert np.abs(found[image_id].astype(float) - 255 * expected).max() <= 0.51
+    shares = {row["image_id"]: row for row in final.read_table(SHARES).to_pylist()}
+    truth = {row.image_id: row.read_mask() for rows in campaign[1].images(campaign[0]) for row in rows}
+    for image_id, expected in wanted.items():
+        sure = (expected > 0.8) | (expected < 0.2)
+        assert shares[image_id]["sure"] == pytest.approx(sure.mean(), abs=0.01)
+        assert shares[image_id]["salient"] == pytest.approx((expected >= 0.5).mean(), abs=0.01)
+        assert shares[image_id]["wrong"] == pytest.approx(
+            ((expected >= 0.5) != truth[image_id]).mean(), abs=0.01
+        )
+
+
+def test_the_result_holds_points_a_data_set_a_network_and_its_metrics(
+    campaign: tuple[Config, CampaignFolder], finished: tuple[Finish, Folder]
+) -> None:
+    final = finished[1]
+    assert final.read_table(POINTS).num_rows == 4 * IMAGES
+    assert final.read_table(POINTS)["image_id"].to_pylist() == sorted(
+        final.read_table(POINTS)["image_id"].to_pylist()
+    )
+    checked = check_folder(final.uri)
+    assert checked.ok
+    assert not [name for name in final.names() if name.startswith("pass-")]
+    trained = config_file.saved(final, "network.yaml", Trained)
+    assert (trained.size, trained.network.name) == (64, "toy_network:Toy")
+    network = networks.build(trained.network, load_weights=False)
+    networks.load_snapshot(network, final.read_bytes("network.pt"))
+    figures = final.read_json(METRICS)
+    assert figures["clicks"] == 4
+    assert figures["images"] == IMAGES
+    assert figures["network"] == figures["passes"][1] != figures["passes"][0]
+    assert figures["snapshots"]["test"] == campaign[1].round(1).read_json(METRICS)["test"]["ensemble"]
+    assert figures["full_masks"] is None
+
+
+def test_the_recipe_is_the_networks_own_at_the_campaigns_sides(
+    campaign: tuple[Config, CampaignFolder],
+) -> None:
+    plan, config = Finish.like(campaign[1].root.uri), campaign[0]
+    recipe = presets.full_recipe("toy_network:Toy")
+    assert (plan.train.loss, plan.train.schedule, plan.train.cycles) == ("bce+wiou", "triangular", 1)
+    assert plan.train.epochs == recipe.epochs
+    assert (plan.train.size, plan.train.batch_size) == (config.train.size, config.train.batch_size)
+    assert presets.full_recipe("minet").loss == "bce+cel"
+
+
+def test_a_killed_finish_goes_on_where_it_was(
+    campaign: tuple[Config, CampaignFolder],
+    finished: tuple[Finish, Folder],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    plan, whole = finished
+    shards: list[int] = []
+    write = TeacherShard.__call__
+
+    def stopped_once(actor: TeacherShard, row: dict[str, int]) -> dict[str, int]:
+        shards.append(row["shard"])
+        if len(shards) == 2:
+            raise KeyboardInterrupt
+        return write(actor, row)
+
+    monkeypatch.setattr(TeacherShard, "__call__", stopped_once)
+    with pytest.raises(KeyboardInterrupt):
+        finish(plan, tmp_path / "final")
+    for stage in ("train", "look", "deliver"):
+        with monkeypatch.context() as patch:
+            patch.setattr(finish_module, stage, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+            with pytest.raises(KeyboardInterrupt):
+                finish(plan, tmp_path / "final")
+    again = finish(plan, tmp_path / "final")
+    assert shards == [0, 1, 1, 0, 1], "the second one again, then both of the second pass"
+    for name in (POINTS, SHARES):
+        assert again.read_table(name).equals(whole.read_table(name))
+    assert again.read_json(METRICS) == whole.read_json(METRICS)
+    assert all(np.array_equal(mask, masks_of(whole)[name]) for name, mask in masks_of(again).items())
+
+
+def test_nothing_is_done_twice_and_full_masks_may_come_later(
+    campaign: tuple[Config, CampaignFolder],
+    finished: tuple[Finish, Folder],
+    data: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    config, _ = campaign
+    dense = dataclasses.replace(config, regions=dataclasses.replace(config.regions, labels="dense"))
+    run_campaign(dense, data / "full")
+    monkeypatch.setattr(finish_module, "train", lambda *_: pytest.fail("trained again"))
+    plan, final = finished
+    before = final.read_json(METRICS)
+    finish(dataclasses.replace(plan, compare=str(data / "full")), final.uri)
+    after = final.read_json(METRICS)
+    assert {**after, "full_masks": None} == before
+    theirs = open_campaign(data / "full").round(0).read_json(METRICS)["test"]["ensemble"]
+    share = after["full_masks"]["share"]["test"]["max_f"]
+    assert share == pytest.approx(before["network"]["test"]["max_f"] / theirs["max_f"])
+    first, *_ = sentences(after)
+    assert first.startswith("4 clicks an image, test: maxF ")
+    assert f"{share:.1%}" in first
+    finish(plan, final.uri)
+
+
+@pytest.mark.parametrize("policy", ["refuse", "skip"])
+def test_an_image_that_is_gone_is_named(
+    campaign: tuple[Config, CampaignFolder], tmp_path: Path, policy: str
+) -> None:
+    config, run = campaign
+    image = Path(next(iter(run.images(config)))[2].image)
+    whole = image.read_bytes()
+    image.write_bytes(whole[: len(whole) // 2])
+    plan = small(run, on_bad_file=policy)
+    try:
+        if policy == "refuse":
+            with pytest.raises(
+                DataError, match=f"1 image cannot be used, such as {image.stem}: .*--on-bad-file skip"
+            ):
+                finish(plan, tmp_path / "final")
+            return
+        final = finish(plan, tmp_path / "final")
+    finally:
+        image.write_bytes(whole)
+    assert final.read_table(ERRORS)["image_id"].to_pylist() == [image.stem]
+    assert masks_of(final).keys() == {row.image_id for rows in run.images(config) for row in rows} - {
+        image.stem
+    }
+    assert final.read_table(POINTS).num_rows == 4 * IMAGES
+
+
+def test_people_who_have_no_masks_can_finish(
+    campaign: tuple[Config, CampaignFolder], data: Path, tmp_path: Path
+) -> None:
+    """Their points are those of the campaign with masks; no metric of the images is taken."""
+    config, run = campaign
+    without = tmp_path / "photos"
+    without.mkdir()
+    for path in (data / "train" / "images").iterdir():
+        (without / path.name).write_bytes(path.read_bytes())
+    own = dataclasses.replace(
+        config, data=dataclasses.replace(config.data, train=str(without), points=run.root.uri, tests=())
+    )
+    other = run_campaign(own, tmp_path / "run")
+    final = finish(small(other), tmp_path / "final")
+    figures = final.read_json(METRICS)
+    assert figures["network"] == figures["snapshots"] == {}
+    assert figures["shares"]["wrong"] is None
+    assert len(masks_of(final)) == IMAGES
+    assert sentences(figures)[-1].endswith("of the pixels")
+
+
+def test_a_campaign_without_rounds_or_the_campaign_itself_is_refused(
+    campaign: tuple[Config, CampaignFolder], tmp_path: Path
+) -> None:
+    plan = small(campaign[1])
+    with pytest.raises(ConfigError, match="is the campaign itself"):
+        finish(plan, campaign[1].root.uri)
+    with pytest.raises(ConfigError, match=r"rounds is 3, but .* has finished 2"):
+        finish(dataclasses.replace(plan, rounds=3), tmp_path / "final")
+    with pytest.raises(CampaignError):
+        Finish.like(tmp_path)
+
+
+def test_any_network_trains_on_the_masks_by_one_command(
+    finished: tuple[Finish, Folder], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = ["run", "f3net-full", str(tmp_path / "other"), "--data.train", finished[1].uri]
+    line += ["--network.name", "toy_network:WideToy", "--train.epochs", "1", "--train.size", "64"]
+    line += ["--train.scales", "64", "--resources.backend", "inline"]
+    monkeypatch.setattr("sys.argv", ["atal", *line])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 0
+    manifest = open_campaign(tmp_path / "other").root.read_table("manifest.parquet")
+    assert [Path(row.mask).parent.name for row in records(manifest, finished[1].uri)] == ["masks"] * IMAGES
