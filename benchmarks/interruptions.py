@@ -76,7 +76,7 @@ def _of_campaign() -> tuple[Stage, ...]:
         Stage("training", rounds, "train", after=8.0),
         Stage("evaluation", rounds, "look"),
         Stage("query", "atal_ray.campaign.query.ask", "Query.finish", HOLD_SECONDS),
-        Stage("maps for the report", "atal_ray.campaign.gallery", "Gallery.finish", HOLD_SECONDS),
+        Stage("maps for the report", "atal_ray.campaign.gallery", "RoundGallery.finish", HOLD_SECONDS),
         Stage("report", module, "write_report", HOLD_SECONDS),
     )
 

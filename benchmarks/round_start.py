@@ -4,7 +4,7 @@
     python benchmarks/round_start.py --train /path/to/DUTS-TR --test /path/to/ECSSD --weights resnet50.pth \
         --before /tmp/before --folder /tmp/round-start
 
-A campaign's round 0 trains, evaluates and asks, on a local Ray; its seconds are those between its points and its
+A round 0 trains, evaluates and asks, on a local Ray; its seconds are those between its points and its
 questions. They are measured at two numbers of images; what is left at none, on the line through both, is the
 start-up. The commits take turns. Writes benchmarks/results/round_start.json.
 """
@@ -99,19 +99,18 @@ def main(options: Options) -> None:
     commit = subprocess.run(
         ["git", "-C", str(options.before), "rev-parse", "HEAD"], capture_output=True, text=True, check=True
     )
+    splits = {name: split(seconds) for name, seconds in found.items()}
     result = {
         "provenance": head,
         "before_commit": commit.stdout.strip(),
         "side": options.side,
         "images": options.sizes[1],
-        **{name: split(seconds) for name, seconds in found.items()},
+        **splits,
+        "share": round(splits["now"]["start_up_seconds"] / splits["before"]["start_up_seconds"], 3),
     }
-    result["share"] = round(result["now"]["start_up_seconds"] / result["before"]["start_up_seconds"], 3)
     RESULT.write_text(json.dumps(result, indent=1) + "\n")
-    for name in codes:
-        print(
-            f"{name}: {result[name]['start_up_seconds']} s of start-up, {result[name]['work_seconds']} of work"
-        )
+    for name, parts in splits.items():
+        print(f"{name}: {parts['start_up_seconds']} s of start-up, {parts['work_seconds']} of work")
 
 
 if __name__ == "__main__":

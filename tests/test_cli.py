@@ -20,6 +20,7 @@ from atal_ray import cli, networks
 from atal_ray.campaign import generate as generation_module
 from atal_ray.campaign import run as campaign_module
 from atal_ray.campaign.campaign_folder import CampaignFolder
+from atal_ray.campaign.finish import delivered as delivered_module
 from atal_ray.commands.plans import COMMANDS, Command
 from atal_ray.commands.usage import USAGES
 from atal_ray.config import Config, NetworkConfig, presets
@@ -114,6 +115,7 @@ HELPED = {
     "run demo": "f3net-small",
     "run demo F --seed 1": "--query.top-percent",
     "generate": "--images",
+    "finish": "--passes",
     "sweep": "--over",
     "sweep paper": "--over",
     "cross-validate": "--networks",
@@ -473,6 +475,7 @@ def test_resume_goes_on_with_the_plan_that_the_folder_keeps(
     ran: list[tuple[Section, str]] = []
     monkeypatch.setattr(command.run.replace(":", "."), lambda plan, folder: ran.append((plan, folder)))
     monkeypatch.setattr(generation_module, "summary", lambda campaign: "points")
+    monkeypatch.setattr(delivered_module, "summary", lambda final: "a network")
     assert atal("resume", tmp_path).startswith("done: ")
     assert ran == [(plan(), str(tmp_path))]
 

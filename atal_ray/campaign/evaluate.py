@@ -29,7 +29,7 @@ from atal_ray.networks.protocol import SaliencyNetwork
 from atal_ray.report.gallery_file import shown_records
 from atal_ray.report.predictions_file import PREDICTION_SCHEMA, PREDICTIONS, TEST_IMAGES, small_png
 from atal_ray.runtime.bad_images import BadImages, require_kept
-from atal_ray.runtime.shards import Pool, Stage, Work, shard_rows
+from atal_ray.runtime.shards import Pool, ShardWork, Stage, shard_rows
 from atal_ray.store.folder import Folder
 from atal_ray.store.streamed import row_groups
 
@@ -63,7 +63,7 @@ class Evaluation(Look):
         self.pool = Pool.of_query(config, network=True)
         self._sets: list[_TestSet] = []
 
-    def works(self) -> list[Work]:
+    def works(self) -> list[ShardWork]:
         """One for each test set."""
         unjudged = self.campaign.unjudged(self.config, self.round_number)
         self._sets = [_TestSet(name, self.config.data.metrics) for name in unjudged]
@@ -90,7 +90,7 @@ class Evaluation(Look):
     def _title(self, name: str) -> str:
         return f"{self.called}: evaluation on {name}"
 
-    def _work(self, name: str) -> Work:
+    def _work(self, name: str) -> ShardWork:
         campaign, config, tests = self.campaign, self.config, self.campaign.root / "tests"
         file = f"{name}.parquet"
         images = tests.count_rows(file)
@@ -102,7 +102,7 @@ class Evaluation(Look):
             "test_set": name,
             "shown": [record.image_id for record in shown],
         }
-        return Work(
+        return ShardWork(
             self._title(name),
             shard_rows(images, config.query.shard_size),
             images,

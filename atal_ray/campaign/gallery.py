@@ -32,7 +32,7 @@ from atal_ray.report.gallery_file import (
     shown_records,
 )
 from atal_ray.runtime.bad_images import BadImages, require_kept
-from atal_ray.runtime.shards import Pool, Stage, Work, shard_rows
+from atal_ray.runtime.shards import Pool, ShardWork, Stage, shard_rows
 
 Row = dict[str, Any]
 Readable = list[tuple[Record, NDArray[np.uint8]]]
@@ -40,15 +40,15 @@ Readable = list[tuple[Record, NDArray[np.uint8]]]
 
 
 def make_gallery(campaign: CampaignFolder, config: Config, round_number: int) -> None:
-    """Make the maps that the report shows of a round that asks nothing; see `Gallery`.
+    """Make the maps that the report shows of a round that asks nothing; see `RoundGallery`.
 
     Where no image can be scored, the reason is logged and the file is left out: a finished campaign does not
     fail for want of pictures.
     """
-    look([Gallery(campaign, config, round_number)])
+    look([RoundGallery(campaign, config, round_number)])
 
 
-class Gallery(Look):
+class RoundGallery(Look):
     """Attacks and scores the images that the report shows by a round's snapshots; writes gallery.parquet of
     the round. For the last one, which asks nothing: a query leaves this file on its way.
 
@@ -63,14 +63,14 @@ class Gallery(Look):
         self.pool = Pool.of_query(config, network=True)
         self._found: list[Row] = []
 
-    def works(self) -> list[Work]:
+    def works(self) -> list[ShardWork]:
         """The images that are shown."""
         campaign, config, number = self.campaign, self.config, self.round_number
         shown = shown_records(campaign.chunks(), campaign.training_data(config))
         self._found = []
         arguments = {"campaign": campaign, "config": config, "round_number": number, "shown": shown}
         return [
-            Work(
+            ShardWork(
                 f"round {number}: maps for the report",
                 shard_rows(len(shown), config.query.shard_size),
                 len(shown),

@@ -11,7 +11,7 @@ from itertools import groupby
 from atal_ray.campaign.campaign_folder import CampaignFolder
 from atal_ray.config import Config
 from atal_ray.errors import AtalError
-from atal_ray.runtime.shards import Pool, Row, Work, run_works
+from atal_ray.runtime.shards import Pool, Row, ShardWork, run_works
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ class Look(ABC):
         self.campaign, self.config, self.round_number = campaign, config, round_number
 
     @abstractmethod
-    def works(self) -> list[Work]:
+    def works(self) -> list[ShardWork]:
         """The shards that are left; called again, it begins anew."""
 
     @abstractmethod

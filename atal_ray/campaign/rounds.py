@@ -7,7 +7,7 @@ from atal_ray.campaign.annotate import annotate
 from atal_ray.campaign.campaign_folder import METRICS, POINTS, QUERIES, START, TRAINING, CampaignFolder
 from atal_ray.campaign.cost import QUERY_COST, TRAINING_COST, add_wall, note_query, note_training, timed
 from atal_ray.campaign.evaluate import Evaluation
-from atal_ray.campaign.gallery import Gallery, make_gallery
+from atal_ray.campaign.gallery import RoundGallery, make_gallery
 from atal_ray.campaign.life import Run, give_back_memory
 from atal_ray.campaign.look import Look, look
 from atal_ray.campaign.query.ask import Query, query
@@ -50,7 +50,7 @@ def run_round(run: Run, campaign: CampaignFolder, config: Config, number: int) -
         campaign.reopen(number)
         look([Evaluation(campaign, config, number)], _noted)
     last = number + 1 == config.rounds
-    looks: tuple[type[Look], ...] = (Evaluation, Gallery if last else Query)
+    looks: tuple[type[Look], ...] = (Evaluation, RoundGallery if last else Query)
     look([one(campaign, config, number) for one in looks if not out.exists(one.file)], _noted)
     give_back_memory()
     run.lock.check()

@@ -43,10 +43,9 @@ def _summary(campaign: Any, folder: str) -> str:
 
 
 def _delivered(final: Any, folder: str) -> str:
-    from atal_ray.campaign.campaign_folder import METRICS
-    from atal_ray.campaign.finish.delivered import sentences
+    from atal_ray.campaign.finish.delivered import summary
 
-    return "\n".join([join(folder, "network.pt"), *sentences(final.read_json(METRICS))])
+    return "\n".join([join(folder, "network.pt"), summary(final)])
 
 
 COMMANDS = {

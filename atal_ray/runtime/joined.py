@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from atal_ray.runtime.shards import Load, Row, Stage, Work
+from atal_ray.runtime.shards import Load, Row, ShardWork, Stage
 
 PART = "part"
 """Field of a row: the number of its work."""
 
 
-def joined(works: Sequence[Work]) -> tuple[list[Row], Stage]:
+def joined(works: Sequence[ShardWork]) -> tuple[list[Row], Stage]:
     """The rows of all works in their order, and the one stage that does what each asks for."""
     if len(works) == 1:
         return works[0].rows, works[0].stage

@@ -86,7 +86,7 @@ class Stage:
 
 
 @dataclass(frozen=True)
-class Work:
+class ShardWork:
     """Shards that go through a stage.
 
     Args:
@@ -122,23 +122,23 @@ def run_shards(
     """Send the shards of one work through a pool of actors; yields the actor's row for each, in any order.
 
     Args:
-        rows: see `Work`.
+        rows: see `ShardWork`.
         pool: the actors; Ray Data runs them, or this process does, one shard after another.
         load: see `Stage`, as are `actor`, `arguments` and `loaded_bytes`.
         actor: see there.
         arguments: see there.
-        title: see `Work`, as are `total`, `throughput` and `bad`.
+        title: see `ShardWork`, as are `total`, `throughput` and `bad`.
         total: see there.
         loaded_bytes: see `Stage`.
-        throughput: see `Work`.
+        throughput: see `ShardWork`.
         bad: see there.
     """
     stage = Stage(actor, arguments, load, loaded_bytes)
-    work = Work(title, rows, total, stage, Throughput() if throughput is None else throughput, bad)
+    work = ShardWork(title, rows, total, stage, Throughput() if throughput is None else throughput, bad)
     yield from (row for _, row in run_works([work], pool))
 
 
-def run_works(works: Sequence[Work], pool: Pool) -> Iterator[tuple[int, Row]]:
+def run_works(works: Sequence[ShardWork], pool: Pool) -> Iterator[tuple[int, Row]]:
     """Send the shards of several works through the same loading tasks and actors, which then start once and
     read what they share once; yields the number of the work, and the actor's row.
 
@@ -168,7 +168,7 @@ class LoadAndScore:
         return self._actor(row if self._load is None else timed_load(row, self._load))
 
 
-def _on_ray(works: Sequence[Work], pool: Pool) -> Iterator[tuple[int, Row]]:
+def _on_ray(works: Sequence[ShardWork], pool: Pool) -> Iterator[tuple[int, Row]]:
     # Ray takes seconds to import, and inline needs none
     from atal_ray.runtime.joined import joined
     from atal_ray.runtime.one_by_one import one_by_one
@@ -193,7 +193,7 @@ def _on_ray(works: Sequence[Work], pool: Pool) -> Iterator[tuple[int, Row]]:
         yield number, one_by_one(row, pool, work.stage, work.bad, work.title)
 
 
-def _inline(works: Sequence[Work]) -> Iterator[tuple[int, Row]]:
+def _inline(works: Sequence[ShardWork]) -> Iterator[tuple[int, Row]]:
     """The same stages in this process, one shard after another."""
     with own_threads():
         for number, work in enumerate(works):
@@ -207,7 +207,7 @@ class _Count:
     Where shards are not loaded ahead, by tasks beside the actor, their loading is part of the time.
     """
 
-    def __init__(self, work: Work, stack: ExitStack, *, loads_ahead: bool) -> None:
+    def __init__(self, work: ShardWork, stack: ExitStack, *, loads_ahead: bool) -> None:
         self.work, self.stack, self.apart = work, stack, LOADING if loads_ahead else None
         self.left = len(work.rows)
         self.bar: tqdm[Any] | None = None

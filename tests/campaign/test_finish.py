@@ -17,7 +17,7 @@ from atal_ray.campaign.evaluate import saliency_maps
 from atal_ray.campaign.finish import finish as finish_module
 from atal_ray.campaign.finish.delivered import sentences
 from atal_ray.campaign.finish.finish import finish
-from atal_ray.campaign.finish.finish_plan import Finish, Trained
+from atal_ray.campaign.finish.finish_plan import DeliveredNetwork, Finish
 from atal_ray.campaign.finish.teacher import SHARES, TeacherShard
 from atal_ray.campaign.run import run_campaign
 from atal_ray.cli import main
@@ -125,7 +125,7 @@ def test_the_result_holds_points_a_data_set_a_network_and_its_metrics(
     checked = check_folder(final.uri)
     assert checked.ok
     assert not [name for name in final.names() if name.startswith("pass-")]
-    trained = config_file.saved(final, "network.yaml", Trained)
+    trained = config_file.saved(final, "network.yaml", DeliveredNetwork)
     assert (trained.size, trained.network.name) == (64, "toy_network:Toy")
     network = networks.build(trained.network, load_weights=False)
     networks.load_snapshot(network, final.read_bytes("network.pt"))

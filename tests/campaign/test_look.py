@@ -7,7 +7,7 @@ import pytest
 
 from atal_ray.campaign.look import Look, look
 from atal_ray.errors import CampaignError, DataError
-from atal_ray.runtime.shards import Pool, Stage, Work, shard_rows
+from atal_ray.runtime.shards import Pool, ShardWork, Stage, shard_rows
 
 MADE: list[str] = []
 
@@ -32,10 +32,10 @@ class Listed(Look):
         self.name, self.events, self.bad, self.number = name, events, bad, works
         self.pool = Pool(1, threads, 0, backend="inline")
 
-    def works(self) -> list[Work]:
+    def works(self) -> list[ShardWork]:
         self.events.append(f"{self.name} begins")
         stages = [Stage(Actor, {"name": f"{self.name}{n}", "bad": self.bad}) for n in range(self.number)]
-        return [Work(f"{self.name}{n}", shard_rows(6, 3), 6, stage) for n, stage in enumerate(stages)]
+        return [ShardWork(f"{self.name}{n}", shard_rows(6, 3), 6, stage) for n, stage in enumerate(stages)]
 
     def take(self, number: int, row: dict[str, Any]) -> None:
         assert row["name"] == f"{self.name}{number}"

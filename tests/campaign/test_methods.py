@@ -23,7 +23,7 @@ from atal_ray.commands.plans import parsed
 from atal_ray.config import BudgetConfig, Config, QueryConfig
 from atal_ray.errors import CheckpointError, DataError
 from atal_ray.labels.points import RANDOM, UNATTACKED
-from atal_ray.runtime.shards import Pool, Work, run_works
+from atal_ray.runtime.shards import Pool, ShardWork, run_works
 
 OWN = ["--query.method", "own_plugins:Spread", "--regions.method", "own_plugins:Slic"]
 TRAINED = {
@@ -148,7 +148,7 @@ def test_the_oracle_of_the_loss_needs_masks(finished: tuple[Config, Path], tmp_p
         run_campaign(config, tmp_path / "run")
 
 
-def interrupt(works: list[Work], pool: Pool) -> Iterator[tuple[int, dict[str, Any]]]:
+def interrupt(works: list[ShardWork], pool: Pool) -> Iterator[tuple[int, dict[str, Any]]]:
     """The random start and the evaluation as they are; the query is interrupted behind its fit."""
     for number, row in run_works(works, pool):
         if works[number].title == "round 0: query":

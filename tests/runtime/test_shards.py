@@ -17,7 +17,7 @@ from atal_ray.errors import CampaignError, DataError
 from atal_ray.runtime import ray_data
 from atal_ray.runtime.bad_images import LEFT_OUT, REASON, BadImages, require_kept
 from atal_ray.runtime.ray_data import LIMIT_PER_ACTOR
-from atal_ray.runtime.shards import Pool, Stage, Work, run_shards, run_works, shard_rows
+from atal_ray.runtime.shards import Pool, ShardWork, Stage, run_shards, run_works, shard_rows
 from atal_ray.runtime.throughput import Throughput
 
 MIB = 2**20
@@ -114,7 +114,7 @@ def test_several_works_share_the_actors_whatever_their_rows_hold(ray_local, caps
         Stage(Process, {"extra": {"lists": 7, "images": 2}}, load, loaded_bytes=MIB),
     ]
     works = [
-        Work(f"work {number}", shard_rows(6, 2), 6, stage, Throughput())
+        ShardWork(f"work {number}", shard_rows(6, 2), 6, stage, Throughput())
         for number, stage in enumerate(stages)
     ]
     found: list[list[Any]] = [[], []]

@@ -73,6 +73,11 @@ def _full(compare: str | None, network: Figures) -> Figures | None:
     }
 
 
+def summary(final: Folder) -> str:
+    """What was delivered, for the terminal."""
+    return "\n".join(sentences(final.read_json(METRICS)))
+
+
 def sentences(figures: Figures) -> list[str]:
     """What the user gets, test set by test set."""
     beside, shares = figures["full_masks"], figures["shares"]

@@ -32,7 +32,7 @@ from atal_ray.campaign.campaign_folder import (
 )
 from atal_ray.campaign.evaluate import Evaluation
 from atal_ray.campaign.finish.delivered import deliver
-from atal_ray.campaign.finish.finish_plan import FINISH_PLAN, Finish, Trained
+from atal_ray.campaign.finish.finish_plan import FINISH_PLAN, DeliveredNetwork, Finish
 from atal_ray.campaign.finish.teacher import SHARE_SCHEMA, SHARES, Lesson, TeacherShard
 from atal_ray.campaign.life import Run, run_in
 from atal_ray.campaign.look import look
@@ -140,7 +140,7 @@ class _Finishing:
             teacher, config, number = taught, self.training, 0
         final.copy_from(taught.root, SHARES)
         final.copy_from(taught.root, ERRORS)
-        trained = Trained(network=self.plan.network, size=self.plan.train.size)
+        trained = DeliveredNetwork(network=self.plan.network, size=self.plan.train.size)
         final.write_bytes(NETWORK, config_file.to_yaml(trained).encode())
         final.write_bytes(WEIGHTS, taught.snapshots(0).read_bytes("1.pt"))
 

@@ -44,7 +44,7 @@ class Finish(Section):
     seed: int = 0
     """Seed of the order of the images and of their augmentation."""
     network: NetworkConfig = field(default_factory=NetworkConfig)
-    train: TrainConfig = field(default_factory=TrainConfig)
+    train: TrainConfig = field(default_factory=lambda: presets.full_recipe("f3net"))
     resources: ResourceConfig = field(default_factory=ResourceConfig)
 
     @classmethod
@@ -105,7 +105,7 @@ class Finish(Section):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trained(Section):
+class DeliveredNetwork(Section):
     """What must be known of a network's weights to use them."""
 
     network: NetworkConfig = field(default_factory=NetworkConfig)

@@ -25,7 +25,7 @@ from atal_ray.labels.points import QUERY_SCHEMA, concat
 from atal_ray.report.gallery_file import GALLERY, GALLERY_SCHEMA, shown_records
 from atal_ray.runtime.bad_images import BadImages
 from atal_ray.runtime.shard_files import ShardFiles, part_name
-from atal_ray.runtime.shards import Pool, Row, Stage, Work, shard_rows
+from atal_ray.runtime.shards import Pool, Row, ShardWork, Stage, shard_rows
 from atal_ray.runtime.throughput import THROUGHPUT, Throughput
 from atal_ray.store.folder import Folder
 
@@ -72,7 +72,7 @@ class Query(Look):
         self.parts = ShardFiles(self.out / f"{QUERIES}.parts", last=self.kind)
         self.throughput = Throughput()
 
-    def works(self) -> list[Work]:
+    def works(self) -> list[ShardWork]:
         """The shards that are left, after the method was fitted to the labelled points."""
         campaign, config = self.campaign, self.config
         if self.round_number != START:
@@ -88,7 +88,9 @@ class Query(Look):
         )
         bad = BadImages.of_table(campaign.root, MANIFEST, config.data.on_bad_file)
         self.throughput = Throughput()
-        return [Work(self.title, self.parts.pending(self.rows), self.images, stage, self.throughput, bad)]
+        return [
+            ShardWork(self.title, self.parts.pending(self.rows), self.images, stage, self.throughput, bad)
+        ]
 
     def take(self, number: int, row: Row) -> None:
         """Nothing: the picks of a shard are in a file already."""
