@@ -82,6 +82,10 @@ def dispatch(arguments: list[str]) -> int:
             return _fork(campaign, folder, options)
         case ["evaluate", folder, *options] if not folder.startswith("-"):
             return _evaluate(Path(folder), options)
+        case ["export", network, file] if not network.startswith("-"):
+            return _export(network, Path(file))
+        case ["predict", network, images, folder, *options] if not folder.startswith("-"):
+            return _predict(network, images, folder, options)
         case ["report", folder, *options] if not folder.startswith("-"):
             return tyro.cli(report, args=[folder, *options], prog="atal report")
         case ["config", preset, *options] if not preset.startswith("-"):
@@ -106,6 +110,8 @@ def _help(words: list[str]) -> int:
             _options(name, resolve_name(command.plan))
         case ["evaluate", *_]:
             return _evaluate(Path(), ["--help"])
+        case ["predict", *_]:
+            return _predict("", "", "", ["--help"])
         case ["resume", folder, *_] if (kept := kept_in(root := Folder.at(folder))) is not None:
             kept_plan(kept, root, ["--help"])
         case ["resume"]:
@@ -173,6 +179,26 @@ def _evaluate(folder: Path, rest: list[str]) -> int:
         print(sentence, file=sys.stderr)
     print(f"done: {folder}/table.md")
     return 1 if incomplete else 0
+
+
+def _export(network: str, file: Path) -> int:
+    from atal_ray.campaign.finish.delivered_network import export
+
+    export(network, file)
+    print(f"done: {file}")
+    return 0
+
+
+def _predict(network: str, images: str, folder: str, rest: list[str]) -> int:
+    from atal_ray.evaluation.predict_images import PredictConfig, predict_images, summary
+
+    config = tyro.cli(PredictConfig, args=rest, prog="atal predict NETWORK IMAGES FOLDER")
+    done, errors = predict_images(network, images, folder, config)
+    first, *left = summary(done, errors, folder)
+    for sentence in left:
+        print(sentence, file=sys.stderr)
+    print(f"done: {first}")
+    return 1 if errors else 0
 
 
 def report(

@@ -123,6 +123,8 @@ HELPED = {
     "config demo": "f3net-small",
     "evaluate": "--masks",
     "evaluate F": "--masks",
+    "export": "TorchScript",
+    "predict": "--actors",
     "report": "report.html",
     "report F": "report.html",
     "resume": "go on with a campaign",

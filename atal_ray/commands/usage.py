@@ -50,6 +50,13 @@ USAGES = {
         "FOLDER --masks SET ... --maps METHOD ... [--FIELD VALUE ...]",
         "score saliency maps of any methods; exit status 1 if any is missing",
     ),
+    "export": Usage(
+        "NETWORK FILE", "the network of a finished campaign as TorchScript, with its pre-processing inside"
+    ),
+    "predict": Usage(
+        "NETWORK IMAGES FOLDER [--FIELD VALUE ...]",
+        "saliency maps of any images by the network of a finished campaign; exit status 1 if any is missing",
+    ),
     "report": Usage("FOLDER [--compare CAMPAIGN ...]", "write report.html again"),
     "config": Usage("PRESET [--FIELD VALUE ...]", "print a complete configuration as YAML"),
     "data check": Usage("FOLDER", "read every file and say what is wrong"),

@@ -65,7 +65,7 @@ def evaluate(config: EvaluationConfig, folder: Path) -> list[str]:
                 for name, path in sets.items():
                     images, out = _images(name, path, masks[name]), root / "maps" / method / name
                     unpredicted[name, method] = predict_maps(
-                        checkpoint, images, out, config, _pool(config, gpus=config.gpus)
+                        checkpoint, images, out, config, pool_of(config, gpus=config.gpus)
                     )
                 methods[method] = folder / "maps" / method
             places = {(name, method): root / "scores" / name / method for name in sets for method in methods}
@@ -75,7 +75,7 @@ def evaluate(config: EvaluationConfig, folder: Path) -> list[str]:
             score_maps(
                 list(places.values()),
                 Rules(config.interpolation, config.mask_threshold),
-                _pool(config),
+                pool_of(config),
             )
         return run.finish(lambda: write_score_report(root, places, config))
 
@@ -105,7 +105,7 @@ def _check_names(sets: Named, methods: Named, checkpoints: Named, config: Evalua
             raise ConfigError(f"{field} names {unknown[0]}, but the methods are {', '.join(sorted(known))}")
 
 
-def _pool(config: EvaluationConfig, gpus: str = "none") -> Pool:
+def pool_of(config: EvaluationConfig, gpus: str = "none") -> Pool:
     """The actors that predict (on GPUs, if there are any) or score."""
     actors = actors_at_once(config.backend, config.actors, gpus=gpus)
     inline = config.backend == "inline"

@@ -32,6 +32,7 @@ from atal_ray.campaign.campaign_folder import (
 )
 from atal_ray.campaign.evaluate import Evaluation
 from atal_ray.campaign.finish.delivered import deliver
+from atal_ray.campaign.finish.delivered_network import NETWORK, WEIGHTS
 from atal_ray.campaign.finish.finish_plan import FINISH_PLAN, DeliveredNetwork, Finish
 from atal_ray.campaign.finish.teacher import SHARE_SCHEMA, SHARES, Lesson, TeacherShard
 from atal_ray.campaign.life import Run, run_in
@@ -52,7 +53,6 @@ from atal_ray.store.folder import Folder
 
 logger = logging.getLogger(__name__)
 
-WEIGHTS, NETWORK = "network.pt", "network.yaml"
 TAUGHT = "taught.parts"
 """Folder of what the teacher's shards leave until all are there."""
 
