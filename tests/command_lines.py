@@ -19,6 +19,7 @@ JOBS = {
     "run.py": "run",
     "generate.py": "generate",
     "evaluate.py": "evaluate",
+    "finish.py": "finish",
     "cross_validate.py": "cross-validate",
     "sweep.py": "sweep",
 }
@@ -85,6 +86,8 @@ def _idle() -> Iterator[None]:
             ("atal_ray.campaign.fork", "fork"),
             ("atal_ray.evaluation.compare", "evaluate"),
             ("atal_ray.report.page", "write_report"),
+            ("atal_ray.campaign.finish.delivered_network", "export"),
+            ("atal_ray.evaluation.predict_images", "predict_images"),
             ("atal_ray.data.check", "check_folder"),
             ("atal_ray.data.synthetic.dataset", "write_dataset"),
         ):

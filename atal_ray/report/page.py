@@ -12,6 +12,7 @@ from atal_ray.config import Config, config_file
 from atal_ray.errors import AtalError, DataError, command
 from atal_ray.report import curves, overlays, tables
 from atal_ray.report.compared import Compared, differences, read_compared
+from atal_ray.report.delivered_figures import delivered_in
 from atal_ray.report.facts import Notice, facts, notices
 from atal_ray.report.gallery_file import shown_records
 from atal_ray.report.numbers import Numbers, read_numbers
@@ -40,6 +41,7 @@ def write_report(campaign: CampaignFolder, config: Config) -> None:
     html = template("page.html.j2").render(
         name=campaign.root.name,
         facts={"Folder": campaign.root.uri, **facts(config, numbers)},
+        delivered=delivered_in(campaign.root),
         notices=[*notices(config, numbers), *problems],
         **_numbers_of(config, numbers, compared),
         **_pictures_of(campaign, config, numbers),

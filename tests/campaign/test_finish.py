@@ -15,7 +15,6 @@ from atal_ray import networks
 from atal_ray.campaign.campaign_folder import ERRORS, METRICS, POINTS, CampaignFolder
 from atal_ray.campaign.evaluate import saliency_maps
 from atal_ray.campaign.finish import finish as finish_module
-from atal_ray.campaign.finish.delivered import sentences
 from atal_ray.campaign.finish.finish import finish
 from atal_ray.campaign.finish.finish_plan import DeliveredNetwork, Finish
 from atal_ray.campaign.finish.teacher import SHARES, TeacherShard
@@ -31,6 +30,7 @@ from atal_ray.labels.points import UNSURE, PointIndex
 from atal_ray.labels.regions import region_labels
 from atal_ray.networks.inputs import to_batch
 from atal_ray.networks.snapshot_reader import read_snapshots
+from atal_ray.report.delivered_figures import sentences
 from atal_ray.store.folder import Folder
 
 IMAGES = 5
@@ -202,6 +202,19 @@ def test_nothing_is_done_twice_and_full_masks_may_come_later(
     assert first.startswith("4 clicks an image, test: maxF ")
     assert f"{share:.1%}" in first
     finish(plan, final.uri)
+
+
+def test_the_report_of_the_campaign_says_first_what_was_delivered(
+    campaign: tuple[Config, CampaignFolder],
+) -> None:
+    _, run = campaign
+    before = run.root.read_bytes("report.html").decode()
+    final = finish(small(run), f"{run.root.uri}/final")
+    page = run.root.read_bytes("report.html").decode()
+    for sentence in sentences(final.read_json(METRICS)):
+        assert sentence in page
+        assert sentence not in before
+    assert page.index(sentence) < page.index("<dl class=")
 
 
 @pytest.mark.parametrize("policy", ["refuse", "skip"])

@@ -9,7 +9,8 @@ from atal_ray.campaign.campaign_folder import MANIFEST, METRICS, POINTS, Campaig
 from atal_ray.campaign.finish.finish_plan import Finish
 from atal_ray.campaign.finish.teacher import SHARES
 from atal_ray.config import config_file
-from atal_ray.errors import CampaignError, counted
+from atal_ray.errors import CampaignError
+from atal_ray.report.delivered_figures import sentences
 from atal_ray.store.folder import Folder
 from atal_ray.store.streamed import row_groups
 
@@ -76,27 +77,3 @@ def _full(compare: str | None, network: Figures) -> Figures | None:
 def summary(final: Folder) -> str:
     """What was delivered, for the terminal."""
     return "\n".join(sentences(final.read_json(METRICS)))
-
-
-def sentences(figures: Figures) -> list[str]:
-    """What the user gets, test set by test set."""
-    beside, shares = figures["full_masks"], figures["shares"]
-    found = []
-    for name, ours in figures["network"].items():
-        share = beside["share"].get(name) if beside else None
-        taught = figures["snapshots"].get(name)
-        parts = [f"{figures['clicks']:.4g} clicks an image, {name}: {_three(ours)}"]
-        if share:
-            of = "full masks" if beside["on_full_masks"] else beside["campaign"]
-            parts.append(f"{share['max_f']:.1%} and {share['s_measure']:.1%} of {of} in maxF and S")
-        if taught:
-            parts.append(f"the snapshots that asked have {_three(taught)}")
-        found.append("; ".join(parts))
-    masks = f"{counted(figures['images'], 'mask')}: the teacher is sure of {shares['sure']:.1%} of the pixels"
-    if shares["wrong"] is not None:
-        masks += f", and {shares['wrong']:.1%} are on the other side than the true masks"
-    return [*found, masks]
-
-
-def _three(metrics: Figures) -> str:
-    return f"maxF {metrics['max_f']:.3f}, S {metrics['s_measure']:.3f}, MAE {metrics['mae']:.3f}"

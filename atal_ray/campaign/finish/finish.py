@@ -39,12 +39,14 @@ from atal_ray.campaign.life import Run, run_in
 from atal_ray.campaign.look import look
 from atal_ray.campaign.not_finite import require_finite
 from atal_ray.campaign.prepare import add_test_sets, require_network
+from atal_ray.campaign.run import write_report
 from atal_ray.campaign.train import train
 from atal_ray.config import Config, config_file
 from atal_ray.config.section import require
 from atal_ray.data.record import MANIFEST_SCHEMA
 from atal_ray.errors import CampaignError, DataError, counted
 from atal_ray.labels.points import POINT_SCHEMA, concat
+from atal_ray.report.delivered_figures import FINAL
 from atal_ray.runtime.bad_images import BadImages
 from atal_ray.runtime.session import campaign_session
 from atal_ray.runtime.shard_files import ShardFiles
@@ -79,6 +81,8 @@ def finish(plan: Finish, folder: Path | str) -> Folder:
         run.finish(lambda: deliver(made.labelled, made.plan, final, made.passes()))
         for taught in made.passes():
             taught.root.delete()
+    if final.uri == (made.labelled.root / FINAL).uri:
+        write_report(made.labelled, made.config)  # says first what was delivered
     return final
 
 
