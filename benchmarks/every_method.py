@@ -6,7 +6,7 @@
 A campaign of three rounds for each method, without Ray on one CPU thread. It is ended by SIGKILL as soon as
 the query of round 1 has left a shard, and run again to its end; then the same query is made by two actors on
 Ray, in shards of another size, and must ask for the same points. Methods that train alike share the first
-round. Writes benchmarks/results/every_method.json: points, passes of networks, device seconds; prints a table.
+round. Writes benchmarks/results/every_method.json: points, passes of networks and device seconds.
 """
 
 import json
