@@ -5,9 +5,9 @@
 
 Every arm is a campaign without Ray on one CPU thread, and starts from the same random points; arms that train
 alike share round 0. Test images are of a second data set and, with --held-out, of a list of ids that no
-campaign trains on. An interrupted run goes on where it was. Writes benchmarks/results/methods.json: means and
-ranges over seeds after each round, and of the last round the paired bootstrap over the test images against
-ATAL; prints a table.
+campaign trains on. An interrupted run goes on where it was; `--figures-only` writes what is finished of it. Writes
+benchmarks/results/methods.json: means and ranges over seeds after each round, and of the last round the paired
+bootstrap over the test images against ATAL of the same seeds; prints a table.
 """
 
 import contextlib
@@ -85,6 +85,8 @@ class Options:
     per_round: int = 4
     total: int = 10
     processes: int = 2
+    figures_only: bool = False
+    """Run nothing: write the figures of the campaigns that are finished."""
 
 
 def configure(options: Options, arm: str, seed: int) -> Config:
@@ -193,13 +195,20 @@ def score_images(campaign: CampaignFolder, config: Config, name: str, data: Path
     file.with_suffix(".part.npz").replace(file)
 
 
+def finished(options: Options, arm: str) -> list[int]:
+    """The seeds of an arm whose campaign has come to its end, and whose images were scored."""
+    last, name = configure(options, arm, 0).rounds - 1, names(options)[-1]
+    places = {seed: options.out / f"{arm.replace(' ', '-')}-{seed}" for seed in options.seeds}
+    return [seed for seed, place in places.items() if (place / f"round-{last:02d}/{name}.npz").exists()]
+
+
 def figures(options: Options, arm: str, name: str) -> list[dict[str, Any]]:
     """Mean and range over seeds after each round."""
     rounds = configure(options, arm, 0).rounds
     rows = []
     for number in range(rounds):
         runs = []
-        for seed in options.seeds:
+        for seed in finished(options, arm):
             folder = Folder(str((options.out / f"{arm.replace(' ', '-')}-{seed}").resolve()))
             runs.append((folder / f"round-{number:02d}").read_json(METRICS)[name]["ensemble"])
         clicks = None if arm == DENSE else options.start + number * options.per_round
@@ -211,7 +220,9 @@ def figures(options: Options, arm: str, name: str) -> list[dict[str, Any]]:
     return rows
 
 
-def resampled(options: Options, arm: str, name: str, times: np.ndarray[Any, Any]) -> dict[str, Any]:
+def resampled(
+    options: Options, arm: str, name: str, times: np.ndarray[Any, Any], seeds: list[int]
+) -> dict[str, Any]:
     """Each figure of the last round in every resample, as the mean over seeds.
 
     Args:
@@ -219,18 +230,19 @@ def resampled(options: Options, arm: str, name: str, times: np.ndarray[Any, Any]
         arm: whose figures.
         name: of the test set.
         times: how often each image was drawn [resamples, images].
+        seeds: of the campaigns.
     """
     found: dict[str, Any] = {figure: 0.0 for figure in FIGURES}
     last = configure(options, arm, 0).rounds - 1
-    for seed in options.seeds:
+    for seed in seeds:
         folder = options.out / f"{arm.replace(' ', '-')}-{seed}" / f"round-{last:02d}"
         with np.load(folder / f"{name}.npz") as kept:
             images = len(kept["mae"])
             means = {key: times @ kept[key] / images for key in kept.files}
         best = [max_f(p, r) for p, r in zip(means["precision"], means["recall"], strict=True)]
-        found["max_f"] += np.array(best) / len(options.seeds)
+        found["max_f"] += np.array(best) / len(seeds)
         for figure in ("s_measure", "mae"):
-            found[figure] += means[figure][:, 0] / len(options.seeds)
+            found[figure] += means[figure][:, 0] / len(seeds)
     return found
 
 
@@ -241,12 +253,12 @@ def against_atal(options: Options, name: str) -> dict[str, Any]:
         images = len(kept["mae"])
     draws = rng("methods", name).integers(images, size=(RESAMPLES, images))
     times = np.stack([np.ones(images), *(np.bincount(draw, minlength=images) for draw in draws)])
-    base = resampled(options, "atal", name, times)
     found: dict[str, Any] = {}
     for arm in options.arms:
         if arm == "atal":
             continue
-        other = resampled(options, arm, name, times)
+        seeds = [seed for seed in finished(options, arm) if seed in finished(options, "atal")]
+        base, other = (resampled(options, one, name, times, seeds) for one in ("atal", arm))
         found[arm] = {}
         for figure in FIGURES:
             difference = other[figure] - base[figure]
@@ -281,16 +293,20 @@ def run_all(options: Options) -> None:
 
 def main(options: Options) -> None:
     """Run what is asked for, and print a table of the figures."""
-    head = provenance(MEASURES)
-    lay_out(options)
-    run_all(options)
+    head = options.out / "provenance.json"
+    if not options.figures_only:
+        lay_out(options)
+        if not head.exists():
+            head.write_text(json.dumps(provenance(MEASURES)))
+        run_all(options)
     result = {
-        "provenance": head,
+        "provenance": json.loads(head.read_text()),
         "data": [path.name for path in (options.train, *test_sets(options))],
         "options": {
             name: str(value.name) if isinstance(value, Path) else value
             for name, value in asdict(options).items()
         },
+        "seeds": {arm: finished(options, arm) for arm in options.arms},
         "training_passes": {arm: passes(options, arm) for arm in options.arms},
         "figures": {
             name: {arm: figures(options, arm, name) for arm in options.arms} for name in names(options)
