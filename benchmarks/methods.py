@@ -5,9 +5,10 @@
 
 Every arm is a campaign without Ray on one CPU thread, and starts from the same random points; arms that train
 alike share round 0. Test images are of a second data set and, with --held-out, of a list of ids that no
-campaign trains on. An interrupted run goes on where it was; `--figures-only` writes what is finished of it. Writes
-benchmarks/results/methods.json: means and ranges over seeds after each round, and of the last round the paired
-bootstrap over the test images against ATAL of the same seeds; prints a table.
+campaign trains on. An interrupted run goes on where it was; `--figures-only` writes what is finished of it.
+Writes benchmarks/results/methods.json: means and ranges over seeds after each round, and of the last round the
+paired bootstrap over the test images against ATAL of the same seeds, and the difference of each seed: one is
+decided where the interval leaves out 0 and all seeds agree. Prints a table.
 """
 
 import contextlib
@@ -246,6 +247,14 @@ def resampled(
     return found
 
 
+def last_of(options: Options, arm: str, name: str, seed: int) -> dict[str, float]:
+    """The metrics of the last round of a campaign."""
+    last = configure(options, arm, 0).rounds - 1
+    folder = Folder(str((options.out / f"{arm.replace(' ', '-')}-{seed}").resolve())) / f"round-{last:02d}"
+    metrics: dict[str, float] = folder.read_json(METRICS)[name]["ensemble"]
+    return metrics
+
+
 def against_atal(options: Options, name: str) -> dict[str, Any]:
     """For each arm how much it differs from ATAL after the last round: mean and 95 % interval."""
     first = options.out / f"atal-{options.seeds[0]}" / f"round-{configure(options, 'atal', 0).rounds - 1:02d}"
@@ -259,15 +268,18 @@ def against_atal(options: Options, name: str) -> dict[str, Any]:
             continue
         seeds = [seed for seed in finished(options, arm) if seed in finished(options, "atal")]
         base, other = (resampled(options, one, name, times, seeds) for one in ("atal", arm))
+        by_seed = [[last_of(options, one, name, seed) for seed in seeds] for one in (arm, "atal")]
         found[arm] = {}
         for figure in FIGURES:
             difference = other[figure] - base[figure]
             low, high = np.quantile(difference[1:], [0.025, 0.975])
+            each = [one[figure] - two[figure] for one, two in zip(*by_seed, strict=True)]
             found[arm][figure] = {
                 "difference": float(difference[0]),
                 "low": float(low),
                 "high": float(high),
-                "decided": bool(low > 0 or high < 0),
+                "of_each_seed": each,
+                "decided": bool((low > 0 or high < 0) and len({value > 0 for value in each}) == 1),
             }
     return found
 
