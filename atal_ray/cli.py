@@ -83,7 +83,7 @@ def dispatch(arguments: list[str]) -> int:
         case ["evaluate", folder, *options] if not folder.startswith("-"):
             return _evaluate(Path(folder), options)
         case ["export", network, file] if not network.startswith("-"):
-            return _export(network, Path(file))
+            return _export(network, file)
         case ["predict", network, images, folder, *options] if not folder.startswith("-"):
             return _predict(network, images, folder, options)
         case ["report", folder, *options] if not folder.startswith("-"):
@@ -181,7 +181,7 @@ def _evaluate(folder: Path, rest: list[str]) -> int:
     return 1 if incomplete else 0
 
 
-def _export(network: str, file: Path) -> int:
+def _export(network: str, file: str) -> int:
     from atal_ray.campaign.finish.delivered_network import export
 
     export(network, file)

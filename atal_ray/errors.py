@@ -2,8 +2,10 @@
 or 75 where it waits for people.
 """
 
+import re
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from difflib import get_close_matches
 
 
@@ -41,6 +43,24 @@ class DivergedError(AtalError):
 
 class StoreError(CampaignError):
     """An object store that cannot be reached, denies access, or has no such bucket."""
+
+
+@contextmanager
+def reworded(words: Mapping[str, str]) -> Iterator[None]:
+    """Say sentences of errors in the words of another command.
+
+    Args:
+        words: regular expression -> what stands in its place.
+    """
+    try:
+        yield
+    except AtalError as error:
+        said = str(error)
+        for pattern, own in words.items():
+            said = re.sub(pattern, own, said)
+        if said == str(error):
+            raise
+        raise type(error)(said) from error
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:

@@ -6,7 +6,7 @@
 Every arm is a campaign without Ray on one CPU thread, and starts from the same random points; arms that train
 alike share round 0. Test images are of a second data set and, with --held-out, of a list of ids that no
 campaign trains on. An interrupted run goes on where it was; `--figures-only` writes what is finished of it.
-Writes benchmarks/results/methods.json: means and ranges over seeds after each round, and of the last round the
+Writes benchmarks/results/methods.json: means and ranges over seeds after each round, and of the last one the
 paired bootstrap over the test images against ATAL of the same seeds, and the difference of each seed: one is
 decided where the interval leaves out 0 and all seeds agree. Prints a table.
 """

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from operator import itemgetter
 
 import pyarrow as pa
 
@@ -67,7 +68,7 @@ class CampaignFolder:
         folders = [Location.at(folder) for folder in config.data.tests]
         if not folders and not config.data.train:
             folders = [Location(self.embedded("test").uri)]
-        return dict(sorted((folder.resolved().name, folder) for folder in folders))
+        return dict(sorted(((folder.resolved().name, folder) for folder in folders), key=itemgetter(0)))
 
     def unjudged(self, config: Config, number: int) -> list[str]:
         """The test sets of a configuration that a round was not evaluated on."""

@@ -3,7 +3,6 @@ image has one, people where not.
 """
 
 import logging
-import re
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -28,7 +27,7 @@ from atal_ray.config.query import AttackConfig, QueryConfig
 from atal_ray.config.resources import ResourceConfig
 from atal_ray.config.section import Section, require
 from atal_ray.config.training import NetworkConfig, TrainConfig
-from atal_ray.errors import AtalError, CampaignError, WaitingError, counted
+from atal_ray.errors import CampaignError, WaitingError, counted, reworded
 from atal_ray.labels.points import POINT_SCHEMA
 from atal_ray.networks.snapshot_reader import require_snapshots
 from atal_ray.runtime.session import campaign_session
@@ -125,15 +124,8 @@ def generate(plan: Generation, folder: Path | str) -> CampaignFolder:
         ConfigError, CampaignError, DataError, CheckpointError: what is wrong with the plan, a folder, the
             images or the snapshots.
     """
-    try:
+    with reworded(_OWN_WORDS):
         return _generate(plan, folder)
-    except AtalError as error:
-        said = str(error)
-        for words, own in _OWN_WORDS.items():
-            said = re.sub(words, own, said)
-        if said == str(error):
-            raise
-        raise type(error)(said) from error
 
 
 def _generate(plan: Generation, folder: Path | str) -> CampaignFolder:

@@ -6,6 +6,7 @@ import logging
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from itertools import groupby
 
 from atal_ray.campaign.campaign_folder import CampaignFolder
@@ -84,34 +85,52 @@ class _Shared:
 
     def __init__(self, looks: Sequence[Look], done: Done) -> None:
         self.looks, self.done = looks, done
-        self.since = time.monotonic()
-        self.left: dict[Look, int] = {}
+        self.left: dict[Look, int] = {one: 0 for one in looks}
+        self.begun: dict[Look, float] = {}
+        self.since = 0.0
 
     def run(self) -> list[Look]:
-        """Run the stages; returns those that are not finished because the actors of several failed."""
-        of_looks = [(one, one.works()) for one in self.looks]
+        """Run the stages; returns those that are not finished because one of several failed."""
+        try:
+            of_looks = [(one, self._works(one)) for one in self.looks]
+        except AtalError as error:
+            return self._one_by_one(error)
         whose = [(one, number) for one, works in of_looks for number in range(len(works))]
-        self.left = {one: sum(len(work.rows) for work in works) for one, works in of_looks}
+        self.since = time.monotonic()
         for one in self.looks:
             self._finish_if_whole(one)
-        rows = run_works([work for _, works in of_looks for work in works], self.looks[0].pool)
-        while True:
-            try:
-                found = next(rows, None)
-            except AtalError:
-                if len(self.looks) == 1:
-                    raise
-                return [*self.left]
-            if found is None:
-                return []
-            one, number = whose[found[0]]
-            one.take(number, found[1])
-            self.left[one] -= 1
-            self._finish_if_whole(one)
+        works = [work for _, works in of_looks for work in works]
+        with closing(run_works(works, self.looks[0].pool)) as rows:
+            while True:
+                try:
+                    found = next(rows, None)
+                except AtalError as error:
+                    return self._one_by_one(error)
+                if found is None:
+                    return []
+                one, number = whose[found[0]]
+                one.take(number, found[1])
+                self.left[one] -= 1
+                self._finish_if_whole(one)
+
+    def _works(self, one: Look) -> list[ShardWork]:
+        """The shards of a stage; what comes before them, such as a fit, is part of its seconds."""
+        began = time.monotonic()
+        works = one.works()
+        self.begun[one] = time.monotonic() - began
+        self.left[one] = sum(len(work.rows) for work in works)
+        return works
+
+    def _one_by_one(self, error: AtalError) -> list[Look]:
+        """What is left after an error; raises it where it is the error of the only stage."""
+        if len(self.looks) == 1:
+            raise error
+        logger.warning("%s; what is left runs one by one", error)
+        return [*self.left]
 
     def _finish_if_whole(self, one: Look) -> None:
         if not self.left[one]:
             one.finish()
             del self.left[one]
-            self.done(one, time.monotonic() - self.since)
+            self.done(one, self.begun[one] + time.monotonic() - self.since)
             self.since = time.monotonic()

@@ -56,7 +56,7 @@ def prepare(
         return
     (campaign.root / "tests").delete()  # an earlier attempt, perhaps with other test sets
     train, tests = _folders(campaign, config)
-    named = _named(tests)
+    named = named_test_sets(tests)
     require_network(config)  # what is wrong is found now, not after the data has been read
     with _session_of(config, [train, *tests]):
         try:
@@ -111,7 +111,7 @@ def add_test_sets(campaign: CampaignFolder, config: Config, skip: str = "--data.
     added = {name: folder for name, folder in campaign.test_folders(config).items() if name not in known}
     if not added:
         return
-    _named([Location.at(folder) for folder in config.data.tests])
+    named_test_sets([Location.at(folder) for folder in config.data.tests])
     with _session_of(config, added.values()):
         bad = [_test_set(campaign, config, name, folder, skip) for name, folder in added.items()]
     _write_errors(campaign, concat(bad, BAD_SCHEMA))
@@ -177,7 +177,8 @@ def _folders(campaign: CampaignFolder, config: Config) -> tuple[Location, list[L
     return campaign.training_data(config), tests or [Location(campaign.embedded("test").uri)]
 
 
-def _named(folders: list[Location]) -> dict[str, Location]:
+def named_test_sets(folders: list[Location]) -> dict[str, Location]:
+    """The folders of test sets by their names; DataError where two have one."""
     names = {folder.resolved().name: folder for folder in folders}
     if len(names) < len(folders):
         raise DataError(

@@ -9,7 +9,7 @@ from typing import Any
 import tyro
 
 from atal_ray.config import Config, config_file, presets
-from atal_ray.config.plugins import Tree, with_options
+from atal_ray.config.plugins import Tree, given, with_options
 from atal_ray.config.section import Section
 from atal_ray.store.folder import Folder
 from atal_ray.store.uri import join
@@ -23,8 +23,8 @@ class Command:
     """Class of the plan, as module:Class: it is imported when it is used, for Ray and torch take seconds."""
     kept: str
     """Name of the plan's file in the folder."""
-    start: Callable[[Any, str], Section]
-    """The plan before its options, from its class and the word before the folder."""
+    start: Callable[[Any, str, list[str]], Section]
+    """The plan before its options, from its class, the word before the folder, and the options."""
     run: str
     """Function of the plan and the folder, as module:function."""
     done: Callable[[Any, str], str]
@@ -52,35 +52,35 @@ COMMANDS = {
     "generate": Command(
         plan="atal_ray.campaign.generate:Generation",
         kept="generation.yaml",
-        start=lambda plan, campaign: plan.like(campaign),
+        start=lambda plan, campaign, _: plan.like(campaign),
         run="atal_ray.campaign.generate:generate",
         done=_summary,
     ),
     "finish": Command(
         plan="atal_ray.campaign.finish.finish_plan:Finish",
         kept="finish.yaml",
-        start=lambda plan, campaign: plan.like(campaign),
+        start=lambda plan, campaign, options: plan.like(campaign, given(options, "--network.name")),
         run="atal_ray.campaign.finish.finish:finish",
         done=_delivered,
     ),
     "sweep": Command(
         plan="atal_ray.studies.sweep.plan:Sweep",
         kept="sweep.yaml",
-        start=lambda plan, preset: plan(campaign=preset_or_file(preset)),
+        start=lambda plan, preset, _: plan(campaign=preset_or_file(preset)),
         run="atal_ray.studies.sweep.sweep:sweep",
         done=lambda _, folder: join(folder, "sweep.html"),
     ),
     "cross-validate": Command(
         plan="atal_ray.studies.cross_validation:CrossValidation",
         kept="cross_validation.yaml",
-        start=lambda plan, preset: plan(campaign=preset_or_file(preset)),
+        start=lambda plan, preset, _: plan(campaign=preset_or_file(preset)),
         run="atal_ray.studies.cross_validation:cross_validate",
         done=lambda _, folder: join(folder, "cross_validation.md"),
     ),
     "run": Command(
         plan="atal_ray.config:Config",
         kept="config.yaml",
-        start=lambda _, preset: preset_or_file(preset),
+        start=lambda _, preset, options: preset_or_file(preset),
         run="atal_ray.campaign.run:run_campaign",
         done=lambda _, folder: join(folder, "report.html"),
     ),
@@ -91,7 +91,7 @@ COMMANDS = {
 def plan_of(name: str, first: str, options: list[str]) -> Section:
     """The plan of a command with the fields that the options set."""
     plan = resolve_name(COMMANDS[name].plan)
-    start = COMMANDS[name].start(plan, first)
+    start = COMMANDS[name].start(plan, first, options)
     return parsed(start, options, f"atal {name} {first} FOLDER")
 
 

@@ -24,7 +24,7 @@ USAGES = {
     "run": Usage("PRESET FOLDER [--FIELD VALUE ...]", "run a campaign, or go on with it"),
     "resume": Usage(
         "FOLDER [--FIELD VALUE ...]",
-        "go on with a campaign, a generation, a sweep or a cross validation; some fields may change",
+        "go on with a campaign, generation, finish, sweep or cross validation; some fields may change",
     ),
     "fork": Usage(
         "CAMPAIGN NEW [--FIELD VALUE ...]",

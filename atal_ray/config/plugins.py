@@ -195,12 +195,20 @@ def _chosen(kind: type[Section], options: Sequence[str], above: str) -> Iterator
             prefix = above if _is_unnamed(hint) else f"{above}{name}."
             yield from ((f"{name}.{path}", value) for path, value in _chosen(section, options, prefix))
     for name in kind.plugins:
-        flag = f"--{above}{name}".replace("_", "-")
-        for word, after in pairwise([*options, ""]):
-            option, equals, value = word.partition("=")
-            given = value if equals else after
-            if option.replace("_", "-") == flag and given and not given.startswith("--"):
-                yield name, None if given == "None" else given
+        value = given(options, f"--{above}{name}")
+        if value is not None:
+            yield name, None if value == "None" else value
+
+
+def given(options: Sequence[str], flag: str) -> str | None:
+    """The last value that words of a command line give an option; None where they give none."""
+    found, flag = None, flag.replace("_", "-")
+    for word, after in pairwise([*options, ""]):
+        option, equals, value = word.partition("=")
+        value = value if equals else after
+        if option.replace("_", "-") == flag and value and not value.startswith("--"):
+            found = value
+    return found
 
 
 def _is_unnamed(hint: Any) -> bool:

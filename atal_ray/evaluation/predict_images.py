@@ -15,6 +15,10 @@ from atal_ray.evaluation.compare import pool_of
 from atal_ray.evaluation.predict import predict_maps
 from atal_ray.runtime.session import session
 from atal_ray.store.folder import Folder
+from atal_ray.store.uri import is_uri
+
+OF_MASKS = ("image without mask", "mask without image")
+"""What may be wrong with a folder whose masks are not read."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +55,9 @@ def predict_images(network: str, images: str, out: str, config: PredictConfig) -
     folder = folder_of(network)
     where = f"{folder.uri}: prediction reads the weights from a disk; copy the folder to one first"
     require(folder.is_local, where)
+    require(
+        not is_uri(images), f"{images} is a URI: prediction reads images from a disk; copy them to one first"
+    )
     read(folder)  # wrong weights are found before Ray is started
     found, known = find_pairs(images), described(folder)
     settings = EvaluationConfig(
@@ -67,9 +74,7 @@ def predict_images(network: str, images: str, out: str, config: PredictConfig) -
         errors = predict_maps(
             Path(folder.where(WEIGHTS)), paths, Folder.at(out), settings, pool_of(settings, gpus=config.gpus)
         )
-    errors |= {
-        bad.image_id: f"{bad.file} {bad.reason}" for bad in found.problems if bad.kind != "image without mask"
-    }
+    errors |= {bad.image_id: f"{bad.file} {bad.reason}" for bad in found.problems if bad.kind not in OF_MASKS}
     return len(paths.keys() - errors.keys()), errors
 
 

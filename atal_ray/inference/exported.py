@@ -7,7 +7,11 @@ import torch.nn.functional as functional
 from torch import Tensor, nn
 from torch.jit._trace import TracerWarning
 
+from atal_ray.errors import CheckpointError
 from atal_ray.networks.protocol import SaliencyNetwork
+
+TOLERANCE = 1e-4
+"""Largest difference of its logits, as a share of the largest."""
 
 
 class Logits(nn.Module):
@@ -16,10 +20,16 @@ class Logits(nn.Module):
     def __init__(self, network: SaliencyNetwork) -> None:
         super().__init__()
         self.network = network
+        self.mean: Tensor
+        self.std: Tensor
+        self.own = type(network).normalise is not SaliencyNetwork.normalise
+        for name, rgb in (("mean", network.mean), ("std", network.std)):  # which go along to a GPU
+            self.register_buffer(name, torch.tensor(rgb).view(3, 1, 1), persistent=True)
 
     def forward(self, images: Tensor) -> Tensor:
         """Map [B, 3, S, S] to logits [B, 1, S, S]."""
-        output = self.network(self.network.normalise(images))
+        x = self.network.normalise(images) if self.own else (images - self.mean) / self.std
+        output = self.network(x)
         logits: Tensor = output.logits[self.network.prediction]
         return logits
 
@@ -58,12 +68,24 @@ def exported(network: SaliencyNetwork, size: int) -> torch.jit.ScriptModule:
     Args:
         network: frozen, in evaluation mode, on the CPU.
         size: side of the square that it computes on.
+
+    Raises:
+        CheckpointError: its forward pass is no fixed sequence of operations.
     """
     with warnings.catch_warnings():
         # PyTorch would rather see torch.export; what that writes, fewer programs can load
         warnings.simplefilter("ignore", DeprecationWarning)
         warnings.simplefilter("ignore", TracerWarning)  # of the checks of the images' sides
         pictures = torch.rand(2, 3, size, size, generator=torch.Generator().manual_seed(0))
-        traced = torch.jit.trace(Logits(network), pictures)  # type: ignore[no-untyped-call]
-        made: torch.jit.ScriptModule = torch.jit.script(ExportedNetwork(traced, size))
+        try:
+            traced = torch.jit.trace(Logits(network), pictures)  # type: ignore[no-untyped-call]
+            made: torch.jit.ScriptModule = torch.jit.script(ExportedNetwork(traced, size))
+            others = torch.rand(3, 3, size, size, generator=torch.Generator().manual_seed(1))
+            found, expected = traced(others), Logits(network)(others)
+        except Exception as error:  # a user's forward pass may raise anything
+            reason = str(error).strip().partition("\n")[0]
+            raise CheckpointError(f"{type(network).__name__} cannot be exported: {reason}") from error
+    if not float((found - expected).abs().max()) <= TOLERANCE * max(1.0, float(expected.abs().max())):
+        name = type(network).__name__
+        raise CheckpointError(f"{name} cannot be exported: what it does depends on the values of its images")
     return made

@@ -1,7 +1,9 @@
 """A traced network as plain data: its operations by name, without its weights."""
 
+import copy
 import json
 import operator
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from operator import attrgetter
@@ -12,7 +14,12 @@ from torch import Tensor, nn
 from torch.fx import Graph, GraphModule, Node
 
 _OF_PYTHON = "operator."
-"""Before the name of an operation of Python's own, such as on the number of images."""
+"""Before the name of an operation of Python's own, on the number of images."""
+_KNOWN = {
+    *("add", "sub", "mul", "floordiv", "truediv", "mod", "neg", "pow", "getitem"),
+    *("lt", "le", "gt", "ge", "eq", "ne"),
+}
+"""Those of them that may stand in a file; others could run anything."""
 _KINDS = (torch.dtype, torch.layout, torch.memory_format)
 """Options that are names in `torch`."""
 
@@ -80,6 +87,37 @@ class Operations:
         return cls(tuple(json.loads(text)))
 
 
+class WholeGraph:
+    """A traced graph that has no form as plain data, such as one with a block of another precision; for one
+    process.
+    """
+
+    def __init__(self, traced: GraphModule) -> None:
+        self._traced = traced
+        for node in traced.graph.nodes:
+            node.meta["shape"] = _shape(node.meta.get("val"))
+
+    def graph(self, module: nn.Module) -> GraphModule:
+        """A copy with the weights of a module of the same structure."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # of PyTorch about itself
+            made = copy.deepcopy(self._traced)
+        made.load_state_dict(module.state_dict(), strict=False)  # it lacks what feeds other logits
+        return made
+
+    def to_json(self) -> str:
+        """ValueError: it has no such form."""
+        raise ValueError("the graph is not kept as text")
+
+
+def traced_operations(traced: GraphModule, module: nn.Module) -> "Operations | WholeGraph":
+    """What a module does, as plain data where that can be."""
+    try:
+        return Operations.of(traced, module)
+    except ValueError:
+        return WholeGraph(traced)
+
+
 def _find(module: nn.Module, name: Any) -> Tensor | None:
     """A parameter or buffer of a module; None where it has none of this name."""
     try:
@@ -96,16 +134,21 @@ def _name_of(node: Node) -> str:
         return str(target)
     if node.op == "call_function" and isinstance(target, torch._ops.OpOverload):
         return str(target)
-    if node.op == "call_function" and getattr(operator, name, None) is target:
+    if node.op == "call_function" and name in _KNOWN and getattr(operator, name) is target:
         return _OF_PYTHON + name
     raise ValueError(f"{node.op} {target} is no operation with a name")
 
 
 def _operation(name: str) -> Callable[..., Any]:
-    """The operation of a name; AttributeError where PyTorch has none."""
-    if name.startswith(_OF_PYTHON):
-        return attrgetter(name.removeprefix(_OF_PYTHON))(operator)  # type: ignore[no-any-return]
-    return attrgetter(name)(torch.ops)  # type: ignore[no-any-return]
+    """The operation of a name; ValueError where it is none of PyTorch's, and not one of `_KNOWN`."""
+    if name.startswith(_OF_PYTHON) and name.removeprefix(_OF_PYTHON) in _KNOWN:
+        return getattr(operator, name.removeprefix(_OF_PYTHON))  # type: ignore[no-any-return]
+    found = None
+    if name.count(".") == 2:  # namespace, operation, overload
+        found = attrgetter(name)(torch.ops)
+    if not isinstance(found, torch._ops.OpOverload):
+        raise ValueError(f"{name!r} is no operation")
+    return found
 
 
 def _plain(value: Any) -> Any:
@@ -130,7 +173,10 @@ def _restored(value: Any, made: Mapping[str, Node]) -> Any:
     ((kind, name),) = value.items()
     if kind == "node":
         return made[name]
-    return torch.device(name) if kind == "device" else getattr(torch, name)
+    found = torch.device(name) if kind == "device" else getattr(torch, name)
+    if not isinstance(found, (torch.device, *_KINDS)):
+        raise ValueError(f"torch.{name} is no option")
+    return found
 
 
 def _shape(value: Any) -> list[int] | None:

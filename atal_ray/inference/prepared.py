@@ -20,7 +20,7 @@ from atal_ray.config.query import Precision
 from atal_ray.errors import DataError
 from atal_ray.inference.graph import fold_batch_norms, round_weights, trace
 from atal_ray.inference.onednn import can_pack, pack_convolutions
-from atal_ray.inference.operations import Operations
+from atal_ray.inference.operations import Operations, WholeGraph, traced_operations
 from atal_ray.inference.plain import Answer, plain_answer
 from atal_ray.networks.protocol import SaliencyNetwork, SaliencyOutput
 
@@ -30,7 +30,8 @@ TOLERANCE = 1e-4
 Backend = Literal["plain", "folded", "onednn"]
 TraceKey = tuple[type, str, int]
 """The class and structure of a network, and the side of its images."""
-Traces = MutableMapping[TraceKey, Operations]
+Traced = Operations | WholeGraph
+Traces = MutableMapping[TraceKey, Traced]
 
 
 def choose_backend(device: torch.device, weights: torch.dtype, computing: torch.dtype) -> Backend:
@@ -91,13 +92,13 @@ def prepare_snapshots(
     return prepared
 
 
-def _trace(network: SaliencyNetwork, sides: Collection[int], traces: Traces) -> dict[int, Operations]:
+def _trace(network: SaliencyNetwork, sides: Collection[int], traces: Traces) -> dict[int, Traced]:
     """Side -> operations, without the sides at which the network cannot be traced."""
     traced, kind, structure = {}, type(network), _structure(network)
     for side in sides:
         try:
             if (kind, structure, side) not in traces:
-                traces[kind, structure, side] = Operations.of(trace(network, side), Answer(network))
+                traces[kind, structure, side] = traced_operations(trace(network, side), Answer(network))
             traced[side] = traces[kind, structure, side]
         except Exception as error:  # a user's forward pass and torch.export may raise anything
             _warn(network, error)
@@ -116,7 +117,7 @@ def _structure(network: SaliencyNetwork) -> str:
 
 
 def prepare_graph(
-    traced: Operations,
+    traced: Traced,
     network: SaliencyNetwork,
     side: int,
     batch: int,

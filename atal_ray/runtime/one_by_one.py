@@ -36,7 +36,7 @@ def one_by_one(row: Row, pool: Pool, stage: Stage, bad: BadImages | None, title:
         if deadly and bad is not None and bad.on_bad_file == "refuse":
             raise DataError(
                 f"{title}: {bad.name(row, deadly[0])}: {REASON}; the same command with --data.on-bad-file "
-                "skip (of atal generate: --on-bad-file skip) goes on without it"
+                "skip (of atal generate and atal finish: --on-bad-file skip) goes on without it"
             )
         for number in deadly:
             name = bad.name(row, number) if bad is not None else f"image {number + 1}"

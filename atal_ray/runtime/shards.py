@@ -1,7 +1,7 @@
 """Shards: fixed ranges of a manifest, the unit of work and of resume, whatever the number of actors."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
@@ -138,7 +138,7 @@ def run_shards(
     yield from (row for _, row in run_works([work], pool))
 
 
-def run_works(works: Sequence[ShardWork], pool: Pool) -> Iterator[tuple[int, Row]]:
+def run_works(works: Sequence[ShardWork], pool: Pool) -> Generator[tuple[int, Row]]:
     """Send the shards of several works through the same loading tasks and actors, which then start once and
     read what they share once; yields the number of the work, and the actor's row.
 

@@ -133,7 +133,7 @@ class Folder(Location):
         link = Path(self.uri, f"{UNFINISHED}{uuid4().hex}-{name}")
         try:
             link.parent.mkdir(parents=True, exist_ok=True)
-            link.hardlink_to(Path(other.uri, name))
+            link.hardlink_to(Path(other.uri, name).resolve())  # of a symbolic link, its file
             link.replace(Path(self.uri, name))
         except OSError:  # another disk, or one that knows no links
             return False

@@ -1,6 +1,7 @@
 """A finished campaign is masks that clicks overrule, a network that is trained on them, and their figures."""
 
 import dataclasses
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,15 +16,17 @@ from atal_ray import networks
 from atal_ray.campaign.campaign_folder import ERRORS, METRICS, POINTS, CampaignFolder
 from atal_ray.campaign.evaluate import saliency_maps
 from atal_ray.campaign.finish import finish as finish_module
+from atal_ray.campaign.finish.delivered_network import DeliveredNetwork
 from atal_ray.campaign.finish.finish import finish
-from atal_ray.campaign.finish.finish_plan import DeliveredNetwork, Finish
-from atal_ray.campaign.finish.teacher import SHARES, TeacherShard
+from atal_ray.campaign.finish.finish_plan import Finish
+from atal_ray.campaign.finish.teacher import SHARES, TeacherShard, TeacherTask
 from atal_ray.campaign.run import run_campaign
 from atal_ray.cli import main
+from atal_ray.commands.plans import plan_of
 from atal_ray.config import Config, config_file, presets
 from atal_ray.data.check import check_folder
-from atal_ray.data.images import read_image, resize
-from atal_ray.data.record import records
+from atal_ray.data.images import read_image, read_mask, resize
+from atal_ray.data.record import Record, records
 from atal_ray.data.synthetic.dataset import write_dataset
 from atal_ray.errors import CampaignError, ConfigError, DataError
 from atal_ray.labels.points import UNSURE, PointIndex
@@ -217,25 +220,26 @@ def test_the_report_of_the_campaign_says_first_what_was_delivered(
     assert page.index(sentence) < page.index("<dl class=")
 
 
-@pytest.mark.parametrize("policy", ["refuse", "skip"])
-def test_an_image_that_is_gone_is_named(
-    campaign: tuple[Config, CampaignFolder], tmp_path: Path, policy: str
+def test_a_torn_image_is_named_and_can_be_left_out_by_the_same_command(
+    campaign: tuple[Config, CampaignFolder], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config, run = campaign
     image = Path(next(iter(run.images(config)))[2].image)
     whole = image.read_bytes()
     image.write_bytes(whole[: len(whole) // 2])
-    plan = small(run, on_bad_file=policy)
+    plan, shards = small(run), list[int]()
+    work = TeacherShard.__call__
+    monkeypatch.setattr(
+        TeacherShard, "__call__", lambda actor, row: (shards.append(row["shard"]), work(actor, row))[1]
+    )
     try:
-        if policy == "refuse":
-            with pytest.raises(
-                DataError, match=f"1 image cannot be used, such as {image.stem}: .*--on-bad-file skip"
-            ):
-                finish(plan, tmp_path / "final")
-            return
-        final = finish(plan, tmp_path / "final")
+        sentence = f"pass-1: masks: 1 image cannot be used, such as {image.stem}: .*--on-bad-file skip"
+        with pytest.raises(DataError, match=sentence):
+            finish(plan, tmp_path / "final")
+        final = finish(dataclasses.replace(plan, on_bad_file="skip"), tmp_path / "final")
     finally:
         image.write_bytes(whole)
+    assert shards == [0, 1, 0], "the shard without it is not done again"
     assert final.read_table(ERRORS)["image_id"].to_pylist() == [image.stem]
     assert masks_of(final).keys() == {row.image_id for rows in run.images(config) for row in rows} - {
         image.stem
@@ -270,10 +274,86 @@ def test_a_campaign_without_rounds_or_the_campaign_itself_is_refused(
     plan = small(campaign[1])
     with pytest.raises(ConfigError, match="is the campaign itself"):
         finish(plan, campaign[1].root.uri)
+    (tmp_path / "photos" / "masks").mkdir(parents=True)
+    with pytest.raises(ConfigError, match="holds files that were not made by `atal finish`"):
+        finish(plan, tmp_path / "photos")
+    assert not (tmp_path / "photos" / "finish.yaml").exists()
+    two = (str(tmp_path / "a" / "set"), str(tmp_path / "b" / "set"))
+    with pytest.raises(DataError, match=r"^tests names two folders of one name"):
+        finish(dataclasses.replace(plan, tests=two), tmp_path / "final")
+    with pytest.raises(DataError, match="does not exist"):
+        finish(dataclasses.replace(plan, tests=two[:1]), tmp_path / "final")
+    with pytest.raises(CampaignError):
+        finish(dataclasses.replace(plan, compare=str(tmp_path)), tmp_path / "final")
+    assert not (tmp_path / "final" / "points.parquet").exists(), "all of it is said before anything is made"
     with pytest.raises(ConfigError, match=r"rounds is 3, but .* has finished 2"):
         finish(dataclasses.replace(plan, rounds=3), tmp_path / "final")
     with pytest.raises(CampaignError):
         Finish.like(tmp_path)
+
+
+def test_a_finish_keeps_to_its_rounds_while_its_campaign_grows(data: Path, tmp_path: Path) -> None:
+    config = toy_config(data / "train", (data / "test",))
+    one = dataclasses.replace(config, budget=dataclasses.replace(config.budget, total=2))
+    run = run_campaign(one, tmp_path / "run")
+    plan = small(run)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(finish_module, "train", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            finish(plan, tmp_path / "final")
+    run_campaign(config, tmp_path / "run")
+    moved = (tmp_path / "run").rename(tmp_path / "moved")
+    final = finish(dataclasses.replace(plan, campaign=str(moved)), tmp_path / "final")
+    assert final.read_table(POINTS).num_rows == 2 * IMAGES
+    with pytest.raises(ConfigError, match="is trained and judged: score it on other test sets"):
+        finish(dataclasses.replace(plan, campaign=str(moved), tests=()), tmp_path / "final")
+
+
+def test_a_network_is_trained_by_its_own_recipe_whatever_the_campaigns(
+    campaign: tuple[Config, CampaignFolder],
+) -> None:
+    uri = campaign[1].root.uri
+    plan = plan_of("finish", uri, ["--network.name", "minet"])
+    assert isinstance(plan, Finish)
+    assert plan == Finish.like(uri, "minet")
+    assert (plan.network.name, plan.train.loss, plan.train.schedule) == ("minet", "bce+cel", "poly")
+    assert plan.train.lr_max == presets.minet_full().train.lr_max * plan.train.batch_size / 4
+    assert plan_of("finish", uri, []) == Finish.like(uri)
+
+
+def test_masks_that_are_gone_are_not_needed(data: Path, tmp_path: Path) -> None:
+    shutil.copytree(data / "train", tmp_path / "train")
+    run = run_campaign(toy_config(tmp_path / "train", ()), tmp_path / "run")
+    shutil.rmtree(tmp_path / "train" / "masks")
+    figures = finish(small(run), tmp_path / "final").read_json(METRICS)
+    assert figures["shares"]["wrong"] is None
+
+
+def test_a_faint_mask_is_not_read_as_a_full_one(tmp_path: Path) -> None:
+    actor = TeacherShard.__new__(TeacherShard)
+    image = tmp_path / "a.jpg"
+    cv2.imwrite(str(image), np.zeros((4, 6, 3), np.uint8))
+    record = Record("a", str(image), None, 4, 6, 1, b"", None, None)
+    final = Folder(str(tmp_path / "final"))
+    actor.task = TeacherTask(
+        open_campaign(tmp_path), Config(), 1, final, final / "pass-1", flips=True, targets="soft"
+    )
+    saliency = np.full((4, 6), 0.0, np.float32)
+    saliency[1, 2] = 0.004
+    actor._written(record, saliency)
+    assert read_mask(tmp_path / "final/masks/a.png").sum() == 0
+    assert read_mask(tmp_path / "final/pass-1/targets/a.png").sum() == 0
+
+
+def test_a_linked_image_lies_in_the_result_as_a_file(data: Path, tmp_path: Path) -> None:
+    shutil.copytree(data / "train", tmp_path / "train")
+    image = sorted((tmp_path / "train/images").iterdir())[0]
+    image.rename(tmp_path / "train/elsewhere.jpg")
+    image.symlink_to(Path("..") / "elsewhere.jpg")
+    run = run_campaign(toy_config(tmp_path / "train", ()), tmp_path / "run")
+    final = finish(small(run), tmp_path / "final")
+    assert not Path(final.uri, "images", image.name).is_symlink()
+    assert check_folder(final.uri).ok
 
 
 def test_any_network_trains_on_the_masks_by_one_command(

@@ -112,3 +112,39 @@ def test_what_a_stage_says_of_its_result_ends_the_others(events: list[str]) -> N
         look([Diverged("a", events), Listed("b", events)])
     assert events.count("a begins") == 1
     assert "b0: 0" not in events
+
+
+def test_a_stage_that_cannot_begin_does_not_take_the_other_along(events: list[str]) -> None:
+    class Unfitted(Listed):
+        def works(self) -> list[ShardWork]:
+            raise DataError("nothing to fit")
+
+    with pytest.raises(DataError, match="nothing to fit"):
+        look([Listed("a", events), Unfitted("b", events)])
+    assert events.count("a ends") == 1
+
+
+def test_what_comes_before_the_shards_is_a_part_of_the_stages_seconds(
+    events: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [0.0]
+    monkeypatch.setattr("atal_ray.campaign.look.time.monotonic", lambda: clock[0])
+
+    class Fitted(Listed):
+        def works(self) -> list[ShardWork]:
+            clock[0] += 5
+            return super().works()
+
+        def finish(self) -> None:
+            clock[0] += 1
+            super().finish()
+
+    class Plain(Listed):
+        def finish(self) -> None:
+            clock[0] += 2
+            super().finish()
+
+    spent: dict[str, float] = {}
+    looks = [Plain("a", events), Fitted("b", events)]
+    look(looks, lambda one, seconds: spent.update({one.name: seconds}))
+    assert spent == {"a": 2, "b": 6}

@@ -9,12 +9,11 @@ import torch
 
 from atal_ray import cli, networks
 from atal_ray.campaign.evaluate import predict, saliency_maps
-from atal_ray.campaign.finish.delivered_network import folder_of, read
-from atal_ray.campaign.finish.finish_plan import DeliveredNetwork
+from atal_ray.campaign.finish.delivered_network import DeliveredNetwork, export, folder_of, read
 from atal_ray.config import NetworkConfig, config_file
 from atal_ray.data.images import read_image, resize
 from atal_ray.data.synthetic.dataset import write_dataset
-from atal_ray.errors import CampaignError, CheckpointError
+from atal_ray.errors import CampaignError, CheckpointError, ConfigError
 from atal_ray.networks.inputs import to_batch
 
 SIDE = 64
@@ -68,6 +67,8 @@ def test_each_readable_image_gets_its_map_and_a_torn_one_is_named(
         found = cv2.imread(str(tmp_path / "maps" / f"{path.stem}.png"), cv2.IMREAD_UNCHANGED)
         assert np.abs(found - 255 * expected).max() < 0.51
     torn.unlink()
+    (images.parent / "masks" / f"{torn.stem}.png").rename(images.parent / "masks" / "alone.png")
+    line[2] = images.parent
     assert call(monkeypatch, *line) == 0, "the others are there"
 
 
@@ -88,6 +89,10 @@ def test_what_is_no_delivered_network_is_a_sentence(delivered: Path, tmp_path: P
     (tmp_path / "config.yaml").write_text("seed: 1\n")
     with pytest.raises(CampaignError, match=r"is a campaign that is not finished: .*`atal finish "):
         folder_of(tmp_path)
+    with pytest.raises(CampaignError, match="cannot be written: Is a directory"):
+        export(delivered, str(tmp_path))
+    with pytest.raises(ConfigError, match="is a URI"):
+        export(delivered, "s3://bucket/network.ts")
     (delivered / "network.pt").write_bytes(b"no weights")
     with pytest.raises(CheckpointError, match=r"network\.pt"):
         read(folder_of(delivered))

@@ -9,12 +9,14 @@ import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional
+from toy_network import TwoHeads
 
 from atal_ray import networks
 from atal_ray.campaign.evaluate import predict, saliency_maps
 from atal_ray.config import NetworkConfig
+from atal_ray.errors import CheckpointError
 from atal_ray.inference.exported import exported
-from atal_ray.networks.protocol import SaliencyNetwork
+from atal_ray.networks.protocol import SaliencyNetwork, SaliencyOutput
 
 SIDE = 64
 
@@ -69,3 +71,15 @@ def test_another_program_needs_pytorch_alone(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-I", "-c", script], cwd=tmp_path, check=True)
     found = torch.from_numpy(np.load(tmp_path / "maps.npy"))
     assert float((found - naive(plain, images)).abs().max()) < 1e-4
+
+
+class Fickle(TwoHeads):
+    """Computes something else for bright images."""
+
+    def forward(self, x: Tensor) -> SaliencyOutput:
+        return super().forward(x if float(x.mean()) > 100 else -x) if len(x) == 2 else super().forward(x)
+
+
+def test_a_network_that_depends_on_its_images_is_refused() -> None:
+    with pytest.raises(CheckpointError, match="Fickle cannot be exported"):
+        exported(Fickle().eval().requires_grad_(False), SIDE)

@@ -12,7 +12,7 @@ from toy_network import Toy
 from atal_ray.config import NetworkConfig
 from atal_ray.inference import prepared
 from atal_ray.inference.graph import trace
-from atal_ray.inference.operations import Operations
+from atal_ray.inference.operations import Operations, WholeGraph, traced_operations
 from atal_ray.inference.plain import Answer
 from atal_ray.inference.prepared import prepare_snapshots
 from atal_ray.inference.trace_files import TraceFiles
@@ -117,6 +117,7 @@ def test_another_process_reads_a_trace_instead_of_making_it(
     folder = tmp_path / "job" / "traces"
     prepare_snapshots([network(0)], [{SIDE}], 1, "float32", CPU, traces=TraceFiles(folder))
     (file,) = folder.iterdir()
+    assert folder.stat().st_mode & 0o777 == 0o700
     assert json.loads(file.read_text()) == [*map(dict, operations.nodes)]
     monkeypatch.setattr(prepared, "trace", lambda *_: pytest.fail("traced again"))
     (fast,) = prepare_snapshots([network(1)], [{SIDE}], 1, "float32", CPU, traces=TraceFiles(folder))
@@ -135,7 +136,51 @@ def test_a_folder_that_cannot_be_written_costs_no_more_than_tracing(
     assert KEY not in TraceFiles(tmp_path / "file" / "traces")
 
 
+def test_a_folder_that_others_may_write_to_is_left_alone(operations: Operations, tmp_path: Path) -> None:
+    TraceFiles(tmp_path / "traces")[KEY] = operations
+    assert KEY in TraceFiles(tmp_path / "traces")
+    (tmp_path / "traces").chmod(0o777)
+    assert KEY not in TraceFiles(tmp_path / "traces")
+    (tmp_path / "link").symlink_to(tmp_path / "traces")
+    assert KEY not in TraceFiles(tmp_path / "link")
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["operator.attrgetter", "operator.call", "aten.conv2d", "aten.conv2d.default.__call__", "os.path.join"],
+)
+def test_a_file_names_operations_alone(operations: Operations, target: str) -> None:
+    nodes = [
+        {**node, "target": target} if node["op"] == "call_function" else node for node in operations.nodes
+    ]
+    with pytest.raises((ValueError, AttributeError)):
+        Operations.from_json(json.dumps(nodes)).graph(Answer(network(0)))
+
+
+def test_what_has_no_plain_form_is_kept_for_this_process(operations: Operations, tmp_path: Path) -> None:
+    class Half(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Conv2d(3, 1, 1)
+
+        def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+            with torch.autocast("cpu", torch.bfloat16):
+                return self.layer(x), x
+
+    module, other = Half().requires_grad_(False), Half().requires_grad_(False)
+    kept = traced_operations(exported(module), module)
+    assert isinstance(kept, WholeGraph)
+    images = torch.rand(2, 3, 4, 4)
+    for one in (module, other):
+        assert torch.equal(kept.graph(one)(images)[0], one(images)[0])
+    traces = TraceFiles(tmp_path / "traces")
+    traces[KEY] = kept
+    assert traces[KEY] is kept
+    assert KEY not in TraceFiles(tmp_path / "traces")
+
+
 def test_traces_are_told_apart_by_class_structure_and_side(operations: Operations, tmp_path: Path) -> None:
-    TraceFiles(tmp_path)[KEY] = operations
+    folder = tmp_path / "traces"
+    TraceFiles(folder)[KEY] = operations
     others = [(SaliencyNetwork, *KEY[1:]), (Toy, "another", SIDE), (*KEY[:2], SIDE + 32)]
-    assert [key in TraceFiles(tmp_path) for key in (KEY, *others)] == [True, False, False, False]
+    assert [key in TraceFiles(folder) for key in (KEY, *others)] == [True, False, False, False]

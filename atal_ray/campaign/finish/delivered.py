@@ -1,5 +1,6 @@
 """What a finished campaign delivers, in figures: metrics.json, and the sentences that people read first."""
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +18,8 @@ from atal_ray.store.streamed import row_groups
 BOTH = ("max_f", "s_measure")
 """Metrics whose share of full supervision is said."""
 Figures = dict[str, Any]
+
+logger = logging.getLogger(__name__)
 
 
 def deliver(labelled: CampaignFolder, plan: Finish, final: Folder, passes: Sequence[CampaignFolder]) -> None:
@@ -53,23 +56,35 @@ def _means(final: Folder) -> dict[str, float | None]:
     return {name: total / count if count else None for name, (total, count) in sums.items()}
 
 
-def _full(compare: str | None, network: Figures) -> Figures | None:
-    """The metrics of a campaign of full masks, and the network's share of each."""
+def compared(compare: str | None) -> CampaignFolder | None:
+    """The campaign to compare with; CampaignError where it is none, or has no finished round."""
     if compare is None:
         return None
-    other = CampaignFolder(Folder(compare))
-    rounds = other.committed_rounds()
-    if not rounds:
+    other = CampaignFolder(Folder.at(compare))
+    config_file.of_campaign(other.root)
+    if not other.committed_rounds():
         raise CampaignError(f"{compare} has no finished round to compare with: let it train first")
+    return other
+
+
+def _full(compare: str | None, network: Figures) -> Figures | None:
+    """The network's share of the metrics of a campaign of full masks, on test sets of as many images."""
+    other = compared(compare)
+    if other is None:
+        return None
     dense = config_file.of_campaign(other.root).regions.labels == "dense"
-    theirs = _of_ensemble(other.round(rounds - 1).read_json(METRICS))
+    theirs = _of_ensemble(other.round(other.committed_rounds() - 1).read_json(METRICS))
+    for name in network.keys() & theirs.keys():
+        ours, of_them = network[name]["images"], theirs[name]["images"]
+        if ours != of_them:
+            logger.warning("not compared on %s: %d images here, %d in %s", name, ours, of_them, compare)
     return {
         "campaign": other.root.name,
         "on_full_masks": dense,
         "share": {
             name: {metric: network[name][metric] / theirs[name][metric] for metric in BOTH}
             for name in network
-            if name in theirs
+            if name in theirs and theirs[name]["images"] == network[name]["images"]
         },
     }
 

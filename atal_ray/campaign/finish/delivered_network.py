@@ -1,18 +1,31 @@
 """The network that a finished campaign delivers: found in its folder, read, exported."""
 
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 
 from atal_ray import networks
-from atal_ray.campaign.finish.finish_plan import DeliveredNetwork
 from atal_ray.config import config_file
+from atal_ray.config.bounds import Side
 from atal_ray.config.config_file import CONFIG
+from atal_ray.config.section import Section, require
+from atal_ray.config.training import NetworkConfig
 from atal_ray.errors import CampaignError, command
 from atal_ray.inference.exported import exported
 from atal_ray.store.folder import Folder
+from atal_ray.store.uri import is_uri
 
 WEIGHTS, NETWORK = "network.pt", "network.yaml"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeliveredNetwork(Section):
+    """What must be known of a network's weights to use them."""
+
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    size: Side = 352
+    """Side of the square that images are resized to."""
 
 
 def folder_of(where: Path | str) -> Folder:
@@ -45,19 +58,27 @@ def read(folder: Folder) -> networks.SaliencyNetwork:
     return network.eval().requires_grad_(False)
 
 
-def export(where: Path | str, file: Path) -> None:
+def export(where: Path | str, file: str) -> None:
     """Write the network of a finished campaign as TorchScript; the file appears whole.
 
     Args:
         where: see `folder_of`.
-        file: to write.
+        file: a path to write.
+
+    Raises:
+        CampaignError, CheckpointError, ConfigError: what is wrong with the folder, the network or the file.
     """
+    require(not is_uri(file), f"{file} is a URI: name a file on a disk, and copy it from there")
     folder = folder_of(where)
     made = exported(read(folder), described(folder).size)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = file.with_name(f".unfinished-{file.name}")
+    path = Path(file)
+    unfinished = path.with_name(f".unfinished-{path.name}")
     try:
-        torch.jit.save(made, str(unfinished))
-        unfinished.replace(file)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with unfinished.open("wb") as opened:
+            torch.jit.save(made, opened)
+        unfinished.replace(path)
+    except OSError as error:
+        raise CampaignError(f"{file} cannot be written: {error.strerror or error}") from error
     finally:
         unfinished.unlink(missing_ok=True)

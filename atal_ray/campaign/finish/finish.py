@@ -19,10 +19,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-import pyarrow.compute as pc
-
 from atal_ray.campaign.campaign_folder import (
-    ERROR_SCHEMA,
     ERRORS,
     MANIFEST,
     METRICS,
@@ -31,32 +28,34 @@ from atal_ray.campaign.campaign_folder import (
     CampaignFolder,
 )
 from atal_ray.campaign.evaluate import Evaluation
-from atal_ray.campaign.finish.delivered import deliver
-from atal_ray.campaign.finish.delivered_network import NETWORK, WEIGHTS
-from atal_ray.campaign.finish.finish_plan import FINISH_PLAN, DeliveredNetwork, Finish
-from atal_ray.campaign.finish.teacher import SHARE_SCHEMA, SHARES, Lesson, TeacherShard
+from atal_ray.campaign.finish.delivered import compared, deliver
+from atal_ray.campaign.finish.delivered_network import NETWORK, WEIGHTS, DeliveredNetwork
+from atal_ray.campaign.finish.finish_plan import FINISH_PLAN, Finish
+from atal_ray.campaign.finish.masks import make_masks
+from atal_ray.campaign.finish.teacher import SHARES, TeacherTask
 from atal_ray.campaign.life import Run, run_in
 from atal_ray.campaign.look import look
-from atal_ray.campaign.not_finite import require_finite
-from atal_ray.campaign.prepare import add_test_sets, require_network
+from atal_ray.campaign.prepare import add_test_sets, named_test_sets, require_network
 from atal_ray.campaign.run import write_report
 from atal_ray.campaign.train import train
 from atal_ray.config import Config, config_file
 from atal_ray.config.section import require
-from atal_ray.data.record import MANIFEST_SCHEMA
-from atal_ray.errors import CampaignError, DataError, counted
+from atal_ray.errors import CampaignError, reworded
 from atal_ray.labels.points import POINT_SCHEMA, concat
 from atal_ray.report.delivered_figures import FINAL
-from atal_ray.runtime.bad_images import BadImages
 from atal_ray.runtime.session import campaign_session
-from atal_ray.runtime.shard_files import ShardFiles
-from atal_ray.runtime.shards import Pool, run_shards, shard_rows
 from atal_ray.store.folder import Folder
+from atal_ray.store.lease import LOCK
+from atal_ray.store.location import Location
 
 logger = logging.getLogger(__name__)
 
-TAUGHT = "taught.parts"
-"""Folder of what the teacher's shards leave until all are there."""
+_OWN_WORDS = {
+    r"start another campaign with a lower": "finish into another folder with a lower",
+    r"\bdata\.tests\b": "tests",
+    r"--data\.on-bad-file": "--on-bad-file",
+}
+"""What sentences of a campaign's stages say -> what those of a finish say."""
 
 
 def finish(plan: Finish, folder: Path | str) -> Folder:
@@ -70,10 +69,23 @@ def finish(plan: Finish, folder: Path | str) -> Folder:
         ConfigError, CampaignError, DataError, CheckpointError: what is wrong with the plan, the campaign, its
             images or the backbone's weights.
     """
+    with reworded(_OWN_WORDS):
+        return _finish(plan, Folder.at(folder))
+
+
+def _finish(plan: Finish, final: Folder) -> Folder:
     require(bool(plan.campaign), "campaign is empty: name the folder of the campaign that is to be finished")
-    made = _Finishing.of(plan, folder)
-    final = made.final
-    with run_in(final, made.plan, FINISH_PLAN, started=partial(final.exists, POINTS)) as run:
+    made = _Finishing.of(plan, final)
+
+    def admit(before: Finish, now: Finish) -> None:
+        require(
+            before.tests == now.tests or not final.exists(METRICS),
+            f"the network of {final.uri} is trained and judged: score it on other test sets by "
+            f"`atal evaluate`, with {final.where(WEIGHTS)} as its checkpoint",
+        )
+
+    started = partial(final.exists, POINTS)
+    with run_in(final, made.plan, FINISH_PLAN, started=started, admit=admit) as run:
         if not final.exists(METRICS):
             require_network(made.training)
             with campaign_session(made.training):
@@ -105,18 +117,26 @@ class _Finishing:
     final: Folder
 
     @classmethod
-    def of(cls, plan: Finish, folder: Path | str) -> "_Finishing":
+    def of(cls, plan: Finish, final: Folder) -> "_Finishing":
         """What a plan says of a campaign."""
-        final, labelled = Folder.at(folder), CampaignFolder(Folder.at(plan.campaign))
-        require(final.uri != labelled.root.uri, f"{folder} is the campaign itself: name another folder")
+        labelled = CampaignFolder(Folder.at(plan.campaign))
+        require(final.uri != labelled.root.uri, f"{final.uri} is the campaign itself: name another folder")
+        begun = final.exists(FINISH_PLAN)
+        require(
+            begun or not set(final.names()) - {LOCK},
+            f"{final.uri} holds files that were not made by `atal finish`: name a new folder",
+        )
         config = config_file.of_campaign(labelled.root)
         finished = labelled.committed_rounds()
         if not finished or (not config.asks and config.data.points is None):
             raise CampaignError(
                 f"{labelled.root.uri} has no finished round with points: there is nothing to finish yet"
             )
-        rounds = plan.rounds or finished
+        before = config_file.kept(final, FINISH_PLAN, Finish).rounds if begun else None
+        rounds = plan.rounds or before or finished  # the campaign may have gone on meanwhile
         require(rounds <= finished, f"rounds is {rounds}, but {labelled.root.uri} has finished {finished}")
+        named_test_sets([Location.at(folder) for folder in plan.tests])
+        compared(plan.compare)
         absolute = config_file.absolute(plan.training(final.uri, config))
         plan = replace(
             plan,
@@ -136,10 +156,22 @@ class _Finishing:
     def make(self, run: Run) -> None:
         """Do what is missing: points, then in each pass masks, training and evaluation."""
         final, rounds = self.final, range(self.plan.rounds or 0)
+        for taught in self.passes():
+            self._list_tests(taught)
         run.step(final, POINTS, lambda: self._write_points(rounds))
         teacher, config, number = self.labelled, self.config, rounds[-1]
         for taught in self.passes():
-            run.step(taught.root, MANIFEST, partial(self._teach, teacher, config, number, taught))
+            task = TeacherTask(
+                self.labelled,
+                self.config,
+                len(rounds),
+                final,
+                taught.root,
+                self.plan.flips,
+                self.plan.targets,
+            )
+            teach = partial(make_masks, task, teacher, config, number, self.plan)
+            run.step(taught.root, MANIFEST, teach)
             self._train(run, taught)
             teacher, config, number = taught, self.training, 0
         final.copy_from(taught.root, SHARES)
@@ -159,64 +191,21 @@ class _Finishing:
         )
         self.final.write_tables(POINTS, tables, POINT_SCHEMA)
 
-    def _teach(self, teacher: CampaignFolder, config: Config, number: int, taught: CampaignFolder) -> None:
-        """Write the masks and targets of a pass, and last its manifest."""
-        labelled, plan = self.labelled, self.plan
-        images = labelled.root.count_rows(MANIFEST)
-        rows, parts = (
-            shard_rows(images, config.query.shard_size),
-            ShardFiles(taught.root / TAUGHT, "manifest"),
-        )
-        lesson = Lesson(
-            labelled, self.config, plan.rounds or 0, self.final, taught.root, plan.flips, plan.targets
-        )
-        config = replace(config, resources=plan.resources)
-        title = f"{taught.root.name}: masks"
-        for row in run_shards(
-            parts.pending(rows),
-            Pool.of_query(config, network=True),
-            load=None,
-            actor=TeacherShard,
-            arguments={
-                "campaign": teacher,
-                "config": config,
-                "round_number": number,
-                "lesson": lesson,
-                "parts": parts.folder,
-            },
-            title=title,
-            total=images,
-            bad=BadImages.of_table(labelled.root, MANIFEST, plan.on_bad_file),
-        ):
-            del row  # its masks are files already
-        shards = range(len(rows))
-        errors = concat(parts.tables("errors", shards), ERROR_SCHEMA)
-        done = images - pc.count_distinct(errors["image_id"]).as_py()
-        require_finite((reason.as_py() for reason in errors["reason"]), done, title, config.train.lr_max)
-        if errors.num_rows:
-            first = errors.slice(0, 1).to_pylist()[0]
-            left_out = counted(errors.num_rows, "image")
-            sentence = f"{left_out} cannot be used, such as {first['image_id']}: {first['reason']}"
-            if plan.on_bad_file == "refuse":
-                parts.folder.delete()  # the files will be others when they are read again
-                raise DataError(f"{title}: {sentence}; repair it, or leave it out with --on-bad-file skip")
-            logger.warning("%s: %s", title, sentence)
-            taught.root.write_table(ERRORS, errors)
-        taught.root.write_tables(SHARES, parts.tables("shares", shards), SHARE_SCHEMA)
-        taught.root.write_tables(MANIFEST, parts.tables("manifest", shards), MANIFEST_SCHEMA)
-        parts.folder.delete()
-
     def _train(self, run: Run, taught: CampaignFolder) -> None:
         """Train the network of a pass and evaluate it."""
         name, out = taught.root.name, taught.round(0)
-        for test_set in self.training_sets():
-            (taught.root / "tests").copy_from(self.labelled.root / "tests", f"{test_set}.parquet")
-        add_test_sets(taught, self.training)
         run.step(out, POINTS, lambda: out.write_table(POINTS, POINT_SCHEMA.empty_table()))
         run.step(out, TRAINING, lambda: train(taught, self.training, 0, name))
         run.step(out, METRICS, lambda: look([Evaluation(taught, self.training, 0, name)]))
 
-    def training_sets(self) -> list[str]:
-        """Test sets whose images the campaign has listed, with the same folder and limit."""
-        folders, before = self.labelled.test_folders(self.training), self.labelled.test_folders(self.config)
-        return [name for name, folder in folders.items() if before.get(name) == folder]
+    def _list_tests(self, taught: CampaignFolder) -> None:
+        """List the images of the test sets: what is wrong with one is said before anything is trained."""
+        if taught.round(0).exists(METRICS):
+            return
+        tests, first = taught.root / "tests", self.passes()[0]
+        tests.delete()  # of an earlier call, perhaps with other sets
+        before = self.labelled.test_folders(self.config)
+        for name, folder in self.labelled.test_folders(self.training).items():
+            known = self.labelled if before.get(name) == folder else first
+            tests.copy_from(known.root / "tests", f"{name}.parquet")
+        add_test_sets(taught, self.training, "--on-bad-file skip")

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from atal_ray.campaign.campaign_folder import CampaignFolder
 from atal_ray.config import BudgetConfig, Config, DataConfig, RegionConfig, config_file, presets
-from atal_ray.config.bounds import Count, Side, Words
+from atal_ray.config.bounds import Count, Words
 from atal_ray.config.data import OnBadFile
 from atal_ray.config.resources import ResourceConfig
 from atal_ray.config.section import Section, require
@@ -20,10 +20,10 @@ Targets = Literal["half", "soft"]
 @dataclass(frozen=True, kw_only=True)
 class Finish(Section):
     """How a campaign is finished; the network is trained by its own published recipe of full supervision, at
-    the campaign's sides, batch size and peak learning rate.
+    the campaign's sides and batch size, with a learning rate that is scaled by the batch.
     """
 
-    may_change = ("compare",)
+    may_change = ("campaign", "compare", "on_bad_file", "tests")
 
     campaign: str = ""
     """Folder of the campaign."""
@@ -48,27 +48,34 @@ class Finish(Section):
     resources: ResourceConfig = field(default_factory=ResourceConfig)
 
     @classmethod
-    def like(cls, campaign: Path | str) -> "Finish":
+    def like(cls, campaign: Path | str, network: str | None = None) -> "Finish":
         """What suits a campaign.
+
+        Args:
+            campaign: its folder.
+            network: name of the network that is trained; unset: the campaign's.
 
         Raises:
             CampaignError: the folder is no campaign.
         """
         found = CampaignFolder(Folder.at(campaign))
         config = config_file.of_campaign(found.root)
-        recipe, train = presets.full_recipe(config.network.name), config.train
+        train, trained = config.train, replace(config.network, dropout=0.0)
+        if network not in (None, trained.name):
+            trained = replace(trained, name=network, width=None)
+        recipe = presets.full_recipe(trained.name)
         return cls(
             campaign=str(campaign),
             tests=tuple(folder.uri for folder in found.test_folders(config).values()),
             on_bad_file=config.data.on_bad_file,
             seed=config.seed,
-            network=replace(config.network, dropout=0.0),
+            network=trained,
             train=replace(
                 recipe,
                 size=train.size,
                 scales=train.scales if recipe.augment == "crop" else (train.size,),
                 batch_size=train.batch_size,
-                lr_max=train.lr_max,
+                lr_max=recipe.lr_max * train.batch_size / recipe.batch_size,
                 half=train.half,
                 compile=train.compile,
                 workers=train.workers,
@@ -102,12 +109,3 @@ class Finish(Section):
             budget=BudgetConfig(),
             resources=self.resources,
         )
-
-
-@dataclass(frozen=True, kw_only=True)
-class DeliveredNetwork(Section):
-    """What must be known of a network's weights to use them."""
-
-    network: NetworkConfig = field(default_factory=NetworkConfig)
-    size: Side = 352
-    """Side of the square that images are resized to."""

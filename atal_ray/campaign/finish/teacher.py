@@ -52,7 +52,7 @@ Map = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Lesson:
+class TeacherTask:
     """What a network is taught, and where that lies.
 
     Args:
@@ -81,27 +81,27 @@ class TeacherShard(SnapshotActor):
         campaign: whose snapshots teach.
         config: of their training.
         round_number: the round of it.
-        lesson: what is taught.
+        task: what is taught.
         parts: folder of the files that shards leave.
     """
 
     def __init__(
-        self, campaign: CampaignFolder, config: Config, round_number: int, lesson: Lesson, parts: Folder
+        self, campaign: CampaignFolder, config: Config, round_number: int, task: TeacherTask, parts: Folder
     ) -> None:
         super().__init__(campaign, config, round_number)
         cv2.setNumThreads(1)
-        self.lesson, self.parts = lesson, parts
-        self.data = lesson.labelled.training_data(lesson.config)
-        self.superpixels = lesson.labelled.superpixels(lesson.config)
+        self.task, self.parts = task, parts
+        self.data = task.labelled.training_data(task.config)
+        self.superpixels = task.labelled.superpixels(task.config)
         self.errors: list[Row] = []
 
     def __call__(self, row: Row) -> Row:
         """Write the masks and targets of a shard, link its images, and leave its rows of the new manifest."""
-        lesson, self.errors = self.lesson, []
-        table = lesson.labelled.root.read_rows(MANIFEST, row["start"], row["stop"])
+        task, self.errors = self.task, []
+        table = task.labelled.root.read_rows(MANIFEST, row["start"], row["stop"])
         rows = records(table, self.data)
         ids = rows[0].image_id, rows[-1].image_id
-        points = PointIndex(lesson.labelled.points(lesson.rounds - 1, *ids))
+        points = PointIndex(task.labelled.points(task.rounds - 1, *ids))
         manifest: list[Row] = []
         shares: list[Row] = []
         size = self.config.query.batch_size
@@ -111,7 +111,11 @@ class TeacherShard(SnapshotActor):
                 if not np.isfinite(seen).all():
                     self._leave_out(record, NOT_FINITE)
                     continue
-                known = self._known(record, image, points)
+                try:
+                    known = self._known(record, image, points)
+                except DataError as error:  # regions.labels oracle_mask reads the mask
+                    self._leave_out(record, str(error))
+                    continue
                 manifest.append(self._written(record, np.where(known == UNSURE, seen, known)))
                 shares.append(share_of(record, seen, known))
         for kind, found, schema in (
@@ -123,6 +127,10 @@ class TeacherShard(SnapshotActor):
         return {"shard": row["shard"], "images": row["stop"] - row["start"]}
 
     def _leave_out(self, record: Record, reason: str) -> None:
+        """Make an image an error; what an earlier attempt wrote of it goes."""
+        name = Location.at(record.image).name
+        for folder, file in ((IMAGES, name), (MASKS, f"{record.image_id}.png")):
+            (self.task.final / folder).remove(file)
         self.errors.append({"stage": "finish", "image_id": record.image_id, "reason": reason})
 
     def _read(self, row: Row, rows: list[Record], numbers: range) -> list[tuple[Record, NDArray[np.uint8]]]:
@@ -143,7 +151,7 @@ class TeacherShard(SnapshotActor):
         size = self.config.train.size
         images = to_batch(np.stack([resize(image, size) for _, image in read]), self.device)
         logits = predict(self.snapshots, images)
-        mirrored = predict(self.snapshots, images.flip(-1)).flip(-1) if self.lesson.flips else logits[:0]
+        mirrored = predict(self.snapshots, images.flip(-1)).flip(-1) if self.task.flips else logits[:0]
         return [
             mean_map(torch.cat([logits[:, index], mirrored[:, index]]), (record.height, record.width))
             for index, (record, _) in enumerate(read)
@@ -151,7 +159,7 @@ class TeacherShard(SnapshotActor):
 
     def _known(self, record: Record, image: NDArray[np.uint8], points: PointIndex) -> NDArray[np.uint8]:
         """What clicks and their regions say of each pixel [H, W]: 0, 1, or 255 for nothing."""
-        config, shape = self.lesson.config, (record.height, record.width)
+        config, shape = self.task.config, (record.height, record.width)
         superpixels = self.superpixels.get(record, image) if config.regions.uses_superpixels else None
         by_mask = config.regions.labels == "oracle_mask" and record.mask is not None
         mask = record.read_mask().astype(bool) if by_mask else None
@@ -159,17 +167,19 @@ class TeacherShard(SnapshotActor):
 
     def _written(self, record: Record, saliency: Map) -> Row:
         """The row of the new manifest, whose files are there."""
-        lesson, source = self.lesson, Location.at(record.image)
+        task, source = self.task, Location.at(record.image)
         soft = to_uint8(saliency, record.image_id)
-        target = soft if lesson.targets == "soft" else np.where(saliency >= 0.5, 255, 0).astype(np.uint8)
-        (lesson.final / IMAGES).copy_from(Folder(source.parent.uri), source.name)
-        (lesson.final / MASKS).write_bytes(f"{record.image_id}.png", png(soft))
+        if soft.max() == 1:  # a file of 0 and 1 is read as one of 0 and 255
+            soft[:] = 0
+        target = soft if task.targets == "soft" else np.where(saliency >= 0.5, 255, 0).astype(np.uint8)
+        (task.final / IMAGES).copy_from(Folder(source.parent.uri), source.name)
+        (task.final / MASKS).write_bytes(f"{record.image_id}.png", png(soft))
         data = png(target)
-        (lesson.taught / TARGETS).write_bytes(f"{record.image_id}.png", data)
+        (task.taught / TARGETS).write_bytes(f"{record.image_id}.png", data)
         return {
             "image_id": record.image_id,
             "image": f"{IMAGES}/{source.name}",
-            "mask": f"{lesson.taught.name}/{TARGETS}/{record.image_id}.png",
+            "mask": f"{task.taught.name}/{TARGETS}/{record.image_id}.png",
             "height": record.height,
             "width": record.width,
             "image_bytes": record.image_bytes,
@@ -196,9 +206,10 @@ def share_of(record: Record, seen: Map, known: NDArray[np.uint8]) -> Row:
     clicked = known != UNSURE
     sure = (seen > SURE) | (seen < 1 - SURE) | clicked
     salient = np.where(clicked, known == 1, seen >= 0.5)
-    wrong = None
-    if record.mask is not None:
+    try:
         wrong = float((salient != record.read_mask().astype(bool)).mean())
+    except DataError:  # there is none, or it is gone: nothing here needs it
+        wrong = None
     return {
         "image_id": record.image_id,
         "sure": float(sure.mean()),

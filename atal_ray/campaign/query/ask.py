@@ -64,8 +64,8 @@ class Query(Look):
         self.by_need = round_number != START and config.query.scope == "dataset"
         if self.by_need:
             check_index(config)
-        self.looks = round_number != START and Asking.of(config.query).looks
-        self.pool = Pool.of_query(config, network=self.looks)
+        self.runs_networks = round_number != START and Asking.of(config.query).looks
+        self.pool = Pool.of_query(config, network=self.runs_networks)
         self.images = campaign.root.count_rows(MANIFEST)
         self.rows = shard_rows(self.images, config.query.shard_size)
         self.kind = "covers" if self.by_need else "picks"
@@ -78,7 +78,7 @@ class Query(Look):
         if self.round_number != START:
             fit(campaign, config, self.round_number)
         same: dict[str, Any] = {"campaign": campaign, "config": config, "round_number": self.round_number}
-        shown = shown_records(campaign.chunks(), campaign.training_data(config)) if self.looks else []
+        shown = shown_records(campaign.chunks(), campaign.training_data(config)) if self.runs_networks else []
         own = {"parts": self.parts.folder, "shown": [record.image_id for record in shown]}
         stage = Stage(
             CoverShard if self.by_need else PickShard,

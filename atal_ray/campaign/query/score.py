@@ -73,7 +73,7 @@ class PickShard(SnapshotActor):
         self.k = config.budget.asked_for(round_number + 1)
         self.most = config.query.ceiling if config.query.scope == "dataset" else self.k
         self.errors: list[Row] = []
-        self.scoring = 0.0
+        self.scoring = self.choosing = 0.0
 
     def __call__(self, row: Row) -> Row:
         """Choose the points of a loaded shard; returns the number of its images, and the seconds of each
@@ -82,7 +82,7 @@ class PickShard(SnapshotActor):
         loaded = LoadedShard.from_row(row)
         if not self.blind:
             _ = self.snapshots  # read at the first shard: that is start-up, not scoring
-        started, self.scoring = perf_counter(), 0.0
+        started, self.scoring, self.choosing = perf_counter(), 0.0, 0.0
         self.errors = [
             {"stage": "query", "image_id": image_id, "reason": reason} for image_id, reason in loaded.errors
         ]
@@ -97,10 +97,12 @@ class PickShard(SnapshotActor):
         spent = perf_counter() - started
         if self.blind:
             return {**done, SECONDS: {"points without a network": spent}}
-        return {**done, SECONDS: {"networks": self.scoring, "choosing": spent - self.scoring}}
+        choosing = self.choosing if self.ahead else spent - self.scoring
+        return {**done, SECONDS: {"networks": self.scoring, "choosing": choosing}}
 
     def _choose_or_leave(self, image: Scored) -> list[Row]:
         """The questions about an image; none, and an error, where its maps or features are not finite."""
+        started = perf_counter()
         try:
             if not self.blind:
                 seen = self.method.scored(image.seen)
@@ -111,6 +113,8 @@ class PickShard(SnapshotActor):
         except DivergedError:
             self.errors.append({"stage": "query", "image_id": image.image_id, "reason": NOT_FINITE})
             return []
+        finally:
+            self.choosing += perf_counter() - started
 
     def choose(self, image: Scored) -> list[Row]:
         """The questions about an image; what is missing becomes an error.

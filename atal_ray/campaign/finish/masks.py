@@ -1,0 +1,85 @@
+"""Stage: snapshots and points -> a soft mask and a target of every image, and a manifest to train on them."""
+
+import logging
+from dataclasses import replace
+
+import pyarrow.compute as pc
+
+from atal_ray.campaign.campaign_folder import ERROR_SCHEMA, ERRORS, MANIFEST, CampaignFolder
+from atal_ray.campaign.finish.finish_plan import Finish
+from atal_ray.campaign.finish.teacher import SHARE_SCHEMA, SHARES, TeacherShard, TeacherTask
+from atal_ray.campaign.not_finite import require_finite
+from atal_ray.config import Config
+from atal_ray.data.record import MANIFEST_SCHEMA
+from atal_ray.errors import DataError, counted
+from atal_ray.labels.points import concat
+from atal_ray.runtime.bad_images import BadImages
+from atal_ray.runtime.shard_files import ShardFiles, part_name
+from atal_ray.runtime.shards import Pool, run_shards, shard_rows
+
+logger = logging.getLogger(__name__)
+
+PARTS = "masks.parts"
+"""Folder of what shards leave until all are there."""
+
+
+def make_masks(
+    task: TeacherTask, teacher: CampaignFolder, config: Config, round_number: int, plan: Finish
+) -> None:
+    """Let a teacher look at every image; writes its masks and targets, shares.parquet, errors.parquet for
+    images that are left out and, last, the manifest of the folder that is taught.
+
+    Args:
+        task: what is taught.
+        teacher: whose snapshots look.
+        config: of their training.
+        round_number: the round of it.
+        plan: the finish; its resources count.
+
+    Raises:
+        DataError: an image cannot be used, and such ones are to be refused.
+        DivergedError: no image has a map of finite numbers.
+    """
+    labelled, taught = task.labelled, task.taught
+    config = replace(config, resources=plan.resources)
+    title, images = f"{taught.name}: masks", labelled.root.count_rows(MANIFEST)
+    rows, parts = shard_rows(images, config.query.shard_size), ShardFiles(taught / PARTS, "manifest")
+    for row in run_shards(
+        parts.pending(rows),
+        Pool.of_query(config, network=True),
+        load=None,
+        actor=TeacherShard,
+        arguments={
+            "campaign": teacher,
+            "config": config,
+            "round_number": round_number,
+            "task": task,
+            "parts": parts.folder,
+        },
+        title=title,
+        total=images,
+        bad=BadImages.of_table(labelled.root, MANIFEST, plan.on_bad_file),
+    ):
+        del row  # its masks are files already
+    shards = range(len(rows))
+    errors = concat(parts.tables("errors", shards), ERROR_SCHEMA)
+    done = images - pc.count_distinct(errors["image_id"]).as_py()
+    require_finite((reason.as_py() for reason in errors["reason"]), done, title, config.train.lr_max)
+    if errors.num_rows:
+        first, left_out = errors.slice(0, 1).to_pylist()[0], counted(errors.num_rows, "image")
+        sentence = f"{left_out} cannot be used, such as {first['image_id']}: {first['reason']}"
+        if plan.on_bad_file == "refuse":
+            _do_again(parts, shards)
+            raise DataError(f"{title}: {sentence}; repair it, or leave it out with --on-bad-file skip")
+        logger.warning("%s: %s", title, sentence)
+        taught.write_table(ERRORS, errors)
+    taught.write_tables(SHARES, parts.tables("shares", shards), SHARE_SCHEMA)
+    taught.write_tables(MANIFEST, parts.tables("manifest", shards), MANIFEST_SCHEMA)
+    parts.folder.delete()
+
+
+def _do_again(parts: ShardFiles, shards: range) -> None:
+    """Declare the shards with errors unfinished: their files may be repaired before the next call."""
+    for shard in shards:
+        if parts.folder.count_rows(part_name(shard, "errors")):
+            parts.folder.remove(part_name(shard, "manifest"))
