@@ -157,6 +157,17 @@ def superpixel_row(row: dict[str, Any]) -> str:
 
 
 @pytest.mark.parametrize("figures", [speed, scale, image, space, pipeline, memory, superpixels])
+def test_memory_of_a_round() -> None:
+    found = result("round_cache")
+    first, second = found["sizes"]
+    assert f"with {found['cache_mib']} MiB, a worker that loads" in PAGE
+    assert f"{first['images']:,} images takes {first['peak_above_mib']:.0f} MiB more" in PAGE
+    assert (
+        f"one that loads {second['images']:,} takes {second['peak_above_mib']:.0f} MiB, though these are "
+        f"{second['decoded_mib']:,} MiB decoded" in PAGE
+    )
+
+
 def test_figures_come_from_their_file(figures: Callable[[], list[str]]) -> None:
     for phrase in figures():
         assert phrase in PAGE

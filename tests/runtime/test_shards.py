@@ -141,6 +141,15 @@ def test_stages_are_timed(ray_local, capsys):
     assert "an actor" in capsys.readouterr().err
 
 
+@pytest.mark.slow
+def test_four_actors_do_nearly_four_times_the_work_of_one(ray_local):
+    """Where cores are free, as for actors that wait: what is left is the cost of handing shards out."""
+    figures, seconds = Throughput(), 0.5
+    run(320, 4, seconds, reader=None, throughput=figures)
+    assert 160 * seconds / 4 / figures.elapsed >= 0.95
+    assert figures.busy >= 0.95
+
+
 def slow_load(row):
     time.sleep(0.05)
     return load(row)
