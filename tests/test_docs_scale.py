@@ -156,7 +156,6 @@ def superpixel_row(row: dict[str, Any]) -> str:
     return f"| {row['variant']} | {row['cost']:.2f} | {shown} | {row['superpixels']:.0f} | {equal} |"
 
 
-@pytest.mark.parametrize("figures", [speed, scale, image, space, pipeline, memory, superpixels])
 def test_memory_of_a_round() -> None:
     found = result("round_cache")
     first, second = found["sizes"]
@@ -168,6 +167,7 @@ def test_memory_of_a_round() -> None:
     )
 
 
+@pytest.mark.parametrize("figures", [speed, scale, image, space, pipeline, memory, superpixels])
 def test_figures_come_from_their_file(figures: Callable[[], list[str]]) -> None:
     for phrase in figures():
         assert phrase in PAGE
