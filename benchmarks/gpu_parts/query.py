@@ -15,7 +15,7 @@ from atal_ray.acquisition.estimate import estimate
 from atal_ray.config import AttackConfig, NetworkConfig
 from atal_ray.config.query import Precision
 from atal_ray.inference.plain import plain_answer
-from atal_ray.inference.prepared import prepare_snapshots
+from atal_ray.inference.prepared import Traces, prepare_snapshots
 from atal_ray.networks.protocol import SaliencyNetwork, SaliencyOutput
 from gpu_parts.setup import Note, Setup, median_seconds
 
@@ -161,7 +161,7 @@ def started(
     return run, images
 
 
-TRACES: dict[tuple[type, str, int], torch.fx.GraphModule] = {}
+TRACES: Traces = {}
 
 
 class Plain(SaliencyNetwork):

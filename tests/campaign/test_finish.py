@@ -93,9 +93,8 @@ def naive_masks(config: Config, campaign: CampaignFolder) -> dict[str, np.ndarra
 
 
 def masks_of(final: Folder) -> dict[str, np.ndarray]:
-    return {
-        path.stem: cv2.imread(str(path), cv2.IMREAD_UNCHANGED) for path in Path(final.uri, "masks").iterdir()
-    }
+    files = Path(final.uri, "masks").iterdir()
+    return {path.stem: np.asarray(cv2.imread(str(path), cv2.IMREAD_UNCHANGED)) for path in files}
 
 
 def test_masks_are_the_mean_of_the_snapshots_overruled_by_clicks(
