@@ -305,14 +305,15 @@ def run_all(options: Options) -> None:
 
 def main(options: Options) -> None:
     """Run what is asked for, and print a table of the figures."""
-    head = options.out / "provenance.json"
+    lay_out(options)
+    kept = options.out / "provenance.json"  # of the first call: later ones go on with its campaigns
+    if not kept.exists():
+        head = provenance(MEASURES)
+        kept.write_text(json.dumps(head))
     if not options.figures_only:
-        lay_out(options)
-        if not head.exists():
-            head.write_text(json.dumps(provenance(MEASURES)))
         run_all(options)
     result = {
-        "provenance": json.loads(head.read_text()),
+        "provenance": json.loads(kept.read_text()),
         "data": [path.name for path in (options.train, *test_sets(options))],
         "options": {
             name: str(value.name) if isinstance(value, Path) else value

@@ -96,7 +96,8 @@ def main(options: Options) -> None:
     if options.only:
         print(json.dumps(measure(options)))
         return
-    head, found = provenance(MEASURES), []
+    head = provenance(MEASURES)
+    found = []
     for size in options.sizes:
         done = subprocess.run(
             [sys.executable, *sys.argv, "--only", str(size)], capture_output=True, text=True, check=True

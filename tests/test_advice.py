@@ -12,6 +12,7 @@ import yaml
 from command_lines import parse
 
 import atal_ray
+from atal_ray.campaign.finish.finish_plan import Finish
 from atal_ray.campaign.generate import Generation
 from atal_ray.config import Config, config_file
 from atal_ray.config.evaluation import EvaluationConfig
@@ -29,6 +30,7 @@ ADVICE = re.compile(
 PLANS = {
     "run": (Config, ""),
     "generate": (Generation, ""),
+    "finish": (Finish, ""),
     "sweep": (Sweep, "campaign."),
     "cross-validate": (CrossValidation, "campaign."),
     "evaluate": (EvaluationConfig, ""),
@@ -187,6 +189,17 @@ SENTENCES = [
         ),
     ),
     Advised("--data.on-bad-file skip", TRAINING, ("--data.on-bad-file skip",)),
+    # the finish of a campaign
+    Advised("name the folder of an `atal finish`", others=("atal finish C F",)),
+    Advised(
+        "score it on other test sets by `atal evaluate`",
+        others=("atal evaluate F --masks S --checkpoint F/network.pt --network.name f3net --size 352",),
+    ),
+    Advised(
+        "holds files that were not made by `atal finish`: name a new folder", others=("atal finish C F",)
+    ),
+    Advised("--on-bad-file skip", ("finish",), ("--on-bad-file skip",)),
+    Advised("train.cycles is {self.train.cycles}: a finish", ("finish",), ("--train.cycles 1",)),
     Advised(
         "campaign trains on these points with --data.points {campaign.root.uri}",
         others=("atal run paper NEW --data.points C",),

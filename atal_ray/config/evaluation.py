@@ -11,6 +11,7 @@ from atal_ray.config.section import Section, require
 from atal_ray.config.training import NetworkConfig
 
 Interpolation = Literal["bilinear", "nearest"]
+Gpus = Literal["auto", "none"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +46,7 @@ class EvaluationConfig(Section):
     """ray: a cluster or this machine's own Ray; inline: all in this process, the same table (to debug)."""
     actors: NotNegative = 0
     """Actors that score, one CPU each; 0: one for each CPU of the cluster."""
-    gpus: Literal["auto", "none"] = "auto"
+    gpus: Gpus = "auto"
     """Predict on the cluster's GPUs where there are any, or on none."""
     object_store_mib: ObjectStoreMib = 256
     """Ray's object store when the evaluation starts its own Ray."""

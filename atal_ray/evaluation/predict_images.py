@@ -2,11 +2,10 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from atal_ray.campaign.finish.delivered_network import WEIGHTS, described, folder_of, read
 from atal_ray.config.bounds import Images, NotNegative, ObjectStoreMib
-from atal_ray.config.evaluation import EvaluationConfig
+from atal_ray.config.evaluation import EvaluationConfig, Gpus
 from atal_ray.config.resources import Backend
 from atal_ray.config.section import Section, require
 from atal_ray.data.layout import find_pairs
@@ -31,7 +30,7 @@ class PredictConfig(Section):
     """ray: a cluster or this machine's own Ray; inline: all in this process."""
     actors: NotNegative = 0
     """Actors that predict, one CPU each; 0: one for each CPU of the cluster."""
-    gpus: Literal["auto", "none"] = "auto"
+    gpus: Gpus = "auto"
     """Predict on the cluster's GPUs where there are any, or on none."""
     object_store_mib: ObjectStoreMib = 256
     """Ray's object store when the command starts its own Ray."""

@@ -100,7 +100,7 @@ def saliency_at(network, images, shape):
 def test_finished_campaign_runs_no_stage_again(finished, monkeypatch):
     config, folder = finished
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*.parquet")}
-    for stage in ("train", "query", "annotate", "evaluate"):
+    for stage in ("train", "query", "annotate", "look"):
         monkeypatch.setattr(rounds, stage, lambda *_: pytest.fail("a finished stage ran again"))
     run_campaign(config, folder)
     assert before == {path: path.stat().st_mtime_ns for path in folder.rglob("*.parquet")}

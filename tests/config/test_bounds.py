@@ -17,6 +17,8 @@ from atal_ray.acquisition.methods.ta_vaal import UnlabelledConfig
 from atal_ray.acquisition.scores.impurity import ImpurityConfig
 from atal_ray.acquisition.strategies.power import PowerConfig
 from atal_ray.acquisition.strategies.top_share import TopShareConfig
+from atal_ray.campaign.finish.delivered_network import DeliveredNetwork
+from atal_ray.campaign.finish.finish_plan import Finish
 from atal_ray.campaign.generate import Generation
 from atal_ray.config import (
     AttackConfig,
@@ -35,6 +37,7 @@ from atal_ray.config.bounds import refusal
 from atal_ray.config.evaluation import EvaluationConfig
 from atal_ray.config.section import Section
 from atal_ray.errors import ConfigError
+from atal_ray.evaluation.predict_images import PredictConfig
 from atal_ray.studies.cross_validation import CrossValidation
 from atal_ray.studies.sweep.plan import Sweep
 
@@ -129,6 +132,12 @@ OF_OTHERS: list[tuple[type[Section], dict[str, Any], str]] = [
     (NetworkConfig, {"dropout": 1.0}, "network.dropout is 1.0: use a value in [0, 1)"),
     (EvaluationConfig, {"object_store_mib": 79}, "object-store-mib is 79: Ray needs at least 80"),
     (EvaluationConfig, {"compare": ("ours",)}, "compare names one method: name at least two"),
+    (Finish, {"rounds": 0}, "rounds is 0: use at least 1"),
+    (Finish, {"passes": 0}, "passes is 0: train at least one network"),
+    (DeliveredNetwork, {"size": 63}, "size is 63: use at least 64 px"),
+    (PredictConfig, {"batch_size": 0}, "batch-size is 0: use at least 1 image"),
+    (PredictConfig, {"actors": -1}, "actors is -1: it cannot be negative"),
+    (PredictConfig, {"object_store_mib": 79}, "object-store-mib is 79: Ray needs at least 80"),
 ]
 OF_PLUGINS: list[tuple[type[Section], dict[str, Any], str]] = [
     (ImpurityConfig, {"radius": 0}, "query.impurity.radius is 0: use at least 1"),
