@@ -59,12 +59,14 @@ class SnapshotActor:
         """The round's networks, prepared; read at the first shard: Ray hides what a constructor raises."""
         numbers = self._speaking()
         folder, config = self.campaign.snapshots(self.round_number), self.config
-        traces = _TRACES if config.resources.backend == "inline" else TraceFiles(job_folder() / "traces")
-        digests = [sha256(folder, f"{number}.pt") for number in numbers]
+        # the process of an actor ends with its stages: there a folder's snapshots do not change
+        inline = config.resources.backend == "inline"
+        which = [sha256(folder, f"{number}.pt") for number in numbers] if inline else [folder.uri, *numbers]
         ways = config.network, config.train.size, config.query, self.precision, self.smaller, self.plain
-        wanted = (*digests, *ways, str(self.device))
+        wanted = (*which, *ways, str(self.device))
         if wanted not in _PREPARED:
             _PREPARED.clear()
+            traces = _TRACES if inline else TraceFiles(job_folder() / "traces")
             _PREPARED[wanted] = self._prepare(numbers, traces)
         return _PREPARED[wanted]
 

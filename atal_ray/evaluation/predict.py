@@ -5,7 +5,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pyarrow as pa
 import torch
@@ -17,7 +16,7 @@ from atal_ray.config.evaluation import EvaluationConfig
 from atal_ray.data.images import read_image, resize
 from atal_ray.errors import CheckpointError, ConfigError, DataError
 from atal_ray.evaluation.evaluation_folder import SHARD
-from atal_ray.metrics.saliency_map import to_uint8
+from atal_ray.metrics.saliency_map import png, to_uint8
 from atal_ray.networks.inputs import choose_device, to_batch
 from atal_ray.runtime.bad_images import BadImages, require_kept
 from atal_ray.runtime.shards import Pool, run_shards, shard_rows
@@ -147,4 +146,4 @@ class PredictShard:
         logits = predict_logits([self.network], batch)
         for index, (image_id, image) in enumerate(found):
             saliency = to_uint8(saliency_maps(logits[:, index], image.shape[:2])[0].numpy(), image_id)
-            self.out.write_bytes(f"{image_id}.png", cv2.imencode(".png", saliency)[1].tobytes())
+            self.out.write_bytes(f"{image_id}.png", png(saliency))

@@ -1,5 +1,6 @@
 """The 8-bit saliency map that is saved and scored."""
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -26,3 +27,8 @@ def to_uint8(probability: NDArray[np.floating], name: str = "saliency map") -> U
         raise DataError(f"{name}: a probability is NaN or outside [0, 1]: pass the sigmoid of the logits")
     levels: UInt8Map = np.rint(probability * 255).astype(np.uint8)
     return levels
+
+
+def png(levels: UInt8Map) -> bytes:
+    """The 8-bit PNG of a map, as bytes of its file."""
+    return bytes(cv2.imencode(".png", levels)[1].tobytes())

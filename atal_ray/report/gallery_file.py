@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from atal_ray import seeding
 from atal_ray.data.record import Record, records
 from atal_ray.errors import CampaignError
+from atal_ray.metrics.saliency_map import png
 from atal_ray.store.folder import Folder
 from atal_ray.store.location import AnyLocation
 
@@ -53,11 +54,7 @@ class ImageMaps:
 
     def to_row(self, image_id: str) -> dict[str, Any]:
         """A row of GALLERY_SCHEMA."""
-        pictures = {
-            name: cv2.imencode(".png", values)[1].tobytes()
-            for name, values in vars(self).items()
-            if values is not None
-        }
+        pictures = {name: png(values) for name, values in vars(self).items() if values is not None}
         return {"image_id": image_id, "problem": "", **pictures}
 
     @classmethod

@@ -5,6 +5,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from atal_ray.metrics.saliency_map import png
 from atal_ray.report.picture_size import fit
 from atal_ray.store.folder import Folder
 
@@ -29,7 +30,7 @@ def small_png(saliency: NDArray[np.uint8]) -> bytes:
     shape = fit(height, width)
     if shape[0] < height:
         saliency = np.asarray(cv2.resize(saliency, shape[::-1], interpolation=cv2.INTER_AREA), np.uint8)
-    return cv2.imencode(".png", saliency)[1].tobytes()
+    return png(saliency)
 
 
 def read_predictions(folder: Folder) -> Predictions:

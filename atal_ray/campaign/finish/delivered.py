@@ -9,8 +9,7 @@ import pyarrow.compute as pc
 from atal_ray.campaign.campaign_folder import MANIFEST, METRICS, POINTS, CampaignFolder
 from atal_ray.campaign.finish.finish_plan import Finish
 from atal_ray.campaign.finish.teacher import SHARES
-from atal_ray.config import config_file
-from atal_ray.errors import CampaignError
+from atal_ray.report.compared import read_compared
 from atal_ray.report.delivered_figures import sentences
 from atal_ray.store.folder import Folder
 from atal_ray.store.streamed import row_groups
@@ -56,37 +55,22 @@ def _means(final: Folder) -> dict[str, float | None]:
     return {name: total / count if count else None for name, (total, count) in sums.items()}
 
 
-def compared(compare: str | None) -> CampaignFolder | None:
-    """The campaign to compare with; CampaignError where it is none, or has no finished round."""
-    if compare is None:
-        return None
-    other = CampaignFolder(Folder.at(compare))
-    config_file.of_campaign(other.root)
-    if not other.committed_rounds():
-        raise CampaignError(f"{compare} has no finished round to compare with: let it train first")
-    return other
-
-
 def _full(compare: str | None, network: Figures) -> Figures | None:
     """The network's share of the metrics of a campaign of full masks, on test sets of as many images."""
-    other = compared(compare)
-    if other is None:
+    if compare is None:
         return None
-    dense = config_file.of_campaign(other.root).regions.labels == "dense"
-    theirs = _of_ensemble(other.round(other.committed_rounds() - 1).read_json(METRICS))
-    for name in network.keys() & theirs.keys():
-        ours, of_them = network[name]["images"], theirs[name]["images"]
-        if ours != of_them:
-            logger.warning("not compared on %s: %d images here, %d in %s", name, ours, of_them, compare)
-    return {
-        "campaign": other.root.name,
-        "on_full_masks": dense,
-        "share": {
-            name: {metric: network[name][metric] / theirs[name][metric] for metric in BOTH}
-            for name in network
-            if name in theirs and theirs[name]["images"] == network[name]["images"]
-        },
-    }
+    (other,) = read_compared([compare])
+    share: dict[str, dict[str, float]] = {}
+    for name, ours in network.items():
+        theirs = other.last(name)
+        if theirs is None:
+            continue
+        if theirs.images != ours["images"]:
+            images = ours["images"], theirs.images
+            logger.warning("not compared on %s: %d images here, %d in %s", name, *images, compare)
+            continue
+        share[name] = {metric: ours[metric] / getattr(theirs, metric) for metric in BOTH}
+    return {"campaign": other.name, "on_full_masks": other.is_dense, "share": share}
 
 
 def summary(final: Folder) -> str:

@@ -1,6 +1,7 @@
 """The network that a finished campaign delivers: found in its folder, read, exported."""
 
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 
 import torch
@@ -13,6 +14,7 @@ from atal_ray.config.section import Section, require
 from atal_ray.config.training import NetworkConfig
 from atal_ray.errors import CampaignError, command
 from atal_ray.inference.exported import exported
+from atal_ray.report.delivered_figures import FINAL
 from atal_ray.store.folder import Folder
 from atal_ray.store.uri import is_uri
 
@@ -35,11 +37,11 @@ def folder_of(where: Path | str) -> Folder:
         CampaignError: neither is there.
     """
     folder = Folder.at(where)
-    for place in (folder, folder / "final"):
+    for place in (folder, folder / FINAL):
         if place.exists(NETWORK) and place.exists(WEIGHTS):
             return place
     if folder.exists(CONFIG):
-        way = command("finish", folder.uri, f"{folder.uri}/final")
+        way = command("finish", folder.uri, (folder / FINAL).uri)
         raise CampaignError(
             f"{folder.uri} is a campaign that is not finished: train its network first: {way}"
         )
@@ -70,15 +72,6 @@ def export(where: Path | str, file: str) -> None:
     """
     require(not is_uri(file), f"{file} is a URI: name a file on a disk, and copy it from there")
     folder = folder_of(where)
-    made = exported(read(folder), described(folder).size)
-    path = Path(file)
-    unfinished = path.with_name(f".unfinished-{path.name}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with unfinished.open("wb") as opened:
-            torch.jit.save(made, opened)
-        unfinished.replace(path)
-    except OSError as error:
-        raise CampaignError(f"{file} cannot be written: {error.strerror or error}") from error
-    finally:
-        unfinished.unlink(missing_ok=True)
+    data, path = BytesIO(), Path(file)
+    torch.jit.save(exported(read(folder), described(folder).size), data)
+    Folder.at(path.parent).write_bytes(path.name, data.getvalue())

@@ -28,7 +28,7 @@ from atal_ray.campaign.campaign_folder import (
     CampaignFolder,
 )
 from atal_ray.campaign.evaluate import Evaluation
-from atal_ray.campaign.finish.delivered import compared, deliver
+from atal_ray.campaign.finish.delivered import deliver
 from atal_ray.campaign.finish.delivered_network import NETWORK, WEIGHTS, DeliveredNetwork
 from atal_ray.campaign.finish.finish_plan import FINISH_PLAN, Finish
 from atal_ray.campaign.finish.masks import make_masks
@@ -41,7 +41,8 @@ from atal_ray.campaign.train import train
 from atal_ray.config import Config, config_file
 from atal_ray.config.section import require
 from atal_ray.errors import CampaignError, reworded
-from atal_ray.labels.points import POINT_SCHEMA, concat
+from atal_ray.labels.points import POINT_SCHEMA, concat, in_order
+from atal_ray.report.compared import read_compared
 from atal_ray.report.delivered_figures import FINAL
 from atal_ray.runtime.session import campaign_session
 from atal_ray.store.folder import Folder
@@ -136,7 +137,7 @@ class _Finishing:
         rounds = plan.rounds or before or finished  # the campaign may have gone on meanwhile
         require(rounds <= finished, f"rounds is {rounds}, but {labelled.root.uri} has finished {finished}")
         named_test_sets([Location.at(folder) for folder in plan.tests])
-        compared(plan.compare)
+        read_compared([plan.compare] if plan.compare else [])  # a wrong name is found now
         absolute = config_file.absolute(plan.training(final.uri, config))
         plan = replace(
             plan,
@@ -183,12 +184,7 @@ class _Finishing:
     def _write_points(self, rounds: range) -> None:
         """All points in the order of the images, those of an image in the order of the rounds."""
         read = self.labelled.images_with_points(rounds)
-        tables = (
-            concat(points).sort_by(
-                [("image_id", "ascending"), ("round", "ascending"), ("order", "ascending")]
-            )
-            for _, points in read
-        )
+        tables = (in_order(concat(points)) for _, points in read)
         self.final.write_tables(POINTS, tables, POINT_SCHEMA)
 
     def _train(self, run: Run, taught: CampaignFolder) -> None:

@@ -27,7 +27,7 @@ from atal_ray.data.record import MANIFEST_SCHEMA, Record, digest, records
 from atal_ray.errors import DataError
 from atal_ray.labels.points import UNSURE, PointIndex
 from atal_ray.labels.regions import region_labels
-from atal_ray.metrics.saliency_map import to_uint8
+from atal_ray.metrics.saliency_map import png, to_uint8
 from atal_ray.networks.inputs import to_batch
 from atal_ray.runtime.bad_images import require_kept
 from atal_ray.runtime.shard_files import part_name
@@ -217,8 +217,3 @@ def share_of(record: Record, seen: Map, known: NDArray[np.uint8]) -> Row:
         "salient": float(salient.mean()),
         "wrong": wrong,
     }
-
-
-def png(levels: NDArray[np.uint8]) -> bytes:
-    """An 8-bit PNG of a map."""
-    return bytes(cv2.imencode(".png", levels)[1].tobytes())
