@@ -140,19 +140,20 @@ def run_one(options: Options) -> None:
 
 
 def killed_and_resumed(options: Options, method: str) -> dict[str, Any]:
-    """Run a campaign that is killed once; what it left at the kill, and seconds in all."""
-    folder, began = options.out / method, time.monotonic()
+    """Run a campaign that is killed once; the shards it left at the kill, kept for a later run of this."""
+    folder, kept = options.out / method, options.out / f"{method}.kill.json"
     parts = folder / "round-01" / f"{QUERIES}.parts"
     left = 0
-    if not (folder / "round-01" / QUERIES).exists():
+    if not kept.exists():
         process = child(options, method)
         while process.poll() is None and not (left := len([*parts.glob("*.picks.parquet")])):
             time.sleep(0.02)
         process.send_signal(signal.SIGKILL)
         process.wait()
+        kept.write_text(json.dumps({"shards_at_the_kill": left}))
     if child(options, method).wait() != 0:
         raise RuntimeError(f"{method} failed: see {folder}.log")
-    return {"shards_at_the_kill": left, "seconds": round(time.monotonic() - began, 1)}
+    return dict(json.loads(kept.read_text()))
 
 
 def child(options: Options, method: str) -> subprocess.Popen[bytes]:
