@@ -38,7 +38,24 @@ def difference(beside: dict[str, Any]) -> str:
     return f"**{text}**" if beside["decided"] else text
 
 
-@pytest.mark.parametrize("figures", [compared])
+def every() -> list[str]:
+    """A row for each method: passes of a round, and device seconds of all three."""
+    found = result("every_method")
+    assert all(row["equal_on_two_actors"] for row in found["methods"].values())
+    assert all(row["points"] == 6 * row["images"] for row in found["methods"].values())
+    rows = []
+    for method, row in found["methods"].items():
+        asked, spent = row["query_passes_of_round"], row["device_seconds"]
+        said = ", ".join(f"{count} {name}" for name, count in asked.items() if count) or "none"
+        seconds = " + ".join(f"{spent[stage]:.0f}" for stage in ("training", "fit", "query"))
+        rows.append(
+            f"| `{method}` | {row['training_passes_of_round']} | {row['fit_passes_of_round'] or ''} | {said} | "
+            f"{seconds} |"
+        )
+    return rows
+
+
+@pytest.mark.parametrize("figures", [compared, every])
 def test_rows_are_those_of_the_results(figures: Any) -> None:
     for row in figures():
         assert " ".join(row.split()) in PAGE, row
