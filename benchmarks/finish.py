@@ -20,27 +20,32 @@ import json
 import time
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 from unittest.mock import patch
 
-import numpy as np
 import torch
 import tyro
-from image_scores import FIGURES, draws, resampled, score_images
+from image_scores import score_images
 from machine import provenance
-from methods import lay_out, test_sets
+from real_images import RealImages, lay_out, test_sets
 
-from atal_ray.campaign.campaign_folder import METRICS, POINTS, TRAINING, CampaignFolder
+from atal_ray.campaign.campaign_folder import CampaignFolder
+from atal_ray.campaign.cost import read_cost
+from atal_ray.campaign.finish import delivered
 from atal_ray.campaign.finish import finish as stage
-from atal_ray.campaign.finish.finish_plan import Finish
+from atal_ray.campaign.finish.finish_plan import FINISH_PLAN, ClickTeacher, Finish
+from atal_ray.campaign.finish.shares import SHARES
+from atal_ray.campaign.life import run_in
 from atal_ray.campaign.run import run_campaign
 from atal_ray.config import BudgetConfig, Config, DataConfig, NetworkConfig, TrainConfig, presets
 from atal_ray.data.manifest import build_manifest
 from atal_ray.data.record import records
 from atal_ray.networks.snapshot_reader import read_snapshots
+from atal_ray.runtime.session import campaign_session
 from atal_ray.store.folder import Folder
 from atal_ray.studies.sweep.sharing import share_first_round, share_start
 
@@ -60,46 +65,76 @@ class Clicks:
 
 @dataclass(frozen=True)
 class Finished:
-    """A finish of a campaign: what differs from the defaults, and the row that it is compared with."""
+    """A finish of a campaign.
+
+    Args:
+        campaign: that is finished.
+        rows: a name for the network of each training; one that another finish has too is left out here.
+        options: what differs from the defaults of `atal finish`.
+        clicks: the same of its section `clicks`, if a network is trained on labelled pixels alone.
+    """
 
     campaign: str
-    beside: str
+    rows: tuple[str, ...]
     options: dict[str, Any] = field(default_factory=dict)
-    training: dict[str, Any] = field(default_factory=dict)
+    clicks: dict[str, Any] | None = None
+
+    @property
+    def by_clicks_alone(self) -> bool:
+        """Whether it ends with the network that is trained on labelled pixels alone."""
+        return self.clicks is not None and len(self.rows) == 1
 
 
 CAMPAIGNS = {
     "random": Clicks("random", 8, 10),
     "foreground": Clicks("foreground", 8, 10),
     "atal": Clicks("atal", 4, 10),
-    "atal of 5 clicks": Clicks("atal", 3, 5),
+    "atal of 5": Clicks("atal", 3, 5),
 }
 FINISHES = {
-    "random, finished": Finished("random", "random"),
-    "foreground, finished": Finished("foreground", "foreground"),
-    "atal, finished": Finished("atal", "atal"),
-    "atal of 5 clicks, finished": Finished("atal of 5 clicks", "atal of 5 clicks"),
+    "atal, finished": Finished("atal", ("atal, finished", "atal, second pass"), {"passes": 2}),
+    "random, finished": Finished("random", ("random, finished",)),
+    "foreground, finished": Finished("foreground", ("foreground, finished",)),
+    "atal of 5, finished": Finished("atal of 5", ("atal of 5, finished",)),
+    "atal, both teachers": Finished(
+        "atal",
+        ("clicks alone", "atal, both teachers", "atal, both teachers, second pass"),
+        {"passes": 2},
+        clicks={},
+    ),
+    "atal, weighted": Finished("atal", ("atal, weighted",), {"targets": "weighted"}),
+    "atal, soft": Finished("atal", ("atal, soft",), {"targets": "soft"}),
+    "atal, sieved": Finished("atal", ("atal, sieved",), {"sieve": 2.0}),
+    "atal, agreement": Finished("atal", ("atal, agreement",), {"agreement": True}),
+    "clicks, equal": Finished("atal", ("clicks, equal",), clicks={"balance": "equal"}),
+    "clicks, area": Finished("atal", ("clicks, area",), clicks={"balance": "area"}),
+    "clicks, border": Finished("atal", ("clicks, border",), clicks={"border": 0.1}),
+    "clicks, coherence": Finished("atal", ("clicks, coherence",), clicks={"coherence": 0.3}),
+    "clicks, consistency": Finished("atal", ("clicks, consistency",), clicks={"consistency": 1.0}),
+    "clicks, sieved": Finished("atal", ("clicks, sieved",), {"sieve": 2.0}, clicks={}),
+    "clicks, agreement": Finished("atal", ("clicks, agreement",), {"agreement": True}, clicks={}),
 }
+
+
+def beside(row: str) -> str | None:
+    """The row that one is compared with."""
+    if row in (FULL, "atal"):
+        return None
+    if row in CAMPAIGNS or row == "atal, finished":
+        return "atal"
+    return "clicks alone" if row.startswith("clicks, ") else "atal, finished"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
+class Options(RealImages):
     """What is run."""
 
-    train: Path
-    """DUTS-TR."""
-    test: Path
-    """ECSSD."""
-    weights: Path
-    """ImageNet weights of a ResNet-50 that strides on its 1x1 convolutions."""
-    held_out: Path
-    """Text file with ids of images of `train` that are a test set, and that nothing trains on."""
     out: Path = Path("runs/finish")
     """Where the campaigns and finishes go."""
     arms: tuple[str, ...] = (FULL, *CAMPAIGNS, *FINISHES)
     seeds: tuple[int, ...] = (0, 1, 2)
     images: int = 300
-    test_images: int = 200
+    test_images: int = 150
     """Of each test set."""
     side: int = 128
     epochs: int = 9
@@ -202,7 +237,7 @@ def run_clicks(options: Options, arm: str, seed: int) -> None:
         spent = sum(cost.get(kind, {}).get("device_seconds", 0.0) for cost in costs for kind in cost)
         passes = config.rounds * config.train.epochs * options.images
         clicks = None if arm == FULL else CAMPAIGNS[arm].total
-        note = {"clicks": clicks, "training_passes": passes, "device_seconds": round(spent, 1)}
+        note = {"clicks": clicks, "passes": passes, "device_seconds": round(spent, 1)}
         leave(options, arm, seed, campaign, config, last, note)
 
 
@@ -210,37 +245,47 @@ def finish_campaign(options: Options, arm: str, seed: int) -> None:
     """The finish of an arm; a row for each of its trainings."""
     place, chosen = place_of(options, arm, seed), FINISHES[arm]
     plan = Finish.like(place_of(options, chosen.campaign, seed))
-    recipe = replace(full_recipe(options), threads=1, **chosen.training)
-    plan = replace(plan, seed=seed, tests=(), train=recipe, **chosen.options)
-    with scoring(options, arm, seed):
-        stage.finish(plan, place)
+    plan = replace(
+        plan, seed=seed, tests=(), train=replace(full_recipe(options), threads=1), **chosen.options
+    )
+    if chosen.clicks is not None:
+        plan = replace(plan, clicks=ClickTeacher(trained=True, **chosen.clicks))
+    if not chosen.by_clicks_alone:
+        with scoring(options, arm, seed):
+            stage.finish(plan, place)
+        return
+    final = Folder.at(str(place))
+    made = stage.Finishing.of(plan, final)
+    with run_in(final, made.plan, FINISH_PLAN, started=lambda: True) as run, campaign_session(made.training):
+        made.write_points(run)
+        made.taught_by_clicks(run)
+    score_training(options, arm, seed, made.plan, made.by_clicks(), arm)
 
 
 @contextlib.contextmanager
 def scoring(options: Options, arm: str, seed: int) -> Iterator[None]:
     """Score the network of every training of a finish before its folder goes."""
-    deliver = stage.deliver
+    deliver = delivered.deliver
 
-    def scored(labelled: Any, plan: Finish, final: Folder, passes: list[CampaignFolder]) -> None:
-        deliver(labelled, plan, final, passes)
-        config = plan.training(final.uri, configure(options, START, seed))
-        for number, taught in enumerate(passes, 1):
-            name = row_name(arm, number, len(passes))
-            began = taught.round(0).read_json("cost.json") if taught.round(0).exists("cost.json") else {}
-            note = {
-                "training_passes": number * config.train.epochs * options.images,
-                "device_seconds": began.get("training", {}).get("device_seconds"),
-                "shares": final.read_json(METRICS)["shares"] if number == len(passes) else None,
-            }
-            leave(options, name, seed, taught, config, 0, note)
+    def scored(labelled: Any, plan: Finish, final: Folder, trainings: list[CampaignFolder]) -> None:
+        deliver(labelled, plan, final, trainings)
+        for row, taught in zip(FINISHES[arm].rows, trainings, strict=True):
+            score_training(options, arm, seed, plan, taught, row)
 
     with patch.object(stage, "deliver", scored):
         yield
 
 
-def row_name(arm: str, number: int, passes: int) -> str:
-    """The row of a training of a finish; the last one has the name of the arm."""
-    return arm if number == passes else f"{arm}, training {number}"
+def score_training(
+    options: Options, arm: str, seed: int, plan: Finish, taught: CampaignFolder, row: str
+) -> None:
+    """Score the network of a training, and note what it has cost with those before it."""
+    final = Folder.at(str(place_of(options, arm, seed)))
+    config = plan.training(final.uri, configure(options, START, seed))
+    cost = read_cost(taught.round(0))["training"]
+    shares = taught.root.read_table(SHARES).to_pylist()
+    wrong = fmean(one["wrong"] for one in shares) if shares else None
+    leave(options, row, seed, taught, config, 0, {**cost, "wrong": wrong})
 
 
 def leave(
@@ -281,7 +326,7 @@ def units(options: Options) -> dict[tuple[str, int], tuple[str, int] | None]:
         found[START, seed] = None
         for arm in options.arms:
             on = FINISHES[arm].campaign if arm in FINISHES else START if arm in CAMPAIGNS else None
-            found[arm, seed] = on and (on, seed)
+            found[arm, seed] = None if on is None else (on, seed)
     return found
 
 

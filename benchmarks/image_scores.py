@@ -25,7 +25,9 @@ Figures = dict[str, NDArray[np.float64]]
 """Each of FIGURES [1 + resamples]: of all images as they are, then of each resample."""
 
 
-def score_images(networks: Sequence[SaliencyNetwork], size: int, images: Sequence[Record], file: Path) -> None:
+def score_images(
+    networks: Sequence[SaliencyNetwork], size: int, images: Sequence[Record], file: Path
+) -> None:
     """Leave the scores of each image by the mean map of the networks in NAME.npz, and in NAME.flips.npz those
     by the mean with its mirror image's; each file appears whole.
 

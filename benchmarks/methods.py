@@ -13,7 +13,6 @@ decided where the interval leaves out 0 and all seeds agree. Prints a table.
 
 import contextlib
 import json
-import shutil
 import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, replace
@@ -24,21 +23,16 @@ from typing import Any
 import numpy as np
 import torch
 import tyro
+from image_scores import draws, resampled, score_images
 from machine import provenance
+from real_images import RealImages, lay_out, names, test_sets
 
 from atal_ray.campaign.campaign_folder import METRICS, CampaignFolder
-from atal_ray.campaign.evaluate import predict, saliency_maps
 from atal_ray.campaign.run import run_campaign
 from atal_ray.config import BudgetConfig, Config, DataConfig, NetworkConfig, TrainConfig, presets
 from atal_ray.config.plugins import for_plugins
-from atal_ray.data.images import resize
 from atal_ray.data.record import records
-from atal_ray.metrics.fmeasure import max_f
-from atal_ray.metrics.saliency_map import to_uint8
-from atal_ray.metrics.scores import score
-from atal_ray.networks.inputs import to_batch
 from atal_ray.networks.snapshot_reader import read_snapshots
-from atal_ray.seeding import rng
 from atal_ray.store.folder import Folder
 from atal_ray.studies.sweep.sharing import share_first_round, share_start
 
@@ -58,23 +52,14 @@ ARMS: dict[str, dict[str, Any]] = {
 }
 """Name -> what differs in the section `query` from ATAL's."""
 DENSE, START = "full masks", "start"
-RESAMPLES = 2000
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
+class Options(RealImages):
     """What is run."""
 
-    train: Path
-    """DUTS-TR."""
-    test: Path
-    """ECSSD."""
-    weights: Path
-    """ImageNet weights of a ResNet-50 that strides on its 1x1 convolutions."""
     out: Path = Path("runs/methods")
     """Where the campaigns go."""
-    held_out: Path | None = None
-    """Text file with ids of images of `train` that are a test set, and that nothing trains on."""
     arms: tuple[str, ...] = tuple(ARMS)
     seeds: tuple[int, ...] = (0, 1, 2)
     images: int = 100
@@ -129,29 +114,6 @@ def configure(options: Options, arm: str, seed: int) -> Config:
     return replace(config, query=replace(config.query, **chosen))
 
 
-def test_sets(options: Options) -> list[Path]:
-    """The folders of the test sets."""
-    return [options.test.resolve(), *([options.out.resolve() / "held-out"] if options.held_out else [])]
-
-
-def lay_out(options: Options) -> None:
-    """Write the list of images to train on and, as a folder of its own, the held-out test set."""
-    options.out.mkdir(parents=True, exist_ok=True)
-    held = set(options.held_out.read_text().split()) if options.held_out else set()
-    images = next(
-        path for path in options.train.iterdir() if path.is_dir() and "mask" not in path.name.lower()
-    )
-    masks = next(path for path in options.train.iterdir() if path.is_dir() and "mask" in path.name.lower())
-    ids = sorted(path.stem for path in images.iterdir() if path.suffix == ".jpg" and path.stem not in held)
-    (options.out / "train.txt").write_text("\n".join(ids) + "\n")
-    for source, name in ((images, "images"), (masks, "masks")):
-        place = options.out / "held-out" / name
-        for path in source.iterdir() if held else ():
-            place.mkdir(parents=True, exist_ok=True)
-            if path.stem in held and not (place / path.name).exists():
-                shutil.copy(path, place / path.name)
-
-
 def run_unit(options: Options, arm: str, seed: int) -> float:
     """Run the campaign of an arm to its end; the seconds that it took in this call."""
     folder, began = options.out / f"{arm.replace(' ', '-')}-{seed}", time.monotonic()
@@ -165,35 +127,18 @@ def run_unit(options: Options, arm: str, seed: int) -> float:
             if config.train == configure(options, START, seed).train:
                 share_first_round(begun, campaign, config)
         run_campaign(config, folder)
-        for name, path in zip(names(options), test_sets(options), strict=True):
-            if arm != START:
-                score_images(campaign, config, name, path)
+        if arm != START:
+            score_test_sets(campaign, config, options)
     return time.monotonic() - began
 
 
-def names(options: Options) -> list[str]:
-    """Names of the test sets."""
-    return [path.name for path in test_sets(options)]
-
-
-def score_images(campaign: CampaignFolder, config: Config, name: str, data: Path) -> None:
+def score_test_sets(campaign: CampaignFolder, config: Config, options: Options) -> None:
     """Leave the scores of every test image by the last round's ensemble, for the bootstrap."""
-    last = campaign.round(config.rounds - 1)
-    file = Path(last.where(f"{name}.npz"))
-    if file.exists():
-        return
-    networks = read_snapshots(campaign.snapshots(config.rounds - 1), config, torch.device("cpu"))
-    found: dict[str, list[Any]] = {key: [] for key in ("precision", "recall", "s_measure", "mae")}
-    for record in records((campaign.root / "tests").read_table(f"{name}.parquet"), str(data)):
-        mask = record.read_mask().astype(bool)
-        image = np.stack([resize(record.read_image(), config.train.size)])
-        logits = predict(networks, to_batch(image, torch.device("cpu")))
-        scores = score(to_uint8(saliency_maps(logits[:, 0], mask.shape).mean(0).numpy()), mask)
-        for key, values in found.items():
-            values.append(scores[key])
-    arrays: dict[str, Any] = {key: np.stack(values) for key, values in found.items()}
-    np.savez_compressed(file.with_suffix(".part.npz"), **arrays)
-    file.with_suffix(".part.npz").replace(file)
+    last = config.rounds - 1
+    networks = read_snapshots(campaign.snapshots(last), config, torch.device("cpu"))
+    for name, path in zip(names(options), test_sets(options), strict=True):
+        images = records((campaign.root / "tests").read_table(f"{name}.parquet"), str(path))
+        score_images(networks, config.train.size, images, Path(campaign.round(last).where(f"{name}.npz")))
 
 
 def finished(options: Options, arm: str) -> list[int]:
@@ -221,32 +166,6 @@ def figures(options: Options, arm: str, name: str) -> list[dict[str, Any]]:
     return rows
 
 
-def resampled(
-    options: Options, arm: str, name: str, times: np.ndarray[Any, Any], seeds: list[int]
-) -> dict[str, Any]:
-    """Each figure of the last round in every resample, as the mean over seeds.
-
-    Args:
-        options: of the comparison.
-        arm: whose figures.
-        name: of the test set.
-        times: how often each image was drawn [resamples, images].
-        seeds: of the campaigns.
-    """
-    found: dict[str, Any] = {figure: 0.0 for figure in FIGURES}
-    last = configure(options, arm, 0).rounds - 1
-    for seed in seeds:
-        folder = options.out / f"{arm.replace(' ', '-')}-{seed}" / f"round-{last:02d}"
-        with np.load(folder / f"{name}.npz") as kept:
-            images = len(kept["mae"])
-            means = {key: times @ kept[key] / images for key in kept.files}
-        best = [max_f(p, r) for p, r in zip(means["precision"], means["recall"], strict=True)]
-        found["max_f"] += np.array(best) / len(seeds)
-        for figure in ("s_measure", "mae"):
-            found[figure] += means[figure][:, 0] / len(seeds)
-    return found
-
-
 def last_of(options: Options, arm: str, name: str, seed: int) -> dict[str, float]:
     """The metrics of the last round of a campaign."""
     last = configure(options, arm, 0).rounds - 1
@@ -257,17 +176,20 @@ def last_of(options: Options, arm: str, name: str, seed: int) -> dict[str, float
 
 def against_atal(options: Options, name: str) -> dict[str, Any]:
     """For each arm how much it differs from ATAL after the last round: mean and 95 % interval."""
-    first = options.out / f"atal-{options.seeds[0]}" / f"round-{configure(options, 'atal', 0).rounds - 1:02d}"
-    with np.load(first / f"{name}.npz") as kept:
-        images = len(kept["mae"])
-    draws = rng("methods", name).integers(images, size=(RESAMPLES, images))
-    times = np.stack([np.ones(images), *(np.bincount(draw, minlength=images) for draw in draws)])
+    last = f"round-{configure(options, 'atal', 0).rounds - 1:02d}"
+
+    def files(arm: str, seeds: list[int]) -> list[Path]:
+        places = [options.out / f"{arm.replace(' ', '-')}-{seed}" for seed in seeds]
+        return [place / last / f"{name}.npz" for place in places]
+
+    with np.load(files("atal", [options.seeds[0]])[0]) as kept:
+        times = draws(len(kept["mae"]), "methods", name)
     found: dict[str, Any] = {}
     for arm in options.arms:
         if arm == "atal":
             continue
         seeds = [seed for seed in finished(options, arm) if seed in finished(options, "atal")]
-        base, other = (resampled(options, one, name, times, seeds) for one in ("atal", arm))
+        base, other = (resampled(files(one, seeds), times) for one in ("atal", arm))
         by_seed = [[last_of(options, one, name, seed) for seed in seeds] for one in (arm, "atal")]
         found[arm] = {}
         for figure in FIGURES:

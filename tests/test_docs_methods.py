@@ -48,10 +48,8 @@ def every() -> list[str]:
         asked, spent = row["query_passes_of_round"], row["device_seconds"]
         said = ", ".join(f"{count} {name}" for name, count in asked.items() if count) or "none"
         seconds = " + ".join(f"{spent[stage]:.0f}" for stage in ("training", "fit", "query"))
-        rows.append(
-            f"| `{method}` | {row['training_passes_of_round']} | {row['fit_passes_of_round'] or ''} | {said} | "
-            f"{seconds} |"
-        )
+        passes = f"{row['training_passes_of_round']} | {row['fit_passes_of_round'] or ''}"
+        rows.append(f"| `{method}` | {passes} | {said} | {seconds} |")
     return rows
 
 

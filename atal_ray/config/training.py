@@ -14,6 +14,7 @@ Loss = Literal["bce", "bce+wiou", "wbce+wiou", "bce+iou", "bce+cel"]
 Augment = Literal["crop", "rotate"]
 StrideOn = Literal["3x3", "1x1"]
 Ensemble = Literal["trajectory", "networks"]
+NotNegativeNumber = Annotated[float, Ge(0)]
 DecayOn = Literal["all", "no-bias-no-bn"]
 
 
@@ -62,6 +63,12 @@ class TrainConfig(Section):
     """Cyclic cosine (Eq. 8), F3Net's single triangle (vanilla training), or MINet's fall with power 0.9."""
     loss: Loss = "bce"
     """Mean BCE; for full masks also with weighted IoU (F3Net), IoU (PFSNet) or CEL (MINet)."""
+    by_confidence: bool = False
+    """Of soft masks, a pixel counts by its confidence |2 g - 1|, and its label is g >= 1/2."""
+    coherence: NotNegativeNumber = 0.0
+    """Weight of the local saliency coherence: neighbours of one colour should have one saliency."""
+    consistency: NotNegativeNumber = 0.0
+    """Weight of the structural similarity of an image's map and that of the image at 0.3 of its side."""
     augment: Augment = "crop"
     """Crop and flip (F3Net), or, for full masks, flip, rotation and colour jitter (MINet)."""
     batch_size: Count = 32
@@ -70,7 +77,7 @@ class TrainConfig(Section):
     """Leave out an epoch's last batch where it is short."""
     lr_max: float = 0.05
     """Peak learning rate of the head."""
-    lr_min: Annotated[float, Ge(0)] = 0.0
+    lr_min: NotNegativeNumber = 0.0
     """Lowest learning rate of the head."""
     backbone_ratio: Annotated[float, Gt(0)] = 0.1
     """Learning rate of the pretrained backbone over that of the head."""
@@ -80,7 +87,7 @@ class TrainConfig(Section):
     """Momentum of SGD."""
     nesterov: bool = True
     """Nesterov's form of the momentum, where there is any."""
-    weight_decay: Annotated[float, Ge(0)] = 5e-4
+    weight_decay: NotNegativeNumber = 5e-4
     """L2 penalty on the trained parameters."""
     decay_on: DecayOn = "all"
     """Which of them: all, or those whose published name holds neither "bias" nor "bn" (MINet)."""
@@ -98,7 +105,7 @@ class TrainConfig(Section):
     @property
     def needs_masks(self) -> bool:
         """Whether it is a recipe of full supervision, whose loss or augmentation takes whole masks."""
-        return self.loss != "bce" or self.augment != "crop"
+        return self.loss != "bce" or self.augment != "crop" or self.by_confidence
 
     def check_relations(self) -> None:
         """Raise ConfigError for epochs, batches or learning rates that do not fit together."""

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d, binary_cross_entropy_with_logits
 
 from atal_ray.config.training import Loss
+from atal_ray.labels.confidence import labels_of
 from atal_ray.training.losses import check_shapes, over_heads
 
 WINDOW = 31  # side of F3Net's neighbourhood, in pixels of the batch
@@ -18,7 +19,7 @@ IOU_SMOOTHING = 1.0
 CEL_EPSILON = 1e-6
 
 
-def mean_bce(logits: Tensor, targets: Tensor) -> Tensor:
+def mean_bce(logits: Tensor, targets: Tensor, confidence: Tensor | None = None) -> Tensor:
     """Binary cross-entropy -g log p - (1 - g) log(1 - p), averaged over all pixels of the batch.
 
     All three networks use it.
@@ -26,12 +27,16 @@ def mean_bce(logits: Tensor, targets: Tensor) -> Tensor:
     Args:
         logits: [B, 1, H, W].
         targets: float [B, H, W] in [0, 1].
+        confidence: how much each pixel counts in the mean, [B, H, W]; all alike if absent.
 
     Raises:
         DataError: shapes differ.
     """
     check_shapes(logits, targets)
-    return binary_cross_entropy_with_logits(logits[:, 0], targets)
+    if confidence is None:
+        return binary_cross_entropy_with_logits(logits[:, 0], targets)
+    total = binary_cross_entropy_with_logits(logits[:, 0], targets, weight=confidence, reduction="sum")
+    return total / confidence.sum().clamp(min=1)
 
 
 def edge_weight(targets: Tensor) -> Tensor:
@@ -63,7 +68,7 @@ def weighted_bce(logits: Tensor, targets: Tensor, weight: Tensor) -> Tensor:
     """
     check_shapes(logits, targets)
     bce = binary_cross_entropy_with_logits(logits[:, 0], targets, reduction="none")
-    return ((weight * bce).sum((1, 2)) / weight.sum((1, 2))).mean()
+    return ((weight * bce).sum((1, 2)) / weight.sum((1, 2)).clamp(min=1)).mean()
 
 
 def iou_loss(logits: Tensor, targets: Tensor, weight: Tensor | None = None) -> Tensor:
@@ -87,7 +92,7 @@ def iou_loss(logits: Tensor, targets: Tensor, weight: Tensor | None = None) -> T
     return (1 - (shared + IOU_SMOOTHING) / ((w * (p + targets)).sum((1, 2)) - shared + IOU_SMOOTHING)).mean()
 
 
-def cel(logits: Tensor, targets: Tensor) -> Tensor:
+def cel(logits: Tensor, targets: Tensor, confidence: Tensor | None = None) -> Tensor:
     """Consistency-enhanced loss (sum(p - p g) + sum(g - p g)) / (sum(p) + sum(g) + 1e-6) (MINet's code).
 
     The sums run over the whole batch; of several data-parallel workers each sums over its own share.
@@ -95,17 +100,26 @@ def cel(logits: Tensor, targets: Tensor) -> Tensor:
     Args:
         logits: [B, 1, H, W].
         targets: float [B, H, W] in [0, 1].
+        confidence: how much each pixel counts in the sums, [B, H, W]; all alike if absent.
 
     Raises:
         DataError: shapes differ.
     """
     check_shapes(logits, targets)
-    p = torch.sigmoid(logits[:, 0])
-    shared = p * targets
+    p, c = torch.sigmoid(logits[:, 0]), torch.ones_like(targets) if confidence is None else confidence
+    shared = c * p * targets
+    p, targets = c * p, c * targets
     return ((p - shared).sum() + (targets - shared).sum()) / (p.sum() + targets.sum() + CEL_EPSILON)
 
 
-def dense_loss(logits: Sequence[Tensor], targets: Tensor, weights: Sequence[float], kind: Loss) -> Tensor:
+def dense_loss(
+    logits: Sequence[Tensor],
+    targets: Tensor,
+    weights: Sequence[float],
+    kind: Loss,
+    *,
+    by_confidence: bool = False,
+) -> Tensor:
     """Weighted sum over the heads of a network of the loss that its recipe names.
 
     "bce+wiou" is F3Net as published: its code wants the BCE of each pixel, but passes an argument that
@@ -117,20 +131,29 @@ def dense_loss(logits: Sequence[Tensor], targets: Tensor, weights: Sequence[floa
         targets: float [B, H, W] in [0, 1].
         weights: one for each head.
         kind: the terms, joined by "+".
+        by_confidence: targets are soft masks of `labels.confidence`: each pixel counts by its confidence in
+            every mean and sum.
 
     Raises:
         ConfigError: not one weight for each head.
         DataError: shapes differ.
     """
+    confidence = None
+    if by_confidence:
+        targets, confidence = labels_of(targets)
     weight = edge_weight(targets) if "wiou" in kind else None  # once for all heads
+    if confidence is not None:
+        weight = confidence if weight is None else weight * confidence
 
     def of_head(head: Tensor) -> Tensor:
         if weight is not None and kind == "wbce+wiou":
             bce = weighted_bce(head, targets, weight)
         else:
-            bce = mean_bce(head, targets)
+            bce = mean_bce(head, targets, confidence)
         if kind == "bce":
             return bce
-        return bce + (cel(head, targets) if kind == "bce+cel" else iou_loss(head, targets, weight))
+        if kind == "bce+cel":
+            return bce + cel(head, targets, confidence)
+        return bce + iou_loss(head, targets, weight)
 
     return over_heads(of_head, logits, weights)

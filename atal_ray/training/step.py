@@ -9,10 +9,11 @@ from torch import Tensor, distributed, nn
 
 from atal_ray.config import TrainConfig
 from atal_ray.errors import ConfigError
-from atal_ray.networks.beside import Beside
+from atal_ray.labels.confidence import labels_of
 from atal_ray.networks.protocol import SaliencyNetwork
 from atal_ray.training.dense_losses import dense_loss
 from atal_ray.training.losses import IGNORED, point_loss
+from atal_ray.training.pairwise_losses import local_coherence, scale_consistency
 
 StepOf = Callable[[Tensor, Tensor], Tensor]
 """A step on images and targets; returns the loss, for which nobody has to wait."""
@@ -88,7 +89,7 @@ def autocast(device: torch.device, half: bool) -> contextlib.AbstractContextMana
     return contextlib.nullcontext()
 
 
-def labelled_share(targets: Tensor) -> Tensor:
+def labelled_share(targets: Tensor, by_confidence: bool = False) -> Tensor:
     """Weight of this worker's loss: number of workers * own labelled pixels / labelled pixels of all workers.
 
     Data-parallel training averages the workers' gradients. With this weight the average is the gradient of
@@ -98,11 +99,12 @@ def labelled_share(targets: Tensor) -> Tensor:
 
     Args:
         targets: [B, S, S] of this worker, 255 where unlabelled.
+        by_confidence: pixels count by the confidence of soft masks.
 
     Returns:
         A scalar on the device of the targets.
     """
-    own = (targets != IGNORED).sum().float()
+    own = (labels_of(targets)[1] if by_confidence else targets != IGNORED).sum().float()
     if not distributed.is_initialized() or distributed.get_world_size() == 1:
         return torch.ones_like(own)
     total = own.clone()
@@ -112,33 +114,64 @@ def labelled_share(targets: Tensor) -> Tensor:
 
 def loss_of(
     model: nn.Module,
+    network: SaliencyNetwork,
     x: Tensor,
+    images: Tensor,
     targets: Tensor,
-    weights: tuple[float, ...],
     recipe: TrainConfig,
-    beside: Beside | None = None,
 ) -> Tensor:
-    """The recipe's loss of a model on normalised images [B, 3, S, S], a scalar.
+    """The recipe's loss of a model on a batch, a scalar.
 
     Args:
         model: the network, or the data-parallel wrapper around it.
-        x: normalised images.
+        network: the network itself, whose module beside it adds its own loss.
+        x: normalised images [B, 3, S, S].
+        images: RGB in [0, 1] of the same shape.
         targets: [B, S, S]: labels in uint8, 255 where unknown, for `point_loss`; or full masks in floating
             point, for the loss that the recipe names.
-        weights: one for each head.
         recipe: loss and precision.
-        beside: the module that trains beside the network, whose loss is added.
     """
     with autocast(x.device, recipe.half):
         output = model(x)
     heads = [logits.float() for logits in output.logits]
     if targets.is_floating_point():
-        loss = dense_loss(heads, targets, weights, recipe.loss)
+        weights, confidence = network.loss_weights, recipe.by_confidence
+        loss = dense_loss(heads, targets, weights, recipe.loss, by_confidence=confidence)
     else:
-        loss = point_loss(heads, targets, weights)
+        loss = point_loss(heads, targets, network.loss_weights)
+    if recipe.coherence or recipe.consistency:
+        loss = loss + unlabelled_loss(network, x, images, heads[network.prediction], recipe)
+    beside = network.beside
     if beside is None:
         return loss
     return loss + beside.loss(output.beside.float(), heads[beside.prediction], targets)
+
+
+def unlabelled_loss(
+    network: SaliencyNetwork, x: Tensor, images: Tensor, logits: Tensor, recipe: TrainConfig
+) -> Tensor:
+    """The terms that need no label, with the recipe's weights, a scalar.
+
+    Args:
+        network: the network itself: a data-parallel wrapper is called once a step.
+        x: normalised images [B, 3, S, S].
+        images: RGB in [0, 1] of the same shape.
+        logits: of the saliency map [B, 1, S, S].
+        recipe: the weights, and the precision of a smaller pass.
+    """
+    saliency = torch.sigmoid(logits)
+
+    def predict(smaller: Tensor) -> Tensor:
+        with autocast(x.device, recipe.half):
+            output = network(smaller)
+        return torch.sigmoid(output.logits[network.prediction].float())
+
+    loss = saliency.new_zeros(())
+    if recipe.coherence:
+        loss = loss + recipe.coherence * local_coherence(saliency, images)
+    if recipe.consistency:
+        loss = loss + recipe.consistency * scale_consistency(saliency, x, predict, network.multiple)
+    return loss
 
 
 def train_step(
@@ -167,9 +200,10 @@ def train_step(
     Raises:
         ConfigError: a batch of one image, and a batch norm that takes no single value.
     """
-    x = network.normalise(images.float() / 255)
+    pictures = images.float() / 255
+    x = network.normalise(pictures)
     try:
-        loss = loss_of(model, x, targets, network.loss_weights, recipe, network.beside)
+        loss = loss_of(model, network, x, pictures, targets, recipe)
     except ValueError as error:  # PyTorch's own words, of a batch norm behind a mean over the image
         if "more than 1 value per channel" not in str(error):
             raise
@@ -177,7 +211,7 @@ def train_step(
             "training: a batch norm of the network needs two images and got one: "
             "start another campaign with a larger train.batch-size or more images"
         ) from error
-    loss = loss * labelled_share(targets)
+    loss = loss * labelled_share(targets, recipe.by_confidence)
     optimizer.zero_grad(set_to_none=True)
     torch.autograd.backward(loss)
     optimizer.step()

@@ -13,13 +13,14 @@ from campaigns import open_campaign
 from plain_campaigns import plain_snapshots, toy_config
 
 from atal_ray import networks
-from atal_ray.campaign.campaign_folder import ERRORS, METRICS, POINTS, CampaignFolder
+from atal_ray.campaign.campaign_folder import COST, ERRORS, METRICS, POINTS, CampaignFolder
 from atal_ray.campaign.evaluate import saliency_maps
 from atal_ray.campaign.finish import finish as finish_module
 from atal_ray.campaign.finish.delivered_network import DeliveredNetwork
 from atal_ray.campaign.finish.finish import finish
 from atal_ray.campaign.finish.finish_plan import Finish
-from atal_ray.campaign.finish.teacher import SHARES, TeacherShard, TeacherTask
+from atal_ray.campaign.finish.shares import SHARES
+from atal_ray.campaign.finish.teacher import TeacherShard, TeacherTask
 from atal_ray.campaign.run import run_campaign
 from atal_ray.cli import main
 from atal_ray.commands.plans import plan_of
@@ -134,7 +135,10 @@ def test_the_result_holds_points_a_data_set_a_network_and_its_metrics(
     figures = final.read_json(METRICS)
     assert figures["clicks"] == 4
     assert figures["images"] == IMAGES
-    assert figures["network"] == figures["passes"][1] != figures["passes"][0]
+    trainings = figures["trainings"]
+    assert [*trainings] == ["pass-1", "pass-2"]
+    assert figures["network"] == trainings["pass-2"] != trainings["pass-1"]
+    assert [cost["passes"] for cost in final.read_json(COST).values()] == [2 * IMAGES] * 2
     assert figures["snapshots"]["test"] == campaign[1].round(1).read_json(METRICS)["test"]["ensemble"]
     assert figures["full_masks"] is None
 
@@ -335,7 +339,7 @@ def test_a_faint_mask_is_not_read_as_a_full_one(tmp_path: Path) -> None:
     record = Record("a", str(image), None, 4, 6, 1, b"", None, None)
     final = Folder(str(tmp_path / "final"))
     actor.task = TeacherTask(
-        open_campaign(tmp_path), Config(), 1, final, final / "pass-1", flips=True, targets="soft"
+        open_campaign(tmp_path), Config(), 1, final, final / "pass-1", Finish(targets="soft")
     )
     saliency = np.full((4, 6), 0.0, np.float32)
     saliency[1, 2] = 0.004

@@ -217,7 +217,7 @@ def test_a_step_weights_its_loss_with_the_workers_share(
     for share in (1.0, 0.25):
         small.load_state_dict(before, strict=False)
         factor = torch.tensor(share)
-        monkeypatch.setattr("atal_ray.training.step.labelled_share", lambda _, factor=factor: factor)
+        monkeypatch.setattr("atal_ray.training.step.labelled_share", lambda *_, factor=factor: factor)
         losses.append(float(train_step(small, small, build_optimizer(small, plan), *batch, plan)))
         moved.append(next(small.parameters()).detach() - next(iter(before.values())))
     assert losses[1] == pytest.approx(0.25 * losses[0])

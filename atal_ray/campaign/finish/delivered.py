@@ -6,9 +6,10 @@ from typing import Any
 
 import pyarrow.compute as pc
 
-from atal_ray.campaign.campaign_folder import MANIFEST, METRICS, POINTS, CampaignFolder
+from atal_ray.campaign.campaign_folder import COST, MANIFEST, METRICS, POINTS, CampaignFolder
+from atal_ray.campaign.cost import TRAINING_COST, read_cost
 from atal_ray.campaign.finish.finish_plan import Finish
-from atal_ray.campaign.finish.teacher import SHARES
+from atal_ray.campaign.finish.shares import SHARES
 from atal_ray.report.compared import read_compared
 from atal_ray.report.delivered_figures import sentences
 from atal_ray.store.folder import Folder
@@ -21,22 +22,27 @@ Figures = dict[str, Any]
 logger = logging.getLogger(__name__)
 
 
-def deliver(labelled: CampaignFolder, plan: Finish, final: Folder, passes: Sequence[CampaignFolder]) -> None:
-    """Write metrics.json: of the network, of the snapshots that taught it, and of each pass, test set by test
-    set; clicks an image; means of the shares of pixels; and how near the network comes to full masks.
+def deliver(
+    labelled: CampaignFolder, plan: Finish, final: Folder, trainings: Sequence[CampaignFolder]
+) -> None:
+    """Write cost.json, what each training took, and metrics.json: of the network, of the snapshots that
+    taught it, and of each training, test set by test set; clicks an image; means of the shares of pixels; and
+    how near the network comes to full masks.
     """
     if final.exists(METRICS):
         known: Figures = final.read_json(METRICS)
     else:
-        found = [_of_ensemble(taught.round(0).read_json(METRICS)) for taught in passes]
+        outs = {taught.root.name: taught.round(0) for taught in trainings}
+        found = {name: _of_ensemble(out.read_json(METRICS)) for name, out in outs.items()}
+        final.write_json(COST, {name: read_cost(out).get(TRAINING_COST, {}) for name, out in outs.items()})
         teacher = labelled.round((plan.rounds or 1) - 1).read_json(METRICS)
         known = {
             "clicks": final.count_rows(POINTS) / max(1, labelled.root.count_rows(MANIFEST)),
             "images": final.count_rows(SHARES),
             "shares": _means(final),
-            "network": found[-1],
+            "network": found[trainings[-1].root.name],
             "snapshots": _of_ensemble(teacher),
-            "passes": found,
+            "trainings": found,
         }
     final.write_json(METRICS, {**known, "full_masks": _full(plan.compare, known["network"])})
 

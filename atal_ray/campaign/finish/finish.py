@@ -8,10 +8,12 @@
       errors.parquet    images that were left out, and why
       network.pt        the network's weights
       network.yaml      which network that is, and the side of its images
+      cost.json         what each training took
       metrics.json      its metrics beside those of the snapshots that taught it; written last
 
-A network that was trained on the maps of one teacher may teach the next (`passes`); what a pass leaves lies
-in pass-N until all are done.
+A network that was trained on the maps of one teacher may teach the next (`passes`), and one that was trained
+on labelled pixels alone may teach beside the snapshots (`clicks.trained`); what a training leaves lies in
+pass-N or by-clicks until all are done.
 """
 
 import logging
@@ -27,12 +29,15 @@ from atal_ray.campaign.campaign_folder import (
     TRAINING,
     CampaignFolder,
 )
+from atal_ray.campaign.cost import TRAINING_COST, note_training, timed
 from atal_ray.campaign.evaluate import Evaluation
 from atal_ray.campaign.finish.delivered import deliver
 from atal_ray.campaign.finish.delivered_network import NETWORK, WEIGHTS, DeliveredNetwork
 from atal_ray.campaign.finish.finish_plan import FINISH_PLAN, Finish
+from atal_ray.campaign.finish.known import class_weights
 from atal_ray.campaign.finish.masks import make_masks
-from atal_ray.campaign.finish.teacher import SHARES, TeacherTask
+from atal_ray.campaign.finish.shares import SHARES
+from atal_ray.campaign.finish.teacher import Ensemble, TeacherTask
 from atal_ray.campaign.life import Run, run_in
 from atal_ray.campaign.look import look
 from atal_ray.campaign.prepare import add_test_sets, named_test_sets, require_network
@@ -50,6 +55,8 @@ from atal_ray.store.lease import LOCK
 from atal_ray.store.location import Location
 
 logger = logging.getLogger(__name__)
+
+BY_CLICKS = "by-clicks"
 
 _OWN_WORDS = {
     r"start another campaign with a lower": "finish into another folder with a lower",
@@ -76,7 +83,7 @@ def finish(plan: Finish, folder: Path | str) -> Folder:
 
 def _finish(plan: Finish, final: Folder) -> Folder:
     require(bool(plan.campaign), "campaign is empty: name the folder of the campaign that is to be finished")
-    made = _Finishing.of(plan, final)
+    made = Finishing.of(plan, final)
 
     def admit(before: Finish, now: Finish) -> None:
         require(
@@ -91,8 +98,8 @@ def _finish(plan: Finish, final: Folder) -> Folder:
             require_network(made.training)
             with campaign_session(made.training):
                 made.make(run)
-        run.finish(lambda: deliver(made.labelled, made.plan, final, made.passes()))
-        for taught in made.passes():
+        run.finish(lambda: deliver(made.labelled, made.plan, final, made.trainings()))
+        for taught in made.trainings():
             taught.root.delete()
     if final.uri == (made.labelled.root / FINAL).uri:
         write_report(made.labelled, made.config)  # says first what was delivered
@@ -100,7 +107,7 @@ def _finish(plan: Finish, final: Folder) -> Folder:
 
 
 @dataclass(frozen=True)
-class _Finishing:
+class Finishing:
     """A finish under way.
 
     Args:
@@ -118,7 +125,7 @@ class _Finishing:
     final: Folder
 
     @classmethod
-    def of(cls, plan: Finish, final: Folder) -> "_Finishing":
+    def of(cls, plan: Finish, final: Folder) -> "Finishing":
         """What a plan says of a campaign."""
         labelled = CampaignFolder(Folder.at(plan.campaign))
         require(final.uri != labelled.root.uri, f"{final.uri} is the campaign itself: name another folder")
@@ -154,51 +161,79 @@ class _Finishing:
         """The folders of the trainings, each that of a campaign of one round on full masks."""
         return [CampaignFolder(self.final / f"pass-{number}") for number in range(1, self.plan.passes + 1)]
 
+    def by_clicks(self) -> CampaignFolder:
+        """The folder of the training on labelled pixels alone, where there is one."""
+        return CampaignFolder(self.final / BY_CLICKS)
+
+    def trainings(self) -> list[CampaignFolder]:
+        """The folders of all trainings, in their order."""
+        return [*([self.by_clicks()] if self.plan.clicks.trained else []), *self.passes()]
+
     def make(self, run: Run) -> None:
         """Do what is missing: points, then in each pass masks, training and evaluation."""
-        final, rounds = self.final, range(self.plan.rounds or 0)
-        for taught in self.passes():
+        final = self.final
+        for taught in self.trainings():
             self._list_tests(taught)
-        run.step(final, POINTS, lambda: self._write_points(rounds))
-        teacher, config, number = self.labelled, self.config, rounds[-1]
+        self.write_points(run)
+        teacher, beside = self.snapshots(), None
+        if self.plan.clicks.trained:
+            beside = self.taught_by_clicks(run)
         for taught in self.passes():
-            task = TeacherTask(
-                self.labelled,
-                self.config,
-                len(rounds),
-                final,
-                taught.root,
-                self.plan.flips,
-                self.plan.targets,
-            )
-            teach = partial(make_masks, task, teacher, config, number, self.plan)
-            run.step(taught.root, MANIFEST, teach)
-            self._train(run, taught)
-            teacher, config, number = taught, self.training, 0
+            task = replace(self._task(taught), beside=beside)
+            run.step(taught.root, MANIFEST, partial(make_masks, task, teacher))
+            self._train(run, taught, self.training)
+            teacher, beside = Ensemble(taught, self.training, 0), None
         final.copy_from(taught.root, SHARES)
         final.copy_from(taught.root, ERRORS)
         trained = DeliveredNetwork(network=self.plan.network, size=self.plan.train.size)
         final.write_bytes(NETWORK, config_file.to_yaml(trained).encode())
         final.write_bytes(WEIGHTS, taught.snapshots(0).read_bytes("1.pt"))
 
-    def _write_points(self, rounds: range) -> None:
+    def write_points(self, run: Run) -> None:
         """All points in the order of the images, those of an image in the order of the rounds."""
-        read = self.labelled.images_with_points(rounds)
+        read = self.labelled.images_with_points(range(self.plan.rounds or 0))
         tables = (in_order(concat(points)) for _, points in read)
-        self.final.write_tables(POINTS, tables, POINT_SCHEMA)
+        run.step(self.final, POINTS, lambda: self.final.write_tables(POINTS, tables, POINT_SCHEMA))
 
-    def _train(self, run: Run, taught: CampaignFolder) -> None:
-        """Train the network of a pass and evaluate it."""
+    def snapshots(self) -> Ensemble:
+        """The snapshots of the campaign's last round that counts."""
+        return Ensemble(self.labelled, self.config, (self.plan.rounds or 1) - 1)
+
+    def _task(self, taught: CampaignFolder) -> TeacherTask:
+        return TeacherTask(
+            self.labelled, self.config, self.plan.rounds or 0, self.final, taught.root, self.plan
+        )
+
+    def taught_by_clicks(self, run: Run) -> Ensemble:
+        """Train the network that labelled pixels alone teach."""
+        taught, config = self.by_clicks(), self.plan.training_by_clicks(self.final.uri, self.config)
+
+        def make() -> None:
+            weights = class_weights(self.plan.clicks.balance, self.labelled, self.config, self.final)
+            make_masks(replace(self._task(taught), weights=weights), self.snapshots())
+
+        run.step(taught.root, MANIFEST, make)
+        self._train(run, taught, config)
+        return Ensemble(taught, config, 0)
+
+    def _train(self, run: Run, taught: CampaignFolder, config: Config) -> None:
+        """Train a network and evaluate it."""
         name, out = taught.root.name, taught.round(0)
+
+        def trained() -> None:
+            with timed(out, TRAINING_COST):
+                train(taught, config, 0, name)
+            note_training(taught, config, 0)
+
         run.step(out, POINTS, lambda: out.write_table(POINTS, POINT_SCHEMA.empty_table()))
-        run.step(out, TRAINING, lambda: train(taught, self.training, 0, name))
-        run.step(out, METRICS, lambda: look([Evaluation(taught, self.training, 0, name)]))
+        run.step(out, TRAINING, trained)
+        run.step(out, METRICS, lambda: look([Evaluation(taught, config, 0, name)]))
 
     def _list_tests(self, taught: CampaignFolder) -> None:
         """List the images of the test sets: what is wrong with one is said before anything is trained."""
         if taught.round(0).exists(METRICS):
             return
-        tests, first = taught.root / "tests", self.passes()[0]
+        tests, first = taught.root / "tests", self.trainings()[0]
         tests.delete()  # of an earlier call, perhaps with other sets
         before = self.labelled.test_folders(self.config)
         for name, folder in self.labelled.test_folders(self.training).items():

@@ -4,17 +4,42 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
+from annotated_types import Interval
+
 from atal_ray.campaign.campaign_folder import CampaignFolder
 from atal_ray.config import BudgetConfig, Config, DataConfig, RegionConfig, config_file, presets
 from atal_ray.config.bounds import Count, Words
 from atal_ray.config.data import OnBadFile
 from atal_ray.config.resources import ResourceConfig
 from atal_ray.config.section import Section, require
-from atal_ray.config.training import NetworkConfig, TrainConfig
+from atal_ray.config.training import NetworkConfig, NotNegativeNumber, TrainConfig
 from atal_ray.store.folder import Folder
 
 FINISH_PLAN = "finish.yaml"
-Targets = Literal["half", "soft"]
+Targets = Literal["half", "soft", "weighted"]
+Balance = Literal["none", "equal", "area"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClickTeacher(Section):
+    """A network that is trained on labelled pixels alone, by the recipe but for its loss, which is a BCE: it
+    teaches beside the snapshots, half and half.
+    """
+
+    path = "clicks"
+
+    trained: bool = False
+    """Train such a network first."""
+    balance: Balance = "none"
+    """Weights of salient and background clicks: none, equal sums, or sums like the areas that they stand for,
+    as the random points of round 0 say.
+    """
+    border: Annotated[float, Interval(ge=0, le=1)] = 0.0
+    """Weight of the image's outer ring as background, where no click says otherwise; 0: unknown."""
+    coherence: NotNegativeNumber = 0.0
+    """Weight of the local saliency coherence in its training."""
+    consistency: NotNegativeNumber = 0.0
+    """Weight of the consistency of scales in its training."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +59,14 @@ class Finish(Section):
     flips: bool = True
     """A teacher looks at mirrored images too."""
     targets: Targets = "half"
-    """Train on the teacher's maps cut at one half, or as they are."""
+    """Train on the teacher's maps cut at one half, as they are, or cut with weights by how sure it is."""
+    sieve: NotNegativeNumber = 0.0
+    """Of a clicked superpixel keep the pixels that look like the click: largest squared distance in colour
+    and in features, over the spread inside; 0 keeps all.
+    """
+    agreement: bool = False
+    """Where the teacher is sure of the other label, a clicked superpixel keeps it only at the click."""
+    clicks: ClickTeacher = field(default_factory=ClickTeacher)
     compare: str | None = None
     """Campaign of full masks, to say how near to it the network comes."""
     tests: tuple[str, ...] = ()
@@ -85,7 +117,11 @@ class Finish(Section):
         )
 
     def check_relations(self) -> None:
-        """Raise ConfigError for a training that leaves more than one snapshot."""
+        """Raise ConfigError for a training that leaves more than one snapshot, or settings without effect."""
+        require(
+            self.clicks.trained or self.clicks == ClickTeacher(),
+            "clicks describes a network that is not trained: add clicks.trained",
+        )
         require(
             self.train.cycles == 1 and self.train.ensemble == "trajectory",
             f"train.cycles is {self.train.cycles}: a finish trains one network, which one cycle does",
@@ -103,9 +139,21 @@ class Finish(Section):
                 on_bad_file=self.on_bad_file,
             ),
             network=self.network,
-            train=self.train,
+            train=replace(self.train, by_confidence=self.targets == "weighted"),
             query=replace(of_campaign.query, method="atal", score=None, strategy=None, scope="image"),
             regions=RegionConfig(labels="dense"),
             budget=BudgetConfig(),
             resources=self.resources,
         )
+
+    def training_by_clicks(self, folder: str, of_campaign: Config) -> Config:
+        """The same of the network that is trained on labelled pixels alone."""
+        config, clicks = self.training(folder, of_campaign), self.clicks
+        train = replace(
+            config.train,
+            loss="bce",
+            by_confidence=True,
+            coherence=clicks.coherence,
+            consistency=clicks.consistency,
+        )
+        return replace(config, train=train)

@@ -5,11 +5,10 @@ from dataclasses import replace
 
 import pyarrow.compute as pc
 
-from atal_ray.campaign.campaign_folder import ERROR_SCHEMA, ERRORS, MANIFEST, CampaignFolder
-from atal_ray.campaign.finish.finish_plan import Finish
-from atal_ray.campaign.finish.teacher import SHARE_SCHEMA, SHARES, TeacherShard, TeacherTask
+from atal_ray.campaign.campaign_folder import ERROR_SCHEMA, ERRORS, MANIFEST
+from atal_ray.campaign.finish.shares import SHARE_SCHEMA, SHARES
+from atal_ray.campaign.finish.teacher import Ensemble, TeacherShard, TeacherTask
 from atal_ray.campaign.not_finite import require_finite
-from atal_ray.config import Config
 from atal_ray.data.record import MANIFEST_SCHEMA
 from atal_ray.errors import DataError, counted
 from atal_ray.labels.points import concat
@@ -23,25 +22,20 @@ PARTS = "masks.parts"
 """Folder of what shards leave until all are there."""
 
 
-def make_masks(
-    task: TeacherTask, teacher: CampaignFolder, config: Config, round_number: int, plan: Finish
-) -> None:
+def make_masks(task: TeacherTask, teacher: Ensemble) -> None:
     """Let a teacher look at every image; writes its masks and targets, shares.parquet, errors.parquet for
     images that are left out and, last, the manifest of the folder that is taught.
 
     Args:
         task: what is taught.
-        teacher: whose snapshots look.
-        config: of their training.
-        round_number: the round of it.
-        plan: the finish; its resources count.
+        teacher: who looks.
 
     Raises:
         DataError: an image cannot be used, and such ones are to be refused.
         DivergedError: no image has a map of finite numbers.
     """
-    labelled, taught = task.labelled, task.taught
-    config = replace(config, resources=plan.resources)
+    labelled, taught, plan = task.labelled, task.taught, task.plan
+    config = replace(teacher.config, resources=plan.resources)
     title, images = f"{taught.name}: masks", labelled.root.count_rows(MANIFEST)
     rows, parts = shard_rows(images, config.query.shard_size), ShardFiles(taught / PARTS, "manifest")
     for row in run_shards(
@@ -50,9 +44,7 @@ def make_masks(
         load=None,
         actor=TeacherShard,
         arguments={
-            "campaign": teacher,
-            "config": config,
-            "round_number": round_number,
+            "teacher": replace(teacher, config=config),
             "task": task,
             "parts": parts.folder,
         },

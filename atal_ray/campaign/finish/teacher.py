@@ -4,10 +4,12 @@ With members m, mirrored x' and their number M, the map of an image is
 
     p = sum over m of (p_m(x) + p_m(x')') / 2 M,
 
-the mean over members and mirrorings; where a click or the region that it labels says 0 or 1, it is that.
+the mean over members and mirrorings, and with a second ensemble beside it the mean of both; where a click or
+the region that it labels says 0 or 1, it is that.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import cv2
@@ -18,37 +20,44 @@ from numpy.typing import NDArray
 
 from atal_ray.campaign.campaign_folder import ERROR_SCHEMA, MANIFEST, CampaignFolder
 from atal_ray.campaign.evaluate import predict, saliency_maps
-from atal_ray.campaign.finish.finish_plan import Targets
+from atal_ray.campaign.finish.finish_plan import Finish
+from atal_ray.campaign.finish.known import Known, Labels, Map, Seen, confidence_of
+from atal_ray.campaign.finish.shares import SHARE_SCHEMA, share_of
 from atal_ray.campaign.not_finite import NOT_FINITE
 from atal_ray.campaign.snapshot_actor import SnapshotActor
 from atal_ray.config import Config
 from atal_ray.data.images import resize
 from atal_ray.data.record import MANIFEST_SCHEMA, Record, digest, records
 from atal_ray.errors import DataError
+from atal_ray.labels.confidence import soft_mask
 from atal_ray.labels.points import UNSURE, PointIndex
-from atal_ray.labels.regions import region_labels
 from atal_ray.metrics.saliency_map import png, to_uint8
 from atal_ray.networks.inputs import to_batch
+from atal_ray.networks.protocol import SaliencyNetwork
+from atal_ray.networks.snapshot_reader import read_snapshots
 from atal_ray.runtime.bad_images import require_kept
 from atal_ray.runtime.shard_files import part_name
 from atal_ray.store.folder import Folder
 from atal_ray.store.location import Location
 
 IMAGES, MASKS, TARGETS = "images", "masks", "targets"
-SHARES = "shares.parquet"
-SURE = 0.8
-"""The teacher is sure of a pixel above it, or below 1 less it."""
-SHARE_SCHEMA = pa.schema(
-    [
-        pa.field("image_id", pa.string(), nullable=False),
-        pa.field("sure", pa.float32(), nullable=False),  # share of the pixels that the teacher is sure of
-        pa.field("clicked", pa.float32(), nullable=False),  # share that clicks and their regions say
-        pa.field("salient", pa.float32(), nullable=False),  # share at or above one half
-        pa.field("wrong", pa.float32()),  # share on the other side of one half than the mask; null without
-    ]
-)
 Row = dict[str, Any]
-Map = NDArray[np.float32]
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """Networks of a training.
+
+    Args:
+        campaign: whose snapshots they are.
+        config: of their training.
+        round_number: the round of it.
+    """
+
+    campaign: CampaignFolder
+    config: Config
+    round_number: int
 
 
 @dataclass(frozen=True)
@@ -61,8 +70,10 @@ class TeacherTask:
         rounds: of it whose points count.
         final: folder of the result, which gets images/ and masks/.
         taught: folder of the training on these maps, which gets targets/.
-        flips: whether members look at mirrored images too.
-        targets: as the teacher's maps are, or cut at one half.
+        plan: what is wanted.
+        beside: teaches beside the first ensemble.
+        weights: of background and salient labels, for a network that is taught by clicks alone; None for one
+            that is taught by maps.
     """
 
     labelled: CampaignFolder
@@ -70,30 +81,36 @@ class TeacherTask:
     rounds: int
     final: Folder
     taught: Folder
-    flips: bool
-    targets: Targets
+    plan: Finish
+    beside: Ensemble | None = None
+    weights: tuple[float, float] | None = None
 
 
 class TeacherShard(SnapshotActor):
     """An actor that turns the images of a shard into soft masks and into targets for a training.
 
     Args:
-        campaign: whose snapshots teach.
-        config: of their training.
-        round_number: the round of it.
+        teacher: who teaches.
         task: what is taught.
         parts: folder of the files that shards leave.
     """
 
-    def __init__(
-        self, campaign: CampaignFolder, config: Config, round_number: int, task: TeacherTask, parts: Folder
-    ) -> None:
-        super().__init__(campaign, config, round_number)
+    def __init__(self, teacher: Ensemble, task: TeacherTask, parts: Folder) -> None:
+        super().__init__(teacher.campaign, teacher.config, teacher.round_number)
         cv2.setNumThreads(1)
         self.task, self.parts = task, parts
         self.data = task.labelled.training_data(task.config)
         self.superpixels = task.labelled.superpixels(task.config)
         self.errors: list[Row] = []
+
+    @cached_property
+    def beside(self) -> list[SaliencyNetwork]:
+        """The networks of the second ensemble."""
+        if self.task.beside is None:
+            return []
+        other = self.task.beside
+        folder = other.campaign.snapshots(other.round_number)
+        return [network.to(self.device) for network in read_snapshots(folder, other.config, CPU)]
 
     def __call__(self, row: Row) -> Row:
         """Write the masks and targets of a shard, link its images, and leave its rows of the new manifest."""
@@ -102,22 +119,27 @@ class TeacherShard(SnapshotActor):
         rows = records(table, self.data)
         ids = rows[0].image_id, rows[-1].image_id
         points = PointIndex(task.labelled.points(task.rounds - 1, *ids))
+        known = Known(task.config, task.plan, points, self.superpixels)
         manifest: list[Row] = []
         shares: list[Row] = []
         size = self.config.query.batch_size
         for start in range(0, len(rows), size):
             read = self._read(row, rows, range(start, min(start + size, len(rows))))
-            for (record, image), seen in zip(read, self._maps(read), strict=True):
-                if not np.isfinite(seen).all():
+            for (record, image), seen in zip(read, self._look(read, known), strict=True):
+                if seen is not None and not np.isfinite(seen.saliency).all():
                     self._leave_out(record, NOT_FINITE)
                     continue
                 try:
-                    known = self._known(record, image, points)
+                    labels = known.of(record, image, seen)
                 except DataError as error:  # regions.labels oracle_mask reads the mask
                     self._leave_out(record, str(error))
                     continue
-                manifest.append(self._written(record, np.where(known == UNSURE, seen, known)))
-                shares.append(share_of(record, seen, known))
+                if task.weights is not None:
+                    manifest.append(self._by_clicks(record, known.at_clicks(record, labels), seen))
+                    continue
+                assert seen is not None
+                manifest.append(self._written(record, np.where(labels == UNSURE, seen.saliency, labels)))
+                shares.append(share_of(record, seen.saliency, labels))
         for kind, found, schema in (
             ("errors", self.errors, ERROR_SCHEMA),
             ("shares", shares, SHARE_SCHEMA),
@@ -144,41 +166,63 @@ class TeacherShard(SnapshotActor):
                 self._leave_out(rows[number], str(error))
         return found
 
-    def _maps(self, read: list[tuple[Record, NDArray[np.uint8]]]) -> list[Map]:
-        """The mean map of each image at its own size."""
-        if not read:
-            return []
+    def _look(self, read: list[tuple[Record, NDArray[np.uint8]]], known: Known) -> list[Seen] | list[None]:
+        """What the teacher sees in each image, at its own size; None where nobody asks."""
+        if not read or (self.task.weights is not None and not known.needs_teacher()):
+            return [None] * len(read)
         size = self.config.train.size
         images = to_batch(np.stack([resize(image, size) for _, image in read]), self.device)
-        logits = predict(self.snapshots, images)
-        mirrored = predict(self.snapshots, images.flip(-1)).flip(-1) if self.task.flips else logits[:0]
+        ensembles = [members for members in (self.snapshots, self.beside) if members]
+        logits = [self._logits(members, images) for members in ensembles]
+        features = images[:, :0]
+        if self.task.plan.sieve:
+            last = self.snapshots[-1]
+            features = last(last.normalise(images)).features
         return [
-            mean_map(torch.cat([logits[:, index], mirrored[:, index]]), (record.height, record.width))
+            Seen(mean_map([one[:, index] for one in logits], (record.height, record.width)), features[index])
             for index, (record, _) in enumerate(read)
         ]
 
-    def _known(self, record: Record, image: NDArray[np.uint8], points: PointIndex) -> NDArray[np.uint8]:
-        """What clicks and their regions say of each pixel [H, W]: 0, 1, or 255 for nothing."""
-        config, shape = self.task.config, (record.height, record.width)
-        superpixels = self.superpixels.get(record, image) if config.regions.uses_superpixels else None
-        by_mask = config.regions.labels == "oracle_mask" and record.mask is not None
-        mask = record.read_mask().astype(bool) if by_mask else None
-        return region_labels(superpixels, *points.of(record.image_id), shape, config.regions.labels, mask)
+    def _logits(self, members: list[SaliencyNetwork], images: torch.Tensor) -> torch.Tensor:
+        """Logits [M, B, 1, S, S] of the members, and of their looks at the mirror images."""
+        with torch.no_grad():
+            plain = predict(members, images)
+            if not self.task.plan.flips:
+                return plain
+            return torch.cat([plain, predict(members, images.flip(-1)).flip(-1)])
+
+    def _by_clicks(self, record: Record, labels: Labels, seen: Seen | None) -> Row:
+        """The row of the manifest of a network that clicks alone teach; its target is a soft mask."""
+        task, plan = self.task, self.task.plan
+        assert task.weights is not None
+        saliency = seen.saliency if seen is not None and plan.agreement else None
+        known, confidence = confidence_of(labels, task.weights, plan.clicks.border, saliency)
+        return self._row(record, self._linked(record), soft_mask(known, confidence))
 
     def _written(self, record: Record, saliency: Map) -> Row:
         """The row of the new manifest, whose files are there."""
-        task, source = self.task, Location.at(record.image)
+        task = self.task
         soft = to_uint8(saliency, record.image_id)
         if soft.max() == 1:  # a file of 0 and 1 is read as one of 0 and 255
             soft[:] = 0
-        target = soft if task.targets == "soft" else np.where(saliency >= 0.5, 255, 0).astype(np.uint8)
-        (task.final / IMAGES).copy_from(Folder(source.parent.uri), source.name)
         (task.final / MASKS).write_bytes(f"{record.image_id}.png", png(soft))
-        data = png(target)
+        half = task.plan.targets == "half"
+        target = np.where(saliency >= 0.5, 255, 0).astype(np.uint8) if half else soft
+        return self._row(record, self._linked(record), target)
+
+    def _linked(self, record: Record) -> str:
+        """The image's path in the folder of the result, where it lies now too."""
+        source = Location.at(record.image)
+        (self.task.final / IMAGES).copy_from(Folder(source.parent.uri), source.name)
+        return f"{IMAGES}/{source.name}"
+
+    def _row(self, record: Record, image: str, target: NDArray[np.uint8]) -> Row:
+        """The row of the new manifest, whose target is there."""
+        task, data = self.task, png(target)
         (task.taught / TARGETS).write_bytes(f"{record.image_id}.png", data)
         return {
             "image_id": record.image_id,
-            "image": f"{IMAGES}/{source.name}",
+            "image": image,
             "mask": f"{task.taught.name}/{TARGETS}/{record.image_id}.png",
             "height": record.height,
             "width": record.width,
@@ -189,31 +233,10 @@ class TeacherShard(SnapshotActor):
         }
 
 
-def mean_map(logits: torch.Tensor, shape: tuple[int, int]) -> Map:
-    """The mean of the members' saliency maps [H, W], each resized before the sigmoid: logits [M, 1, S, S]."""
-    found: Map = saliency_maps(logits, shape).mean(0).clamp(0, 1).numpy()
-    return found
-
-
-def share_of(record: Record, seen: Map, known: NDArray[np.uint8]) -> Row:
-    """A row of SHARE_SCHEMA.
-
-    Args:
-        record: the image.
-        seen: the teacher's map [H, W].
-        known: what clicks and their regions say [H, W], 255 for nothing.
+def mean_map(ensembles: list[torch.Tensor], shape: tuple[int, int]) -> Map:
+    """The mean of the ensembles' mean saliency maps [H, W]; their logits [M, 1, S, S] are resized before the
+    sigmoid.
     """
-    clicked = known != UNSURE
-    sure = (seen > SURE) | (seen < 1 - SURE) | clicked
-    salient = np.where(clicked, known == 1, seen >= 0.5)
-    try:
-        wrong = float((salient != record.read_mask().astype(bool)).mean())
-    except DataError:  # there is none, or it is gone: nothing here needs it
-        wrong = None
-    return {
-        "image_id": record.image_id,
-        "sure": float(sure.mean()),
-        "clicked": float(clicked.mean()),
-        "salient": float(salient.mean()),
-        "wrong": wrong,
-    }
+    means = torch.stack([saliency_maps(logits, shape).mean(0) for logits in ensembles])
+    found: Map = means.mean(0).clamp(0, 1).numpy()
+    return found
