@@ -137,9 +137,9 @@ class Options(RealImages):
     test_images: int = 150
     """Of each test set."""
     side: int = 128
-    epochs: int = 9
+    epochs: int = 6
     """Of a round."""
-    cycles: int = 3
+    cycles: int = 2
     finish_epochs: int = 8
     """Of a training on masks."""
     start: int = 2
