@@ -18,13 +18,13 @@ from atal_ray.campaign.evaluate import saliency_maps
 from atal_ray.campaign.finish import finish as finish_module
 from atal_ray.campaign.finish.delivered_network import DeliveredNetwork
 from atal_ray.campaign.finish.finish import finish
-from atal_ray.campaign.finish.finish_plan import Finish
+from atal_ray.campaign.finish.finish_plan import ClickTeacher, Finish
 from atal_ray.campaign.finish.shares import SHARES
 from atal_ray.campaign.finish.teacher import TeacherShard, TeacherTask
 from atal_ray.campaign.run import run_campaign
 from atal_ray.cli import main
 from atal_ray.commands.plans import plan_of
-from atal_ray.config import Config, config_file, presets
+from atal_ray.config import Config, TrainConfig, config_file, presets
 from atal_ray.data.check import check_folder
 from atal_ray.data.images import read_image, read_mask, resize
 from atal_ray.data.record import Record, records
@@ -72,30 +72,45 @@ def finished(campaign: tuple[Config, CampaignFolder], data: Path) -> tuple[Finis
     return plan, finish(plan, data / "final")
 
 
-def naive_masks(config: Config, campaign: CampaignFolder) -> dict[str, np.ndarray]:
-    """The mean of the snapshots' maps of an image and its mirror image, overruled by clicks; one by one."""
+def naive_maps(
+    config: Config, campaign: CampaignFolder, members: list[networks.SaliencyNetwork]
+) -> dict[str, np.ndarray]:
+    """The mean of the members' maps of an image and its mirror image; one by one."""
     found = {}
-    snapshots = read_snapshots(campaign.snapshots(1), config, CPU)
-    points = PointIndex(campaign.points(1))
     for rows in campaign.images(config):
         for record in rows:
-            image, shape = read_image(record.image), (record.height, record.width)
-            x = to_batch(resize(image, config.train.size)[None], CPU)
+            shape = record.height, record.width
+            x = to_batch(resize(read_image(record.image), config.train.size)[None], CPU)
             maps = []
-            for network in snapshots:
+            for network in members:
                 for flip in (False, True):
                     logits = network(network.normalise(x.flip(-1) if flip else x)).logits[network.prediction]
                     maps.append(saliency_maps(logits.flip(-1) if flip else logits, shape)[0].numpy())
-            labels = region_labels(
-                campaign.superpixels(config).get(record), *points.of(record.image_id), shape, "propagate"
-            )
-            found[record.image_id] = np.where(labels == UNSURE, np.mean(maps, 0), labels)
+            found[record.image_id] = np.mean(maps, 0)
+    return found
+
+
+def naive_masks(config: Config, campaign: CampaignFolder) -> dict[str, np.ndarray]:
+    """The maps of the snapshots, overruled by clicks."""
+    maps = naive_maps(config, campaign, read_snapshots(campaign.snapshots(1), config, CPU))
+    points, superpixels = PointIndex(campaign.points(1)), campaign.superpixels(config)
+    found = {}
+    for rows in campaign.images(config):
+        for record in rows:
+            clicks, shape = points.of(record.image_id), (record.height, record.width)
+            labels = region_labels(superpixels.get(record), *clicks, shape, "propagate")
+            found[record.image_id] = np.where(labels == UNSURE, maps[record.image_id], labels)
     return found
 
 
 def masks_of(final: Folder) -> dict[str, np.ndarray]:
     files = Path(final.uri, "masks").iterdir()
     return {path.stem: np.asarray(cv2.imread(str(path), cv2.IMREAD_UNCHANGED)) for path in files}
+
+
+def targets_of(taught: CampaignFolder, final: Path) -> dict[str, np.ndarray]:
+    rows = records(taught.root.read_table("manifest.parquet"), str(final))
+    return {row.image_id: row.read_soft_mask() for row in rows}
 
 
 def test_masks_are_the_mean_of_the_snapshots_overruled_by_clicks(
@@ -141,6 +156,80 @@ def test_the_result_holds_points_a_data_set_a_network_and_its_metrics(
     assert [cost["passes"] for cost in final.read_json(COST).values()] == [2 * IMAGES] * 2
     assert figures["snapshots"]["test"] == campaign[1].round(1).read_json(METRICS)["test"]["ensemble"]
     assert figures["full_masks"] is None
+
+
+def test_a_network_that_clicks_alone_teach_teaches_beside_the_snapshots(
+    campaign: tuple[Config, CampaignFolder], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its targets are the labelled pixels; the masks are the mean of the snapshots' maps and of its own."""
+    config, run = campaign
+    clicks = ClickTeacher(trained=True, border=0.2, coherence=0.3, balance="area")
+    plan, train = small(run, clicks=clicks), finish_module.train
+    seen: list[tuple[str, TrainConfig]] = []
+    targets: dict[str, np.ndarray] = {}
+    trained_by_clicks: list[networks.SaliencyNetwork] = []
+
+    def kept(taught: CampaignFolder, trained: Config, number: int, called: str) -> None:
+        seen.append((called, trained.train))
+        train(taught, trained, number, called)
+        if called == "by-clicks":
+            trained_by_clicks.extend(read_snapshots(taught.snapshots(0), trained, CPU))
+            targets.update(targets_of(taught, tmp_path / "final"))
+
+    monkeypatch.setattr(finish_module, "train", kept)
+    final = finish(plan, tmp_path / "final")
+    (first, by_clicks), (second, by_masks) = seen
+    assert (first, second) == ("by-clicks", "pass-1")
+    assert (by_clicks.loss, by_clicks.by_confidence, by_clicks.coherence) == ("bce", True, 0.3)
+    assert by_masks == plan.train
+    assert [*final.read_json(METRICS)["trainings"]] == ["by-clicks", "pass-1"]
+    assert [*final.read_json(COST)] == ["by-clicks", "pass-1"]
+    assert not final.exists("by-clicks/manifest.parquet")
+    points, superpixels = PointIndex(run.points(1)), run.superpixels(config)
+    snapshots = naive_maps(config, run, read_snapshots(run.snapshots(1), config, CPU))
+    own = naive_maps(config, run, trained_by_clicks)
+    found = masks_of(final)
+    for rows in run.images(config):
+        for record in rows:
+            name, shape = record.image_id, (record.height, record.width)
+            labels = region_labels(superpixels.get(record), *points.of(name), shape, "propagate")
+            target = targets[name]
+            assert ((target > 128) == (labels == 1)).all()
+            ring = np.ones(shape, bool)
+            ring[2:-2, 2:-2] = False  # 0.03 of the shorter side of 40 pixels
+            assert set(target[(labels == UNSURE) & ~ring].tolist()) <= {127, 128}
+            assert set(target[(labels == UNSURE) & ring].tolist()) <= {102}, "127.5 (1 - 0.2)"
+            both = (snapshots[name] + own[name]) / 2
+            expected = np.where(labels == UNSURE, both, labels)
+            assert np.abs(found[name].astype(float) - 255 * expected).max() <= 0.51
+
+
+@pytest.mark.parametrize(
+    "changes", [{"sieve": 1.5}, {"agreement": True}, {"targets": "weighted"}, {"targets": "soft"}]
+)
+def test_each_choice_is_made(
+    campaign: tuple[Config, CampaignFolder],
+    tmp_path: Path,
+    changes: dict[str, object],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Masks and targets differ from the default's where the choice is about them."""
+    plan, read = small(campaign[1], **changes), dict[str, np.ndarray]()
+
+    def kept(taught: CampaignFolder, trained: Config, *_: object) -> None:
+        read.update(targets_of(taught, tmp_path / "final"))
+        assert trained.train.by_confidence == (changes.get("targets") == "weighted")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(finish_module, "train", kept)
+    monkeypatch.setattr("atal_ray.campaign.finish.known.SURE", 0.5)  # a toy network is sure of nothing
+    with pytest.raises(KeyboardInterrupt):
+        finish(plan, tmp_path / "final")
+    found, plain = masks_of(Folder(str(tmp_path / "final"))), naive_masks(*campaign)
+    apart = max(np.abs(mask - 255 * plain[name]).max() for name, mask in found.items())
+    assert (apart > 1) == ("targets" not in changes)
+    greys = {level for target in read.values() for level in np.unique(target).tolist()}
+    assert (greys <= {0, 255}) == ("targets" not in changes)
 
 
 def test_the_recipe_is_the_networks_own_at_the_campaigns_sides(

@@ -18,7 +18,7 @@ from atal_ray.acquisition.scores.impurity import ImpurityConfig
 from atal_ray.acquisition.strategies.power import PowerConfig
 from atal_ray.acquisition.strategies.top_share import TopShareConfig
 from atal_ray.campaign.finish.delivered_network import DeliveredNetwork
-from atal_ray.campaign.finish.finish_plan import Finish
+from atal_ray.campaign.finish.finish_plan import ClickTeacher, Finish
 from atal_ray.campaign.generate import Generation
 from atal_ray.config import (
     AttackConfig,
@@ -68,6 +68,8 @@ OF_CAMPAIGN: list[tuple[type[Section], dict[str, Any], str]] = [
     (TrainConfig, {"momentum": 1.0}, "train.momentum is 1.0: use a value in [0, 1)"),
     (TrainConfig, {"momentum": -0.1}, "train.momentum is -0.1: use a value in [0, 1)"),
     (TrainConfig, {"weight_decay": -1e-4}, "train.weight-decay is -0.0001: it cannot be negative"),
+    (TrainConfig, {"coherence": -0.3}, "train.coherence is -0.3: it cannot be negative"),
+    (TrainConfig, {"consistency": -1.0}, "train.consistency is -1.0: it cannot be negative"),
     (TrainConfig, {"backbone_ratio": 0.0}, "train.backbone-ratio is 0.0: it must be positive"),
     (AttackConfig, {"epsilon": 0.0}, "attack.epsilon is 0.0: use a value in (0, 1]"),
     (AttackConfig, {"epsilon": 8.0}, "attack.epsilon is 8.0: use a value in (0, 1]"),
@@ -134,6 +136,10 @@ OF_OTHERS: list[tuple[type[Section], dict[str, Any], str]] = [
     (EvaluationConfig, {"compare": ("ours",)}, "compare names one method: name at least two"),
     (Finish, {"rounds": 0}, "rounds is 0: use at least 1"),
     (Finish, {"passes": 0}, "passes is 0: train at least one network"),
+    (Finish, {"sieve": -1.0}, "sieve is -1.0: it cannot be negative"),
+    (ClickTeacher, {"border": 1.5}, "clicks.border is 1.5: use 0 to 1"),
+    (ClickTeacher, {"coherence": -0.3}, "clicks.coherence is -0.3: it cannot be negative"),
+    (ClickTeacher, {"consistency": -0.3}, "clicks.consistency is -0.3: it cannot be negative"),
     (DeliveredNetwork, {"size": 63}, "size is 63: use at least 64 px"),
     (PredictConfig, {"batch_size": 0}, "batch-size is 0: use at least 1 image"),
     (PredictConfig, {"actors": -1}, "actors is -1: it cannot be negative"),
@@ -208,8 +214,9 @@ def test_yaml_is_refused_with_the_same_sentence(
 ) -> None:
     plain = {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
     text = yaml.safe_dump({section.path: plain} if section.path else plain)
+    whole = Finish if section is ClickTeacher else Config if section.path else section
     with pytest.raises(ConfigError) as refused:
-        config_file.tree_from_yaml(Config if section.path else section, text, "my.yaml")
+        config_file.tree_from_yaml(whole, text, "my.yaml")
     assert str(refused.value) == f"my.yaml: {sentence}"
 
 

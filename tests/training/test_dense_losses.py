@@ -145,3 +145,40 @@ def test_refuses_other_shapes_and_missing_weights(logits: torch.Tensor, targets:
         weighted_bce(logits[:, 0], targets, targets)
     with pytest.raises(ConfigError, match="2 heads and 1 weights"):
         dense_loss([logits, logits], targets, [1.0], "bce+cel")
+
+
+@pytest.mark.parametrize("kind", get_args(Loss))
+def test_by_confidence_is_as_if_each_pixel_stood_there_so_often(kind: Loss, logits: torch.Tensor) -> None:
+    """Pixels without confidence might as well not be there; a loss that is a mean does not know the scale."""
+    rng = np.random.default_rng(1)
+    labels = torch.from_numpy(rng.choice([0.0, 1.0], size=SHAPE))
+    unknown = torch.from_numpy(rng.random(SHAPE) < 0.3)
+    soft = torch.where(unknown, 0.5, labels)
+    logits = logits.detach()
+    found = dense_loss([logits], soft, [1.0], kind, by_confidence=True)
+    moved = torch.where(unknown[:, None], logits + 3, logits)
+    assert dense_loss([moved], soft, [1.0], kind, by_confidence=True).item() == pytest.approx(found.item())
+    right = torch.where(labels[:, None] > 0, 40.0, -40.0).to(logits)
+    assert dense_loss([right], soft, [1.0], kind, by_confidence=True).item() == pytest.approx(0, abs=1e-5)
+    assert found.item() > 0.1
+    if kind == "bce":
+        known = ~unknown
+        expected = torch.nn.functional.binary_cross_entropy_with_logits(logits[:, 0][known], labels[known])
+        assert found.item() == pytest.approx(expected.item())
+
+
+def test_a_confidence_is_a_weight(logits: torch.Tensor) -> None:
+    logits = logits.detach()
+    soft = torch.full(SHAPE, 0.5, dtype=torch.float64)
+    soft[0, 0, 0], soft[1, 3, 2] = 1.0, 0.25
+    weight = (0.5 - 1 / 255) / (1 - 1 / 255)
+    each = naive_bce(logits, torch.where(soft == 0.25, 0.0, soft))
+    expected = (each[0, 0, 0] + weight * each[1, 3, 2]) / (1 + weight)
+    assert dense_loss([logits], soft, [1.0], "bce", by_confidence=True).item() == pytest.approx(expected)
+
+
+def test_full_masks_by_confidence_are_full_masks(logits: torch.Tensor) -> None:
+    labels = torch.from_numpy(np.random.default_rng(2).choice([0.0, 1.0], size=SHAPE))
+    for kind in get_args(Loss):
+        plain = dense_loss([logits], labels, [1.0], kind).item()
+        assert dense_loss([logits], labels, [1.0], kind, by_confidence=True).item() == pytest.approx(plain)

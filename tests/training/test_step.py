@@ -9,9 +9,11 @@ from atal_ray import networks
 from atal_ray.config import NetworkConfig, TrainConfig
 from atal_ray.config.training import Loss
 from atal_ray.errors import ConfigError
+from atal_ray.labels.confidence import labels_of
 from atal_ray.labels.points import UNSURE
 from atal_ray.training.dense_losses import dense_loss
 from atal_ray.training.losses import masked_bce, point_loss
+from atal_ray.training.pairwise_losses import local_coherence, scale_consistency
 from atal_ray.training.step import (
     autocast,
     build_optimizer,
@@ -124,6 +126,41 @@ def test_full_masks_are_trained_with_the_loss_of_the_recipe(
     assert losses[-1] < 0.7 * losses[0]
 
 
+def test_terms_without_labels_are_added_with_their_weights(
+    small: networks.SaliencyNetwork, batch: tuple[Tensor, Tensor]
+) -> None:
+    images, labels = batch
+    small.eval()
+    pictures = images.float() / 255
+    x = small.normalise(pictures)
+
+    def saliency(inputs: Tensor) -> Tensor:
+        return torch.sigmoid(small(inputs).logits[small.prediction])
+
+    with torch.no_grad():
+        apart = local_coherence(saliency(x), pictures)
+        scales = scale_consistency(saliency(x), x, saliency, small.multiple)
+    optimizer = build_optimizer(small, TrainConfig(lr_max=1e-9, weight_decay=0.0))
+    losses = {
+        weights: float(
+            train_step(
+                small,
+                small,
+                optimizer,
+                images,
+                labels,
+                TrainConfig(coherence=weights[0], consistency=weights[1]),
+            )
+        )
+        for weights in ((0.0, 0.0), (0.3, 0.0), (0.0, 2.0), (0.3, 2.0))
+    }
+    plain = losses[0.0, 0.0]
+    for (coherence, consistency), loss in losses.items():
+        expected = plain + coherence * float(apart) + consistency * float(scales)
+        assert loss == pytest.approx(expected, rel=1e-5)
+    assert min(float(apart), float(scales)) > 1e-4
+
+
 def test_f3net_trains_the_head_ten_times_as_fast_and_never_the_stem() -> None:
     torch.manual_seed(0)
     network = networks.build(NetworkConfig(name="f3net", weights="random"))
@@ -164,13 +201,16 @@ def test_a_gpu_works_in_half_precision_only_where_that_is_wanted() -> None:
     assert isinstance(autocast(torch.device("cuda"), half=False), nullcontext)
 
 
-def shares(targets: list[Tensor], monkeypatch: pytest.MonkeyPatch) -> list[float]:
+def shares(
+    targets: list[Tensor], monkeypatch: pytest.MonkeyPatch, by_confidence: bool = False
+) -> list[float]:
     """The labelled share of each data-parallel worker, one worker after the other."""
-    labelled = torch.tensor(float(sum((mine != UNSURE).sum() for mine in targets)))
+    own = [labels_of(mine)[1] if by_confidence else mine != UNSURE for mine in targets]
+    labelled = torch.stack([one.sum() for one in own]).sum().float()
     monkeypatch.setattr(distributed, "is_initialized", lambda: True)
     monkeypatch.setattr(distributed, "get_world_size", lambda: len(targets))
     monkeypatch.setattr(distributed, "all_reduce", lambda tensor: tensor.copy_(labelled))
-    return [float(labelled_share(mine)) for mine in targets]
+    return [float(labelled_share(mine, by_confidence)) for mine in targets]
 
 
 def test_the_mean_of_the_workers_gradients_is_that_of_the_whole_batch(
@@ -200,6 +240,21 @@ def test_shares_of_equal_workers_are_1_and_all_sum_to_their_number(monkeypatch: 
     many = few.clone()
     few[0, 0, 0], many[0, 0, :3] = 1, 0
     assert shares([few, many], monkeypatch) == [0.5, 1.5]
+
+
+def test_shares_of_soft_masks_are_those_of_their_confidence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers with soft masks: the mean of their gradients is that of the loss of the whole batch."""
+    draw = torch.Generator().manual_seed(0)
+    soft, logits = torch.rand(4, 8, 8, generator=draw), torch.randn(4, 1, 8, 8, generator=draw)
+    soft[2:] = 0.5 + 0.1 * (soft[2:] - 0.5)
+    logits.requires_grad_()
+    dense_loss([logits], soft, [1.0], "bce", by_confidence=True).backward()
+    whole = logits.grad.clone()
+    logits.grad = None
+    parts = [*soft.split(2)]
+    for mine, own, share in zip(parts, logits.split(2), shares(parts, monkeypatch, True), strict=True):
+        (share * dense_loss([own], mine, [1.0], "bce", by_confidence=True) / 2).backward()
+    torch.testing.assert_close(logits.grad, whole)
 
 
 def test_a_single_worker_has_the_whole_share() -> None:

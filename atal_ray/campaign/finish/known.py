@@ -30,7 +30,7 @@ Map = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Seen:
+class TeacherView:
     """What a teacher sees in an image.
 
     Args:
@@ -58,7 +58,7 @@ class Known:
     points: PointIndex
     superpixels: SuperpixelCache
 
-    def of(self, record: Record, image: NDArray[np.uint8], seen: Seen | None) -> Labels:
+    def of(self, record: Record, image: NDArray[np.uint8], seen: TeacherView | None) -> Labels:
         """The label of each pixel [H, W]: 0, 1, or 255 where nothing is known.
 
         Args:

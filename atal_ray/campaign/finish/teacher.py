@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from atal_ray.campaign.campaign_folder import ERROR_SCHEMA, MANIFEST, CampaignFolder
 from atal_ray.campaign.evaluate import predict, saliency_maps
 from atal_ray.campaign.finish.finish_plan import Finish
-from atal_ray.campaign.finish.known import Known, Labels, Map, Seen, confidence_of
+from atal_ray.campaign.finish.known import Known, Labels, Map, TeacherView, confidence_of
 from atal_ray.campaign.finish.shares import SHARE_SCHEMA, share_of
 from atal_ray.campaign.not_finite import NOT_FINITE
 from atal_ray.campaign.snapshot_actor import SnapshotActor
@@ -166,7 +166,9 @@ class TeacherShard(SnapshotActor):
                 self._leave_out(rows[number], str(error))
         return found
 
-    def _look(self, read: list[tuple[Record, NDArray[np.uint8]]], known: Known) -> list[Seen] | list[None]:
+    def _look(
+        self, read: list[tuple[Record, NDArray[np.uint8]]], known: Known
+    ) -> list[TeacherView] | list[None]:
         """What the teacher sees in each image, at its own size; None where nobody asks."""
         if not read or (self.task.weights is not None and not known.needs_teacher()):
             return [None] * len(read)
@@ -177,10 +179,12 @@ class TeacherShard(SnapshotActor):
         features = images[:, :0]
         if self.task.plan.sieve:
             last = self.snapshots[-1]
-            features = last(last.normalise(images)).features
+            with torch.no_grad():
+                features = last(last.normalise(images)).features
+        shapes = [(record.height, record.width) for record, _ in read]
         return [
-            Seen(mean_map([one[:, index] for one in logits], (record.height, record.width)), features[index])
-            for index, (record, _) in enumerate(read)
+            TeacherView(mean_map([one[:, index] for one in logits], shapes[index]), features[index])
+            for index in range(len(read))
         ]
 
     def _logits(self, members: list[SaliencyNetwork], images: torch.Tensor) -> torch.Tensor:
@@ -191,7 +195,7 @@ class TeacherShard(SnapshotActor):
                 return plain
             return torch.cat([plain, predict(members, images.flip(-1)).flip(-1)])
 
-    def _by_clicks(self, record: Record, labels: Labels, seen: Seen | None) -> Row:
+    def _by_clicks(self, record: Record, labels: Labels, seen: TeacherView | None) -> Row:
         """The row of the manifest of a network that clicks alone teach; its target is a soft mask."""
         task, plan = self.task, self.task.plan
         assert task.weights is not None

@@ -1,0 +1,71 @@
+"""Of a clicked superpixel the pixels that look like the click keep its label."""
+
+import numpy as np
+import pytest
+
+from atal_ray.labels.points import UNSURE
+from atal_ray.labels.regions import region_labels
+from atal_ray.labels.sieve import FLOOR, sieved
+
+HEIGHT, WIDTH = 6, 8
+
+
+@pytest.fixture
+def superpixels() -> np.ndarray:
+    """A left and a right half."""
+    return np.repeat(np.arange(2, dtype=np.int32), WIDTH // 2)[None].repeat(HEIGHT, 0)
+
+
+def known_of(superpixels: np.ndarray, xy: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    return region_labels(superpixels, xy, labels, (HEIGHT, WIDTH), "propagate")
+
+
+def test_two_colours_in_one_superpixel_are_told_apart(superpixels: np.ndarray) -> None:
+    colours = np.zeros((HEIGHT, WIDTH, 3))
+    colours[:2, :4] = 100  # a third of the left half looks different
+    xy, labels = np.array([[1, 4]]), np.array([1], np.uint8)
+    known = known_of(superpixels, xy, labels)
+    found = sieved(known, superpixels, xy, labels, [colours], 2.0)
+    assert (found[2:, :4] == 1).all()
+    assert (found[:2, :4] == UNSURE).all()
+    assert (found[:, 4:] == UNSURE).all()
+    assert (sieved(known, superpixels, xy, labels, [colours], 1e6) == known).all()
+    # what one map calls alike is out where another one does not
+    features = np.zeros((HEIGHT, WIDTH, 1))
+    features[5, :4] = 1
+    found = sieved(known, superpixels, xy, labels, [colours, features], 2.0)
+    assert (found[5, :4] == UNSURE).all()
+    assert (found[2:5, :4] == 1).all()
+
+
+def test_it_is_the_distance_over_the_spread_inside(superpixels: np.ndarray) -> None:
+    rng = np.random.default_rng(0)
+    maps = [rng.normal(size=(HEIGHT, WIDTH, 3)), rng.normal(size=(HEIGHT, WIDTH, 5))]
+    xy, labels = np.array([[1, 4], [6, 2], [2, 2]]), np.array([1, 0, UNSURE], np.uint8)
+    known = known_of(superpixels, xy, labels)
+    found = sieved(known, superpixels, xy, labels, maps, 1.5)
+    expected = known.copy()
+    for (x, y), label in zip(xy[:2], labels[:2], strict=True):
+        for v, u in np.ndindex(HEIGHT, WIDTH):
+            if superpixels[v, u] != superpixels[y, x]:
+                continue
+            for values in maps:
+                inside = values[superpixels == superpixels[y, x]]
+                spread = ((inside - inside.mean(0)) ** 2).sum(1).mean()
+                whole = ((values.reshape(-1, values.shape[2]) - values.mean((0, 1))) ** 2).sum(1).mean()
+                if ((values[v, u] - values[y, x]) ** 2).sum() > 1.5 * (spread + FLOOR * whole):
+                    expected[v, u] = UNSURE
+        expected[y, x] = label
+    expected[2, 2] = UNSURE  # the unsure click
+    assert (found == expected).all()
+    assert 0.2 < (found != UNSURE).mean() < 0.9
+    assert (known == known_of(superpixels, xy, labels)).all(), "its argument stays as it was"
+
+
+def test_a_flat_superpixel_keeps_its_label(superpixels: np.ndarray) -> None:
+    colours = np.zeros((HEIGHT, WIDTH, 3))
+    colours[:, 4:] = 200
+    colours[3, 1] = 0.5  # noise
+    xy, labels = np.array([[0, 0]]), np.array([0], np.uint8)
+    found = sieved(known_of(superpixels, xy, labels), superpixels, xy, labels, [colours], 1.0)
+    assert (found[:, :4] == 0).all()
