@@ -18,7 +18,7 @@ the interval leaves out 0 and all seeds agree. Prints a table.
 import contextlib
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
@@ -27,9 +27,10 @@ from statistics import fmean
 from typing import Any
 from unittest.mock import patch
 
+import numpy as np
 import torch
 import tyro
-from image_scores import score_images
+from image_scores import FIGURES, Figures, draws, resampled, score_images
 from machine import provenance
 from real_images import RealImages, lay_out, test_sets
 
@@ -52,6 +53,7 @@ from atal_ray.studies.sweep.sharing import share_first_round, share_start
 RESULT = Path(__file__).parent / "results" / "finish.json"
 MEASURES = ("atal_ray.acquisition", "atal_ray.campaign", "atal_ray.labels", "atal_ray.training")
 START, FULL = "start", "full masks"
+SIZES = ("images", "test_images", "side", "epochs", "cycles", "finish_epochs", "start")
 
 
 @dataclass(frozen=True)
@@ -299,10 +301,9 @@ def leave(
 ) -> None:
     """Leave the scores of the test images by the snapshots of a round, and what is noted of a row."""
     networks = read_snapshots(campaign.snapshots(round_number), config, torch.device("cpu"))
-    place = place_of(options, row, seed)
     for name, images in test_images(options).items():
         score_images(networks, options.side, images, score_file(options, row, seed, name))
-    (options.out / "scores" / f"{place.name}.json").write_text(json.dumps(note))
+    note_file(options, row, seed).write_text(json.dumps(note))
 
 
 def score_file(options: Options, row: str, seed: int, name: str) -> Path:
@@ -346,6 +347,109 @@ def run_all(options: Options) -> None:
                 print(f"{unit}: {future.result():.0f} s", flush=True)
 
 
+def rows_of(options: Options) -> list[str]:
+    """The rows of the arms, each once."""
+    return [row for arm in options.arms for row in (FINISHES[arm].rows if arm in FINISHES else (arm,))]
+
+
+def seeds_of(options: Options, row: str) -> list[int]:
+    """The seeds of which a row is finished."""
+    return [seed for seed in options.seeds if note_file(options, row, seed).exists()]
+
+
+def note_file(options: Options, row: str, seed: int) -> Path:
+    """What is noted of a row; written last."""
+    return options.out / "scores" / f"{place_of(options, row, seed).name}.json"
+
+
+def files_of(options: Options, row: str, name: str, seeds: Sequence[int], flips: bool = False) -> list[Path]:
+    """The scores of a test set by a row, a file a seed."""
+    files = [score_file(options, row, seed, name) for seed in seeds]
+    return [file.with_suffix(".flips.npz") if flips else file for file in files]
+
+
+def spread(values: Sequence[float]) -> dict[str, float]:
+    """Mean and range over seeds."""
+    return {"mean": fmean(values), "low": min(values), "high": max(values)}
+
+
+def figures(options: Options, row: str, name: str, flips: bool = False) -> dict[str, dict[str, float]]:
+    """Mean and range over the seeds of a row on a test set, and as a share of full masks of these seeds."""
+    seeds, one = seeds_of(options, row), np.ones((1, options.test_images))
+
+    def values(which: str, seed: int) -> Figures:
+        return resampled(files_of(options, which, name, [seed], flips), one)
+
+    each = {seed: values(row, seed) for seed in seeds}
+    found = {figure: spread([float(of[figure][0]) for of in each.values()]) for figure in FIGURES}
+    both = [seed for seed in seeds if seed in seeds_of(options, FULL)]
+    for figure in ("max_f", "s_measure") if both else ():
+        full = {seed: values(FULL, seed)[figure][0] for seed in both}
+        found[f"{figure}_of_full"] = spread([float(each[seed][figure][0] / full[seed]) for seed in both])
+    return found
+
+
+def difference(options: Options, row: str, other: str, name: str) -> dict[str, Any]:
+    """How much a row differs from another on a test set: mean over their common seeds, 95 % interval of the
+    paired bootstrap over images, and each seed.
+    """
+    seeds = [seed for seed in seeds_of(options, row) if seed in seeds_of(options, other)]
+    if not seeds:
+        return {}
+    times = draws(options.test_images, "finish", name)
+    ours, theirs = (resampled(files_of(options, one, name, seeds), times) for one in (row, other))
+    found: dict[str, Any] = {}
+    for figure in FIGURES:
+        apart = ours[figure] - theirs[figure]
+        low, high = np.quantile(apart[1:], [0.025, 0.975])
+        by_seed = [
+            float(a[figure][0] - b[figure][0])
+            for a, b in (
+                [resampled(files_of(options, one, name, [seed]), times[:1]) for one in (row, other)]
+                for seed in seeds
+            )
+        ]
+        found[figure] = {
+            "difference": float(apart[0]),
+            "low": float(low),
+            "high": float(high),
+            "of_each_seed": by_seed,
+            "decided": bool((low > 0 or high < 0) and len({value > 0 for value in by_seed}) == 1),
+        }
+    return found
+
+
+def summary(options: Options, row: str) -> dict[str, Any]:
+    """All that is known of a row."""
+    seeds, other = seeds_of(options, row), beside(row)
+    notes = [json.loads(note_file(options, row, seed).read_text()) for seed in seeds]
+    sets = [path.name for path in test_sets(options)]
+    wrong = [note["wrong"] for note in notes if note.get("wrong") is not None]
+    return {
+        "seeds": seeds,
+        "passes": notes[0]["passes"],
+        "device_seconds": spread([note["device_seconds"] for note in notes]),
+        "wrong": spread(wrong) if wrong else None,
+        "figures": {name: figures(options, row, name) for name in sets},
+        "with_flips": {name: figures(options, row, name, flips=True) for name in sets},
+        "beside": other,
+        "difference": {name: difference(options, row, other, name) for name in sets} if other else None,
+    }
+
+
+def line(row: str, found: dict[str, Any]) -> str:
+    """One row, on both test sets."""
+    cells = []
+    for name, of in found["figures"].items():
+        share = f" ({of['max_f_of_full']['mean']:.1%} of full)" if "max_f_of_full" in of else ""
+        apart = (found["difference"] or {}).get(name) or {}
+        mark = (
+            f" {apart['max_f']['difference']:+.4f}{'!' if apart['max_f']['decided'] else ''}" if apart else ""
+        )
+        cells.append(f"{name} " + " ".join(f"{of[figure]['mean']:.4f}" for figure in FIGURES) + share + mark)
+    return f"{row:34} {len(found['seeds'])} seeds  {'; '.join(cells)}"
+
+
 def main(options: Options) -> None:
     """Run what is asked for, and print a table of the figures."""
     lay_out(options)
@@ -354,6 +458,12 @@ def main(options: Options) -> None:
         kept.write_text(json.dumps(provenance(MEASURES)))
     if not options.figures_only:
         run_all(options)
+    head = json.loads(kept.read_text())
+    rows = {row: summary(options, row) for row in rows_of(options) if seeds_of(options, row)}
+    sizes = {name: getattr(options, name) for name in SIZES}
+    RESULT.write_text(json.dumps({"provenance": head, **sizes, "rows": rows}, indent=1) + "\n")
+    for row, found in rows.items():
+        print(line(row, found))
 
 
 if __name__ == "__main__":
