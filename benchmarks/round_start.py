@@ -4,9 +4,9 @@
     python benchmarks/round_start.py --train /path/to/DUTS-TR --test /path/to/ECSSD --weights resnet50.pth \
         --before /tmp/before --folder /tmp/round-start
 
-A round 0 trains, evaluates and asks, on a local Ray; its seconds are those between its points and its
-questions. They are measured at two numbers of images; what is left at none, on the line through both, is the
-start-up. The commits take turns. Writes benchmarks/results/round_start.json.
+A round trains, evaluates and asks, on a local Ray; its seconds are those between its points and its questions.
+They are measured of the first round and of the second one, at two numbers of images; what is left at none, on
+the line through both, is the start-up. The commits take turns. Writes benchmarks/results/round_start.json.
 """
 
 import json
@@ -46,21 +46,21 @@ class Options:
     turns: int = 3
 
 
-def seconds_of_round(code: Path, images: int, folder: Path, options: Options) -> float:
-    """Run a campaign's first two rounds; the seconds of round 0."""
+def seconds_of_rounds(code: Path, images: int, folder: Path, options: Options) -> list[float]:
+    """Run a campaign; the seconds of round 0 and of round 1."""
     shutil.rmtree(folder, ignore_errors=True)
     line = [
         *("run", "cpu-small", str(folder), "--data.train", str(options.train)),
         *("--data.tests", str(options.test), "--data.limit", str(images), "--data.test-limit", str(images)),
         *("--network.weights", str(options.weights), "--network.stride-on", "1x1"),
         *("--train.size", str(options.side), "--train.scales", str(options.side), "--train.epochs", "3"),
-        *("--budget.total", "4", "--resources.object-store-mib", "256"),
+        *("--budget.total", "6", "--resources.object-store-mib", "256"),
     ]
     environment = {**os.environ, "PYTHONPATH": str(code), "RAY_AUTH_MODE": "disabled"}
     command = [sys.executable, "-c", "from atal_ray.cli import main; main()", *line]
     with folder.with_suffix(".log").open("wb") as log:
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
-        end = folder / "round-00" / "queries.parquet"
+        end = folder / "round-01" / "queries.parquet"
         while not end.exists():
             try:
                 process.wait(0.1)
@@ -70,7 +70,12 @@ def seconds_of_round(code: Path, images: int, folder: Path, options: Options) ->
                 raise RuntimeError(f"the campaign failed: see {log.name}")
         process.terminate()  # the rest of the campaign is of no account
         process.wait()
-    return end.stat().st_mtime - (folder / "round-00" / "points.parquet").stat().st_mtime
+    return [written(folder, number, "queries") - written(folder, number, "points") for number in range(2)]
+
+
+def written(folder: Path, number: int, name: str) -> float:
+    """When a table of a round was written."""
+    return (folder / f"round-{number:02d}" / f"{name}.parquet").stat().st_mtime
 
 
 def split(seconds: dict[int, list[float]]) -> dict[str, Any]:
@@ -89,28 +94,32 @@ def main(options: Options) -> None:
     head = provenance(MEASURES)
     options.folder.mkdir(parents=True, exist_ok=True)
     codes = {"before": options.before.resolve(), "now": ROOT}
-    found: dict[str, dict[int, list[float]]] = {name: {size: [] for size in options.sizes} for name in codes}
+    found: dict[tuple[str, int], dict[int, list[float]]] = {
+        (name, number): {size: [] for size in options.sizes} for name in codes for number in range(2)
+    }
     for turn in range(options.turns):
         for size in options.sizes:
             for name, code in codes.items():
-                seconds = seconds_of_round(code, size, options.folder / name, options)
-                found[name][size].append(seconds)
-                print(f"turn {turn + 1}, {size} images, {name}: {seconds:.1f} s", flush=True)
+                both = seconds_of_rounds(code, size, options.folder / name, options)
+                for number, seconds in enumerate(both):
+                    found[name, number][size].append(seconds)
+                said = ", ".join(f"{seconds:.1f} s" for seconds in both)
+                print(f"turn {turn + 1}, {size} images, {name}: {said}", flush=True)
     commit = subprocess.run(
         ["git", "-C", str(options.before), "rev-parse", "HEAD"], capture_output=True, text=True, check=True
     )
-    splits = {name: split(seconds) for name, seconds in found.items()}
-    result = {
+    result: dict[str, Any] = {
         "provenance": head,
         "before_commit": commit.stdout.strip(),
         "side": options.side,
         "images": options.sizes[1],
-        **splits,
-        "share": round(splits["now"]["start_up_seconds"] / splits["before"]["start_up_seconds"], 3),
     }
+    for number, title in enumerate(("first_round", "second_round")):
+        parts = {name: split(found[name, number]) for name in codes}
+        share = parts["now"]["start_up_seconds"] / parts["before"]["start_up_seconds"]
+        result[title] = {**parts, "share": round(share, 3)}
+        print(f"{title}: {share:.0%} of the start-up, {parts}")
     RESULT.write_text(json.dumps(result, indent=1) + "\n")
-    for name, parts in splits.items():
-        print(f"{name}: {parts['start_up_seconds']} s of start-up, {parts['work_seconds']} of work")
 
 
 if __name__ == "__main__":
