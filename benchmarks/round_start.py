@@ -4,9 +4,10 @@
     python benchmarks/round_start.py --train /path/to/DUTS-TR --test /path/to/ECSSD --weights resnet50.pth \
         --before /tmp/before --folder /tmp/round-start
 
-A round trains, evaluates and asks, on a local Ray; its seconds are those between its points and its questions.
-They are measured of the first round and of the second one, at two numbers of images; what is left at none, on
-the line through both, is the start-up. The commits take turns. Writes benchmarks/results/round_start.json.
+A round trains, evaluates and asks, on a local Ray; its seconds are those between its points and its
+questions. They are measured of the first round and of the second one, at two numbers of images; what is left
+at none, on the line through both, is the start-up. The commits take turns. Writes
+benchmarks/results/round_start.json.
 """
 
 import json

@@ -167,7 +167,19 @@ def test_memory_of_a_round() -> None:
     )
 
 
-@pytest.mark.parametrize("figures", [speed, scale, image, space, pipeline, memory, superpixels])
+def start_up() -> list[str]:
+    found = result("round_start")
+    now, before = (
+        [found[title][name]["start_up_seconds"] for title in ("first_round", "second_round")]
+        for name in ("now", "before")
+    )
+    return [
+        f"that is {now[0]:.0f} s of a first round and {now[1]:.0f} s of a second one",
+        f"{before[0]:.0f} s and {before[1]:.0f} s at commit {found['before_commit'][:7]}",
+    ]
+
+
+@pytest.mark.parametrize("figures", [speed, scale, image, space, pipeline, memory, superpixels, start_up])
 def test_figures_come_from_their_file(figures: Callable[[], list[str]]) -> None:
     for phrase in figures():
         assert phrase in PAGE
