@@ -455,7 +455,8 @@ def main(options: Options) -> None:
     lay_out(options)
     kept = options.out / "provenance.json"  # of the first call: later ones go on with its campaigns
     if not kept.exists():
-        kept.write_text(json.dumps(provenance(MEASURES)))
+        head = provenance(MEASURES)
+        kept.write_text(json.dumps(head))
     if not options.figures_only:
         run_all(options)
     head = json.loads(kept.read_text())
