@@ -176,9 +176,9 @@ def last_of(options: Options, arm: str, name: str, seed: int) -> dict[str, float
 
 def against_atal(options: Options, name: str) -> dict[str, Any]:
     """For each arm how much it differs from ATAL after the last round: mean and 95 % interval."""
-    last = f"round-{configure(options, 'atal', 0).rounds - 1:02d}"
 
     def files(arm: str, seeds: list[int]) -> list[Path]:
+        last = f"round-{configure(options, arm, 0).rounds - 1:02d}"
         places = [options.out / f"{arm.replace(' ', '-')}-{seed}" for seed in seeds]
         return [place / last / f"{name}.npz" for place in places]
 
