@@ -82,6 +82,12 @@ def dispatch(arguments: list[str]) -> int:
             return _fork(campaign, folder, options)
         case ["evaluate", folder, *options] if not folder.startswith("-"):
             return _evaluate(Path(folder), options)
+        case ["export", "points" | "questions" as what, campaign, folder, *options] if not folder.startswith(
+            "-"
+        ):
+            return _export_points(what, campaign, folder, options)
+        case ["import", "points", name, source, table] if not name.startswith("-"):
+            return _import_points(name, source, table)
         case ["export", network, file] if not network.startswith("-"):
             return _export(network, file)
         case ["predict", network, images, folder, *options] if not folder.startswith("-"):
@@ -112,6 +118,8 @@ def _help(words: list[str]) -> int:
             return _evaluate(Path(), ["--help"])
         case ["predict", *_]:
             return _predict("", "", "", ["--help"])
+        case ["export", "points" | "questions" as what, *_]:
+            return _export_points(what, "", "", ["--help"])
         case ["resume", folder, *_] if (kept := kept_in(root := Folder.at(folder))) is not None:
             kept_plan(kept, root, ["--help"])
         case ["resume"]:
@@ -186,6 +194,24 @@ def _export(network: str, file: str) -> int:
 
     export(network, file)
     print(f"done: {file}")
+    return 0
+
+
+def _export_points(what: str, campaign: str, folder: str, options: list[str]) -> int:
+    from atal_ray.campaign.export_points import ExportPoints, What, export_points, exported
+
+    chosen: What = "points" if what == "points" else "questions"
+    plan = ExportPoints(campaign=campaign, what=chosen)
+    plan = parsed(plan, options, f"atal export {what} CAMPAIGN FOLDER")
+    print(f"done: {exported(export_points(plan, folder))}")
+    return 0
+
+
+def _import_points(name: str, source: str, table: str) -> int:
+    from atal_ray.annotation.read_points import read_points
+
+    count = read_points(name, source, table)
+    print(f"done: {counted(count, 'point')} in {table}")
     return 0
 
 

@@ -87,6 +87,8 @@ def _idle() -> Iterator[None]:
             ("atal_ray.evaluation.compare", "evaluate"),
             ("atal_ray.report.page", "write_report"),
             ("atal_ray.campaign.finish.delivered_network", "export"),
+            ("atal_ray.campaign.export_points", "export_points"),
+            ("atal_ray.annotation.read_points", "read_points"),
             ("atal_ray.evaluation.predict_images", "predict_images"),
             ("atal_ray.data.check", "check_folder"),
             ("atal_ray.data.synthetic.dataset", "write_dataset"),

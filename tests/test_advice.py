@@ -198,6 +198,13 @@ SENTENCES = [
     Advised(
         "holds files that were not made by `atal finish`: name a new folder", others=("atal finish C F",)
     ),
+    Advised(
+        "holds files that were not made by `atal export points`: name a new folder",
+        others=("atal export points C F",),
+    ),
+    Advised(
+        "everything; `--data.points` of a campaign takes it", others=("atal run paper F --data.points T",)
+    ),
     Advised("--on-bad-file skip", ("finish",), ("--on-bad-file skip",)),
     Advised("train.cycles is {self.train.cycles}: a finish", ("finish",), ("--train.cycles 1",)),
     Advised(

@@ -50,6 +50,17 @@ USAGES = {
         "FOLDER --masks SET ... --maps METHOD ... [--FIELD VALUE ...]",
         "score saliency maps of any methods; exit status 1 if any is missing",
     ),
+    "export points": Usage(
+        "CAMPAIGN FOLDER [--formats FORMAT ...] [--FIELD VALUE ...]",
+        "the points of a campaign in the formats of labelling tools and trainers, with a data card",
+    ),
+    "export questions": Usage(
+        "CAMPAIGN FOLDER [--formats FORMAT ...] [--FIELD VALUE ...]",
+        "its open questions, to answer them in Label Studio or CVAT",
+    ),
+    "import points": Usage(
+        "FORMAT SOURCE TABLE.parquet", "what was labelled in another tool, as a table that a campaign takes"
+    ),
     "export": Usage(
         "NETWORK FILE", "the network of a finished campaign as TorchScript, with its pre-processing inside"
     ),

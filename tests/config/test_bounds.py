@@ -17,6 +17,7 @@ from atal_ray.acquisition.methods.ta_vaal import UnlabelledConfig
 from atal_ray.acquisition.scores.impurity import ImpurityConfig
 from atal_ray.acquisition.strategies.power import PowerConfig
 from atal_ray.acquisition.strategies.top_share import TopShareConfig
+from atal_ray.campaign.export_points import ExportPoints
 from atal_ray.campaign.finish.delivered_network import DeliveredNetwork
 from atal_ray.campaign.finish.finish_plan import ClickTeacher, Finish
 from atal_ray.campaign.generate import Generation
@@ -136,6 +137,9 @@ OF_OTHERS: list[tuple[type[Section], dict[str, Any], str]] = [
     (EvaluationConfig, {"compare": ("ours",)}, "compare names one method: name at least two"),
     (Finish, {"rounds": 0}, "rounds is 0: use at least 1"),
     (Finish, {"passes": 0}, "passes is 0: train at least one network"),
+    (ExportPoints, {"formats": ()}, "formats is empty: name at least one format"),
+    (ExportPoints, {"rounds": 0}, "rounds is 0: use at least 1"),
+    (ExportPoints, {"dilate": -1}, "dilate is -1: it cannot be negative"),
     (Finish, {"sieve": -1.0}, "sieve is -1.0: it cannot be negative"),
     (ClickTeacher, {"border": 1.5}, "clicks.border is 1.5: use 0 to 1"),
     (ClickTeacher, {"coherence": -0.3}, "clicks.coherence is -0.3: it cannot be negative"),

@@ -1,0 +1,63 @@
+"""An image with its points, as every format gets it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from atal_ray.data.images import file_bytes
+from atal_ray.labels.points import UNSURE
+from atal_ray.store.location import Location
+
+
+@dataclass(frozen=True)
+class LabelledImage:
+    """One image and its points.
+
+    Args:
+        image_id: its name in the campaign.
+        path: of its file, absolute, or a URI.
+        height: in pixels, as stored.
+        width: in pixels.
+        points: rows of POINT_SCHEMA, in the order of asking; of a question the label is unsure.
+    """
+
+    image_id: str
+    path: str
+    height: int
+    width: int
+    points: pa.Table
+
+    @property
+    def file_name(self) -> str:
+        """The name of its file, without the folder."""
+        return Location.at(self.path).name
+
+    @property
+    def xy(self) -> NDArray[np.int32]:
+        """Column and row of the points [N, 2]."""
+        return np.stack([self.points["x"].to_numpy(), self.points["y"].to_numpy()], 1).astype(np.int32)
+
+    @property
+    def labels(self) -> NDArray[np.uint8]:
+        """Labels of the points [N]."""
+        return np.asarray(self.points["label"].to_numpy(), np.uint8)
+
+    @property
+    def sure(self) -> NDArray[np.bool_]:
+        """Which points somebody was sure of [N]; many formats know no others."""
+        return np.asarray(self.labels != UNSURE)
+
+    def read_bytes(self) -> bytes:
+        """The file; DataError where it cannot be read."""
+        return file_bytes(self.path)
+
+
+class LabelledImages(Protocol):
+    """Images that can be gone through more than once."""
+
+    def __iter__(self) -> Iterator[LabelledImage]:
+        """The images, in the order of their ids."""

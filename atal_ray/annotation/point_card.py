@@ -1,0 +1,63 @@
+"""The data card of exported points: how they came about, in Markdown."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from atal_ray.annotation.formats import ALL
+from atal_ray.annotation.formats.labelled_image import LabelledImages
+from atal_ray.annotation.formats.point_format import WORDS
+from atal_ray.config import Config
+from atal_ray.errors import counted
+
+
+def card(images: LabelledImages, config: Config, formats: Sequence[str], what: str, license_name: str) -> str:
+    """The text of README.md, which begins with the fields that Hugging Face reads.
+
+    Args:
+        images: that were exported, with their points.
+        config: of their campaign.
+        formats: that were written.
+        what: points or questions.
+        license_name: may be empty.
+    """
+    pictures, labels, rounds, sources = 0, Counter[int](), Counter[int](), Counter[str]()
+    for image in images:
+        pictures += 1
+        labels.update(image.labels.tolist())
+        rounds.update(image.points["round"].to_pylist())
+        sources.update(image.points["source"].to_pylist())
+    total = labels.total()
+    lines = [
+        "---",
+        *([f"license: {license_name}"] if license_name else []),
+        "task_categories: [image-segmentation]",
+        "tags: [salient-object-detection, point-supervision, active-learning]",
+        "---",
+        "",
+        f"# {what.capitalize()} of {counted(pictures, 'image')}",
+        "",
+        f"{counted(total, what.removesuffix('s'))}, {total / max(1, pictures):.4g} an image. A point is a "
+        "pixel of the original image as stored, column x and row y from 0, and a label: 1 foreground, 0 "
+        "background, 255 unsure.",
+        "",
+        "| | |",
+        "|---|---|",
+        *_rows(config, labels, rounds, sources),
+        f"| licence | {license_name or 'not given'} |",
+        "",
+        "| folder | what it keeps of a point |",
+        "|---|---|",
+        *(f"| `{name}/` | {ALL[name].keeps} |" for name in formats),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _rows(config: Config, labels: Counter[int], rounds: Counter[int], sources: Counter[str]) -> Iterable[str]:
+    known = [(word, labels[label]) for label, word in WORDS.items() if labels[label]]
+    yield f"| labels | {', '.join(f'{count:,} {word}' for word, count in known)} |"
+    yield f"| points by round | {', '.join(f'{number}: {rounds[number]:,}' for number in sorted(rounds))} |"
+    yield f"| who answered | {', '.join(f'{name}: {sources[name]:,}' for name in sorted(sources))} |"
+    if config.asks:
+        yield f"| chosen by | {config.query.method}, from {config.budget.start_strategy} points of round 0 |"
+        yield f"| network | {config.network.name}, images at {config.train.size} px |"
+    yield f"| superpixels | {config.regions.superpixels} by {config.regions.method} |"

@@ -1,0 +1,175 @@
+"""`atal export points`: the points of a campaign, or its open questions, in formats that other tools read.
+
+FOLDER/
+export.yaml   what was exported
+FORMAT/       a folder for each format
+README.md     the data card; written last
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Literal
+
+import pyarrow as pa
+from annotated_types import MinLen
+
+from atal_ray.annotation.formats import ALL
+from atal_ray.annotation.formats.labelled_image import LabelledImage
+from atal_ray.annotation.formats.point_format import FormatName
+from atal_ray.annotation.point_card import card
+from atal_ray.campaign.campaign_folder import MANIFEST, POINTS, QUERIES, START, CampaignFolder
+from atal_ray.campaign.life import run_in
+from atal_ray.config import Config, config_file
+from atal_ray.config.bounds import Count, NotNegative, Words
+from atal_ray.config.section import Section, require
+from atal_ray.data.record import records
+from atal_ray.errors import CampaignError
+from atal_ray.labels.points import POINT_SCHEMA, UNSURE, concat, in_order
+from atal_ray.runtime.progress_bar import tracked
+from atal_ray.store.folder import Folder
+from atal_ray.store.lease import LOCK
+from atal_ray.store.streamed import AscendingRows
+
+EXPORT_PLAN, CARD = "export.yaml", "README.md"
+What = Literal["points", "questions"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportPoints(Section):
+    """What is exported of a campaign, and how."""
+
+    may_change = ("campaign",)
+
+    campaign: str = ""
+    """Folder of the campaign, or of an `atal generate`."""
+    what: What = "points"
+    """The labelled points, or the questions that are still open, to answer them in another tool."""
+    formats: Annotated[tuple[FormatName, ...], MinLen(1), Words("name at least one format")] = ("parquet",)
+    """Which formats are written, each into a folder of its own."""
+    rounds: Count | None = None
+    """Points of the first rounds alone; unset: all that are there."""
+    dilate: NotNegative = 0
+    """Radius in pixels of the disc that a point covers in label maps."""
+    license: str = ""
+    """The licence that the data card names."""
+
+    def check_relations(self) -> None:
+        """Raise ConfigError for a format that is read alone, or rounds of questions."""
+        read = [name for name in self.formats if not ALL[name].writes]
+        require(not read, f"formats holds {', '.join(read)}, which is read and not written: leave it out")
+        require(
+            self.what == "points" or self.rounds is None,
+            "rounds chooses points: leave it out of an export of questions",
+        )
+
+
+def export_points(plan: ExportPoints, folder: Path | str) -> Folder:
+    """Write the points of a campaign in other formats; files that are there are written again.
+
+    Args:
+        plan: what, and how.
+        folder: of the result; made if it is not there.
+
+    Raises:
+        CampaignError, ConfigError, DataError: what is wrong with the campaign, the plan or an image.
+    """
+    require(bool(plan.campaign), "campaign is empty: name the folder of the campaign")
+    out = Folder.at(folder)
+    require(
+        out.exists(EXPORT_PLAN) or not set(out.names()) - {LOCK},
+        f"{out.uri} holds files that were not made by `atal export points`: name a new folder",
+    )
+    campaign = CampaignFolder(Folder.at(plan.campaign))
+    plan = replace(plan, campaign=campaign.root.uri)
+    config = config_file.of_campaign(campaign.root)
+    images = _Images(campaign, config, plan, "")
+    with run_in(out, plan, EXPORT_PLAN, started=lambda: out.exists(CARD)) as run:
+        out.remove(CARD)
+        for name in plan.formats:
+            (out / name).delete()
+            ALL[name](plan.dilate).write(replace(images, title=f"writing {name}"), out / name)
+            run.lock.check()
+        out.write_bytes(CARD, card(images, config, plan.formats, plan.what, plan.license).encode())
+    return out
+
+
+@dataclass(frozen=True)
+class _Images:
+    """The images of a campaign that have points, with these; read anew each time, some at a time."""
+
+    campaign: CampaignFolder
+    config: Config
+    plan: ExportPoints
+    title: str
+
+    def __iter__(self) -> Iterator[LabelledImage]:
+        found = self._all()
+        if self.title:
+            total = self.campaign.root.count_rows(MANIFEST)
+            found = tracked(found, total, title=self.title, unit="image")
+        return (image for image in found if image.points.num_rows)
+
+    def _all(self) -> Iterator[LabelledImage]:
+        data = self.campaign.training_data(self.config)
+        for images, points in self._rows():
+            table = in_order(concat(points))
+            ids = table["image_id"].to_pylist()
+            start = 0
+            for record in records(images, data):
+                stop = start
+                while stop < len(ids) and ids[stop] == record.image_id:
+                    stop += 1
+                yield LabelledImage(
+                    record.image_id,
+                    str(record.image),
+                    record.height,
+                    record.width,
+                    table.slice(start, stop - start),
+                )
+                start = stop
+
+    def _rows(self) -> Iterator[tuple[pa.Table, list[pa.Table]]]:
+        if self.plan.what == "points":
+            return self.campaign.images_with_points(range(self._rounds()))
+        return self._questions()
+
+    def _rounds(self) -> int:
+        """How many rounds have points."""
+        number = 0
+        while self.campaign.round(number).exists(POINTS):
+            number += 1
+        where = self.campaign.root.uri
+        if not number:
+            raise CampaignError(f"{where} has no points yet: there is nothing to export")
+        wanted = self.plan.rounds or number
+        require(wanted <= number, f"rounds is {wanted}, but {where} has points of {number}")
+        return wanted
+
+    def _questions(self) -> Iterator[tuple[pa.Table, list[pa.Table]]]:
+        """The questions of the last round that asked and has no points yet."""
+        number = START
+        while self.campaign.round(number + 1).exists(POINTS):
+            number += 1
+        asked = self.campaign.round(number)
+        if not asked.exists(QUERIES):
+            raise CampaignError(f"{self.campaign.root.uri} has no open questions: there is nothing to export")
+        schema = asked.read_rows(QUERIES, 0, 0).schema
+        reader = AscendingRows(asked, QUERIES, schema)
+        for images in self.campaign.chunks():
+            yield images, [_as_points(reader.up_to(images["image_id"][-1].as_py()))]
+
+
+def _as_points(questions: pa.Table) -> pa.Table:
+    """Questions as points that nobody is sure of."""
+    given = {"label": pa.scalar(UNSURE, pa.uint8()), "source": pa.scalar("question", pa.string())}
+    columns = [
+        pa.repeat(given[field.name], questions.num_rows) if field.name in given else questions[field.name]
+        for field in POINT_SCHEMA
+    ]
+    return pa.table(columns, schema=POINT_SCHEMA)
+
+
+def exported(out: Folder) -> str:
+    """Where the result is, for the terminal."""
+    return out.where(CARD)
