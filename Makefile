@@ -15,7 +15,7 @@ demo: .venv/installed  ## from nothing to a report, on the embedded data
 test: .venv/installed  ## fast tests
 	$(BIN)/pytest $(PARALLEL)
 
-test-all: .venv/compared  ## every test: the slow ones, those of Ray jobs and those against PySODMetrics too
+test-all: .venv/compared .venv/formats/installed  ## every test: the slow ones, those of Ray jobs and those against PySODMetrics too
 	$(BIN)/pytest -m ""
 
 coverage: .venv/compared  ## how much of the package the tests run, branches too, in all their processes
@@ -51,6 +51,11 @@ check: .venv/installed  ## format, lint, layers, spelling, types
 
 # Rivals, without their dependencies: pysodmetrics asks for numpy<2.3.5 and opencv-python-headless<5, torchattacks for torchvision; all work
 # with what is pinned here.
+.venv/formats/installed: constraints-formats.txt  # the libraries that read exported points, which want other versions than we
+	$(PYTHON) -m venv .venv/formats
+	.venv/formats/bin/pip install -q -c constraints-formats.txt datasets datumaro label-studio-sdk pycocotools webdataset
+	touch $@
+
 .venv/compared: .venv/installed
 	$(BIN)/pip install -q -c constraints.txt -e '.[compare,jobs]'
 	$(BIN)/pip install -q --no-deps pysodmetrics==1.6.2 torchattacks==3.5.1 fpsample==1.0.2

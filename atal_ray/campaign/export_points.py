@@ -82,7 +82,7 @@ def export_points(plan: ExportPoints, folder: Path | str) -> Folder:
     )
     campaign = CampaignFolder(Folder.at(plan.campaign))
     plan = replace(plan, campaign=campaign.root.uri)
-    config = config_file.of_campaign(campaign.root)
+    config = _config_of(campaign)
     images = _Images(campaign, config, plan, "")
     with run_in(out, plan, EXPORT_PLAN, started=lambda: out.exists(CARD)) as run:
         out.remove(CARD)
@@ -92,6 +92,16 @@ def export_points(plan: ExportPoints, folder: Path | str) -> Folder:
             run.lock.check()
         out.write_bytes(CARD, card(images, config, plan.formats, plan.what, plan.license).encode())
     return out
+
+
+def _config_of(campaign: CampaignFolder) -> Config:
+    """The configuration of a campaign, or that of the query of a generation."""
+    from atal_ray.campaign.generate import GENERATION_PLAN, Generation  # which loads PyTorch
+
+    if not campaign.root.exists(GENERATION_PLAN):
+        return config_file.of_campaign(campaign.root)
+    generation = config_file.kept(campaign.root, GENERATION_PLAN, Generation)
+    return generation.config(config_file.of_campaign(Folder(generation.snapshots)))
 
 
 @dataclass(frozen=True)

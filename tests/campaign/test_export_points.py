@@ -12,11 +12,12 @@ from atal_ray.annotation.formats import ALL
 from atal_ray.annotation.read_points import read_points
 from atal_ray.campaign.campaign_folder import POINTS, QUERIES, CampaignFolder
 from atal_ray.campaign.export_points import ExportPoints, export_points
+from atal_ray.campaign.generate import Generation, generate
 from atal_ray.campaign.run import run_campaign
 from atal_ray.config import BudgetConfig, Config
 from atal_ray.data.synthetic.dataset import write_dataset
 from atal_ray.errors import CampaignError, ConfigError, DataError, WaitingError
-from atal_ray.labels.points import POINT_SCHEMA
+from atal_ray.labels.points import POINT_SCHEMA, in_order
 from atal_ray.store.folder import Folder
 
 IMAGES = 5
@@ -106,6 +107,17 @@ def test_questions_are_answered_in_label_studio(
     assert mine.round(0).read_table(POINTS).select(pixels) == run.round(0).read_table(POINTS).select(pixels)
     with pytest.raises(CampaignError, match="has no open questions"):
         export_points(ExportPoints(campaign=run.root.uri, what="questions"), tmp_path / "none")
+
+
+def test_generated_points_are_exported_too(campaign: tuple[Config, CampaignFolder], tmp_path: Path) -> None:
+    config, run = campaign
+    plan = replace(Generation.like(run.root.uri), images=config.data.train, points=3)
+    with plain_snapshots():
+        made = generate(plan, tmp_path / "made")
+    out = export_points(ExportPoints(campaign=made.root.uri), tmp_path / "out")
+    table = out.read_table("parquet/points.parquet")
+    assert table.num_rows == 3 * IMAGES
+    assert table.select(POINT_SCHEMA.names).equals(in_order(made.round(1).read_table(POINTS)))
 
 
 def test_what_cannot_be_exported_is_said_first(

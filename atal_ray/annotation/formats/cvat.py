@@ -24,13 +24,15 @@ MOST = 2**30
 
 @point_format("cvat")
 class Cvat(PointFormat):
-    """annotations.xml."""
+    """annotations.xml, and the images in images/."""
 
     reads = True
-    keeps = "the pixel and its label; the images are named, not copied"
+    keeps = "the pixel and its label; the images lie in images/, as links where the disk allows it"
 
     def write(self, images: LabelledImages, folder: Folder) -> None:
-        """Write the file, an element a line: it need not fit into memory."""
+        """Write the images, and last the file, an element a line: it need not fit into memory."""
+        for image in images:
+            image.copy_to(folder / "images")
         folder.write_lines(XML, _lines(images))
 
     @classmethod

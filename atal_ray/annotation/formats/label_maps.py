@@ -107,7 +107,7 @@ class Scribbles(_Maps):
         """Write the maps, the images beside them, and the list of them last."""
         for image in images:
             (folder / "scribble").write_bytes(f"{image.image_id}.png", png(self.drawn(image)))
-            (folder / "image").write_bytes(image.file_name, image.read_bytes())
+            image.copy_to(folder / "image")
         folder.write_lines("train.txt", (image.image_id for image in images))
 
     @classmethod

@@ -9,7 +9,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from atal_ray.data.images import file_bytes
+from atal_ray.errors import DataError
 from atal_ray.labels.points import UNSURE
+from atal_ray.store.folder import Folder
 from atal_ray.store.location import Location
 
 
@@ -50,6 +52,18 @@ class LabelledImage:
     def sure(self) -> NDArray[np.bool_]:
         """Which points somebody was sure of [N]; many formats know no others."""
         return np.asarray(self.labels != UNSURE)
+
+    def copy_to(self, folder: Folder) -> None:
+        """Put its file into a folder, on one disk as a hard link.
+
+        Raises:
+            DataError: the file is gone.
+        """
+        source = Location.at(self.path)
+        where = Folder(source.parent.uri)
+        if not where.exists(source.name):
+            raise DataError(f"{self.path} is not there any more")
+        folder.copy_from(where, source.name)
 
     def read_bytes(self) -> bytes:
         """The file; DataError where it cannot be read."""

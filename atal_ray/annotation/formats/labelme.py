@@ -36,7 +36,7 @@ class Labelme(PointFormat):
 
 
 def _document(image: LabelledImage) -> dict[str, Any]:
-    shapes = [
+    shapes: list[dict[str, Any]] = [
         {
             "label": WORDS[int(label)],
             "points": [[int(x), int(y)]],

@@ -207,7 +207,8 @@ def test_formats_that_are_not_read_say_which_are(tmp_path: Path) -> None:
 @pytest.mark.parametrize("width", [1, 7, 352, 1000, 4096])
 def test_every_column_survives_per_cents_and_two_decimals(width: int, tmp_path: Path) -> None:
     points = [(x, 0, 1) for x in range(width)]
-    image = LabelledImage("a", "a.jpg", 1, width, table_of("a", points))
+    (tmp_path / "a.jpg").write_bytes(b"")
+    image = LabelledImage("a", str(tmp_path / "a.jpg"), 1, width, table_of("a", points))
     for name in ("label-studio", "cvat"):
         assert read(name, source_of(name, [image], tmp_path / name)) == rows_of([image], unsure=True)
 
@@ -332,3 +333,12 @@ def test_a_pickle_runs_no_code(tmp_path: Path) -> None:
         list(ALL["pixelpick"].read(tmp_path / "queries.pkl"))
     with pytest.raises(ConfigError, match="is read, and not written"):
         ALL["pixelpick"]().write([], Folder(str(tmp_path)))
+
+
+def test_the_page_says_of_each_format_what_it_keeps() -> None:
+    page = " ".join((Path(__file__).resolve().parents[3] / "docs/points.md").read_text().split())
+    for name, kind in ALL.items():
+        if kind.writes:
+            assert f"| `{name}` |" in page, name
+            assert f"| {kind.keeps} |" in page, name
+    assert all(f"`{name}`" in page for name in readable())
