@@ -24,9 +24,10 @@ from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Any, Literal
 from unittest.mock import patch
 
+import cv2
 import numpy as np
 import torch
 import tyro
@@ -39,12 +40,15 @@ from atal_ray.campaign.cost import read_cost
 from atal_ray.campaign.finish import delivered
 from atal_ray.campaign.finish import finish as stage
 from atal_ray.campaign.finish.finish_plan import FINISH_PLAN, ClickTeacher, Finish
+from atal_ray.campaign.finish.known import Known
 from atal_ray.campaign.finish.shares import SHARES
+from atal_ray.campaign.finish.teacher import TeacherShard
 from atal_ray.campaign.life import run_in
 from atal_ray.campaign.run import run_campaign
 from atal_ray.config import BudgetConfig, Config, DataConfig, NetworkConfig, TrainConfig, presets
 from atal_ray.data.manifest import build_manifest
-from atal_ray.data.record import records
+from atal_ray.data.record import Record, records
+from atal_ray.labels.points import UNSURE
 from atal_ray.networks.snapshot_reader import read_snapshots
 from atal_ray.runtime.session import campaign_session
 from atal_ray.store.folder import Folder
@@ -53,6 +57,8 @@ from atal_ray.studies.sweep.sharing import share_first_round, share_start
 RESULT = Path(__file__).parent / "results" / "finish.json"
 MEASURES = ("atal_ray.acquisition", "atal_ray.campaign", "atal_ray.labels", "atal_ray.training")
 START, FULL = "start", "full masks"
+BAND = 0.02
+"""Width of the border on either side, over the longer side of an image."""
 SIZES = ("images", "test_images", "side", "epochs", "cycles", "finish_epochs", "start")
 
 
@@ -74,12 +80,15 @@ class Finished:
         rows: a name for the network of each training; one that another finish has too is left out here.
         options: what differs from the defaults of `atal finish`.
         clicks: the same of its section `clicks`, if a network is trained on labelled pixels alone.
+        truth: where the true mask replaces the target, to see what the rest costs: in the regions of clicks,
+            near the true border, or in images of whose object less than half is found.
     """
 
     campaign: str
     rows: tuple[str, ...]
     options: dict[str, Any] = field(default_factory=dict)
     clicks: dict[str, Any] | None = None
+    truth: Literal["", "regions", "borders", "missed"] = ""
 
     @property
     def by_clicks_alone(self) -> bool:
@@ -105,6 +114,10 @@ FINISHES = {
         clicks={},
     ),
     "atal, weighted": Finished("atal", ("atal, weighted",), {"targets": "weighted"}),
+    "atal, finer": Finished("atal", ("atal, finer",), {"finer": 4}),
+    "atal, truth in regions": Finished("atal", ("atal, truth in regions",), truth="regions"),
+    "atal, truth at borders": Finished("atal", ("atal, truth at borders",), truth="borders"),
+    "atal, truth of missed": Finished("atal", ("atal, truth of missed",), truth="missed"),
     "atal, soft": Finished("atal", ("atal, soft",), {"targets": "soft"}),
     "atal, sieved": Finished("atal", ("atal, sieved",), {"sieve": 2.0}),
     "atal, agreement": Finished("atal", ("atal, agreement",), {"agreement": True}),
@@ -253,7 +266,7 @@ def finish_campaign(options: Options, arm: str, seed: int) -> None:
     if chosen.clicks is not None:
         plan = replace(plan, clicks=ClickTeacher(trained=True, **chosen.clicks))
     if not chosen.by_clicks_alone:
-        with scoring(options, arm, seed):
+        with scoring(options, arm, seed), true_where(chosen.truth):
             stage.finish(plan, place)
         return
     final = Folder.at(str(place))
@@ -262,6 +275,38 @@ def finish_campaign(options: Options, arm: str, seed: int) -> None:
         made.write_points(run)
         made.taught_by_clicks(run)
     score_training(options, arm, seed, made.plan, made.by_clicks(), arm)
+
+
+@contextlib.contextmanager
+def true_where(truth: str) -> Iterator[None]:
+    """Let the true masks speak in some part of the targets."""
+    known_of, written = Known.of, TeacherShard._written
+
+    def corrected(known: Known, record: Record, image: Any, seen: Any) -> Any:
+        labels = known_of(known, record, image, seen)
+        return np.where(labels == UNSURE, labels, record.read_mask()).astype(np.uint8)
+
+    def repaired(shard: TeacherShard, record: Record, saliency: Any) -> Any:
+        mask = record.read_mask()
+        if truth == "borders":
+            saliency = np.where(near_border(mask), mask, saliency)
+        elif mask.any() and (saliency[mask == 1] >= 0.5).mean() < 0.5:
+            saliency = mask
+        return written(shard, record, saliency.astype(np.float32))
+
+    with contextlib.ExitStack() as stack:
+        if truth == "regions":
+            stack.enter_context(patch.object(Known, "of", corrected))
+        elif truth:
+            stack.enter_context(patch.object(TeacherShard, "_written", repaired))
+        yield
+
+
+def near_border(mask: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """The pixels within 2 % of the longer side of the true border."""
+    width = 2 * round(BAND * max(mask.shape)) + 1
+    kernel = np.ones((width, width), np.uint8)
+    return np.asarray(cv2.dilate(mask, kernel) != cv2.erode(mask, kernel))
 
 
 @contextlib.contextmanager

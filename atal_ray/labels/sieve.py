@@ -1,4 +1,6 @@
-"""Sieved propagation: of a clicked region, the pixels that look like the click keep its label."""
+"""Propagation with care: a clicked region keeps its label where its pixels look like the click, or near edges
+in a finer superpixel alone.
+"""
 
 from collections.abc import Sequence
 
@@ -51,3 +53,48 @@ def sieved(
         found[region] = np.where(stays, found[region], UNSURE)
     found[xy[:, 1], xy[:, 0]] = labels
     return found
+
+
+def finer_at_edges(
+    known: npt.NDArray[np.uint8],
+    superpixels: npt.NDArray[np.int32],
+    finer: npt.NDArray[np.int32],
+    xy: npt.NDArray[np.integer],
+    labels: npt.NDArray[np.uint8],
+    colours: npt.NDArray[np.floating],
+) -> npt.NDArray[np.uint8]:
+    """The known labels where a superpixel that lies across an edge labels its click's finer superpixel alone.
+
+    A superpixel lies across an edge where its colours vary more than in half of the image's superpixels:
+
+        mean over it of |f_j - its mean of f|^2 > the median of this over all superpixels
+
+    Args:
+        known: uint8 [H, W] of `regions.region_labels`, 255 where nothing is known.
+        superpixels: int32 [H, W], those of the labels.
+        finer: int32 [H, W], smaller ones.
+        xy: column and row of the points [N, 2], in the order of asking.
+        labels: their labels [N], 0, 1 or 255.
+        colours: f, [H, W, C].
+    """
+    found, spread = known.copy(), _spreads(superpixels, colours)
+    typical = np.median(spread[np.unique(superpixels)])
+    for (x, y), label in zip(xy, labels, strict=True):
+        if label == UNSURE or spread[superpixels[y, x]] <= typical:
+            continue
+        region = component(superpixels, int(x), int(y))
+        found[region & ~component(finer, int(x), int(y))] = UNSURE
+    found[xy[:, 1], xy[:, 0]] = labels
+    return found
+
+
+def _spreads(
+    superpixels: npt.NDArray[np.int32], colours: npt.NDArray[np.floating]
+) -> npt.NDArray[np.float64]:
+    """How much colours vary inside each superpixel, by its id."""
+    ids = superpixels.ravel()
+    count = np.maximum(np.bincount(ids), 1)
+    flat = colours.reshape(len(ids), -1).astype(np.float64)
+    squares = np.bincount(ids, (flat**2).sum(1)) / count
+    means = np.stack([np.bincount(ids, channel) / count for channel in flat.T])
+    return np.asarray(squares - (means**2).sum(0))

@@ -26,8 +26,9 @@ from atal_ray.data.record import Record
 from atal_ray.errors import ConfigError
 from atal_ray.labels.points import POINT_SCHEMA, UNSURE, PointIndex
 from atal_ray.labels.regions import region_labels
-from atal_ray.labels.sieve import sieved
+from atal_ray.labels.sieve import finer_at_edges, sieved
 from atal_ray.labels.superpixel_cache import SuperpixelCache
+from atal_ray.labels.superpixel_method import cut
 from atal_ray.store.folder import Folder
 
 SHAPE = (40, 60)
@@ -80,6 +81,17 @@ def test_a_sieve_looks_at_colours_and_at_decoder_features(
     assert (found == expected).all()
     assert (found != UNSURE).sum() < (plain.of(RECORD, image, None) != UNSURE).sum()
     assert maps[1].shape == (*SHAPE, 4)
+
+
+def test_near_edges_a_click_labels_a_finer_superpixel(tmp_path: Path, image: np.ndarray) -> None:
+    known, plain = known_of(tmp_path, Finish(finer=4)), known_of(tmp_path, Finish())
+    xy, labels = known.points.of("a")
+    superpixels = known.superpixels.get(RECORD, image)
+    finer = cut(image, RegionConfig(superpixels=160))
+    before = plain.of(RECORD, image, None)
+    expected = finer_at_edges(before, superpixels, finer, xy, labels, colours(image))
+    assert (known.of(RECORD, image, None) == expected).all()
+    assert not known.needs_teacher()
 
 
 def test_where_the_teacher_is_sure_of_the_other_label_only_the_click_keeps_it(

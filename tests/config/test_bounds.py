@@ -140,6 +140,7 @@ OF_OTHERS: list[tuple[type[Section], dict[str, Any], str]] = [
     (ExportPoints, {"formats": ()}, "formats is empty: name at least one format"),
     (ExportPoints, {"rounds": 0}, "rounds is 0: use at least 1"),
     (ExportPoints, {"dilate": -1}, "dilate is -1: it cannot be negative"),
+    (Finish, {"finer": -1}, "finer is -1: it cannot be negative"),
     (Finish, {"sieve": -1.0}, "sieve is -1.0: it cannot be negative"),
     (ClickTeacher, {"border": 1.5}, "clicks.border is 1.5: use 0 to 1"),
     (ClickTeacher, {"coherence": -0.3}, "clicks.coherence is -0.3: it cannot be negative"),

@@ -5,7 +5,7 @@ import pytest
 
 from atal_ray.labels.points import UNSURE
 from atal_ray.labels.regions import region_labels
-from atal_ray.labels.sieve import FLOOR, sieved
+from atal_ray.labels.sieve import FLOOR, finer_at_edges, sieved
 
 HEIGHT, WIDTH = 6, 8
 
@@ -60,6 +60,27 @@ def test_it_is_the_distance_over_the_spread_inside(superpixels: np.ndarray) -> N
     assert (found == expected).all()
     assert 0.2 < (found != UNSURE).mean() < 0.9
     assert (known == known_of(superpixels, xy, labels)).all(), "its argument stays as it was"
+
+
+def test_across_an_edge_a_click_labels_its_finer_superpixel_alone() -> None:
+    """Four superpixels, of which two vary in colour; finer ones are their halves."""
+    superpixels = np.repeat(np.arange(4, dtype=np.int32), 3)[None].repeat(4, 0)
+    finer = 2 * superpixels + (np.arange(4)[:, None] >= 2).astype(np.int32)
+    colours = np.zeros((4, 12, 3))
+    colours[2:, 3:6] = 50  # an edge inside superpixel 1
+    colours[0, 9:12] = 10
+    colours[:, 6:9] = 7
+    xy, labels = np.array([[1, 0], [4, 3], [7, 1], [10, 3]]), np.array([0, 1, 1, UNSURE], np.uint8)
+    known = region_labels(superpixels, xy, labels, (4, 12), "propagate")
+    found = finer_at_edges(known, superpixels, finer, xy, labels, colours)
+    expected = known.copy()
+    expected[:2, 3:6] = UNSURE
+    assert (found == expected).all()
+    spreads = [
+        ((colours[superpixels == one] - colours[superpixels == one].mean(0)) ** 2).sum(1).mean()
+        for one in range(4)
+    ]
+    assert [spread > np.median(spreads) for spread in spreads] == [False, True, False, True]
 
 
 def test_a_flat_superpixel_keeps_its_label(superpixels: np.ndarray) -> None:

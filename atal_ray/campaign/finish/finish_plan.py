@@ -8,7 +8,7 @@ from annotated_types import Interval
 
 from atal_ray.campaign.campaign_folder import CampaignFolder
 from atal_ray.config import BudgetConfig, Config, DataConfig, RegionConfig, config_file, presets
-from atal_ray.config.bounds import Count, Words
+from atal_ray.config.bounds import Count, NotNegative, Words
 from atal_ray.config.data import OnBadFile
 from atal_ray.config.resources import ResourceConfig
 from atal_ray.config.section import Section, require
@@ -64,6 +64,8 @@ class Finish(Section):
     """Of a clicked superpixel keep the pixels that look like the click: largest squared distance in colour
     and in features, over the spread inside; 0 keeps all.
     """
+    finer: NotNegative = 0
+    """Near edges a click labels its superpixel of a cut into so many times more; 0: as the campaign."""
     agreement: bool = False
     """Where the teacher is sure of the other label, a clicked superpixel keeps it only at the click."""
     clicks: ClickTeacher = field(default_factory=ClickTeacher)

@@ -1,7 +1,7 @@
 """What clicks and their regions say of the pixels of an image, and how much each of it counts."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -16,8 +16,9 @@ from atal_ray.config.section import require
 from atal_ray.data.record import Record
 from atal_ray.labels.points import UNSURE, PointIndex
 from atal_ray.labels.regions import region_labels
-from atal_ray.labels.sieve import sieved
+from atal_ray.labels.sieve import finer_at_edges, sieved
 from atal_ray.labels.superpixel_cache import SuperpixelCache
+from atal_ray.labels.superpixel_method import cut
 from atal_ray.store.folder import Folder
 from atal_ray.store.streamed import row_groups
 
@@ -75,6 +76,9 @@ class Known:
         mask = record.read_mask().astype(bool) if by_mask else None
         xy, labels = self.points.of(record.image_id)
         known = region_labels(superpixels, xy, labels, shape, regions.labels, mask)
+        if self.plan.finer and superpixels is not None:
+            smaller = cut(image, replace(regions, superpixels=regions.superpixels * self.plan.finer))
+            known = finer_at_edges(known, superpixels, smaller, xy, labels, colours(image))
         if self.plan.sieve and superpixels is not None:
             assert seen is not None
             maps = [colours(image), upsampled(seen.features, shape)]
