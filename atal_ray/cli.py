@@ -82,6 +82,8 @@ def dispatch(arguments: list[str]) -> int:
             return _fork(campaign, folder, options)
         case ["evaluate", folder, *options] if not folder.startswith("-"):
             return _evaluate(Path(folder), options)
+        case ["annotate", campaign, *options] if not campaign.startswith("-"):
+            return _annotate(campaign, options)
         case ["export", "points" | "questions" as what, campaign, folder, *options] if not folder.startswith(
             "-"
         ):
@@ -118,6 +120,8 @@ def _help(words: list[str]) -> int:
             return _evaluate(Path(), ["--help"])
         case ["predict", *_]:
             return _predict("", "", "", ["--help"])
+        case ["annotate", *_]:
+            return _annotate("", ["--help"])
         case ["export", "points" | "questions" as what, *_]:
             return _export_points(what, "", "", ["--help"])
         case ["resume", folder, *_] if (kept := kept_in(root := Folder.at(folder))) is not None:
@@ -194,6 +198,14 @@ def _export(network: str, file: str) -> int:
 
     export(network, file)
     print(f"done: {file}")
+    return 0
+
+
+def _annotate(campaign: str, options: list[str]) -> int:
+    from atal_ray.campaign.serve_questions import AnnotateConfig, serve_questions
+
+    config = tyro.cli(AnnotateConfig, args=options, prog="atal annotate CAMPAIGN")
+    serve_questions(campaign, config)
     return 0
 
 

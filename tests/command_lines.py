@@ -88,6 +88,7 @@ def _idle() -> Iterator[None]:
             ("atal_ray.report.page", "write_report"),
             ("atal_ray.campaign.finish.delivered_network", "export"),
             ("atal_ray.campaign.export_points", "export_points"),
+            ("atal_ray.campaign.serve_questions", "serve_questions"),
             ("atal_ray.annotation.read_points", "read_points"),
             ("atal_ray.evaluation.predict_images", "predict_images"),
             ("atal_ray.data.check", "check_folder"),

@@ -199,6 +199,10 @@ SENTENCES = [
         "holds files that were not made by `atal finish`: name a new folder", others=("atal finish C F",)
     ),
     Advised(
+        "port {config.port} of {config.host} cannot be had ({error.strerror}): choose another --port",
+        others=("atal annotate C --port 8009",),
+    ),
+    Advised(
         "holds files that were not made by `atal export points`: name a new folder",
         others=("atal export points C F",),
     ),

@@ -124,6 +124,8 @@ HELPED = {
     "evaluate": "--masks",
     "evaluate F": "--masks",
     "export": "TorchScript",
+    "annotate": "--people",
+    "annotate C": "--people",
     "export points": "--formats",
     "export questions F": "--formats",
     "import": "FORMAT SOURCE TABLE.parquet",

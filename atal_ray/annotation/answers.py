@@ -27,6 +27,8 @@ from atal_ray.store.folder import Folder
 
 logger = logging.getLogger(__name__)
 
+PAGE = "annotated.parquet"
+"""The answers that were given on the page of `atal annotate`."""
 ANSWERS = ("answers.parquet", "answers.csv", "answers.json")
 """The tables that are looked for, in small or capital letters; each may answer some of the questions."""
 OPEN = "questions.csv"
@@ -81,6 +83,22 @@ def from_people(asked: pa.Table, out: Folder, questions: str) -> pa.Table:
     )
 
 
+def answered_so_far(asked: pa.Table, out: Folder, *, own: bool) -> list[int]:
+    """The numbers of the questions that have an answer in a folder.
+
+    Args:
+        asked: the questions.
+        out: folder of the round.
+        own: whether those of the page count.
+
+    Raises:
+        DataError: a table of answers cannot be used.
+    """
+    names = [name for name in _tables(out) if own or name != PAGE]
+    kept = _positions(out.read_table(ANSWERED), asked) if out.exists(ANSWERED) else np.empty(0, np.int64)
+    return sorted({*kept.tolist(), *_given(names, asked, out)[0].tolist()})
+
+
 def corrected(points: pa.Table, asked: pa.Table, out: Folder) -> pa.Table | None:
     """The points of a round with the labels of its tables as they are now; None where these are the same.
 
@@ -110,11 +128,12 @@ def forget_parts(out: Folder) -> None:
 def _tables(out: Folder) -> list[str]:
     """The tables of answers in a folder; others that people may take for one are named in a warning."""
     names = out.names()
-    mine = [name for name in names if name.lower() in ANSWERS]
+    mine = [name for name in names if name.lower() in ANSWERS or name == PAGE]
     for name in names:
         if name not in (*mine, OPEN, ANSWERED) and _LIKE_ANSWERS.match(name):
             logger.warning("%s is not read: name it %s", out.where(name), " or ".join(ANSWERS))
-    return sorted(mine, key=lambda name: (ANSWERS.index(name.lower()), name))
+    order = (PAGE, *ANSWERS)
+    return sorted(mine, key=lambda name: (order.index(name.lower()), name))
 
 
 def _say_replaced(asked: pa.Table, where: Places, kept: Labels, given: Labels, names: list[str]) -> None:

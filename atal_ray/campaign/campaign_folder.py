@@ -44,6 +44,13 @@ class CampaignFolder:
         """The snapshots 1.pt .. L.pt of a round."""
         return self.round(number) / "snapshots"
 
+    def open_questions(self) -> int | None:
+        """The number of the round whose questions have no points yet; None where there is none."""
+        number = START
+        while self.round(number + 1).exists(POINTS):
+            number += 1
+        return number if self.round(number).exists(QUERIES) else None
+
     def test_sets(self) -> list[str]:
         """Names of the test sets, sorted."""
         return [name.removesuffix(".parquet") for name in (self.root / "tests").names()]

@@ -18,14 +18,15 @@ from atal_ray.annotation.formats import ALL
 from atal_ray.annotation.formats.labelled_image import LabelledImage
 from atal_ray.annotation.formats.point_format import FormatName
 from atal_ray.annotation.point_card import card
-from atal_ray.campaign.campaign_folder import MANIFEST, POINTS, QUERIES, START, CampaignFolder
+from atal_ray.campaign.campaign_folder import MANIFEST, POINTS, QUERIES, CampaignFolder
+from atal_ray.campaign.generate import configuration_of
 from atal_ray.campaign.life import run_in
-from atal_ray.config import Config, config_file
+from atal_ray.config import Config
 from atal_ray.config.bounds import Count, NotNegative, Words
 from atal_ray.config.section import Section, require
 from atal_ray.data.record import records
 from atal_ray.errors import CampaignError
-from atal_ray.labels.points import POINT_SCHEMA, UNSURE, concat, in_order
+from atal_ray.labels.points import POINT_SCHEMA, QUERY_SCHEMA, UNSURE, concat, in_order
 from atal_ray.runtime.progress_bar import tracked
 from atal_ray.store.folder import Folder
 from atal_ray.store.lease import LOCK
@@ -82,7 +83,7 @@ def export_points(plan: ExportPoints, folder: Path | str) -> Folder:
     )
     campaign = CampaignFolder(Folder.at(plan.campaign))
     plan = replace(plan, campaign=campaign.root.uri)
-    config = _config_of(campaign)
+    config = configuration_of(campaign.root)
     images = _Images(campaign, config, plan, "")
     with run_in(out, plan, EXPORT_PLAN, started=lambda: out.exists(CARD)) as run:
         out.remove(CARD)
@@ -92,16 +93,6 @@ def export_points(plan: ExportPoints, folder: Path | str) -> Folder:
             run.lock.check()
         out.write_bytes(CARD, card(images, config, plan.formats, plan.what, plan.license).encode())
     return out
-
-
-def _config_of(campaign: CampaignFolder) -> Config:
-    """The configuration of a campaign, or that of the query of a generation."""
-    from atal_ray.campaign.generate import GENERATION_PLAN, Generation  # which loads PyTorch
-
-    if not campaign.root.exists(GENERATION_PLAN):
-        return config_file.of_campaign(campaign.root)
-    generation = config_file.kept(campaign.root, GENERATION_PLAN, Generation)
-    return generation.config(config_file.of_campaign(Folder(generation.snapshots)))
 
 
 @dataclass(frozen=True)
@@ -158,14 +149,10 @@ class _Images:
 
     def _questions(self) -> Iterator[tuple[pa.Table, list[pa.Table]]]:
         """The questions of the last round that asked and has no points yet."""
-        number = START
-        while self.campaign.round(number + 1).exists(POINTS):
-            number += 1
-        asked = self.campaign.round(number)
-        if not asked.exists(QUERIES):
+        number = self.campaign.open_questions()
+        if number is None:
             raise CampaignError(f"{self.campaign.root.uri} has no open questions: there is nothing to export")
-        schema = asked.read_rows(QUERIES, 0, 0).schema
-        reader = AscendingRows(asked, QUERIES, schema)
+        reader = AscendingRows(self.campaign.round(number), QUERIES, QUERY_SCHEMA)
         for images in self.campaign.chunks():
             yield images, [_as_points(reader.up_to(images["image_id"][-1].as_py()))]
 

@@ -109,6 +109,18 @@ class Generation(Section):
         )
 
 
+def configuration_of(folder: Folder) -> Config:
+    """The configuration of a campaign, or that of the query of a generation.
+
+    Raises:
+        CampaignError: the folder holds neither.
+    """
+    if not folder.exists(GENERATION_PLAN):
+        return config_file.of_campaign(folder)
+    generation = config_file.kept(folder, GENERATION_PLAN, Generation)
+    return generation.config(config_file.of_campaign(Folder(generation.snapshots)))
+
+
 def generate(plan: Generation, folder: Path | str) -> CampaignFolder:
     """Ask for points of every image, or go on with it; the folder is that of a campaign in which nothing was
     trained.

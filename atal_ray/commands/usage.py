@@ -50,6 +50,10 @@ USAGES = {
         "FOLDER --masks SET ... --maps METHOD ... [--FIELD VALUE ...]",
         "score saliency maps of any methods; exit status 1 if any is missing",
     ),
+    "annotate": Usage(
+        "CAMPAIGN [--people NAME ...] [--FIELD VALUE ...]",
+        "a page on which people answer the open questions of a campaign",
+    ),
     "export points": Usage(
         "CAMPAIGN FOLDER [--formats FORMAT ...] [--FIELD VALUE ...]",
         "the points of a campaign in the formats of labelling tools and trainers, with a data card",

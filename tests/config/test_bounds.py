@@ -21,6 +21,7 @@ from atal_ray.campaign.export_points import ExportPoints
 from atal_ray.campaign.finish.delivered_network import DeliveredNetwork
 from atal_ray.campaign.finish.finish_plan import ClickTeacher, Finish
 from atal_ray.campaign.generate import Generation
+from atal_ray.campaign.serve_questions import AnnotateConfig
 from atal_ray.config import (
     AttackConfig,
     BudgetConfig,
@@ -137,6 +138,10 @@ OF_OTHERS: list[tuple[type[Section], dict[str, Any], str]] = [
     (EvaluationConfig, {"compare": ("ours",)}, "compare names one method: name at least two"),
     (Finish, {"rounds": 0}, "rounds is 0: use at least 1"),
     (Finish, {"passes": 0}, "passes is 0: train at least one network"),
+    (AnnotateConfig, {"people": ()}, "people is empty: name at least one person"),
+    (AnnotateConfig, {"port": 70000}, "port is 70000: use 0 to 65535"),
+    (AnnotateConfig, {"shared": 1.5}, "shared is 1.5: use 0 to 1"),
+    (AnnotateConfig, {"away_seconds": 0}, "away-seconds is 0: use at least 1"),
     (ExportPoints, {"formats": ()}, "formats is empty: name at least one format"),
     (ExportPoints, {"rounds": 0}, "rounds is 0: use at least 1"),
     (ExportPoints, {"dilate": -1}, "dilate is -1: it cannot be negative"),

@@ -1,0 +1,1 @@
+"""The page on which people answer: questions on a desk, a log of answers, pictures, and the server."""

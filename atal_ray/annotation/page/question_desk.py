@@ -1,0 +1,205 @@
+"""Who is asked what: questions lie in an order, are lent to people in small batches, and come back."""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from atal_ray.annotation.page.answer_log import AnswerLog, LogEntry, latest
+from atal_ray.annotation.page.answers_of_people import labels_of
+from atal_ray.errors import DataError
+from atal_ray.seeding import rng
+
+SHARED = "shared"
+
+
+@dataclass
+class _Person:
+    lent: deque[int] = field(default_factory=deque)
+    """Questions that they have, the next one first."""
+    skipped: deque[int] = field(default_factory=deque)
+    """Questions that they left for later."""
+    done: list[int] = field(default_factory=list)
+    """Questions that they answered, the last one last."""
+    seen: float = 0.0
+    """When they last did something."""
+
+
+class QuestionDesk:
+    """Lends questions and takes answers; every answer is in the log before the call returns.
+
+    Args:
+        count: of the questions, which are numbered in the order of asking.
+        answered: questions that have an answer from elsewhere; they are not asked.
+        log: of the answers, with those of earlier calls.
+        shared: share of the questions that a second person is asked too.
+        batch: questions that a person has at a time.
+        away: seconds without a sign of life after which what a person has is lent to others.
+        seed: of which questions are shared.
+        now: the time in seconds.
+    """
+
+    def __init__(
+        self,
+        count: int,
+        answered: Iterable[int],
+        log: AnswerLog,
+        *,
+        shared: float = 0.0,
+        batch: int = 8,
+        away: float = 300.0,
+        seed: int = 0,
+        now: Callable[[], float],
+    ) -> None:
+        self.count, self.log, self.batch, self.away, self.now = count, log, batch, away, now
+        self.elsewhere = set(answered)
+        self.said = latest(log.entries)
+        self._shared = rng(seed, SHARED).random(count) < shared
+        self._people: dict[str, _Person] = {}
+        self._lock = threading.Lock()
+        for entry in log.entries:
+            person = self._person(entry.who)
+            if entry.question in person.done:
+                person.done.remove(entry.question)
+            if entry.label is not None:
+                person.done.append(entry.question)
+        self._open = deque(
+            number for number in range(count) if number not in self.elsewhere and number not in self.said
+        )
+        self._second = deque(number for number in self.said if self._wants_second(number))
+
+    def ahead(self, who: str, most: int = 3) -> list[int]:
+        """The questions that a person is asked next, the first one now; empty where none is left for them."""
+        with self._lock:
+            person = self._alive(who)
+            self._take_back_from_the_absent()
+            while len(person.lent) < max(most, 1) and self._lend(who, person):
+                pass
+            if not person.lent and person.skipped:
+                person.lent, person.skipped = person.skipped, deque()
+            return [*person.lent][:most]
+
+    def answer(self, who: str, question: int, label: int, milliseconds: int) -> None:
+        """Take an answer, or a correction of one of theirs; the same answer twice is one answer.
+
+        Raises:
+            DataError: the person was not asked this.
+        """
+        with self._lock:
+            person = self._alive(who)
+            self._require_theirs(who, person, question)
+            before = self.said.get(question, {}).get(who)
+            if before is not None and before.label == label:
+                return
+            self._note(LogEntry(who, question, label, milliseconds, self.now()))
+            for waiting in (person.lent, person.skipped):
+                if question in waiting:
+                    waiting.remove(question)
+            if question in person.done:
+                person.done.remove(question)
+            person.done.append(question)
+            if self._wants_second(question) and question not in self._second:
+                self._second.append(question)
+
+    def skip(self, who: str, question: int) -> None:
+        """Let a question come back after all others.
+
+        Raises:
+            DataError: the person was not asked this.
+        """
+        with self._lock:
+            person = self._alive(who)
+            if question not in person.lent:
+                self._require_theirs(who, person, question)
+                return
+            person.lent.remove(question)
+            person.skipped.append(question)
+
+    def back(self, who: str) -> int | None:
+        """Take a person's last answer back, and ask it next; None where there is none."""
+        with self._lock:
+            person = self._alive(who)
+            if not person.done:
+                return None
+            question = person.done.pop()
+            self._note(LogEntry(who, question, None, 0, self.now()))
+            person.lent.appendleft(question)
+            if question in self._second:
+                self._second.remove(question)
+            return question
+
+    def may_see(self, who: str, question: int) -> bool:
+        """Whether a person has a question, or has answered it."""
+        with self._lock:
+            person = self._person(who)
+            return any(question in some for some in (person.lent, person.skipped, person.done))
+
+    def answered(self) -> int:
+        """How many questions have an answer."""
+        return len(self.elsewhere) + len(self.said)
+
+    def labels(self) -> dict[int, int]:
+        """The label of each question that was answered here."""
+        with self._lock:
+            return labels_of(self.said)
+
+    def _person(self, who: str) -> _Person:
+        return self._people.setdefault(who, _Person())
+
+    def _alive(self, who: str) -> _Person:
+        person = self._person(who)
+        person.seen = self.now()
+        return person
+
+    def _require_theirs(self, who: str, person: _Person, question: int) -> None:
+        if not any(question in some for some in (person.lent, person.skipped, person.done)):
+            raise DataError(f"question {question} was not asked of {who}, or was lent to somebody else since")
+
+    def _note(self, entry: LogEntry) -> None:
+        self.log.add(entry)
+        said = self.said.setdefault(entry.question, {})
+        said.pop(entry.who, None)
+        if entry.label is not None:
+            said[entry.who] = entry
+        if not said:
+            del self.said[entry.question]
+
+    def _wants_second(self, question: int) -> bool:
+        return bool(self._shared[question]) and len(self.said.get(question, {})) == 1
+
+    def _lend(self, who: str, person: _Person) -> bool:
+        """Lend a batch of open questions, or one that somebody else has answered; whether there was any."""
+        lent = [self._open.popleft() for _ in range(min(self.batch, len(self._open)))]
+        if not lent:
+            mine = [number for number in self._second if who not in self.said.get(number, {})]
+            lent = mine[: self.batch]
+            for number in lent:
+                self._second.remove(number)
+        person.lent.extend(lent)
+        return bool(lent)
+
+    def _take_back_from_the_absent(self) -> None:
+        limit = self.now() - self.away
+        for person in self._people.values():
+            if person.seen < limit and (person.lent or person.skipped):
+                for number in sorted({*person.lent, *person.skipped}, reverse=True):
+                    (self._second if number in self.said else self._open).appendleft(number)
+                person.lent.clear()
+                person.skipped.clear()
+
+
+def near_together(xy: NDArray[np.integer]) -> list[int]:
+    """An order of the points of an image in which each is the nearest of the rest to the one before.
+
+    Args:
+        xy: column and row [N, 2]; the first one stays first.
+    """
+    left = list(range(1, len(xy)))
+    order = [0] if len(xy) else []
+    while left:
+        away = ((xy[left] - xy[order[-1]]) ** 2).sum(1)
+        order.append(left.pop(int(away.argmin())))
+    return order

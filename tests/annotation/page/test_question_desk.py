@@ -1,0 +1,140 @@
+"""Every question is asked, of one person at a time, and nothing that was said is lost."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from atal_ray.annotation.page.answer_log import AnswerLog
+from atal_ray.annotation.page.question_desk import QuestionDesk, near_together
+from atal_ray.errors import DataError
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.time = 1000.0
+
+    def __call__(self) -> float:
+        return self.time
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def desk(path: Path, clock: Clock, count: int = 10, **options: object) -> QuestionDesk:
+    settings = {"answered": [], "batch": 3, "away": 60.0, **options}
+    return QuestionDesk(count, log=AnswerLog(path / "log", "digest"), now=clock, **settings)
+
+
+def test_people_get_different_questions_in_their_order(tmp_path: Path, clock: Clock) -> None:
+    mine = desk(tmp_path, clock)
+    assert mine.ahead("ann") == [0, 1, 2]
+    assert mine.ahead("bob") == [3, 4, 5]
+    assert mine.ahead("ann") == [0, 1, 2], "until they are answered"
+    mine.answer("ann", 0, 1, 800)
+    assert mine.ahead("ann") == [1, 2, 6]
+
+
+def test_all_are_asked_once_and_then_nothing_is_left(tmp_path: Path, clock: Clock) -> None:
+    mine, asked = desk(tmp_path, clock, answered=[4]), []
+    while ahead := mine.ahead("ann"):
+        asked.append(ahead[0])
+        mine.answer("ann", ahead[0], ahead[0] % 2, 10)
+    assert asked == [0, 1, 2, 3, 5, 6, 7, 8, 9]
+    assert mine.answered() == 10
+    assert mine.labels() == {number: number % 2 for number in asked}
+
+
+def test_back_takes_back_without_limit_and_asks_again(tmp_path: Path, clock: Clock) -> None:
+    mine = desk(tmp_path, clock)
+    for number in range(5):
+        mine.answer("ann", mine.ahead("ann")[0], 1, number)
+    assert [mine.back("ann") for _ in range(6)] == [4, 3, 2, 1, 0, None]
+    assert mine.labels() == {}
+    assert mine.ahead("ann")[:3] == [0, 1, 2]
+    mine.answer("ann", 0, 0, 5)
+    assert mine.labels() == {0: 0}
+
+
+def test_what_is_skipped_comes_back_last(tmp_path: Path, clock: Clock) -> None:
+    mine, asked = desk(tmp_path, clock, count=4), []
+    mine.skip("ann", mine.ahead("ann")[0])
+    while ahead := mine.ahead("ann"):
+        asked.append(ahead[0])
+        mine.answer("ann", ahead[0], 1, 1)
+    assert asked == [1, 2, 3, 0]
+
+
+def test_questions_of_people_who_went_away_are_asked_of_others(tmp_path: Path, clock: Clock) -> None:
+    mine = desk(tmp_path, clock, count=4)
+    mine.skip("ann", mine.ahead("ann")[0])
+    clock.time += 61
+    asked = []
+    while ahead := mine.ahead("bob"):
+        asked.append(ahead[0])
+        mine.answer("bob", ahead[0], 0, 1)
+    assert sorted(asked) == [0, 1, 2, 3]
+    with pytest.raises(DataError, match="question 1 was not asked of ann, or was lent to somebody else"):
+        mine.answer("ann", 1, 1, 5)
+
+
+def test_an_answer_may_be_corrected_and_the_same_one_is_one(tmp_path: Path, clock: Clock) -> None:
+    mine = desk(tmp_path, clock)
+    mine.ahead("ann")
+    for label in (1, 1, 0):
+        mine.answer("ann", 0, label, 5)
+    assert [entry.label for entry in mine.log.entries] == [1, 0]
+    assert mine.labels() == {0: 0}
+    assert mine.back("ann") == 0
+    with pytest.raises(DataError, match="was not asked of bob"):
+        mine.answer("bob", 0, 1, 5)
+
+
+def test_some_questions_are_asked_of_two_people_and_never_of_one_twice(tmp_path: Path, clock: Clock) -> None:
+    mine = desk(tmp_path, clock, count=40, shared=0.5)
+    for who in ("ann", "bob", "eve"):
+        while ahead := mine.ahead(who):
+            mine.answer(who, ahead[0], 1, 1)
+    twice = [number for number, said in mine.said.items() if len(said) == 2]
+    assert 10 < len(twice) < 30
+    assert all(set(mine.said[number]) == {"ann", "bob"} for number in twice)
+    assert mine.answered() == 40
+    mine.back("bob")
+    assert len([said for said in mine.said.values() if len(said) == 2]) == len(twice) - 1
+
+
+def test_a_desk_goes_on_where_its_log_ends(tmp_path: Path, clock: Clock) -> None:
+    mine = desk(tmp_path, clock, shared=0.3)
+    for who in ("ann", "bob"):
+        for _ in range(3):
+            mine.answer(who, mine.ahead(who)[0], 1, 1)
+    mine.back("bob")
+    again = desk(tmp_path, clock, shared=0.3)
+    assert again.said == mine.said
+    assert again.labels() == mine.labels()
+    assert again.back("ann") == mine.back("ann"), "of earlier answers too"
+    left = set()
+    while ahead := again.ahead("eve"):
+        left.add(ahead[0])
+        again.answer("eve", ahead[0], 0, 1)
+    assert left >= set(range(10)) - set(mine.said) - {2}
+    assert again.answered() >= 9
+
+
+def test_only_own_questions_may_be_seen(tmp_path: Path, clock: Clock) -> None:
+    mine = desk(tmp_path, clock)
+    assert not mine.may_see("ann", 0)
+    mine.ahead("ann")
+    assert mine.may_see("ann", 0)
+    assert not mine.may_see("bob", 0)
+    mine.answer("ann", 0, 1, 1)
+    assert mine.may_see("ann", 0)
+
+
+def test_points_of_an_image_are_asked_along_a_short_way() -> None:
+    xy = np.array([[50, 50], [0, 0], [52, 50], [1, 1], [54, 49]])
+    assert near_together(xy) == [0, 2, 4, 3, 1]
+    assert near_together(xy[:1]) == [0]
+    assert near_together(xy[:0]) == []
