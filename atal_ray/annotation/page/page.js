@@ -45,6 +45,25 @@ function forget() {
   }
 }
 
+// The whole picture fills its place and the crop stands beside it, or below; Z lets them change sizes.
+function fit() {
+  const now = state && state.next[0];
+  if (!now) return;
+  const room = element("question").clientWidth;
+  const high = 0.7 * innerHeight;
+  const beside = room > 760;
+  const small = Math.min(318, room, beside ? high : 0.4 * high);
+  const wide = beside ? room - small - 20 : room;
+  const tall = beside ? high : 0.6 * high;
+  const zoomed = document.body.classList.contains("zoomed");
+  const square = Math.min(wide, tall);
+  const [boxWide, boxTall] = zoomed ? [small, small] : [wide, tall];
+  const scale = Math.min(boxWide / now.width, boxTall / now.height);
+  element("picture").style.width = `${now.width * scale}px`;
+  element("picture").style.height = `${now.height * scale}px`;
+  element("crop").style.width = element("crop").style.height = `${zoomed ? square : small}px`;
+}
+
 async function show() {
   element("title").textContent = state.title;
   element("progress").textContent = `${state.answered} of ${state.count} answered, ${state.who}`;
@@ -65,6 +84,7 @@ async function show() {
   element("name").textContent = now.image;
   element("ring").style.left = `${100 * now.x}%`;
   element("ring").style.top = `${100 * now.y}%`;
+  fit();
   document.body.dataset.question = now.question;
   shownAt = performance.now();
   state.next.slice(1).forEach((one) => load(one.question));
@@ -104,7 +124,10 @@ const actions = {
   skip: () => state && state.next[0] && send("api/skip", { question: state.next[0].question }),
   back: () => send("api/back", {}),
   ring: () => document.body.classList.toggle("no-ring"),
-  zoom: () => document.body.classList.toggle("zoomed"),
+  zoom: () => {
+    document.body.classList.toggle("zoomed");
+    fit();
+  },
 };
 const keys = {
   f: () => answer(1),
@@ -129,4 +152,5 @@ element("buttons").addEventListener("click", (event) => {
   if (button.dataset.label) answer(Number(button.dataset.label));
   else actions[button.dataset.do]();
 });
+addEventListener("resize", fit);
 send("api/next");
