@@ -90,7 +90,7 @@ def dispatch(arguments: list[str]) -> int:
             return _export_points(what, campaign, folder, options)
         case ["import", "points", name, source, table] if not name.startswith("-"):
             return _import_points(name, source, table)
-        case ["export", network, file] if not network.startswith("-"):
+        case ["export", network, file] if network not in ("points", "questions") and network[:1] != "-":
             return _export(network, file)
         case ["predict", network, images, folder, *options] if not folder.startswith("-"):
             return _predict(network, images, folder, options)
@@ -222,8 +222,9 @@ def _export_points(what: str, campaign: str, folder: str, options: list[str]) ->
 def _import_points(name: str, source: str, table: str) -> int:
     from atal_ray.annotation.read_points import read_points
 
-    count = read_points(name, source, table)
-    print(f"done: {counted(count, 'point')} in {table}")
+    count, still_open = read_points(name, source, table)
+    left = f"; {counted(still_open, 'question')} not answered there" if still_open else ""
+    print(f"done: {counted(count, 'point')} in {table}{left}")
     return 0
 
 

@@ -210,6 +210,12 @@ SENTENCES = [
         "everything; `--data.points` of a campaign takes it", others=("atal run paper F --data.points T",)
     ),
     Advised("--on-bad-file skip", ("finish",), ("--on-bad-file skip",)),
+    Advised(
+        "sieve, finer and agreement are about clicked superpixels",
+        ("finish",),
+        ("--sieve 0 --finer 0 --no-agreement",),
+    ),
+    Advised("train.by-confidence is what targets weighted sets", ("finish",), ("--targets weighted",)),
     Advised("train.cycles is {self.train.cycles}: a finish", ("finish",), ("--train.cycles 1",)),
     Advised(
         "campaign trains on these points with --data.points {campaign.root.uri}",

@@ -3,9 +3,10 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from atal_ray.annotation.answer_table import NAMES
 from atal_ray.annotation.formats import ALL
 from atal_ray.annotation.formats.labelled_image import LabelledImages
-from atal_ray.annotation.formats.point_format import WORDS
+from atal_ray.annotation.formats.point_format import OPEN
 from atal_ray.config import Config
 from atal_ray.errors import counted
 
@@ -53,10 +54,11 @@ def card(images: LabelledImages, config: Config, formats: Sequence[str], what: s
 
 
 def _rows(config: Config, labels: Counter[int], rounds: Counter[int], sources: Counter[str]) -> Iterable[str]:
-    known = [(word, labels[label]) for label, word in WORDS.items() if labels[label]]
-    yield f"| labels | {', '.join(f'{count:,} {word}' for word, count in known)} |"
+    if OPEN not in sources:
+        known = [(word, labels[label]) for label, word in NAMES.items() if labels[label]]
+        yield f"| labels | {', '.join(f'{count:,} {word}' for word, count in known)} |"
+        yield f"| who answered | {', '.join(f'{name}: {sources[name]:,}' for name in sorted(sources))} |"
     yield f"| points by round | {', '.join(f'{number}: {rounds[number]:,}' for number in sorted(rounds))} |"
-    yield f"| who answered | {', '.join(f'{name}: {sources[name]:,}' for name in sorted(sources))} |"
     if config.asks:
         yield f"| chosen by | {config.query.method}, from {config.budget.start_strategy} points of round 0 |"
         yield f"| network | {config.network.name}, images at {config.train.size} px |"

@@ -24,7 +24,7 @@ SCHEMA = pa.schema(
 ROWS = 65_536
 
 
-def read_points(name: str, source: Path | str, table: str) -> int:
+def read_points(name: str, source: Path | str, table: str) -> tuple[int, int]:
     """Write the points that a tool left as a Parquet table with image_id, x, y and label.
 
     A pixel that was labelled twice alike counts once.
@@ -35,7 +35,7 @@ def read_points(name: str, source: Path | str, table: str) -> int:
         table: a path or URI that ends in .parquet.
 
     Returns:
-        How many points it has.
+        How many points it has, and how many questions are still open.
 
     Raises:
         ConfigError: no such format, or not one that is read.
@@ -49,9 +49,19 @@ def read_points(name: str, source: Path | str, table: str) -> int:
     if not Path(source).exists():
         raise DataError(f"{source} does not exist")
     folder, file = split(table)
-    found = _once(ALL[name].read(Path(source)))
-    Folder.at(folder).write_tables(file, _tables(found), SCHEMA)
-    return Folder.at(folder).count_rows(file)
+    kind, still_open = ALL[name], [0]
+    answered = _answered(kind.read(Path(source)), still_open)
+    Folder.at(folder).write_tables(file, _tables(_once(answered) if kind.repeats else answered), SCHEMA)
+    return Folder.at(folder).count_rows(file), still_open[0]
+
+
+def _answered(points: Iterator[ReadPoint], still_open: list[int]) -> Iterator[ReadPoint]:
+    """The points that somebody has labelled; the others are counted."""
+    for point in points:
+        if point.label is None:
+            still_open[0] += 1
+        else:
+            yield point
 
 
 def _once(points: Iterator[ReadPoint]) -> Iterator[ReadPoint]:
@@ -63,6 +73,7 @@ def _once(points: Iterator[ReadPoint]) -> Iterator[ReadPoint]:
         if before is point:
             yield point
         elif before.label != point.label:
+            assert point.label is not None and before.label is not None  # noqa: PT018
             raise DataError(
                 f"{point.place}: image {point.image_id}, ({point.x}, {point.y}) is {NAMES[point.label]}, but "
                 f"{NAMES[before.label]} at {before.place}: leave one of them"

@@ -16,7 +16,7 @@ from annotated_types import MinLen
 
 from atal_ray.annotation.formats import ALL
 from atal_ray.annotation.formats.labelled_image import LabelledImage
-from atal_ray.annotation.formats.point_format import FormatName
+from atal_ray.annotation.formats.point_format import OPEN, FormatName, FormatSettings
 from atal_ray.annotation.point_card import card
 from atal_ray.campaign.campaign_folder import MANIFEST, POINTS, QUERIES, CampaignFolder
 from atal_ray.campaign.generate import configuration_of
@@ -52,6 +52,8 @@ class ExportPoints(Section):
     """Points of the first rounds alone; unset: all that are there."""
     dilate: NotNegative = 0
     """Radius in pixels of the disc that a point covers in label maps."""
+    image_prefix: str = ""
+    """What Label Studio finds the images under, such as /data/local-files/?d=photos/; unset: their paths."""
     license: str = ""
     """The licence that the data card names."""
 
@@ -59,6 +61,12 @@ class ExportPoints(Section):
         """Raise ConfigError for a format that is read alone, or rounds of questions."""
         read = [name for name in self.formats if not ALL[name].writes]
         require(not read, f"formats holds {', '.join(read)}, which is read and not written: leave it out")
+        blind = [name for name in self.formats if not ALL[name].knows_unsure]
+        require(
+            self.what == "points" or not blind,
+            f"formats holds {', '.join(blind)}, which has no place for a point without a label: leave it out "
+            "of an export of questions",
+        )
         require(
             self.what == "points" or self.rounds is None,
             "rounds chooses points: leave it out of an export of questions",
@@ -84,12 +92,14 @@ def export_points(plan: ExportPoints, folder: Path | str) -> Folder:
     campaign = CampaignFolder(Folder.at(plan.campaign))
     plan = replace(plan, campaign=campaign.root.uri)
     config = configuration_of(campaign.root)
-    images = _Images(campaign, config, plan, "")
+    images = _Images(campaign, config, _numbers(campaign, plan), "")
+    settings = FormatSettings(plan.dilate, plan.image_prefix)
     with run_in(out, plan, EXPORT_PLAN, started=lambda: out.exists(CARD)) as run:
         out.remove(CARD)
-        for name in plan.formats:
+        for name in ALL:  # those of an export that was cut short too
             (out / name).delete()
-            ALL[name](plan.dilate).write(replace(images, title=f"writing {name}"), out / name)
+        for name in plan.formats:
+            ALL[name](settings).write(replace(images, title=f"writing {name}"), out / name)
             run.lock.check()
         out.write_bytes(CARD, card(images, config, plan.formats, plan.what, plan.license).encode())
     return out
@@ -101,7 +111,8 @@ class _Images:
 
     campaign: CampaignFolder
     config: Config
-    plan: ExportPoints
+    numbers: tuple[int, ...] | int
+    """The rounds whose points, or the one whose questions these are: others may come meanwhile."""
     title: str
 
     def __iter__(self) -> Iterator[LabelledImage]:
@@ -131,35 +142,35 @@ class _Images:
                 start = stop
 
     def _rows(self) -> Iterator[tuple[pa.Table, list[pa.Table]]]:
-        if self.plan.what == "points":
-            return self.campaign.images_with_points(range(self._rounds()))
-        return self._questions()
-
-    def _rounds(self) -> int:
-        """How many rounds have points."""
-        number = 0
-        while self.campaign.round(number).exists(POINTS):
-            number += 1
-        where = self.campaign.root.uri
-        if not number:
-            raise CampaignError(f"{where} has no points yet: there is nothing to export")
-        wanted = self.plan.rounds or number
-        require(wanted <= number, f"rounds is {wanted}, but {where} has points of {number}")
-        return wanted
-
-    def _questions(self) -> Iterator[tuple[pa.Table, list[pa.Table]]]:
-        """The questions of the last round that asked and has no points yet."""
-        number = self.campaign.open_questions()
-        if number is None:
-            raise CampaignError(f"{self.campaign.root.uri} has no open questions: there is nothing to export")
-        reader = AscendingRows(self.campaign.round(number), QUERIES, QUERY_SCHEMA)
+        if isinstance(self.numbers, tuple):
+            yield from self.campaign.images_with_points(self.numbers)
+            return
+        reader = AscendingRows(self.campaign.round(self.numbers), QUERIES, QUERY_SCHEMA)
         for images in self.campaign.chunks():
             yield images, [_as_points(reader.up_to(images["image_id"][-1].as_py()))]
 
 
+def _numbers(campaign: CampaignFolder, plan: ExportPoints) -> tuple[int, ...] | int:
+    """The rounds with points that are exported, or the round whose questions are open."""
+    where = campaign.root.uri
+    if plan.what == "questions":
+        asked = campaign.open_questions()
+        if asked is None:
+            raise CampaignError(f"{where} has no open questions: there is nothing to export")
+        return asked
+    number = 0
+    while campaign.round(number).exists(POINTS):
+        number += 1
+    numbers = tuple(range(plan.rounds or number))
+    require(len(numbers) <= number, f"rounds is {plan.rounds}, but {where} has points of {number}")
+    if not sum(campaign.round(one).count_rows(POINTS) for one in numbers):
+        raise CampaignError(f"{where} has no points yet: there is nothing to export")
+    return numbers
+
+
 def _as_points(questions: pa.Table) -> pa.Table:
     """Questions as points that nobody is sure of."""
-    given = {"label": pa.scalar(UNSURE, pa.uint8()), "source": pa.scalar("question", pa.string())}
+    given = {"label": pa.scalar(UNSURE, pa.uint8()), "source": pa.scalar(OPEN, pa.string())}
     columns = [
         pa.repeat(given[field.name], questions.num_rows) if field.name in given else questions[field.name]
         for field in POINT_SCHEMA

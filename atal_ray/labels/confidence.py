@@ -15,6 +15,7 @@ from atal_ray.labels.points import UNSURE
 MIDDLE = 127.5
 NEAREST = 1 / 255
 """Confidence of the grey levels 127 and 128, which stand for none."""
+ROUNDING = 1e-4
 
 
 def soft_mask(labels: npt.NDArray[np.uint8], confidence: npt.NDArray[np.floating]) -> npt.NDArray[np.uint8]:
@@ -35,4 +36,5 @@ def labels_of(soft: Tensor) -> tuple[Tensor, Tensor]:
         soft: a soft mask over 255, in floating point, of any shape.
     """
     away = (2 * soft - 1).abs()
-    return (soft >= 0.5).to(soft.dtype), ((away - NEAREST) / (1 - NEAREST)).clamp(min=0)
+    unknown = away <= NEAREST * (1 + ROUNDING)
+    return (soft >= 0.5).to(soft.dtype), ((away - NEAREST) / (1 - NEAREST)).masked_fill(unknown, 0)

@@ -20,6 +20,7 @@ def dense_sample(
     augment: Augment,
     size: int,
     rng: np.random.Generator,
+    soft: bool = False,
 ) -> Pair:
     """The augmented image uint8 [size, size, 3] and its target float32 [size, size] in [0, 1].
 
@@ -29,8 +30,9 @@ def dense_sample(
         augment: "crop" keeps the soft edges of the mask, "rotate" makes it binary.
         size: side of the batch in pixels.
         rng: the source of every random number.
+        soft: whether "rotate" keeps the grey levels too, which say how much a pixel counts.
     """
-    return cropped(image, mask, size, rng) if augment == "crop" else rotated(image, mask, size, rng)
+    return cropped(image, mask, size, rng) if augment == "crop" else rotated(image, mask, size, rng, soft)
 
 
 def cropped(
@@ -46,12 +48,16 @@ def cropped(
 
 
 def rotated(
-    image: npt.NDArray[np.uint8], mask: npt.NDArray[np.uint8], size: int, rng: np.random.Generator
+    image: npt.NDArray[np.uint8],
+    mask: npt.NDArray[np.uint8],
+    size: int,
+    rng: np.random.Generator,
+    soft: bool = False,
 ) -> Pair:
     """MINet's augmentation: resize, flip with p = 1/2, rotate by up to 10 degrees, jitter colours.
 
-    The image is resized and rotated bilinearly, the mask by nearest pixel and then made binary at 0.5.
-    Corners that the rotation uncovers are black.
+    The image is resized and rotated bilinearly, the mask by nearest pixel and then made binary at 0.5, unless
+    it is soft. Corners that the rotation uncovers are black, and background.
     """
     picture = Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR)
     truth = Image.fromarray(mask).resize((size, size), Image.Resampling.NEAREST)
@@ -60,7 +66,8 @@ def rotated(
     angle = rng.uniform(-DEGREES, DEGREES)
     picture = jittered(picture.rotate(angle, Image.Resampling.BILINEAR), rng)
     truth = truth.rotate(angle, Image.Resampling.NEAREST)
-    return np.array(picture), (np.asarray(truth) / np.float32(255) > 0.5).astype(np.float32)
+    target = np.asarray(truth, np.float32) / np.float32(255)
+    return np.array(picture), target if soft else (target > 0.5).astype(np.float32)
 
 
 def jittered(picture: Image.Image, rng: np.random.Generator) -> Image.Image:

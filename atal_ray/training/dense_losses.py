@@ -17,6 +17,8 @@ WINDOW = 31  # side of F3Net's neighbourhood, in pixels of the batch
 EMPHASIS = 5
 IOU_SMOOTHING = 1.0
 CEL_EPSILON = 1e-6
+LEAST = 1e-6
+"""Smallest sum of confidences that a mean is divided by; a batch without any has the loss 0."""
 
 
 def mean_bce(logits: Tensor, targets: Tensor, confidence: Tensor | None = None) -> Tensor:
@@ -36,7 +38,7 @@ def mean_bce(logits: Tensor, targets: Tensor, confidence: Tensor | None = None) 
     if confidence is None:
         return binary_cross_entropy_with_logits(logits[:, 0], targets)
     total = binary_cross_entropy_with_logits(logits[:, 0], targets, weight=confidence, reduction="sum")
-    return total / confidence.sum().clamp(min=1)
+    return total / confidence.sum().clamp(min=LEAST)
 
 
 def edge_weight(targets: Tensor) -> Tensor:
@@ -68,7 +70,7 @@ def weighted_bce(logits: Tensor, targets: Tensor, weight: Tensor) -> Tensor:
     """
     check_shapes(logits, targets)
     bce = binary_cross_entropy_with_logits(logits[:, 0], targets, reduction="none")
-    return ((weight * bce).sum((1, 2)) / weight.sum((1, 2)).clamp(min=1)).mean()
+    return ((weight * bce).sum((1, 2)) / weight.sum((1, 2)).clamp(min=LEAST)).mean()
 
 
 def iou_loss(logits: Tensor, targets: Tensor, weight: Tensor | None = None) -> Tensor:
@@ -138,6 +140,21 @@ def dense_loss(
         ConfigError: not one weight for each head.
         DataError: shapes differ.
     """
+    of_pixels, of_images = dense_terms(logits, targets, weights, kind, by_confidence=by_confidence)
+    return of_pixels if of_images is None else of_pixels + of_images
+
+
+def dense_terms(
+    logits: Sequence[Tensor],
+    targets: Tensor,
+    weights: Sequence[float],
+    kind: Loss,
+    *,
+    by_confidence: bool = False,
+) -> tuple[Tensor, Tensor | None]:
+    """`dense_loss` in two parts, which data-parallel workers share in different ways: the mean over the
+    pixels of the batch, and what is a mean over its images; None where there is no such term.
+    """
     confidence = None
     if by_confidence:
         targets, confidence = labels_of(targets)
@@ -145,15 +162,13 @@ def dense_loss(
     if confidence is not None:
         weight = confidence if weight is None else weight * confidence
 
-    def of_head(head: Tensor) -> Tensor:
+    def of_pixels(head: Tensor) -> Tensor:
         if weight is not None and kind == "wbce+wiou":
-            bce = weighted_bce(head, targets, weight)
-        else:
-            bce = mean_bce(head, targets, confidence)
-        if kind == "bce":
-            return bce
-        if kind == "bce+cel":
-            return bce + cel(head, targets, confidence)
-        return bce + iou_loss(head, targets, weight)
+            return weighted_bce(head, targets, weight)
+        return mean_bce(head, targets, confidence)
 
-    return over_heads(of_head, logits, weights)
+    def of_images(head: Tensor) -> Tensor:
+        return cel(head, targets, confidence) if kind == "bce+cel" else iou_loss(head, targets, weight)
+
+    first = over_heads(of_pixels, logits, weights)
+    return first, None if kind == "bce" else over_heads(of_images, logits, weights)

@@ -77,7 +77,8 @@ class Samples(Dataset[tuple[Tensor, Tensor]]):
         record, recipe = self.record(draw.index), self.config.train
         decoded, random = self._decoded(draw.index, record), self._random(draw, record)
         if recipe.needs_masks:
-            return dense_sample(decoded.image, decoded.known, recipe.augment, draw.size, random)
+            soft = recipe.by_confidence
+            return dense_sample(decoded.image, decoded.known, recipe.augment, draw.size, random, soft)
         geometry = Geometry.random(record.height, record.width, draw.size, random)
         xy, labels = self.points.of(record.image_id)
         return geometry.image(decoded.image), draw_target(decoded.known, xy, labels, geometry)

@@ -11,13 +11,13 @@ from atal_ray.config import TrainConfig
 from atal_ray.errors import ConfigError
 from atal_ray.labels.confidence import labels_of
 from atal_ray.networks.protocol import SaliencyNetwork
-from atal_ray.training.dense_losses import dense_loss
+from atal_ray.training.dense_losses import LEAST, dense_loss, dense_terms
 from atal_ray.training.losses import IGNORED, point_loss
 from atal_ray.training.pairwise_losses import local_coherence, scale_consistency
 
 StepOf = Callable[[Tensor, Tensor], Tensor]
 """A step on images and targets; returns the loss, for which nobody has to wait."""
-LossOf = Callable[..., Tensor]
+LossOf = Callable[..., tuple[Tensor, Tensor | None]]
 
 
 def build_optimizer(network: SaliencyNetwork, config: TrainConfig) -> torch.optim.SGD:
@@ -109,24 +109,42 @@ def labelled_share(targets: Tensor, by_confidence: bool = False) -> Tensor:
         return torch.ones_like(own)
     total = own.clone()
     distributed.all_reduce(total)
-    return distributed.get_world_size() * own / total.clamp(min=1)
+    return distributed.get_world_size() * own / total.clamp(min=LEAST if by_confidence else 1)
+
+
+def image_share(targets: Tensor) -> Tensor:
+    """Weight of what is a mean over this worker's images: number of workers * own images / images of all.
+
+    Args:
+        targets: [B, S, S] of this worker.
+
+    Returns:
+        A scalar on the device of the targets.
+    """
+    own = torch.full((), float(len(targets)), device=targets.device)
+    if not distributed.is_initialized() or distributed.get_world_size() == 1:
+        return torch.ones_like(own)
+    total = own.clone()
+    distributed.all_reduce(total)
+    return distributed.get_world_size() * own / total
 
 
 def loss_of(
     model: nn.Module,
     network: SaliencyNetwork,
     x: Tensor,
-    images: Tensor,
+    images: Tensor | None,
     targets: Tensor,
     recipe: TrainConfig,
-) -> Tensor:
-    """The recipe's loss of a model on a batch, a scalar.
+) -> tuple[Tensor, Tensor | None]:
+    """The recipe's loss of a model on a batch, in two scalars: what counts by labelled pixels, and what
+    counts by images, None where there is nothing of it.
 
     Args:
         model: the network, or the data-parallel wrapper around it.
         network: the network itself, whose module beside it adds its own loss.
         x: normalised images [B, 3, S, S].
-        images: RGB in [0, 1] of the same shape.
+        images: RGB in [0, 1] of the same shape; needed for the local coherence alone.
         targets: [B, S, S]: labels in uint8, 255 where unknown, for `point_loss`; or full masks in floating
             point, for the loss that the recipe names.
         recipe: loss and precision.
@@ -134,28 +152,31 @@ def loss_of(
     with autocast(x.device, recipe.half):
         output = model(x)
     heads = [logits.float() for logits in output.logits]
-    if targets.is_floating_point():
-        weights, confidence = network.loss_weights, recipe.by_confidence
-        loss = dense_loss(heads, targets, weights, recipe.loss, by_confidence=confidence)
-    else:
+    by_images: Tensor | None = None
+    if not targets.is_floating_point():
         loss = point_loss(heads, targets, network.loss_weights)
+    elif recipe.by_confidence:
+        loss, by_images = dense_terms(heads, targets, network.loss_weights, recipe.loss, by_confidence=True)
+    else:
+        loss = dense_loss(heads, targets, network.loss_weights, recipe.loss)
     if recipe.coherence or recipe.consistency:
-        loss = loss + unlabelled_loss(network, x, images, heads[network.prediction], recipe)
+        free = unlabelled_loss(network, x, images, heads[network.prediction], recipe)
+        by_images = free if by_images is None else by_images + free
     beside = network.beside
-    if beside is None:
-        return loss
-    return loss + beside.loss(output.beside.float(), heads[beside.prediction], targets)
+    if beside is not None:
+        loss = loss + beside.loss(output.beside.float(), heads[beside.prediction], targets)
+    return loss, by_images
 
 
 def unlabelled_loss(
-    network: SaliencyNetwork, x: Tensor, images: Tensor, logits: Tensor, recipe: TrainConfig
+    network: SaliencyNetwork, x: Tensor, images: Tensor | None, logits: Tensor, recipe: TrainConfig
 ) -> Tensor:
     """The terms that need no label, with the recipe's weights, a scalar.
 
     Args:
         network: the network itself: a data-parallel wrapper is called once a step.
         x: normalised images [B, 3, S, S].
-        images: RGB in [0, 1] of the same shape.
+        images: RGB in [0, 1] of the same shape; needed for the local coherence alone.
         logits: of the saliency map [B, 1, S, S].
         recipe: the weights, and the precision of a smaller pass.
     """
@@ -168,6 +189,7 @@ def unlabelled_loss(
 
     loss = saliency.new_zeros(())
     if recipe.coherence:
+        assert images is not None
         loss = loss + recipe.coherence * local_coherence(saliency, images)
     if recipe.consistency:
         loss = loss + recipe.consistency * scale_consistency(saliency, x, predict, network.multiple)
@@ -195,7 +217,7 @@ def train_step(
         loss_of: computes the loss, perhaps a compiled form of the function of this name.
 
     Returns:
-        This worker's loss times its `labelled_share`, a scalar on the device.
+        This worker's loss times its shares, a scalar on the device.
 
     Raises:
         ConfigError: a batch of one image, and a batch norm that takes no single value.
@@ -203,7 +225,7 @@ def train_step(
     pictures = images.float() / 255
     x = network.normalise(pictures)
     try:
-        loss = loss_of(model, network, x, pictures, targets, recipe)
+        loss, by_images = loss_of(model, network, x, pictures if recipe.coherence else None, targets, recipe)
     except ValueError as error:  # PyTorch's own words, of a batch norm behind a mean over the image
         if "more than 1 value per channel" not in str(error):
             raise
@@ -212,6 +234,8 @@ def train_step(
             "start another campaign with a larger train.batch-size or more images"
         ) from error
     loss = loss * labelled_share(targets, recipe.by_confidence)
+    if by_images is not None:
+        loss = loss + by_images * image_share(targets)
     optimizer.zero_grad(set_to_none=True)
     torch.autograd.backward(loss)
     optimizer.step()

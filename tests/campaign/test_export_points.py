@@ -61,7 +61,7 @@ def test_a_campaign_trains_on_points_that_another_tool_gives_back(
     out = export_points(plan, tmp_path / "out")
     for name, source in (("labelme", "labelme"), ("cvat", "cvat/annotations.xml")):
         table = str(tmp_path / f"{name}.parquet")
-        assert read_points(name, Path(out.uri, source), table) == 4 * IMAGES
+        assert read_points(name, Path(out.uri, source), table) == (4 * IMAGES, 0)
         own = replace(config, data=replace(config.data, points=table))
         with plain_snapshots():
             other = run_campaign(own, tmp_path / name)
@@ -93,14 +93,20 @@ def test_questions_are_answered_in_label_studio(
         task["annotations"] = [{"result": asked_of["result"]}]
         for item in asked_of["result"]:
             value = item["value"]
-            assert value["keypointlabels"] == ["unsure"], "nobody has said anything yet"
+            assert value["keypointlabels"] == ["question"], "nobody has said anything yet"
             x = int(value["x"] * item["original_width"] / 100)
             y = int(value["y"] * item["original_height"] / 100)
             label = answers[task["data"]["image_id"], x, y]
             value["keypointlabels"] = ["foreground" if label else "background"]
     (tmp_path / "answers.json").write_text(json.dumps(tasks))
     table = Path(mine.round(0).where("answers.parquet"))
-    assert read_points("label-studio", tmp_path / "answers.json", str(table)) == asked.num_rows
+    untouched = json.loads(json.dumps(tasks))
+    untouched[0]["annotations"][0]["result"][0]["value"]["keypointlabels"] = ["question"]
+    (tmp_path / "some.json").write_text(json.dumps(untouched))
+    some = read_points("label-studio", tmp_path / "some.json", str(tmp_path / "some.parquet"))
+    assert some == (asked.num_rows - 1, 1), "what nobody touched is still open"
+    found = read_points("label-studio", tmp_path / "answers.json", str(table))
+    assert found == (asked.num_rows, 0)
     with pytest.raises(WaitingError), plain_snapshots():
         run_campaign(people, mine.root.uri)
     pixels = ["image_id", "x", "y", "label"]
@@ -128,6 +134,10 @@ def test_what_cannot_be_exported_is_said_first(
         ExportPoints(formats=("pixelpick",))
     with pytest.raises(ConfigError, match="rounds chooses points"):
         ExportPoints(what="questions", rounds=1)
+    with pytest.raises(
+        ConfigError, match="formats holds sam, which has no place for a point without a label"
+    ):
+        ExportPoints(what="questions", formats=("cvat", "sam"))
     plan = ExportPoints(campaign=run.root.uri)
     with pytest.raises(ConfigError, match=r"rounds is 3, but .* has points of 2"):
         export_points(replace(plan, rounds=3), tmp_path / "out")
@@ -159,7 +169,7 @@ def test_a_pixel_with_two_answers_is_named(tmp_path: Path) -> None:
     document = {"imagePath": "a.jpg", "shapes": shapes}
     (tmp_path / "a.json").write_text(json.dumps(document))
     table = str(tmp_path / "out" / "points.parquet")
-    assert read_points("labelme", tmp_path, table) == 1, "twice alike counts once"
+    assert read_points("labelme", tmp_path, table) == (1, 0), "twice alike counts once"
     shapes[1]["label"] = "background"
     (tmp_path / "a.json").write_text(json.dumps(document))
     with pytest.raises(DataError, match=r"shape 1: image a, \(3, 4\) is background, but foreground at .* 0:"):

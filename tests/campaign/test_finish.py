@@ -378,6 +378,8 @@ def test_a_campaign_without_rounds_or_the_campaign_itself_is_refused(
     with pytest.raises(CampaignError):
         finish(dataclasses.replace(plan, compare=str(tmp_path)), tmp_path / "final")
     assert not (tmp_path / "final" / "points.parquet").exists(), "all of it is said before anything is made"
+    with pytest.raises(ConfigError, match="is what targets weighted sets"):
+        dataclasses.replace(plan, train=dataclasses.replace(plan.train, by_confidence=True))
     with pytest.raises(ConfigError, match=r"rounds is 3, but .* has finished 2"):
         finish(dataclasses.replace(plan, rounds=3), tmp_path / "final")
     with pytest.raises(CampaignError):

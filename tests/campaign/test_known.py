@@ -19,14 +19,13 @@ from atal_ray.campaign.finish.known import (
     class_weights,
     colours,
     confidence_of,
-    upsampled,
 )
 from atal_ray.config import BudgetConfig, Config, DataConfig, RegionConfig, TrainConfig
 from atal_ray.data.record import Record
 from atal_ray.errors import ConfigError
 from atal_ray.labels.points import POINT_SCHEMA, UNSURE, PointIndex
 from atal_ray.labels.regions import region_labels
-from atal_ray.labels.sieve import finer_at_edges, sieved
+from atal_ray.labels.sieve import PixelMap, finer_at_edges, sieved
 from atal_ray.labels.superpixel_cache import SuperpixelCache
 from atal_ray.labels.superpixel_method import cut
 from atal_ray.store.folder import Folder
@@ -75,12 +74,12 @@ def test_a_sieve_looks_at_colours_and_at_decoder_features(
     assert known.needs_teacher()
     xy, labels = known.points.of("a")
     superpixels = known.superpixels.get(RECORD, image)
-    maps = [colours(image), upsampled(seen.features, SHAPE)]
+    features = seen.features.permute(1, 2, 0).numpy()
+    maps = [PixelMap(colours(image), SHAPE), PixelMap(features, SHAPE)]
     expected = sieved(plain.of(RECORD, image, None), superpixels, xy, labels, maps, 1.5)
     found = known.of(RECORD, image, seen)
     assert (found == expected).all()
     assert (found != UNSURE).sum() < (plain.of(RECORD, image, None) != UNSURE).sum()
-    assert maps[1].shape == (*SHAPE, 4)
 
 
 def test_near_edges_a_click_labels_a_finer_superpixel(tmp_path: Path, image: np.ndarray) -> None:
@@ -112,7 +111,7 @@ def test_where_the_teacher_is_sure_of_the_other_label_only_the_click_keeps_it(
 def test_clicks_without_regions_are_squares_that_a_smaller_image_keeps(
     tmp_path: Path, image: np.ndarray
 ) -> None:
-    plan = Finish(train=replace(TrainConfig(cycles=1), size=64))
+    plan = Finish(train=replace(TrainConfig(cycles=1), size=64, scales=(64,)))
     known = known_of(tmp_path, plan, labels="none")
     found = known.at_clicks(RECORD, known.of(RECORD, image, None))
     assert (found[4:7, 4:7] == 0).all()

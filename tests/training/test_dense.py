@@ -123,3 +123,15 @@ def test_jitter_equals_the_formula_in_every_order() -> None:
         wrong = np.abs(found - naive_jitter(pixels, factors, order))
         assert wrong.max() < 3.5  # each of three operations rounds to levels
     assert orders == set(permutations(range(3)))
+
+
+def test_soft_masks_keep_their_grey_levels_when_they_are_rotated() -> None:
+    """Unknown pixels stay unknown; what the rotation uncovers is background."""
+    image, mask = np.zeros((64, 64, 3), np.uint8), np.full((64, 64), 128, np.uint8)
+    mask[20:40, 20:40] = 255
+    _, target = dense_sample(image, mask, "rotate", 64, np.random.default_rng(1), True)
+    levels = set(np.rint(255 * np.unique(target)).astype(int).tolist())
+    assert levels == {0, 128, 255}
+    assert 0.8 < (np.rint(255 * target) == 128).mean() < 0.95
+    _, binary = dense_sample(image, mask, "rotate", 64, np.random.default_rng(1))
+    assert set(np.unique(binary).tolist()) == {0, 1}

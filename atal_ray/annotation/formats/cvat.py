@@ -3,17 +3,24 @@
 CVAT keeps two decimals; a point lies in the middle of its pixel, (column + 1/2, row + 1/2).
 """
 
-import math
 from collections.abc import Iterator
 from pathlib import Path
 from xml.sax.saxutils import quoteattr
-from zipfile import BadZipFile, ZipFile
+from zipfile import ZipFile
 
-from defusedxml import DefusedXmlException
-from defusedxml.ElementTree import ParseError, fromstring
+from defusedxml.ElementTree import fromstring
 
 from atal_ray.annotation.formats.labelled_image import LabelledImage, LabelledImages
-from atal_ray.annotation.formats.point_format import WORDS, PointFormat, ReadPoint, label_of, point_format
+from atal_ray.annotation.formats.point_format import (
+    LABELS,
+    OPEN,
+    PointFormat,
+    ReadPoint,
+    label_of,
+    pixel_of,
+    point_format,
+    words_of,
+)
 from atal_ray.errors import DataError
 from atal_ray.store.folder import Folder
 
@@ -40,7 +47,9 @@ class Cvat(PointFormat):
         """The points of annotations.xml, or of the zip that CVAT exports."""
         try:
             root = fromstring(_xml(source), forbid_dtd=True)
-        except (OSError, BadZipFile, KeyError, ParseError, DefusedXmlException) as error:
+        except DataError:
+            raise
+        except Exception as error:  # damaged zips and XML fail in many ways
             raise DataError(f"{source} is not an export of CVAT for images 1.1: {error!r}") from error
         for image in root.iter("image"):
             name = image.get("name", "")
@@ -53,7 +62,7 @@ def _lines(images: LabelledImages) -> Iterator[str]:
     yield "<annotations>"
     yield "  <version>1.1</version>"
     labels = "".join(
-        f"<label><name>{word}</name><attributes></attributes></label>" for word in WORDS.values()
+        f"<label><name>{word}</name><attributes></attributes></label>" for word in (*LABELS, OPEN)
     )
     yield f"  <meta><task><name>atal_ray</name><labels>{labels}</labels></task></meta>"
     for number, image in enumerate(images):
@@ -65,9 +74,9 @@ def _lines(images: LabelledImages) -> Iterator[str]:
 
 
 def _elements(image: LabelledImage) -> Iterator[str]:
-    for (x, y), label in zip(image.xy, image.labels, strict=True):
+    for (x, y), word in zip(image.xy, words_of(image), strict=True):
         place = f"{int(x) + 0.5:.2f},{int(y) + 0.5:.2f}"
-        of = f'label="{WORDS[int(label)]}" source="auto" occluded="0" z_order="0"'
+        of = f'label="{word}" source="auto" occluded="0" z_order="0"'
         yield f'    <points {of} points="{place}"/>'
 
 
@@ -83,12 +92,11 @@ def _xml(source: Path) -> bytes:
 
 def _point(source: Path, name: str, number: int, word: str, text: str) -> ReadPoint:
     place = f"{source}, image {name}, points {number}"
-    label = label_of(word)
-    if label is None:
-        raise DataError(f"{place}: the label {word!r} is none of {', '.join(WORDS.values())}")
+    label = label_of(word, place)
     try:
         ((x, y),) = [pair.split(",") for pair in text.split(";")]
-        column, row = math.floor(float(x)), math.floor(float(y))
+        place_of = float(x), float(y)
     except ValueError as error:
         raise DataError(f"{place}: {text!r} is not one pair of numbers") from error
-    return ReadPoint(Path(name.replace("\\", "/")).stem, column, row, label, place)
+    stem = Path(name.replace("\\", "/")).stem
+    return ReadPoint(stem, *pixel_of(*place_of, place), label, place)

@@ -2,16 +2,14 @@
 
 import json
 from collections.abc import Iterator
-from itertools import islice
 from typing import Any
 
 import pyarrow as pa
 
-from atal_ray.annotation.formats.labelled_image import LabelledImage, LabelledImages
+from atal_ray.annotation.formats.labelled_image import LabelledImage, LabelledImages, by_files
 from atal_ray.annotation.formats.point_format import PointFormat, point_format
 from atal_ray.store.folder import Folder
 
-IMAGES_PER_FILE = 1000
 _POINT = {
     "x": pa.int32(),
     "y": pa.int32(),
@@ -48,27 +46,25 @@ SCHEMA = pa.schema(
 
 @point_format("huggingface")
 class HuggingFace(PointFormat):
-    """images-00000.parquet, ..., a thousand images each."""
+    """images-00000.parquet, ..., a thousand images or 256 MiB each."""
 
     keeps = "everything but the superpixel; the images are inside"
 
     def write(self, images: LabelledImages, folder: Folder) -> None:
         """Write the tables."""
-        rest, number = iter(images), 0
-        while some := [*islice(rest, IMAGES_PER_FILE)]:
+        for number, some in enumerate(by_files(images)):
             folder.write_tables(f"images-{number:05d}.parquet", _tables(some), SCHEMA)
-            number += 1
 
 
-def _tables(images: list[LabelledImage]) -> Iterator[pa.Table]:
-    for image in images:
-        yield pa.Table.from_pylist([_row(image)], SCHEMA)
+def _tables(images: list[tuple[LabelledImage, bytes]]) -> Iterator[pa.Table]:
+    for image, data in images:
+        yield pa.Table.from_pylist([_row(image, data)], SCHEMA)
 
 
-def _row(image: LabelledImage) -> dict[str, Any]:
+def _row(image: LabelledImage, data: bytes) -> dict[str, Any]:
     return {
         "image_id": image.image_id,
-        "image": {"bytes": image.read_bytes(), "path": image.file_name},
+        "image": {"bytes": data, "path": image.file_name},
         "height": image.height,
         "width": image.width,
         "points": image.points.select([*_POINT]).to_pylist(),

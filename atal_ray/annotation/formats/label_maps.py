@@ -20,6 +20,8 @@ from atal_ray.store.folder import Folder
 class _Maps(PointFormat):
     """Base of the conventions."""
 
+    knows_unsure = False
+    repeats = False
     unknown: ClassVar[int]
     codes: ClassVar[dict[int, int]]
     """Label -> grey level; an unsure point is like an unlabelled pixel."""
@@ -30,8 +32,8 @@ class _Maps(PointFormat):
         """
         found = np.full((image.height, image.width), self.unknown, np.uint8)
         points = [(int(x), int(y), self.codes[int(label)]) for (x, y), label in _sure(image)]
-        for x, y, code in points if self.dilate else ():
-            cv2.circle(found, (x, y), self.dilate, code, thickness=-1)
+        for x, y, code in points if self.settings.dilate else ():
+            cv2.circle(found, (x, y), self.settings.dilate, code, thickness=-1)
         for x, y, code in points:
             found[y, x] = code
         return found

@@ -5,15 +5,21 @@ is floor(x width / 100).
 """
 
 import json
-import math
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from atal_ray.annotation.formats.labelled_image import LabelledImage, LabelledImages
-from atal_ray.annotation.formats.point_format import WORDS, PointFormat, ReadPoint, label_of, point_format
+from atal_ray.annotation.formats.point_format import (
+    PointFormat,
+    ReadPoint,
+    label_of,
+    pixel_of,
+    point_format,
+    words_of,
+)
 from atal_ray.errors import DataError
 from atal_ray.store.folder import Folder
 
@@ -25,6 +31,7 @@ CONFIG = """<View>
     <Label value="foreground" background="#00a000" hotkey="f"/>
     <Label value="background" background="#c00000" hotkey="b"/>
     <Label value="unsure" background="#e0a000" hotkey="u"/>
+    <Label value="question" background="#ff2fd0"/>
   </KeyPointLabels>
   <Image name="image" value="$image" zoom="true"/>
 </View>
@@ -42,7 +49,7 @@ class LabelStudio(PointFormat):
         """Write the tasks."""
         rest, number = iter(images), 0
         while some := [*islice(rest, TASKS_PER_FILE)]:
-            tasks = [_task(image) for image in some]
+            tasks = [_task(image, self.settings.image_prefix) for image in some]
             folder.write_bytes(f"tasks-{number:05d}.json", json.dumps(tasks, indent=1).encode())
             number += 1
         folder.write_bytes("config.xml", CONFIG.encode())
@@ -63,7 +70,7 @@ class LabelStudio(PointFormat):
             yield from _points(source, number, task)
 
 
-def _task(image: LabelledImage) -> dict[str, Any]:
+def _task(image: LabelledImage, prefix: str) -> dict[str, Any]:
     scores = [float(score) for score in image.points["score"].to_pylist()]
     result = [
         {
@@ -79,14 +86,14 @@ def _task(image: LabelledImage) -> dict[str, Any]:
                 "x": 100 * (int(x) + 0.5) / image.width,
                 "y": 100 * (int(y) + 0.5) / image.height,
                 "width": KEYPOINT_SIZE,
-                "keypointlabels": [WORDS[int(label)]],
+                "keypointlabels": [word],
             },
         }
-        for number, ((x, y), label, score) in enumerate(zip(image.xy, image.labels, scores, strict=True))
+        for number, ((x, y), word, score) in enumerate(zip(image.xy, words_of(image), scores, strict=True))
     ]
     return {
         "data": {
-            "image": image.path,
+            "image": f"{prefix}{quote(image.file_name)}" if prefix else image.path,
             "image_id": image.image_id,
             "uncertainty": max(scores, default=0.0),
         },
@@ -109,11 +116,9 @@ def _points(source: Path, number: int, task: Any) -> Iterator[ReadPoint]:
             continue
         try:
             value, width, height = item["value"], item["original_width"], item["original_height"]
-            x, y = (math.floor(value[axis] * side / 100) for axis, side in (("x", width), ("y", height)))
+            middle = [value[axis] * side / 100 for axis, side in (("x", width), ("y", height))]
             (word,) = value["keypointlabels"]
+            x, y = pixel_of(middle[0], middle[1], place)
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(f"{place}: it is not one labelled key point: {error!r}") from error
-        label = label_of(str(word))
-        if label is None:
-            raise DataError(f"{place}: the label {word!r} is none of {', '.join(WORDS.values())}")
-        yield ReadPoint(str(name), min(x, width - 1), min(y, height - 1), label, place)
+        yield ReadPoint(str(name), min(x, width - 1), min(y, height - 1), label_of(word, place), place)

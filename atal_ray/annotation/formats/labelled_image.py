@@ -70,6 +70,32 @@ class LabelledImage:
         return file_bytes(self.path)
 
 
+def by_files(
+    images: "LabelledImages", most: int = 1000, most_bytes: int = 2**28
+) -> Iterator[list[tuple[LabelledImage, bytes]]]:
+    """The images with their files' bytes, as many at a time as one file of a format takes.
+
+    Args:
+        images: all of them.
+        most: images at a time.
+        most_bytes: of them, but at least one image.
+
+    Raises:
+        DataError: an image cannot be read.
+    """
+    some: list[tuple[LabelledImage, bytes]] = []
+    size = 0
+    for image in images:
+        data = image.read_bytes()
+        if some and (len(some) == most or size + len(data) > most_bytes):
+            yield some
+            some, size = [], 0
+        some.append((image, data))
+        size += len(data)
+    if some:
+        yield some
+
+
 class LabelledImages(Protocol):
     """Images that can be gone through more than once."""
 

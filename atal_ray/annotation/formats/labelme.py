@@ -6,7 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from atal_ray.annotation.formats.labelled_image import LabelledImage, LabelledImages
-from atal_ray.annotation.formats.point_format import WORDS, PointFormat, ReadPoint, label_of, point_format
+from atal_ray.annotation.formats.point_format import (
+    PointFormat,
+    ReadPoint,
+    label_of,
+    pixel_of,
+    point_format,
+    words_of,
+)
 from atal_ray.errors import DataError
 from atal_ray.store.folder import Folder
 
@@ -38,14 +45,14 @@ class Labelme(PointFormat):
 def _document(image: LabelledImage) -> dict[str, Any]:
     shapes: list[dict[str, Any]] = [
         {
-            "label": WORDS[int(label)],
+            "label": word,
             "points": [[int(x), int(y)]],
             "group_id": None,
             "description": "",
             "shape_type": "point",
             "flags": {},
         }
-        for (x, y), label in zip(image.xy, image.labels, strict=True)
+        for (x, y), word in zip(image.xy, words_of(image), strict=True)
     ]
     return {
         "version": VERSION,
@@ -69,13 +76,11 @@ def _points(path: Path) -> Iterator[ReadPoint]:
         place = f"{path.name}, shape {number}"
         if not isinstance(shape, dict) or shape.get("shape_type") != "point":
             raise DataError(f"{path.parent / place}: it is not a point: remove it, or make it one")
-        label = label_of(str(shape.get("label")))
-        if label is None:
-            known = ", ".join(WORDS.values())
-            raise DataError(f"{path.parent / place}: the label {shape.get('label')!r} is none of {known}")
+        at = str(path.parent / place)
+        label = label_of(shape.get("label"), at)
         try:
             ((x, y),) = shape["points"]
-            column, row = int(x), int(y)  # a click lies inside its pixel
+            place_of = float(x), float(y)  # a click lies inside its pixel
         except (ValueError, TypeError, KeyError) as error:
-            raise DataError(f"{path.parent / place}: its points are not one pair of numbers") from error
-        yield ReadPoint(name, column, row, label, place)
+            raise DataError(f"{at}: its points are not one pair of numbers") from error
+        yield ReadPoint(name, *pixel_of(*place_of, at), label, place)

@@ -30,8 +30,7 @@ class ParquetTable(PointFormat):
 
 def _tables(images: LabelledImages) -> Iterator[pa.Table]:
     for image in images:
-        if image.points.num_rows:
-            yield _rows(image)
+        yield _rows(image)
 
 
 def _rows(image: LabelledImage) -> pa.Table:

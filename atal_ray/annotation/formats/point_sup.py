@@ -16,6 +16,7 @@ CATEGORY = {"id": 1, "name": "salient", "supercategory": "object"}
 class PointSup(PointFormat):
     """instances.json: of each image one annotation with point_coords and point_labels, without a mask."""
 
+    knows_unsure = False
     keeps = "the pixel and its label; unsure points are left out"
 
     def write(self, images: LabelledImages, folder: Folder) -> None:

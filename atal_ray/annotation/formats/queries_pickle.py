@@ -4,6 +4,7 @@ import io
 import pickle
 from collections.abc import Iterator
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 from atal_ray.annotation.formats.labelled_image import LabelledImages
@@ -12,13 +13,21 @@ from atal_ray.errors import ConfigError, DataError
 from atal_ray.store.folder import Folder
 
 _CATEGORIES = {0: 0, 1: 1, 255: 255}
+_ARRAYS = {
+    ("numpy", "ndarray"),
+    ("numpy", "dtype"),
+    ("numpy._core.multiarray", "_reconstruct"),
+    ("numpy._core.multiarray", "scalar"),
+}
 
 
 class _PlainUnpickler(pickle.Unpickler):
-    """Reads dictionaries, lists, numbers and texts, and refuses whatever else a pickle names."""
+    """Reads dictionaries, lists, numbers, texts and arrays of NumPy, and refuses all else a pickle names."""
 
     def find_class(self, module: str, name: str) -> Any:
-        """Refuse every class and function."""
+        """What an array is made of; every other class or function is refused."""
+        if (module.replace("numpy.core", "numpy._core"), name) in _ARRAYS:
+            return resolve_name(f"{module.replace('numpy.core', 'numpy._core')}:{name}")
         raise pickle.UnpicklingError(f"it names {module}.{name}, which is not read")
 
 
@@ -47,6 +56,8 @@ class QueriesPickle(PointFormat):
 
 
 def _points(source: Path, path: str, of: dict[str, Any]) -> Iterator[ReadPoint]:
+    if "category_id" not in of:
+        raise DataError(f"{source}, {path} has no category_id: these are questions without labels")
     name, at = Path(path.replace("\\", "/")).stem, f"{source}, {path}"
     try:
         columns = [list(of[key]) for key in ("x_coords", "y_coords", "category_id")]

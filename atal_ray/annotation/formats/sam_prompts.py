@@ -13,6 +13,7 @@ from atal_ray.store.folder import Folder
 class SamPrompts(PointFormat):
     """ID.npz: point_coords float32 [N, 2] as column and row, point_labels int32 [N], 1 or 0."""
 
+    knows_unsure = False
     keeps = "the pixel and its label; unsure points are left out"
 
     def write(self, images: LabelledImages, folder: Folder) -> None:

@@ -1,18 +1,16 @@
-"""WebDataset: tar files of a thousand images each with their points, which are read from end to end."""
+"""WebDataset: tar files of a thousand images or 256 MiB each with their points, read from end to end."""
 
 import json
 import tarfile
 from io import BytesIO
-from itertools import islice
 from pathlib import PurePosixPath
 
 from atal_ray.annotation.formats.label_maps import LabelMaps
-from atal_ray.annotation.formats.labelled_image import LabelledImage, LabelledImages
+from atal_ray.annotation.formats.labelled_image import LabelledImage, LabelledImages, by_files
 from atal_ray.annotation.formats.point_format import PointFormat, point_format
 from atal_ray.metrics.saliency_map import png
 from atal_ray.store.folder import Folder
 
-IMAGES_PER_FILE = 1000
 _COLUMNS = ("x", "y", "label", "round", "order", "score", "source")
 
 
@@ -24,18 +22,17 @@ class WebDataset(PointFormat):
 
     def write(self, images: LabelledImages, folder: Folder) -> None:
         """Write the tar files."""
-        rest, number, maps = iter(images), 0, LabelMaps(self.dilate)
-        while some := [*islice(rest, IMAGES_PER_FILE)]:
+        maps = LabelMaps(self.settings)
+        for number, some in enumerate(by_files(images)):
             data = BytesIO()
             with tarfile.open(fileobj=data, mode="w", format=tarfile.PAX_FORMAT) as archive:
-                for image in some:
+                for image, pixels in some:
                     key = key_of(image.image_id)
                     kind = PurePosixPath(image.file_name).suffix.lower()
-                    _add(archive, f"{key}{kind}", image.read_bytes())
+                    _add(archive, f"{key}{kind}", pixels)
                     _add(archive, f"{key}.points.json", _points(image))
                     _add(archive, f"{key}.seg.png", png(maps.drawn(image)))
             folder.write_bytes(f"points-{number:06d}.tar", data.getvalue())
-            number += 1
 
 
 def key_of(image_id: str) -> str:

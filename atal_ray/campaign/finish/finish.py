@@ -140,6 +140,11 @@ class Finishing:
             raise CampaignError(
                 f"{labelled.root.uri} has no finished round with points: there is nothing to finish yet"
             )
+        require(
+            config.regions.uses_superpixels or not (plan.sieve or plan.finer or plan.agreement),
+            f"sieve, finer and agreement are about clicked superpixels, and regions.labels of "
+            f"{labelled.root.uri} is {config.regions.labels}: leave them out",
+        )
         before = config_file.kept(final, FINISH_PLAN, Finish).rounds if begun else None
         rounds = plan.rounds or before or finished  # the campaign may have gone on meanwhile
         require(rounds <= finished, f"rounds is {rounds}, but {labelled.root.uri} has finished {finished}")

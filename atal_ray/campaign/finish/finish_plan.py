@@ -31,8 +31,8 @@ class ClickTeacher(Section):
     trained: bool = False
     """Train such a network first."""
     balance: Balance = "none"
-    """Weights of salient and background clicks: none, equal sums, or sums like the areas that they stand for,
-    as the random points of round 0 say.
+    """Weights of salient and background labels: none, those that make the clicks of both alike, or as many as
+    the areas that they stand for, as the random points of round 0 say.
     """
     border: Annotated[float, Interval(ge=0, le=1)] = 0.0
     """Weight of the image's outer ring as background, where no click says otherwise; 0: unknown."""
@@ -120,6 +120,10 @@ class Finish(Section):
 
     def check_relations(self) -> None:
         """Raise ConfigError for a training that leaves more than one snapshot, or settings without effect."""
+        require(
+            not self.train.by_confidence,
+            "train.by-confidence is what targets weighted sets: choose that instead",
+        )
         require(
             self.clicks.trained or self.clicks == ClickTeacher(),
             "clicks describes a network that is not trained: add clicks.trained",

@@ -7,16 +7,15 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.nn.functional import interpolate
 
-from atal_ray.campaign.campaign_folder import POINTS, CampaignFolder
+from atal_ray.campaign.campaign_folder import FORK, POINTS, CampaignFolder
 from atal_ray.campaign.finish.finish_plan import Balance, Finish
 from atal_ray.config import Config
 from atal_ray.config.section import require
 from atal_ray.data.record import Record
 from atal_ray.labels.points import UNSURE, PointIndex
 from atal_ray.labels.regions import region_labels
-from atal_ray.labels.sieve import finer_at_edges, sieved
+from atal_ray.labels.sieve import PixelMap, finer_at_edges, sieved
 from atal_ray.labels.superpixel_cache import SuperpixelCache
 from atal_ray.labels.superpixel_method import cut
 from atal_ray.store.folder import Folder
@@ -78,11 +77,12 @@ class Known:
         known = region_labels(superpixels, xy, labels, shape, regions.labels, mask)
         if self.plan.finer and superpixels is not None:
             smaller = cut(image, replace(regions, superpixels=regions.superpixels * self.plan.finer))
-            known = finer_at_edges(known, superpixels, smaller, xy, labels, colours(image))
+            known = finer_at_edges(known, superpixels, smaller, xy, labels, colours(image), by_mask=by_mask)
         if self.plan.sieve and superpixels is not None:
             assert seen is not None
-            maps = [colours(image), upsampled(seen.features, shape)]
-            known = sieved(known, superpixels, xy, labels, maps, self.plan.sieve)
+            features = seen.features.permute(1, 2, 0).float().cpu().numpy()
+            maps = [PixelMap(colours(image), shape), PixelMap(features, shape)]
+            known = sieved(known, superpixels, xy, labels, maps, self.plan.sieve, by_mask=by_mask)
         if self.plan.agreement:
             assert seen is not None
             known = agreed(known, seen.saliency, xy, labels)
@@ -98,24 +98,19 @@ class Known:
         """
         if self.config.regions.uses_superpixels:
             return known
-        reach = math.ceil(max(known.shape) / self.plan.train.size / 2)
+        reach = math.ceil(max(known.shape) / min(self.plan.train.scales) / 2)
         found = known.copy()
-        for (x, y), label in zip(*self.points.of(record.image_id), strict=True):
+        xy, labels = self.points.of(record.image_id)
+        for (x, y), label in zip(xy, labels, strict=True):
             if label != UNSURE:
                 found[max(0, y - reach) : y + reach + 1, max(0, x - reach) : x + reach + 1] = label
+        found[xy[:, 1], xy[:, 0]] = labels
         return found
 
 
 def colours(image: NDArray[np.uint8]) -> Map:
     """The image in CIE Lab, float32 [H, W, 3]."""
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2LAB), np.float32)
-
-
-def upsampled(features: torch.Tensor, shape: tuple[int, int]) -> Map:
-    """Features [C, h, w] at the size of the image, float32 [H, W, C], bilinear."""
-    resized = interpolate(features[None].float(), shape, mode="bilinear", align_corners=False)[0]
-    found: Map = resized.permute(1, 2, 0).cpu().numpy()
-    return found
 
 
 def agreed(known: Labels, saliency: Map, xy: NDArray[np.integer], labels: Labels) -> Labels:
@@ -181,7 +176,9 @@ def class_weights(
     wanted = 0.5
     if balance == "area":
         require(
-            config.data.points is None and config.budget.start_strategy == "uniform",
+            config.data.points is None
+            and config.budget.start_strategy == "uniform"
+            and not labelled.root.exists(FORK),
             "clicks.balance area needs a campaign that began with random points: choose clicks.balance equal",
         )
         wanted = salient_share(labelled.round(0))

@@ -207,9 +207,7 @@ class TeacherShard(SnapshotActor):
         """The row of the new manifest, whose files are there."""
         task = self.task
         soft = to_uint8(saliency, record.image_id)
-        if soft.max() == 1:  # a file of 0 and 1 is read as one of 0 and 255
-            soft[:] = 0
-        (task.final / MASKS).write_bytes(f"{record.image_id}.png", png(soft))
+        (task.final / MASKS).write_bytes(f"{record.image_id}.png", png(unmistakable(soft)))
         half = task.plan.targets == "half"
         target = np.where(saliency >= 0.5, 255, 0).astype(np.uint8) if half else soft
         return self._row(record, self._linked(record), target)
@@ -222,7 +220,7 @@ class TeacherShard(SnapshotActor):
 
     def _row(self, record: Record, image: str, target: NDArray[np.uint8]) -> Row:
         """The row of the new manifest, whose target is there."""
-        task, data = self.task, png(target)
+        task, data = self.task, png(unmistakable(target))
         (task.taught / TARGETS).write_bytes(f"{record.image_id}.png", data)
         return {
             "image_id": record.image_id,
@@ -235,6 +233,11 @@ class TeacherShard(SnapshotActor):
             "mask_bytes": len(data),
             "mask_digest": digest(data),
         }
+
+
+def unmistakable(soft: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A soft mask that no reader takes for one of 0 and 255: a largest level of 1 becomes 0."""
+    return np.zeros_like(soft) if soft.max() == 1 else soft
 
 
 def mean_map(ensembles: list[torch.Tensor], shape: tuple[int, int]) -> Map:

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import re
 import tarfile
 import xml.etree.ElementTree as ET
 import zipfile
@@ -16,7 +17,7 @@ from point_tables import table_of
 
 from atal_ray.annotation.formats import ALL
 from atal_ray.annotation.formats.labelled_image import LabelledImage
-from atal_ray.annotation.formats.point_format import FormatName, readable
+from atal_ray.annotation.formats.point_format import FormatName, FormatSettings, readable
 from atal_ray.errors import ConfigError, DataError
 from atal_ray.store.folder import Folder
 
@@ -24,7 +25,7 @@ Images = list[LabelledImage]
 
 
 def write(name: str, images: Images, folder: Path, dilate: int = 0) -> Path:
-    ALL[name](dilate).write(images, Folder(str(folder)))
+    ALL[name](FormatSettings(dilate)).write(images, Folder(str(folder)))
     return folder
 
 
@@ -37,7 +38,7 @@ def rows_of(images: Images, *, unsure: bool) -> set[tuple[str, int, int, int]]:
     }
 
 
-def read(name: str, source: Path) -> set[tuple[str, int, int, int]]:
+def read(name: str, source: Path) -> set[tuple[str, int, int, int | None]]:
     return {(point.image_id, point.x, point.y, point.label) for point in ALL[name].read(source)}
 
 
@@ -179,7 +180,7 @@ def source_of(name: str, images: Images, folder: Path) -> Path:
         columns = {"x_coords": 0, "y_coords": 1}
         queries = {
             f"data/{image.image_id}.jpg": {
-                **{key: image.xy[:, axis].tolist() for key, axis in columns.items()},
+                **{key: image.xy[:, axis] for key, axis in columns.items()},
                 "category_id": image.labels.tolist(),
             }
             for image in images
@@ -219,7 +220,8 @@ def test_label_studio_asks_with_the_uncertainty_to_sort_by(images: Images, tmp_p
     assert (first["data"]["uncertainty"], second["data"]["uncertainty"]) == (0.25, 0.75)
     assert first["data"]["image"] == images[0].path
     config = ET.fromstring((out / "config.xml").read_text())
-    assert [label.get("value") for label in config.iter("Label")] == ["foreground", "background", "unsure"]
+    values = [label.get("value") for label in config.iter("Label")]
+    assert values == ["foreground", "background", "unsure", "question"]
     for item in first["predictions"][0]["result"]:
         assert {item["from_name"], item["to_name"]} == {
             config.find("KeyPointLabels").get("name"),
@@ -248,7 +250,7 @@ WRONG: list[tuple[str, str, Any, str]] = [
         "labelme",
         "a.json",
         {"imagePath": "a.jpg", "shapes": [{"shape_type": "point", "label": "cat", "points": [[1, 2]]}]},
-        "shape 0: the label 'cat' is none of foreground, background, unsure",
+        "shape 0: the label 'cat' is none of",
     ),
     (
         "labelme",
@@ -288,7 +290,7 @@ WRONG: list[tuple[str, str, Any, str]] = [
     (
         "pixelpick",
         "a.pkl",
-        pickle.dumps({"a": {"x_coords": [1]}}),
+        pickle.dumps({"a": {"x_coords": [1], "category_id": [1]}}),
         "it needs x_coords, y_coords and category",
     ),
     (
@@ -298,6 +300,26 @@ WRONG: list[tuple[str, str, Any, str]] = [
         "a, point 0: the category 7 is none of 0, 1 and 255",
     ),
     ("label-maps", "a.txt", "", "holds no PNG"),
+    (
+        "labelme",
+        "a.json",
+        {"imagePath": "a.jpg", "shapes": [{"shape_type": "point", "label": "unsure", "points": [[1e12, 2]]}]},
+        "shape 0: (1000000000000.0, 2.0) is no pixel of an image",
+    ),
+    (
+        "cvat",
+        "a.xml",
+        '<a><image name="i.jpg"><points label="unsure" points="inf,2"/></image></a>',
+        "points 0: (inf, 2.0) is no pixel of an image",
+    ),
+    ("cvat", "a.xml", '<?xml version="1.0" encoding="no"?><a/>', "is not an export of CVAT for images 1.1"),
+    ("cvat", "a.zip", b"PK\x03\x04", "is not an export of CVAT for images 1.1"),
+    (
+        "pixelpick",
+        "a.pkl",
+        pickle.dumps({"a": {"x_coords": np.array([1]), "y_coords": np.array([2])}}),
+        "a has no category_id: these are questions without labels",
+    ),
 ]
 
 
@@ -308,7 +330,7 @@ def test_what_is_wrong_is_named(name: str, file: str, content: Any, sentence: st
         path.write_bytes(content)
     else:
         path.write_text(content if isinstance(content, str) else json.dumps(content))
-    with pytest.raises(DataError, match=sentence.replace("(", r"\(")):
+    with pytest.raises(DataError, match=re.escape(sentence)):
         list(ALL[name].read(tmp_path if name == "label-maps" else path))
 
 
