@@ -213,7 +213,7 @@ SENTENCES = [
     Advised(
         "sieve, finer and agreement are about clicked superpixels",
         ("finish",),
-        ("--sieve 0 --finer 0 --no-agreement",),
+        ("--sieve 0 --finer 0",),
     ),
     Advised("train.by-confidence is what targets weighted sets", ("finish",), ("--targets weighted",)),
     Advised("train.cycles is {self.train.cycles}: a finish", ("finish",), ("--train.cycles 1",)),
