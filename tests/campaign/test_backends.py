@@ -76,6 +76,7 @@ def test_a_campaign_goes_on_under_the_other_backend(ray_local, finished):
     assert all_points(open_campaign(folder), 2) == before
 
 
+@pytest.mark.slow
 def test_an_inline_campaign_imports_no_ray(synth_folder, tmp_path):
     command = [sys.executable, "-c", WITHOUT_RAY, str(synth_folder), str(tmp_path / "run")]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=_environment())

@@ -58,6 +58,7 @@ def test_maps_are_those_of_the_network(name: str, size: tuple[int, int]) -> None
         assert float((found - naive(plain, images)).abs().max()) < 1e-4
 
 
+@pytest.mark.slow
 def test_another_program_needs_pytorch_alone(tmp_path: Path) -> None:
     plain, images = network("toy_network:TwoHeads"), pictures(2, 50, 60)
     torch.jit.save(exported(plain, SIDE), str(tmp_path / "network.ts"))

@@ -420,6 +420,7 @@ def test_several_sides() -> None:
         agree(found, network, torch.rand(2, 3, side, side, dtype=torch.float64), 1e-9)
 
 
+@pytest.mark.slow
 def test_half_precision_is_near_and_gives_float32(
     single: SaliencyNetwork, fast: Prepared, images: Tensor
 ) -> None:

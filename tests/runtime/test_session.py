@@ -36,6 +36,7 @@ def test_a_ray_that_does_not_start_is_a_sentence(
         pass
 
 
+@pytest.mark.slow
 def test_no_pipeline_outlives_the_block(ray_local: None) -> None:
     cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers need not find this file
     rows = ray.data.range(200, override_num_blocks=100).map(wait_a_moment).iter_rows()

@@ -131,6 +131,7 @@ def test_several_works_share_the_actors_whatever_their_rows_hold(ray_local, caps
     assert {"work 0", "work 1"} <= set(re.findall(r"work \d", capsys.readouterr().err))
 
 
+@pytest.mark.slow
 def test_stages_are_timed(ray_local, capsys):
     figures = Throughput()
     run(9, 2, 0.05, throughput=figures)
