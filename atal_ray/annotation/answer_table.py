@@ -23,6 +23,8 @@ TABLE_SCHEMA = pa.schema(
         pa.field("row", pa.int64(), nullable=False),  # where the row is in its file, see `place`
     ]
 )
+ANSWERED_SCHEMA = pa.schema([TABLE_SCHEMA.field(name) for name in COLUMNS])
+"""Rows of TABLE_SCHEMA without their places."""
 WORDS = {
     "foreground": SALIENT,
     "salient": SALIENT,

@@ -13,10 +13,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from atal_ray.annotation.answer_table import (
+    ANSWERED_SCHEMA,
     COLUMNS,
     LABELS,
     NAMES,
-    TABLE_SCHEMA,
     place,
     read_rows,
     refuse,
@@ -40,7 +40,6 @@ _LIKE_ANSWERS = re.compile(
     r"(answer|question|label).*\.(csv|tsv|txt|json|jsonl|parquet|xlsx?|ods)$", re.IGNORECASE
 )
 _NAMED = 5
-_ANSWERED_SCHEMA = pa.schema([TABLE_SCHEMA.field(name) for name in COLUMNS])
 
 Labels = np.ndarray[tuple[int], np.dtype[np.uint8]]
 Places = np.ndarray[tuple[int], np.dtype[np.int64]]
@@ -83,18 +82,17 @@ def from_people(asked: pa.Table, out: Folder, questions: str) -> pa.Table:
     )
 
 
-def answered_so_far(asked: pa.Table, out: Folder, *, own: bool) -> list[int]:
-    """The numbers of the questions that have an answer in a folder.
+def answered_elsewhere(asked: pa.Table, out: Folder) -> list[int]:
+    """The numbers of the questions that have an answer in a folder, those of the page apart.
 
     Args:
         asked: the questions.
         out: folder of the round.
-        own: whether those of the page count.
 
     Raises:
         DataError: a table of answers cannot be used.
     """
-    names = [name for name in _tables(out) if own or name != PAGE]
+    names = [name for name in _tables(out) if name != PAGE]
     kept = _positions(out.read_table(ANSWERED), asked) if out.exists(ANSWERED) else np.empty(0, np.int64)
     return sorted({*kept.tolist(), *_given(names, asked, out)[0].tolist()})
 
@@ -254,9 +252,9 @@ def _keep(
     asked: pa.Table, labels: Labels, answered: np.ndarray[tuple[int], np.dtype[np.bool_]], out: Folder
 ) -> None:
     """Write what is answered, and the rest as a form."""
-    kept = asked.select(PIXEL).append_column(_ANSWERED_SCHEMA.field("label"), pa.array(labels))
+    kept = asked.select(PIXEL).append_column(ANSWERED_SCHEMA.field("label"), pa.array(labels))
     if answered.any():
-        out.write_table(ANSWERED, kept.filter(pa.array(answered)).cast(_ANSWERED_SCHEMA))
+        out.write_table(ANSWERED, kept.filter(pa.array(answered)).cast(ANSWERED_SCHEMA))
     out.write_lines(OPEN, _form(asked.filter(pa.array(~answered))))
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from atal_ray.annotation.answer_table import NAMES
+from atal_ray.annotation.answer_table import ANSWERED_SCHEMA, NAMES
 from atal_ray.annotation.formats import ALL
 from atal_ray.annotation.formats.point_format import ReadPoint, readable
 from atal_ray.config.section import require
@@ -13,14 +13,6 @@ from atal_ray.errors import DataError, meant
 from atal_ray.store.folder import Folder
 from atal_ray.store.uri import split
 
-SCHEMA = pa.schema(
-    [
-        pa.field("image_id", pa.string(), nullable=False),
-        pa.field("x", pa.int32(), nullable=False),
-        pa.field("y", pa.int32(), nullable=False),
-        pa.field("label", pa.uint8(), nullable=False),
-    ]
-)
 ROWS = 65_536
 
 
@@ -51,7 +43,9 @@ def read_points(name: str, source: Path | str, table: str) -> tuple[int, int]:
     folder, file = split(table)
     kind, still_open = ALL[name], [0]
     answered = _answered(kind.read(Path(source)), still_open)
-    Folder.at(folder).write_tables(file, _tables(_once(answered) if kind.repeats else answered), SCHEMA)
+    Folder.at(folder).write_tables(
+        file, _tables(_once(answered) if kind.repeats else answered), ANSWERED_SCHEMA
+    )
     return Folder.at(folder).count_rows(file), still_open[0]
 
 
@@ -83,8 +77,8 @@ def _once(points: Iterator[ReadPoint]) -> Iterator[ReadPoint]:
 def _tables(points: Iterator[ReadPoint]) -> Iterator[pa.Table]:
     rows: list[dict[str, object]] = []
     for point in points:
-        rows.append({name: getattr(point, name) for name in SCHEMA.names})
+        rows.append({name: getattr(point, name) for name in ANSWERED_SCHEMA.names})
         if len(rows) == ROWS:
-            yield pa.Table.from_pylist(rows, SCHEMA)
+            yield pa.Table.from_pylist(rows, ANSWERED_SCHEMA)
             rows = []
-    yield pa.Table.from_pylist(rows, SCHEMA)
+    yield pa.Table.from_pylist(rows, ANSWERED_SCHEMA)

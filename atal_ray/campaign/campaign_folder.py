@@ -46,10 +46,15 @@ class CampaignFolder:
 
     def open_questions(self) -> int | None:
         """The number of the round whose questions have no points yet; None where there is none."""
-        number = START
-        while self.round(number + 1).exists(POINTS):
-            number += 1
+        number = self.rounds_with_points() - 1
         return number if self.round(number).exists(QUERIES) else None
+
+    def rounds_with_points(self) -> int:
+        """How many rounds have their points, the first one without a gap on."""
+        number = 0
+        while self.round(number).exists(POINTS):
+            number += 1
+        return number
 
     def test_sets(self) -> list[str]:
         """Names of the test sets, sorted."""

@@ -1,9 +1,11 @@
 """`atal export points`: the points of a campaign, or its open questions, in formats that other tools read.
 
-FOLDER/
-export.yaml   what was exported
-FORMAT/       a folder for each format
-README.md     the data card; written last
+    FOLDER/
+      export.yaml   what was exported
+      FORMAT/       a folder for each format
+      README.md     the data card
+
+The card is written last: without it an export was cut short.
 """
 
 from collections.abc import Iterator
@@ -158,11 +160,9 @@ def _numbers(campaign: CampaignFolder, plan: ExportPoints) -> tuple[int, ...] | 
         if asked is None:
             raise CampaignError(f"{where} has no open questions: there is nothing to export")
         return asked
-    number = 0
-    while campaign.round(number).exists(POINTS):
-        number += 1
-    numbers = tuple(range(plan.rounds or number))
-    require(len(numbers) <= number, f"rounds is {plan.rounds}, but {where} has points of {number}")
+    there = campaign.rounds_with_points()
+    numbers = tuple(range(plan.rounds or there))
+    require(len(numbers) <= there, f"rounds is {plan.rounds}, but {where} has points of {there}")
     if not sum(campaign.round(one).count_rows(POINTS) for one in numbers):
         raise CampaignError(f"{where} has no points yet: there is nothing to export")
     return numbers

@@ -28,11 +28,11 @@ import pyarrow as pa
 import uvicorn
 from annotated_types import Interval, MinLen
 
-from atal_ray.annotation.answers import PAGE, PIXEL, answered_so_far
+from atal_ray.annotation.answer_table import ANSWERED_SCHEMA
+from atal_ray.annotation.answers import PAGE, PIXEL, answered_elsewhere
 from atal_ray.annotation.page.answer_log import AnswerLog
 from atal_ray.annotation.page.question_desk import QuestionDesk, near_together
 from atal_ray.annotation.page.server import PageServer, Questions
-from atal_ray.annotation.read_points import SCHEMA
 from atal_ray.campaign.campaign_folder import MANIFEST, QUERIES, CampaignFolder
 from atal_ray.campaign.generate import configuration_of
 from atal_ray.config.bounds import Count, Words
@@ -167,7 +167,7 @@ def _questions(folder: CampaignFolder, number: int, guide: str) -> tuple[Questio
             order += [start + one for one in near_together(xy[start:stop])]
             start = stop
     table = asked.take(pa.array(order, pa.int64())).combine_chunks()
-    known = answered_so_far(table, folder.round(number + 1), own=False)
+    known = answered_elsewhere(table, folder.round(number + 1))
     config = configuration_of(folder.root)
     data = folder.training_data(config)
 
@@ -245,4 +245,4 @@ class _Table:
         labels = sorted(self.desk.labels().items())
         rows = self.questions.take(pa.array([number for number, _ in labels], pa.int64()))
         column = pa.array([label for _, label in labels], pa.uint8())
-        self.out.write_table(PAGE, rows.append_column("label", column).cast(SCHEMA))
+        self.out.write_table(PAGE, rows.append_column("label", column).cast(ANSWERED_SCHEMA))

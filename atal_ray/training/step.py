@@ -105,11 +105,7 @@ def labelled_share(targets: Tensor, by_confidence: bool = False) -> Tensor:
         A scalar on the device of the targets.
     """
     own = (labels_of(targets)[1] if by_confidence else targets != IGNORED).sum().float()
-    if not distributed.is_initialized() or distributed.get_world_size() == 1:
-        return torch.ones_like(own)
-    total = own.clone()
-    distributed.all_reduce(total)
-    return distributed.get_world_size() * own / total.clamp(min=LEAST if by_confidence else 1)
+    return _share(own, least=LEAST if by_confidence else 1)
 
 
 def image_share(targets: Tensor) -> Tensor:
@@ -121,12 +117,16 @@ def image_share(targets: Tensor) -> Tensor:
     Returns:
         A scalar on the device of the targets.
     """
-    own = torch.full((), float(len(targets)), device=targets.device)
+    return _share(torch.full((), float(len(targets)), device=targets.device), least=1)
+
+
+def _share(own: Tensor, least: float) -> Tensor:
+    """The number of workers times this one's part of what all of them have; 1 for a single worker."""
     if not distributed.is_initialized() or distributed.get_world_size() == 1:
         return torch.ones_like(own)
     total = own.clone()
     distributed.all_reduce(total)
-    return distributed.get_world_size() * own / total
+    return distributed.get_world_size() * own / total.clamp(min=least)
 
 
 def loss_of(

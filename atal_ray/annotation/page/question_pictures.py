@@ -5,6 +5,7 @@ Coordinates stay those of the stored pixels; only the picture is turned for the 
 
 import io
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,8 @@ SIDE = 1280
 REACH, ZOOM = 26, 6
 """Pixels around the asked one in the crop, and how much larger they are shown."""
 _EXIF_ORIENTATION = 274
+RECORDS_KEPT, WHOLE_KEPT, DECODED_KEPT = 4096, 32, 2
+"""Orientations, pictures and decoded images that are kept: an image is asked about more than once."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,7 @@ class SeenPlace:
     """Of the turned picture, in stored pixels."""
 
 
+@lru_cache(RECORDS_KEPT)
 def orientation_of(record: Record) -> int:
     """The EXIF orientation 1 to 8 of an image's file."""
     data = unchanged(record.image, record.image_bytes, record.image_digest)
@@ -70,6 +74,11 @@ def place(x: int, y: int, width: int, height: int, orientation: int) -> SeenPlac
 def whole(record: Record, x: int, y: int, orientation: int) -> bytes:
     """The image as JPEG, turned, at most `SIDE` pixels long; no pixel is marked in it."""
     del x, y  # the page draws the ring
+    return _whole(record, orientation)
+
+
+@lru_cache(WHOLE_KEPT)
+def _whole(record: Record, orientation: int) -> bytes:
     image = _turned(Image.fromarray(_pixels(record)), orientation)
     image.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
     return _encoded(image, "JPEG", quality=88, subsampling=0)
@@ -83,6 +92,7 @@ def crop(record: Record, x: int, y: int, orientation: int) -> bytes:
     return _encoded(_turned(around, orientation).resize((side, side), Image.Resampling.NEAREST), "PNG")
 
 
+@lru_cache(DECODED_KEPT)
 def _pixels(record: Record) -> NDArray[np.uint8]:
     data = unchanged(record.image, record.image_bytes, record.image_digest)
     return read_image(record.image, data)
