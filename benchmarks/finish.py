@@ -31,7 +31,7 @@ import cv2
 import numpy as np
 import torch
 import tyro
-from image_scores import FIGURES, Figures, draws, resampled, score_images
+from image_scores import FIGURES, Figures, compared, draws, resampled, score_images, spread
 from machine import provenance
 from real_images import RealImages, lay_out, test_sets
 
@@ -413,11 +413,6 @@ def files_of(options: Options, row: str, name: str, seeds: Sequence[int], flips:
     return [file.with_suffix(".flips.npz") if flips else file for file in files]
 
 
-def spread(values: Sequence[float]) -> dict[str, float]:
-    """Mean and range over seeds."""
-    return {"mean": fmean(values), "low": min(values), "high": max(values)}
-
-
 def figures(options: Options, row: str, name: str, flips: bool = False) -> dict[str, dict[str, float]]:
     """Mean and range over the seeds of a row on a test set, and as a share of full masks of these seeds."""
     seeds, one = seeds_of(options, row), np.ones((1, options.test_images))
@@ -445,8 +440,6 @@ def difference(options: Options, row: str, other: str, name: str) -> dict[str, A
     ours, theirs = (resampled(files_of(options, one, name, seeds), times) for one in (row, other))
     found: dict[str, Any] = {}
     for figure in FIGURES:
-        apart = ours[figure] - theirs[figure]
-        low, high = np.quantile(apart[1:], [0.025, 0.975])
         by_seed = [
             float(a[figure][0] - b[figure][0])
             for a, b in (
@@ -454,13 +447,7 @@ def difference(options: Options, row: str, other: str, name: str) -> dict[str, A
                 for seed in seeds
             )
         ]
-        found[figure] = {
-            "difference": float(apart[0]),
-            "low": float(low),
-            "high": float(high),
-            "of_each_seed": by_seed,
-            "decided": bool((low > 0 or high < 0) and len({value > 0 for value in by_seed}) == 1),
-        }
+        found[figure] = compared(ours, theirs, figure, by_seed)
     return found
 
 

@@ -83,3 +83,29 @@ def resampled(files: Sequence[Path], times: NDArray[np.float64]) -> Figures:
             if figure in means:
                 found[figure] = found[figure] + means[figure][:, 0] / len(files)
     return found
+
+
+def compared(ours: Figures, theirs: Figures, figure: str, by_seed: Sequence[float]) -> dict[str, Any]:
+    """How much a figure differs: the mean over seeds, the 95 % interval of the paired bootstrap, each seed,
+    and whether it is decided: the interval leaves out 0, and all seeds agree in sign.
+
+    Args:
+        ours: from `resampled`.
+        theirs: of the same seeds and resamples.
+        figure: which.
+        by_seed: the difference of each seed.
+    """
+    apart = ours[figure] - theirs[figure]
+    low, high = np.quantile(apart[1:], [0.025, 0.975])
+    return {
+        "difference": float(apart[0]),
+        "low": float(low),
+        "high": float(high),
+        "of_each_seed": list(by_seed),
+        "decided": bool((low > 0 or high < 0) and len({value > 0 for value in by_seed}) == 1),
+    }
+
+
+def spread(values: Sequence[float]) -> dict[str, float]:
+    """Mean and range over seeds."""
+    return {"mean": float(np.mean(values)), "low": min(values), "high": max(values)}

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import torch
 import tyro
-from image_scores import draws, resampled, score_images
+from image_scores import compared, draws, resampled, score_images, spread
 from machine import provenance
 from real_images import RealImages, lay_out, names, test_sets
 
@@ -161,7 +161,7 @@ def figures(options: Options, arm: str, name: str) -> list[dict[str, Any]]:
         row: dict[str, Any] = {"clicks": clicks}
         for figure in FIGURES:
             values = [run[figure] for run in runs]
-            row[figure] = {"mean": float(np.mean(values)), "low": min(values), "high": max(values)}
+            row[figure] = spread(values)
         rows.append(row)
     return rows
 
@@ -193,16 +193,8 @@ def against_atal(options: Options, name: str) -> dict[str, Any]:
         by_seed = [[last_of(options, one, name, seed) for seed in seeds] for one in (arm, "atal")]
         found[arm] = {}
         for figure in FIGURES:
-            difference = other[figure] - base[figure]
-            low, high = np.quantile(difference[1:], [0.025, 0.975])
             each = [one[figure] - two[figure] for one, two in zip(*by_seed, strict=True)]
-            found[arm][figure] = {
-                "difference": float(difference[0]),
-                "low": float(low),
-                "high": float(high),
-                "of_each_seed": each,
-                "decided": bool((low > 0 or high < 0) and len({value > 0 for value in each}) == 1),
-            }
+            found[arm][figure] = compared(other, base, figure, each)
     return found
 
 
