@@ -4,7 +4,8 @@
         --out runs/finish --held-out held_out.txt
 
 Campaigns of several ways to choose the clicks, without Ray on one CPU thread, start from the same random
-points and share the first round. On top of them stand finishes; an arm of several trainings leaves a row for
+points and share the first round; a round goes on from the last snapshot of the one before. Networks train in
+bfloat16 with `--half`, as on a GPU: twice as fast on a CPU that computes in it. On top of the campaigns stand finishes; an arm of several trainings leaves a row for
 each of them. `full masks` is the network's own recipe of full supervision on as many epochs. Test images are
 of a second data set and of a list of ids that nothing trains on. An interrupted run goes on where it was;
 `--figures-only` writes what is finished of it.
@@ -53,13 +54,14 @@ from atal_ray.networks.snapshot_reader import read_snapshots
 from atal_ray.runtime.session import campaign_session
 from atal_ray.store.folder import Folder
 from atal_ray.studies.sweep.sharing import share_first_round, share_start
+from atal_ray.training import step
 
 RESULT = Path(__file__).parent / "results" / "finish.json"
 MEASURES = ("atal_ray.acquisition", "atal_ray.campaign", "atal_ray.labels", "atal_ray.training")
 START, FULL = "start", "full masks"
 BAND = 0.02
 """Width of the border on either side, over the longer side of an image."""
-SIZES = ("images", "test_images", "side", "epochs", "cycles", "finish_epochs", "start")
+SIZES = ("images", "test_images", "side", "epochs", "cycles", "finish_epochs", "start", "half")
 
 
 @dataclass(frozen=True)
@@ -97,8 +99,8 @@ class Finished:
 
 
 CAMPAIGNS = {
-    "random": Clicks("random", 8, 10),
-    "foreground": Clicks("foreground", 8, 10),
+    "random": Clicks("random", 4, 10),
+    "foreground": Clicks("foreground", 4, 10),
     "atal": Clicks("atal", 4, 10),
     "atal of 5": Clicks("atal", 3, 5),
 }
@@ -158,6 +160,8 @@ class Options(RealImages):
     finish_epochs: int = 8
     """Of a training on masks."""
     start: int = 2
+    half: bool = True
+    """Train and query in bfloat16."""
     processes: int = 2
     figures_only: bool = False
     """Run nothing: write the figures of what is finished."""
@@ -183,9 +187,12 @@ def configure(options: Options, arm: str, seed: int) -> Config:
             cycles=options.cycles,
             batch_size=8,
             lr_max=base.train.lr_max,
+            warm_start=True,
             threads=1,
         ),
-        query=replace(base.query, threads=1, shard_size=32),
+        query=replace(
+            base.query, threads=1, shard_size=32, precision="bfloat16" if options.half else "float32"
+        ),
         report=replace(base.report, compare=()),
         resources=replace(
             base.resources,
@@ -229,12 +236,19 @@ def run_unit(options: Options, arm: str, seed: int) -> float:
     """Run an arm to its end and score its networks; the seconds that it took in this call."""
     torch.set_num_threads(1)
     place, began = place_of(options, arm, seed), time.monotonic()
-    with place.with_suffix(".log").open("a") as log, contextlib.redirect_stderr(log):
+    with place.with_suffix(".log").open("a") as log, contextlib.redirect_stderr(log), half(options.half):
         if arm in FINISHES:
             finish_campaign(options, arm, seed)
         else:
             run_clicks(options, arm, seed)
     return time.monotonic() - began
+
+
+def half(wanted: bool) -> contextlib.AbstractContextManager[Any]:
+    """Let networks train in bfloat16 on the CPU too."""
+    if not wanted:
+        return contextlib.nullcontext()
+    return patch.object(step, "autocast", lambda *_: torch.autocast("cpu", torch.bfloat16))
 
 
 def run_clicks(options: Options, arm: str, seed: int) -> None:
