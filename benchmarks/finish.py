@@ -111,8 +111,7 @@ FINISHES = {
     "atal of 5, finished": Finished("atal of 5", ("atal of 5, finished",)),
     "atal, both teachers": Finished(
         "atal",
-        ("clicks alone", "atal, both teachers", "atal, both teachers, second pass"),
-        {"passes": 2},
+        ("clicks alone", "atal, both teachers"),
         clicks={},
     ),
     "atal, weighted": Finished("atal", ("atal, weighted",), {"targets": "weighted"}),
