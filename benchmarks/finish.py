@@ -5,9 +5,10 @@
 
 Campaigns of several ways to choose the clicks, without Ray on one CPU thread, start from the same random
 points and share the first round; a round goes on from the last snapshot of the one before. Networks train in
-bfloat16 with `--half`, as on a GPU: twice as fast on a CPU that computes in it. On top of the campaigns stand finishes; an arm of several trainings leaves a row for
-each of them. `full masks` is the network's own recipe of full supervision on as many epochs. Test images are
-of a second data set and of a list of ids that nothing trains on. An interrupted run goes on where it was;
+bfloat16 with `--half`, as on a GPU: twice as fast on a CPU that computes in it. On top of the campaigns stand
+finishes; an arm of several trainings leaves a row for each of them. `full masks` is the network's own recipe
+of full supervision on as many epochs. Test images are of a second data set and of a list of ids that nothing
+trains on. An interrupted run goes on where it was;
 `--figures-only` writes what is finished of it.
 
 Writes benchmarks/results/finish.json: of each row means and ranges over seeds, clicks, images trained on and

@@ -6,6 +6,7 @@ import csv
 import io
 import logging
 import re
+import time
 from collections.abc import Iterator
 
 import numpy as np
@@ -21,6 +22,8 @@ from atal_ray.annotation.answer_table import (
     read_rows,
     refuse,
 )
+from atal_ray.campaign.campaign_folder import ANSWERS
+from atal_ray.config import AnnotationConfig
 from atal_ray.errors import WaitingError, counted
 from atal_ray.labels.points import POINT_SCHEMA, QUERY_SCHEMA
 from atal_ray.store.folder import Folder
@@ -29,12 +32,12 @@ logger = logging.getLogger(__name__)
 
 PAGE = "annotated.parquet"
 """The answers that were given on the page of `atal annotate`."""
-ANSWERS = ("answers.parquet", "answers.csv", "answers.json")
-"""The tables that are looked for, in small or capital letters; each may answer some of the questions."""
 OPEN = "questions.csv"
 """The questions without an answer, with an empty label: a form to fill in."""
 ANSWERED = "answered.parquet"
 """The answers that were taken while others are awaited."""
+SINCE = "waiting.json"
+"""When they were first asked for."""
 PIXEL = ["image_id", "x", "y"]
 _LIKE_ANSWERS = re.compile(
     r"(answer|question|label).*\.(csv|tsv|txt|json|jsonl|parquet|xlsx?|ods)$", re.IGNORECASE
@@ -45,33 +48,39 @@ Labels = np.ndarray[tuple[int], np.dtype[np.uint8]]
 Places = np.ndarray[tuple[int], np.dtype[np.int64]]
 
 
-def from_people(asked: pa.Table, out: Folder, questions: str) -> pa.Table:
+def from_people(
+    asked: pa.Table,
+    out: Folder,
+    questions: str,
+    patience: AnnotationConfig | None = None,
+    before: Folder | None = None,
+) -> pa.Table:
     """The points that the tables of answers make of the questions.
 
     Answers that have come are kept where others are missing, and a table may hold the missing ones alone; an
-    answer of a later table replaces one that was kept.
+    answer of a later table replaces one that was kept. Questions without an answer are left out where the
+    others are enough.
 
     Args:
         asked: the questions, rows of QUERY_SCHEMA.
         out: folder of the round, where the tables are looked for.
         questions: where the questions are, for people.
+        patience: how many answers are enough, and how long they are waited for; unset: all of them.
+        before: folder of the round before, if some of the questions were asked there already: answers that
+            came late lie in its tables.
 
     Raises:
         WaitingError: questions are open; `OPEN` holds them.
         DataError: a table cannot be used; its rows are named, and nothing of it was taken.
     """
-    answered = np.zeros(asked.num_rows, bool)
-    labels = np.zeros(asked.num_rows, np.uint8)
-    if out.exists(ANSWERED):
-        kept = out.read_table(ANSWERED)
-        where = _positions(kept, asked)
-        answered[where], labels[where] = True, kept["label"].to_numpy()
-    names = [*_tables(out), *([OPEN] if _is_filled_in(out) else [])]
-    where, given = _given(names, asked, out)
-    _say_replaced(asked, where[answered[where]], labels, given[answered[where]], names)
-    answered[where], labels[where] = True, given
+    patience = patience or AnnotationConfig()
+    answered, labels = _answers(asked, out, before, warn=True)
     if answered.all():
         return labelled(asked, labels, "human")
+    if _is_enough(answered, out, patience):
+        left = counted(asked.num_rows - np.count_nonzero(answered), "question")
+        logger.warning("%s: %s of %s without an answer; the round goes on", out.uri, left, f"{len(labels):,}")
+        return labelled(asked.filter(pa.array(answered)), labels[answered], "human")
     _keep(asked, labels, answered, out)
     raise WaitingError(
         f"waiting for answers: {questions} holds {counted(asked.num_rows, 'question')}, "
@@ -82,45 +91,110 @@ def from_people(asked: pa.Table, out: Folder, questions: str) -> pa.Table:
     )
 
 
-def answered_elsewhere(asked: pa.Table, out: Folder) -> list[int]:
+def answered_so_far(
+    asked: pa.Table, out: Folder, patience: AnnotationConfig, before: Folder | None = None
+) -> tuple[int, bool]:
+    """How many questions have an answer, and whether that is enough; nothing is taken or written.
+
+    Raises:
+        DataError: as for `from_people`.
+    """
+    answered, _ = _answers(asked, out, before, warn=False)
+    return int(np.count_nonzero(answered)), bool(answered.all() or _is_enough(answered, out, patience))
+
+
+def answered_elsewhere(asked: pa.Table, out: Folder, before: Folder | None = None) -> list[int]:
     """The numbers of the questions that have an answer in a folder, those of the page apart.
 
     Args:
         asked: the questions.
         out: folder of the round.
+        before: as for `from_people`.
 
     Raises:
         DataError: a table of answers cannot be used.
     """
     names = [name for name in _tables(out) if name != PAGE]
     kept = _positions(out.read_table(ANSWERED), asked) if out.exists(ANSWERED) else np.empty(0, np.int64)
-    return sorted({*kept.tolist(), *_given(names, asked, out)[0].tolist()})
+    late = _late(asked, before)[0] if before else np.empty(0, np.int64)
+    return sorted({*late.tolist(), *kept.tolist(), *_given(names, asked, out)[0].tolist()})
 
 
 def corrected(points: pa.Table, asked: pa.Table, out: Folder) -> pa.Table | None:
     """The points of a round with the labels of its tables as they are now; None where these are the same.
 
+    Answers that came after the points were made are left for the next round.
+
     Args:
         points: what was made of the tables, rows of POINT_SCHEMA.
-        asked: the questions, one for each point, in the same order.
+        asked: the questions.
         out: folder of the round.
 
     Raises:
         DataError: as for `from_people`.
     """
     where, given = _given(_tables(out), asked, out)
-    labels = points["label"].to_numpy()
-    if len(labels) != asked.num_rows or np.array_equal(labels[where], given):
+    mine = _positions(points, asked)
+    if (mine < 0).any():  # points of other questions: nothing here can say what they are now
         return None
-    changed = labels.copy()
-    changed[where] = given
-    return labelled(asked, changed, "human")
+    labels = points["label"].to_numpy()
+    now = np.zeros(asked.num_rows, np.uint8)
+    now[mine] = labels
+    now[where] = given
+    if np.array_equal(now[mine], labels):
+        return None
+    column = points.schema.get_field_index("label")
+    return points.set_column(column, POINT_SCHEMA.field("label"), pa.array(now[mine]))
 
 
 def forget_parts(out: Folder) -> None:
     """Remove what was only needed while answers were awaited."""
-    out.remove(ANSWERED)
-    out.remove(OPEN)
+    for name in (ANSWERED, OPEN, SINCE):
+        out.remove(name)
+
+
+def _answers(
+    asked: pa.Table, out: Folder, before: Folder | None, *, warn: bool
+) -> tuple[np.ndarray[tuple[int], np.dtype[np.bool_]], Labels]:
+    """Which questions have an answer, and which; later sources go before earlier ones."""
+    answered = np.zeros(asked.num_rows, bool)
+    labels = np.zeros(asked.num_rows, np.uint8)
+    if before is not None:
+        where, given = _late(asked, before)
+        answered[where], labels[where] = True, given
+    if out.exists(ANSWERED):
+        kept = out.read_table(ANSWERED)
+        where = _positions(kept, asked)
+        answered[where], labels[where] = True, kept["label"].to_numpy()
+    names = [*_tables(out), *([OPEN] if _is_filled_in(out) else [])]
+    where, given = _given(names, asked, out)
+    if warn:
+        _say_replaced(asked, where[answered[where]], labels, given[answered[where]], names)
+    answered[where], labels[where] = True, given
+    return answered, labels
+
+
+def _late(asked: pa.Table, before: Folder) -> tuple[Places, Labels]:
+    """The questions that tables of the round before answer: they were asked there first."""
+    places, labels = [np.empty(0, np.int64)], [np.empty(0, np.uint8)]
+    for name in _tables(before):
+        table, _ = read_rows(before, name)
+        where = _positions(table, asked)
+        mine = np.flatnonzero(table["label"].is_valid().to_numpy() & (where >= 0))
+        places.append(where[mine])
+        labels.append(table["label"].take(mine).to_numpy().astype(np.uint8))
+    return np.concatenate(places), np.concatenate(labels)
+
+
+def _is_enough(
+    answered: np.ndarray[tuple[int], np.dtype[np.bool_]], out: Folder, patience: AnnotationConfig
+) -> bool:
+    if not answered.any():
+        return False
+    since = out.read_json(SINCE)["since"] if out.exists(SINCE) else None
+    hours = patience.deadline_hours
+    late = hours is not None and since is not None and time.time() - since >= 3600 * hours
+    return bool(late or answered.mean() >= patience.enough)
 
 
 def _tables(out: Folder) -> list[str]:
@@ -251,7 +325,9 @@ def _is_filled_in(out: Folder) -> bool:
 def _keep(
     asked: pa.Table, labels: Labels, answered: np.ndarray[tuple[int], np.dtype[np.bool_]], out: Folder
 ) -> None:
-    """Write what is answered, and the rest as a form."""
+    """Write what is answered, the rest as a form, and since when it is awaited."""
+    if not out.exists(SINCE):
+        out.write_json(SINCE, {"since": time.time()})
     kept = asked.select(PIXEL).append_column(ANSWERED_SCHEMA.field("label"), pa.array(labels))
     if answered.any():
         out.write_table(ANSWERED, kept.filter(pa.array(answered)).cast(ANSWERED_SCHEMA))

@@ -4,6 +4,7 @@ import logging
 
 from atal_ray.annotation.answers import corrected, forget_parts, from_people
 from atal_ray.annotation.imported_points import import_points
+from atal_ray.annotation.left_open import goes_on_without
 from atal_ray.annotation.oracle import answer_by_masks
 from atal_ray.campaign.campaign_folder import (
     ERRORS,
@@ -17,6 +18,7 @@ from atal_ray.campaign.campaign_folder import (
 )
 from atal_ray.config import Config
 from atal_ray.labels.points import POINT_SCHEMA
+from atal_ray.store.folder import Folder
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +45,12 @@ def forget_old_answers(campaign: CampaignFolder, config: Config, round_number: i
     out.write_table(POINTS, now)
 
 
+def answered_late(campaign: CampaignFolder, config: Config, round_number: int) -> Folder | None:
+    """The folder of the round before, where it went on without some answers, which this one asks again."""
+    late = goes_on_without(campaign, config, round_number - 1)
+    return campaign.round(round_number - 1) if late else None
+
+
 def annotate(campaign: CampaignFolder, config: Config, round_number: int) -> None:
     """Answer the questions of the round before, or take the points that are given; writes the points.parquet
     of the round.
@@ -64,5 +72,7 @@ def annotate(campaign: CampaignFolder, config: Config, round_number: int) -> Non
         answer_by_masks(campaign, config, round_number)
     else:
         asked = questions.read_table(QUERIES)
-        out.write_table(POINTS, from_people(asked, out, questions.where(QUERIES)))
+        before = answered_late(campaign, config, round_number)
+        points = from_people(asked, out, questions.where(QUERIES), config.annotation, before)
+        out.write_table(POINTS, points)
         forget_parts(out)

@@ -21,12 +21,13 @@ METRICS, TRAINING, COMMITTED = "metrics.json", "training.json", "COMMITTED"
 COST = "cost.json"  # what the stages of a round took
 FITTED = "fitted.pt"  # what the method of a round's query has learnt of the labelled pixels
 FORK = "fork.json"  # of a campaign that took the points of another; there before all else
+SAID_LOG = "annotated.log"  # what people said on the page, as it came
 TRAIN_RUN = "train"  # Ray Train's working folder inside a round's
 ERROR_SCHEMA = pa.schema([(name, pa.string()) for name in ("stage", "image_id", "reason")])
 MEMBERS = ("ensemble", "last")
 """Whose metrics metrics.json holds: the mean of the snapshots, and the last one alone."""
 CHUNK = 1024  # images that the driver looks at together
-ANSWERS = "answers."  # how the names of tables that people write begin
+ANSWERS = ("answers.parquet", "answers.csv", "answers.json")  # tables that people write, in any letters
 START = -1  # the random start asks without a network, before round 0
 
 
@@ -166,7 +167,7 @@ class CampaignFolder:
         if not folder.exists(COMMITTED):
             return False
         for name, digest in folder.read_json(COMMITTED).items():
-            answers = name.lower().startswith(ANSWERS)  # may be lost: the points hold them
+            answers = name.lower() in ANSWERS  # may be lost: the points hold them
             if not (sha256(folder, name) == digest if folder.exists(name) else answers):
                 take = f", or take it as it is now: {command('fork', self.root.uri, 'NEW')}"
                 raise CampaignError(
@@ -193,5 +194,5 @@ class CampaignFolder:
         for leftover in (TRAIN_RUN, f"{POINTS}.parts", f"{QUERIES}.parts"):
             (folder / leftover).delete()
         names = [name for name in (POINTS, TRAINING, METRICS, QUERIES, ERRORS) if folder.exists(name)]
-        names += [name for name in folder.names() if name.lower().startswith(ANSWERS)]
+        names += [name for name in folder.names() if name.lower() in ANSWERS]
         folder.write_json(COMMITTED, {name: sha256(folder, name) for name in names})

@@ -16,10 +16,11 @@ from atal_ray.campaign.campaign_folder import (
 )
 from atal_ray.campaign.changes import admit, carried_on, note_sources
 from atal_ray.campaign.life import Run, run_in
+from atal_ray.campaign.patience import wait_for_answers
 from atal_ray.campaign.prepare import prepare
 from atal_ray.config import Config, config_file
 from atal_ray.config.config_file import CONFIG
-from atal_ray.errors import CampaignError, command
+from atal_ray.errors import CampaignError, WaitingError, command
 from atal_ray.report.compared import read_compared
 from atal_ray.runtime.session import campaign_session
 from atal_ray.store.folder import Folder
@@ -32,7 +33,7 @@ def run_campaign(
     folder: Path | str,
     on_round: Callable[[CampaignFolder, int], None] = lambda campaign, number: None,
 ) -> CampaignFolder:
-    """Run a campaign to its end, or on from wherever it was interrupted.
+    """Run a campaign to its end, or on from wherever it was interrupted; `annotation.wait` waits for people.
 
     Args:
         config: the one that the folder was started with, but for what may change: see docs/campaign.md.
@@ -42,9 +43,23 @@ def run_campaign(
 
     Raises:
         CampaignError: the folder is in use, cannot be written, or was started with another configuration.
+        WaitingError: answers are awaited from people, and `annotation.wait` is not set.
         ConfigError, DataError, CheckpointError: what is wrong with the configuration, the data or the
             weights.
     """
+    while True:
+        try:
+            return _run(config, folder, on_round)
+        except WaitingError as waiting:
+            if not config.annotation.wait:
+                raise
+            logger.info("%s", waiting)
+            wait_for_answers(CampaignFolder(Folder.at(folder)), config)
+
+
+def _run(
+    config: Config, folder: Path | str, on_round: Callable[[CampaignFolder, int], None]
+) -> CampaignFolder:
     campaign = CampaignFolder(Folder.at(folder))
     config = carried_on(campaign, config_file.absolute(config))
     started, looked_at = partial(campaign.root.exists, MANIFEST), partial(admit, campaign)

@@ -1,11 +1,7 @@
 """`atal annotate`: the open questions of a campaign on a page, for one or more people.
 
-What they say lies in the folder of the round that waits for it:
-
-    round-NN/
-      answers.log        every answer as it came, and every one that was taken back
-      people.json        the people and the tokens in their links; only this user may read it
-      annotated.parquet  the answers as a table, which the campaign takes as any other
+The page goes on from round to round by itself (question_turns.py). `people.json` of the campaign's folder
+holds the people and the tokens in their links; only this user may read it.
 """
 
 import json
@@ -13,40 +9,27 @@ import logging
 import os
 import secrets
 import socket
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
-import pyarrow as pa
 import uvicorn
 from annotated_types import Interval, MinLen
+from markdown_it import MarkdownIt
 
-from atal_ray.annotation.answer_table import ANSWERED_SCHEMA
-from atal_ray.annotation.answers import PAGE, PIXEL, answered_elsewhere
-from atal_ray.annotation.page.answer_log import AnswerLog
-from atal_ray.annotation.page.question_desk import QuestionDesk, near_together
-from atal_ray.annotation.page.server import PageServer, Questions
-from atal_ray.campaign.campaign_folder import MANIFEST, QUERIES, CampaignFolder
-from atal_ray.campaign.generate import configuration_of
+from atal_ray.annotation.page.server import PageServer
+from atal_ray.campaign.campaign_folder import CampaignFolder
+from atal_ray.campaign.question_turns import QuestionTurns
 from atal_ray.config.bounds import Count, Words
 from atal_ray.config.section import Section, require
-from atal_ray.data.record import Record, records
-from atal_ray.errors import CampaignError, ConfigError, command, counted
+from atal_ray.errors import CampaignError, ConfigError, command
 from atal_ray.store.folder import Folder
 from atal_ray.store.lock import locked
-from atal_ray.store.streamed import sha256
 
-LOG, PEOPLE, PAGE_LOCK = "answers.log", "people.json", "page"
-WRITE_EVERY = 2.0
-"""Seconds between two writings of the table while answers come in."""
-RECORDS_KEPT = 4096
+PEOPLE, PAGE_LOCK = "people.json", "page"
 
 logger = logging.getLogger(__name__)
 
@@ -67,8 +50,14 @@ class AnnotateConfig(Section):
     """
     away_seconds: Count = 300
     """After so long without a key, the questions that a person has are asked of others."""
+    controls: Path | None = None
+    """Table of pixels whose label is known (image_id, x, y, label): they are mixed in unseen, to tell how far
+    each person can be trusted.
+    """
+    control_share: Annotated[float, Interval(ge=0, le=1)] = 0.02
+    """Control points for each question that a person gets."""
     guide: Path | None = None
-    """A text file with instructions, which the page shows."""
+    """A file with instructions in Markdown, which the page shows."""
 
     def check_relations(self) -> None:
         """Raise ConfigError for people of one name."""
@@ -95,11 +84,11 @@ class Served:
 
 
 def serve_questions(campaign: str, config: AnnotateConfig) -> None:
-    """Serve the page until it is stopped.
+    """Serve the page until it is stopped, the questions of one round after another.
 
     Raises:
-        CampaignError, ConfigError, DataError: no question is open, another page is served, or a file cannot
-            be read.
+        CampaignError, ConfigError, DataError: nothing is left to ask, another page is served, or a file
+            cannot be read.
     """
     with opened(campaign, config) as served:
         for who, link in served.links.items():
@@ -111,78 +100,38 @@ def serve_questions(campaign: str, config: AnnotateConfig) -> None:
 def opened(campaign: str, config: AnnotateConfig) -> Iterator[Served]:
     """The page, not served yet; at the end the table of answers is written."""
     folder = CampaignFolder(Folder.at(campaign))
-    number = folder.open_questions()
-    if number is None:
-        raise CampaignError(f"{folder.root.uri} has no open questions: nobody need answer")
-    out = folder.round(number + 1)
-    where = f"{out.uri} is on an object store: the page keeps its log on a disk; copy the campaign to one"
-    require(out.is_local, where)
-    guide = "" if config.guide is None else _text(config.guide)
-    with locked(out / PAGE_LOCK):
-        questions, answered = _questions(folder, number, guide)
-        with (
-            AnswerLog(Path(out.where(LOG)), sha256(folder.round(number), QUERIES)) as log,
-            _listening(config) as listening,
-        ):
-            desk = QuestionDesk(
-                questions.table.num_rows,
-                answered,
-                log,
-                shared=config.shared if len(config.people) > 1 else 0.0,
-                away=config.away_seconds,
-                now=time.time,
-            )
-            table, tokens = _Table(questions.table, desk, out), _tokens(out, config.people)
-            page = PageServer(questions, desk, tokens, table.changed)
-            if not _is_loopback(config.host):
-                logger.warning(
-                    "%s is open to the network: put TLS before it, or links can be read", config.host
-                )
-            start = f"http://{_shown(config.host)}:{listening.getsockname()[1]}/#"
-            links = {who: f"{start}{token}" for who, token in tokens.items()}
-            settings = uvicorn.Config(page.application(), log_level="warning", timeout_graceful_shutdown=3)
-            try:
-                yield Served(uvicorn.Server(settings), listening, links)
-            finally:
-                table.write()
-                _say_done(folder, desk)
+    where = (
+        f"{folder.root.uri} is on an object store: the page keeps its log on a disk; copy the campaign to one"
+    )
+    require(folder.root.is_local, where)
+    guide = "" if config.guide is None else _html(config.guide)
+    with locked(folder.root / PAGE_LOCK), _listening(config) as listening:
+        tokens = _tokens(folder.root, config.people)
+        server = PageServer(tokens, folder.root.uri.rpartition("/")[2], guide)
+        turns = QuestionTurns(
+            folder,
+            server,
+            shared=config.shared if len(config.people) > 1 else 0.0,
+            away=config.away_seconds,
+            controls=config.controls,
+            control_share=config.control_share,
+        )
+        if folder.open_questions() is None and turns.is_over():
+            raise CampaignError(f"{folder.root.uri} has no open questions: nobody need answer")
+        turns.look()
+        if not _is_loopback(config.host):
+            logger.warning("%s is open to the network: put TLS before it, or links can be read", config.host)
+        start = f"http://{_shown(config.host)}:{listening.getsockname()[1]}/#"
+        links = {who: f"{start}{token}" for who, token in tokens.items()}
+        settings = uvicorn.Config(server.application(), log_level="warning", timeout_graceful_shutdown=3)
+        with turns.watched():
+            yield Served(uvicorn.Server(settings), listening, links)
+        logger.info("the campaign goes on with %s", command("resume", folder.root.uri))
 
 
-def _say_done(folder: CampaignFolder, desk: QuestionDesk) -> None:
-    left = desk.count - desk.answered()
-    if left:
-        logger.info("%s without an answer; the same command goes on", counted(left, "question"))
-    else:
-        logger.info("every question has an answer: go on with %s", command("resume", folder.root.uri))
-
-
-def _questions(folder: CampaignFolder, number: int, guide: str) -> tuple[Questions, list[int]]:
-    """The questions of a round, those of an image near together, and which of them have an answer already."""
-    asked = folder.round(number).read_table(QUERIES)
-    order: list[int] = []
-    ids, xy = asked["image_id"].to_pylist(), np.stack([asked["x"].to_numpy(), asked["y"].to_numpy()], 1)
-    start = 0
-    for stop in range(1, len(ids) + 1):
-        if stop == len(ids) or ids[stop] != ids[start]:
-            order += [start + one for one in near_together(xy[start:stop])]
-            start = stop
-    table = asked.take(pa.array(order, pa.int64())).combine_chunks()
-    known = answered_elsewhere(table, folder.round(number + 1))
-    config = configuration_of(folder.root)
-    data = folder.training_data(config)
-
-    @lru_cache(RECORDS_KEPT)
-    def record(image_id: str) -> Record:
-        (found,) = records(folder.root.read_between(MANIFEST, "image_id", image_id, image_id), data)
-        return found
-
-    title = f"{counted(table.num_rows, 'question')} of {folder.root.uri.rpartition('/')[2]}"
-    return Questions(table, record, title, guide), known
-
-
-def _tokens(out: Folder, people: tuple[str, ...]) -> dict[str, str]:
+def _tokens(root: Folder, people: tuple[str, ...]) -> dict[str, str]:
     """The token of each person: those of an earlier call stay, so that links go on."""
-    path = Path(out.where(PEOPLE))
+    path = Path(root.where(PEOPLE))
     known: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
     kept = {**known, **{who: secrets.token_urlsafe(24) for who in people if who not in known}}
     if kept != known:
@@ -215,34 +164,9 @@ def _shown(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def _text(path: Path) -> str:
+def _html(path: Path) -> str:
+    """Markdown as HTML; tags in it are text, and so can do nothing."""
     try:
-        return path.read_text(encoding="utf-8")
+        return str(MarkdownIt("js-default", {"html": False}).render(path.read_text(encoding="utf-8")))
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"guide {path} cannot be read: {error}") from error
-
-
-class _Table:
-    """annotated.parquet, written at most every few seconds while answers come in."""
-
-    def __init__(self, questions: pa.Table, desk: QuestionDesk, out: Folder) -> None:
-        self.questions, self.desk, self.out = questions.select(PIXEL), desk, out
-        self._lock = threading.Lock()
-        self._timer: threading.Timer | None = None
-
-    def changed(self) -> None:
-        """Write the table soon."""
-        with self._lock:
-            if self._timer is None:
-                self._timer = threading.Timer(WRITE_EVERY, self.write)
-                self._timer.daemon = True
-                self._timer.start()
-
-    def write(self) -> None:
-        """Write the table now."""
-        with self._lock:
-            self._timer = None
-        labels = sorted(self.desk.labels().items())
-        rows = self.questions.take(pa.array([number for number, _ in labels], pa.int64()))
-        column = pa.array([label for _, label in labels], pa.uint8())
-        self.out.write_table(PAGE, rows.append_column("label", column).cast(ANSWERED_SCHEMA))

@@ -5,6 +5,7 @@ follow.
 from dataclasses import dataclass, field
 from typing import Any
 
+from atal_ray.config.annotation import AnnotationConfig
 from atal_ray.config.data import BudgetConfig, DataConfig
 from atal_ray.config.query import AttackConfig, QueryConfig, RegionConfig
 from atal_ray.config.report import ReportConfig
@@ -13,6 +14,7 @@ from atal_ray.config.section import Section, require
 from atal_ray.config.training import NetworkConfig, TrainConfig
 
 __all__ = [
+    "AnnotationConfig",
     "AttackConfig",
     "BudgetConfig",
     "Config",
@@ -39,6 +41,7 @@ class Config(Section):
     query: QueryConfig = field(default_factory=QueryConfig)
     regions: RegionConfig = field(default_factory=RegionConfig)
     budget: BudgetConfig = field(default_factory=BudgetConfig)
+    annotation: AnnotationConfig = field(default_factory=AnnotationConfig)
     report: ReportConfig = field(default_factory=ReportConfig)
     resources: ResourceConfig = field(default_factory=ResourceConfig)
 

@@ -1,5 +1,6 @@
 """Answers of people: kept in parts, matched with the questions, refused by row."""
 
+import time
 import unicodedata
 
 import pyarrow as pa
@@ -8,7 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from properties import examples
 
-from atal_ray.annotation.answers import ANSWERED, OPEN, forget_parts, from_people
+from atal_ray.annotation.answers import (
+    ANSWERED,
+    OPEN,
+    answered_elsewhere,
+    answered_so_far,
+    corrected,
+    forget_parts,
+    from_people,
+)
+from atal_ray.config import AnnotationConfig
 from atal_ray.errors import DataError, WaitingError
 from atal_ray.labels.points import POINT_SCHEMA, QUERY_SCHEMA
 from atal_ray.store.folder import Folder
@@ -211,3 +221,55 @@ def test_any_parts_in_any_order_make_the_same_points(tmp_path_factory, labels, d
         else:
             assert from_people(asked, out, "seed")["label"].to_pylist() == labels
             break
+
+
+ENOUGH = AnnotationConfig(enough=0.75)
+
+
+def test_a_share_of_the_answers_may_be_enough(out):
+    asked = questions(4)
+    leave(out, lines(asked, [1, None, 0, None]))
+    with pytest.raises(WaitingError, match="4 questions, 2 of them answered"):
+        from_people(asked, out, "seed", ENOUGH)
+    assert answered_so_far(asked, out, ENOUGH) == (2, False)
+    leave(out, lines(asked, [1, None, 0, 255]))
+    assert answered_so_far(asked, out, ENOUGH) == (3, True)
+    points = from_people(asked, out, "seed", ENOUGH)
+    assert points.schema == POINT_SCHEMA
+    assert points.select(["x", "label"]).to_pylist() == [
+        {"x": 0, "label": 1},
+        {"x": 2, "label": 0},
+        {"x": 3, "label": 255},
+    ]
+    leave(out, lines(asked, [0, 1, 0, None]))  # a correction, and an answer that comes late
+    now = corrected(points, asked, out)
+    assert now.select(["x", "label"]).to_pylist() == [
+        {"x": 0, "label": 0},
+        {"x": 2, "label": 0},
+        {"x": 3, "label": 255},
+    ]
+    assert corrected(now, asked, out) is None
+
+
+def test_after_the_deadline_one_answer_is_enough_and_none_is_not(out, monkeypatch):
+    asked, patience = questions(4), AnnotationConfig(deadline_hours=2)
+    with pytest.raises(WaitingError):
+        from_people(asked, out, "seed", patience)
+    began = time.time()
+    monkeypatch.setattr(time, "time", lambda: began + 7300)
+    with pytest.raises(WaitingError, match="0 of them answered"):
+        from_people(asked, out, "seed", patience)
+    leave(out, lines(asked, [None, 1, None, None]))
+    monkeypatch.setattr(time, "time", lambda: began + 7100)
+    with pytest.raises(WaitingError, match="1 of them answered"):
+        from_people(asked, out, "seed", patience)
+    monkeypatch.setattr(time, "time", lambda: began + 7300)
+    assert from_people(asked, out, "seed", patience)["x"].to_pylist() == [1]
+
+
+def test_an_answer_that_came_late_is_taken_where_it_is_asked_again(out, tmp_path):
+    before, asked = Folder(str(tmp_path / "before")), questions(4)
+    leave(before, ["gone,1,1,foreground\n", *lines(asked, [None, 1, None, 0])])
+    leave(out, lines(asked, [1, None, 0, 1]))
+    assert answered_elsewhere(asked, out, before) == [0, 1, 2, 3]
+    assert from_people(asked, out, "seed", None, before)["label"].to_pylist() == [1, 1, 0, 1]

@@ -3,22 +3,28 @@
 import json
 import stat
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from plain_campaigns import plain_snapshots, toy_config
 
-from atal_ray.campaign.campaign_folder import POINTS, QUERIES, CampaignFolder
+from atal_ray.annotation.page.question_desk import near_together
+from atal_ray.campaign import patience, question_turns
+from atal_ray.campaign.campaign_folder import POINTS, QUERIES, SAID_LOG, CampaignFolder
 from atal_ray.campaign.run import run_campaign
-from atal_ray.campaign.serve_questions import LOG, PEOPLE, AnnotateConfig, Served, opened
-from atal_ray.config import BudgetConfig, Config
+from atal_ray.campaign.serve_questions import PEOPLE, AnnotateConfig, Served, opened
+from atal_ray.config import AnnotationConfig, BudgetConfig, Config
 from atal_ray.data.synthetic.dataset import write_dataset
-from atal_ray.errors import CampaignError, ConfigError, WaitingError
+from atal_ray.errors import CampaignError, ConfigError, DataError, WaitingError
 from atal_ray.store.folder import Folder
 
 PIXELS = ["image_id", "x", "y", "label"]
@@ -56,13 +62,19 @@ class Person:
         assert found.status_code == 200, found.text
         return found.json()
 
-    def answer_all(self, labels: dict[tuple[str, int, int], int], questions: list[dict[str, Any]]) -> int:
+    def say(self, number: int, label: int, round_number: int = 0) -> dict[str, Any]:
+        body = {"round": round_number, "question": number, "label": label, "milliseconds": 700}
+        return self.ask("api/answer", body)
+
+    def answer_all(
+        self, labels: dict[tuple[str, int, int], int], questions: list[dict[str, Any]], leave: int = 0
+    ) -> int:
+        """Answer the questions as known, but for some; how many were answered."""
         state, count = self.ask("api/next"), 0
-        while state["next"]:
+        while state["next"] and state["count"] - state["answered"] > leave:
             number = state["next"][0]["question"]
             row = questions[number]
-            label = labels[row["image_id"], row["x"], row["y"]]
-            state = self.ask("api/answer", {"question": number, "label": label, "milliseconds": 700})
+            state = self.say(number, labels[row["image_id"], row["x"], row["y"]], state["round"])
             count += 1
         return count
 
@@ -96,11 +108,25 @@ def labels_of(campaign: CampaignFolder, number: int) -> dict[tuple[str, int, int
     return {(row["image_id"], row["x"], row["y"]): row["label"] for row in rows}
 
 
-def in_asking_order(campaign: CampaignFolder, number: int, served_as: Person) -> list[dict[str, Any]]:
-    """The questions as the page numbers them: those of an image along a short way."""
-    from atal_ray.campaign.serve_questions import _questions
+def pixels(table: pa.Table) -> list[dict[str, Any]]:
+    return table.select(PIXELS[:3]).to_pylist()
 
-    return _questions(campaign, number, "")[0].table.to_pylist()
+
+def until(there: Callable[[], bool], seconds: float = 60) -> None:
+    """Wait for what another thread does."""
+    end = time.monotonic() + seconds
+    while not there():
+        assert time.monotonic() < end, "it did not come"
+        time.sleep(0.05)
+
+
+def in_asking_order(campaign: CampaignFolder, number: int) -> list[dict[str, Any]]:
+    """The questions for a round as the page numbers them: those of an image along a short way."""
+    rows, found = campaign.round(number - 1).read_table(QUERIES).to_pylist(), []
+    for image_id in sorted({row["image_id"] for row in rows}):
+        mine = [row for row in rows if row["image_id"] == image_id]
+        found += [mine[at] for at in near_together(np.array([[row["x"], row["y"]] for row in mine]))]
+    return found
 
 
 def test_a_campaign_of_two_rounds_is_answered_as_the_masks_would(
@@ -110,7 +136,7 @@ def test_a_campaign_of_two_rounds_is_answered_as_the_masks_would(
     for number in range(2):
         with Running(mine) as served:
             person = Person(served.links["ann"])
-            questions = in_asking_order(mine, number - 1, person)
+            questions = in_asking_order(mine, number)
             assert person.answer_all(labels_of(oracle[1], number), questions) == 10
             assert person.ask("api/next")["answered"] == 10
         with plain_snapshots():
@@ -125,6 +151,124 @@ def test_a_campaign_of_two_rounds_is_answered_as_the_masks_would(
         pass
 
 
+def test_a_waiting_campaign_and_its_page_go_on_by_themselves(
+    oracle: tuple[Config, CampaignFolder],
+    waiting: tuple[Config, CampaignFolder],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(patience, "LOOK_EVERY", 0.05)
+    monkeypatch.setattr(question_turns, "LOOK_EVERY", 0.05)
+    monkeypatch.setattr(question_turns, "WRITE_EVERY", 0.05)
+    config, mine = replace(waiting[0], annotation=AnnotationConfig(wait=True)), waiting[1]
+    with plain_snapshots(), ThreadPoolExecutor(1) as threads, Running(mine) as served:
+        run, person = threads.submit(run_campaign, config, mine.root.uri), Person(served.links["ann"])
+        for number in range(2):
+            until(lambda number=number: person.ask("api/next")["round"] == number)
+            person.answer_all(labels_of(oracle[1], number), in_asking_order(mine, number))
+        run.result(60)
+        until(lambda: person.ask("api/next")["over"])
+        assert person.client.post("api/back", content='{"round": 1}').status_code == 409
+    for number in range(2):
+        found, expected = (one.round(number).read_table(POINTS) for one in (mine, oracle[1]))
+        assert found.select(PIXELS) == expected.select(PIXELS)
+
+
+def test_what_nobody_answered_is_asked_again_and_what_came_late_is_taken(
+    oracle: tuple[Config, CampaignFolder], waiting: tuple[Config, CampaignFolder]
+) -> None:
+    config, mine = replace(waiting[0], annotation=AnnotationConfig(enough=0.8)), waiting[1]
+    with Running(mine) as served:
+        person, questions = Person(served.links["ann"]), in_asking_order(mine, 0)
+        assert person.answer_all(labels_of(oracle[1], 0), questions, leave=2) == 8
+    with plain_snapshots(), pytest.raises(WaitingError, match="12 questions, 0 of them answered"):
+        run_campaign(config, mine.root.uri)
+    known = labels_of(oracle[1], 0)
+    first = labels_of(mine, 0)
+    assert first == {pixel: known[pixel] for pixel in first}
+    left = [pixel for pixel in known if pixel not in first]
+    asked = mine.round(0).read_table(QUERIES)
+    assert set(left) <= {(row["image_id"], row["x"], row["y"]) for row in asked.to_pylist()}
+    assert asked["round"].to_pylist() == [1] * 12
+    late = left[0]
+    Path(mine.round(0).where("answers.csv")).write_text(
+        f"image_id,x,y,label\n{late[0]},{late[1]},{late[2]},unsure\n"
+    )
+    with Running(mine) as served:
+        person = Person(served.links["ann"])
+        state = person.ask("api/next")
+        assert (state["round"], state["answered"], state["count"]) == (1, 1, 12)
+        assert state["examples"] == sorted(state["examples"], reverse=True)
+        assert person.client.get("api/example/1/0").headers["content-type"] == "image/png"
+        person.answer_all(
+            dict.fromkeys([tuple(row.values()) for row in pixels(asked)], 0), in_asking_order(mine, 1)
+        )
+    with plain_snapshots():
+        run_campaign(config, mine.root.uri)
+    second = labels_of(mine, 1)
+    assert len(second) == 12
+    assert second[late] == 255
+    assert second[left[1]] == 0
+
+
+def test_control_points_are_asked_and_never_become_points(
+    waiting: tuple[Config, CampaignFolder], tmp_path: Path
+) -> None:
+    _, mine = waiting
+    image_id = mine.round(-1).read_table(QUERIES)["image_id"][0].as_py()
+    table = tmp_path / "known.csv"
+    table.write_text(f"image_id,x,y,label\n{image_id},3,4,foreground\n{image_id},5,6,background\n")
+    config = replace(CONFIG, controls=table, control_share=0.2)
+    with Running(mine, config) as served:
+        person, count = Person(served.links["ann"]), 0
+        state = person.ask("api/next")
+        while state["next"]:
+            state, count = person.say(state["next"][0]["question"], 1), count + 1
+        found = person.ask("api/people")["ann"]
+    assert count == 12
+    assert (found["answers"], found["controls"], found["right"]) == (10, 2, 1)
+    assert pq.read_table(mine.round(0).where("annotated.parquet")).num_rows == 10
+    table.write_text(f"image_id,x,y,label\n{image_id},3,4,\n")
+    with Running(mine, config) as served:  # those that the round began with stay
+        assert Person(served.links["ann"]).ask("api/people")["ann"]["controls"] == 2
+    for lines, sentence in (
+        (f"{image_id},3,4,\n", "a control point needs a label"),
+        ("none,3,4,1\n", "has no image none"),
+        (f"{image_id},999,4,1\n", "outside the image"),
+    ):
+        Path(mine.round(0).where("controls.parquet")).unlink(missing_ok=True)
+        table.write_text(f"image_id,x,y,label\n{lines}")
+        with pytest.raises(DataError, match=sentence), Running(mine, config):
+            pass
+
+
+def test_answers_are_reviewed_and_the_guide_is_markdown(
+    waiting: tuple[Config, CampaignFolder], tmp_path: Path
+) -> None:
+    _, mine = waiting
+    guide = tmp_path / "guide.md"
+    guide.write_text("# Rules\n\n<img src=x onerror=alert(1)> *look* [here](javascript:alert(1))\n")
+    with Running(mine, replace(CONFIG, people=("ann", "bob"), shared=1.0, guide=guide)) as served:
+        ann, bob = (Person(served.links[who]) for who in ("ann", "bob"))
+        html = ann.ask("api/next")["guide"]
+        assert "<h1>Rules</h1>" in html
+        assert "<em>look</em>" in html
+        assert "<img" not in html
+        assert "href" not in html
+        for person, label in ((ann, 1), (bob, 0)):
+            state = person.ask("api/next")
+            while state["next"]:
+                state = person.say(state["next"][0]["question"], label)
+        found = bob.ask("api/review?group=disputed&by=doubt")
+        assert (found["round"], found["total"], len(found["shown"])) == (0, 10, 10)
+        assert found["shown"][0]["said"] == {"ann": 1, "bob": 0}
+        number = found["shown"][0]["question"]
+        bob.ask("api/review", {"round": 0, "question": number, "label": 1})
+        assert bob.ask("api/review?group=disputed&start=2")["total"] == 9
+        assert [one["question"] for one in ann.ask("api/review?group=foreground")["shown"]] == [number]
+    labels = pq.read_table(mine.round(0).where("annotated.parquet"))["label"].to_pylist()
+    assert sorted(labels) == [1] + [255] * 9
+
+
 def test_what_was_said_is_there_after_a_kill(
     oracle: tuple[Config, CampaignFolder], waiting: tuple[Config, CampaignFolder]
 ) -> None:
@@ -134,17 +278,17 @@ def test_what_was_said_is_there_after_a_kill(
         person, link = Person(served.links["ann"]), served.links["ann"]
         for label in (1, 0, 255):
             number = person.ask("api/next")["next"][0]["question"]
-            person.ask("api/answer", {"question": number, "label": label, "milliseconds": 5})
-        log = Path(out.where(LOG)).read_bytes()
+            person.say(number, label)
+        log = Path(out.where(SAID_LOG)).read_bytes()
     Path(out.where("annotated.parquet")).unlink()  # as if it had been killed before it wrote the table
-    Path(out.where(LOG)).write_bytes(log + b'{"who": "ann", "quest')
+    Path(out.where(SAID_LOG)).write_bytes(log + b'{"who": "ann", "quest')
     with Running(mine) as served:
         person = Person(served.links["ann"])
         assert served.links["ann"].partition("#")[2] == link.partition("#")[2], "links stay"
         assert person.ask("api/next")["answered"] == 3
-        assert person.ask("api/back", {})["answered"] == 2
+        assert person.ask("api/back", {"round": 0})["answered"] == 2
     assert pq.read_table(out.where("annotated.parquet"))["label"].to_pylist() == [1, 0]
-    assert stat.S_IMODE(Path(out.where(PEOPLE)).stat().st_mode) == 0o600
+    assert stat.S_IMODE(Path(mine.root.where(PEOPLE)).stat().st_mode) == 0o600
 
 
 def test_a_table_beside_the_page_is_not_asked_again(waiting: tuple[Config, CampaignFolder]) -> None:
@@ -160,7 +304,7 @@ def test_a_table_beside_the_page_is_not_asked_again(waiting: tuple[Config, Campa
         assert state["answered"] == 4
         while state["next"]:
             number = state["next"][0]["question"]
-            state = person.ask("api/answer", {"question": number, "label": 0, "milliseconds": 1})
+            state = person.say(number, 0)
     with plain_snapshots(), pytest.raises(WaitingError, match="round-00"):
         run_campaign(config, mine.root.uri)
     labels = mine.round(0).read_table(POINTS)["label"].to_pylist()
@@ -170,22 +314,47 @@ def test_a_table_beside_the_page_is_not_asked_again(waiting: tuple[Config, Campa
 @pytest.mark.parametrize(
     ("path", "body", "status", "sentence"),
     [
-        ("api/answer", {"question": 0, "label": 7, "milliseconds": 1}, 400, "label must be 0, 1 or 255"),
-        ("api/answer", {"question": 99, "label": 1, "milliseconds": 1}, 400, "there is no question 99"),
-        ("api/answer", {"question": -1, "label": 1, "milliseconds": 1}, 400, "there is no question -1"),
         (
             "api/answer",
-            {"question": 9, "label": 1, "milliseconds": 1},
+            {"round": 0, "question": 0, "label": 7, "milliseconds": 1},
+            400,
+            "label must be 0, 1 or 255",
+        ),
+        (
+            "api/answer",
+            {"round": 0, "question": 99, "label": 1, "milliseconds": 1},
+            400,
+            "there is no question 99",
+        ),
+        (
+            "api/answer",
+            {"round": 0, "question": -1, "label": 1, "milliseconds": 1},
+            400,
+            "there is no question -1",
+        ),
+        (
+            "api/answer",
+            {"round": 0, "question": 9, "label": 1, "milliseconds": 1},
             400,
             "question 9 was not asked of ann",
         ),
-        ("api/skip", {"question": True}, 400, "question must be a whole number"),
-        ("api/answer", {"question": 0, "label": 1}, 400, "milliseconds must be a whole number"),
+        ("api/skip", {"round": 0, "question": True}, 400, "question must be a whole number"),
+        ("api/answer", {"round": 0, "question": 0, "label": 1}, 400, "milliseconds must be a whole number"),
         ("api/answer", ["question"], 400, "the request is not a JSON object"),
-        ("api/skip", {"question": 9}, 400, "question 9 was not asked of ann"),
+        (
+            "api/answer",
+            {"round": 3, "question": 0, "label": 1, "milliseconds": 1},
+            409,
+            "has taken its answers",
+        ),
+        ("api/review", {"round": 0, "question": 1, "label": 1}, 400, "question 1 has no answer yet"),
+        ("api/review?group=all", None, 400, "a review is of foreground, background, unsure, disputed"),
+        ("api/review?group=unsure&start=-1", None, 400, "from a number on"),
+        ("api/example/0/0", None, 404, "there is no such example"),
+        ("api/skip", {"round": 0, "question": 9}, 400, "question 9 was not asked of ann"),
         ("api/answer", {"more": "x" * 5000}, 413, "a request has at most 4096 bytes"),
-        ("api/picture/9", None, 403, "this question was not asked of you"),
-        ("api/crop/123456", None, 403, "this question was not asked of you"),
+        ("api/picture/0/9", None, 403, "this question was not asked of you"),
+        ("api/crop/0/123456", None, 403, "this question was not asked of you"),
     ],
 )
 def test_a_bad_request_is_refused_and_nothing_is_written(
@@ -197,11 +366,11 @@ def test_a_bad_request_is_refused_and_nothing_is_written(
     sentence: str,
 ) -> None:
     ann.ask("api/next")
-    log = Path(waiting[1].round(0).where(LOG)).read_bytes()
+    log = Path(waiting[1].round(0).where(SAID_LOG)).read_bytes()
     found = ann.client.get(path) if body is None else ann.client.post(path, content=json.dumps(body))
     assert found.status_code == status
     assert sentence in found.json()["error"]
-    assert Path(waiting[1].round(0).where(LOG)).read_bytes() == log
+    assert Path(waiting[1].round(0).where(SAID_LOG)).read_bytes() == log
 
 
 @pytest.mark.parametrize(
@@ -209,21 +378,21 @@ def test_a_bad_request_is_refused_and_nothing_is_written(
 )
 def test_without_the_token_there_is_nothing(ann: Person, header: dict[str, str]) -> None:
     with httpx.Client(base_url=ann.client.base_url, headers=header) as stranger:
-        for path in ("api/next", "api/people", "api/picture/0", "api/crop/0"):
+        for path in ("api/next", "api/people", "api/review?group=unsure", "api/picture/0/0", "api/crop/0/0"):
             assert stranger.get(path).status_code == 401
-        for path in ("api/answer", "api/skip", "api/back"):
+        for path in ("api/answer", "api/skip", "api/back", "api/review"):
             assert stranger.post(path, content="{}").status_code == 401
         for path in (
-            "../answers.log",
-            "api/picture/..%2f..%2fconfig.yaml",
+            "../annotated.log",
+            "api/picture/0/..%2f..%2fconfig.yaml",
             "people.json",
-            "api/picture/0.jpg",
+            "api/picture/0/0.jpg",
         ):
             assert stranger.get(path).status_code == 404
         page = stranger.get("")
         assert page.status_code == 200
         assert "script-src 'self'" in page.headers["content-security-policy"]
-        assert {stranger.get(name).status_code for name in ("page.js", "page.css")} == {200}
+        assert {stranger.get(name).status_code for name in ("page.js", "review.js", "page.css")} == {200}
 
 
 def test_pictures_of_ones_own_questions_are_served(ann: Person) -> None:
@@ -231,8 +400,8 @@ def test_pictures_of_ones_own_questions_are_served(ann: Person) -> None:
     first = state["next"][0]
     assert state["count"] == 10
     assert 0 < first["x"] < 1
-    assert ann.client.get(f"api/picture/{first['question']}").headers["content-type"] == "image/jpeg"
-    assert ann.client.get(f"api/crop/{first['question']}").headers["content-type"] == "image/png"
+    assert ann.client.get(f"api/picture/0/{first['question']}").headers["content-type"] == "image/jpeg"
+    assert ann.client.get(f"api/crop/0/{first['question']}").headers["content-type"] == "image/png"
     assert ann.ask("api/people") == {}
 
 

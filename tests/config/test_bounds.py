@@ -23,6 +23,7 @@ from atal_ray.campaign.finish.finish_plan import ClickTeacher, Finish
 from atal_ray.campaign.generate import Generation
 from atal_ray.campaign.serve_questions import AnnotateConfig
 from atal_ray.config import (
+    AnnotationConfig,
     AttackConfig,
     BudgetConfig,
     Config,
@@ -46,6 +47,8 @@ from atal_ray.studies.sweep.plan import Sweep
 NAN = float("nan")
 SHARE = "the candidate set needs a value in (0, 100]"
 OF_CAMPAIGN: list[tuple[type[Section], dict[str, Any], str]] = [
+    (AnnotationConfig, {"enough": 0.0}, "annotation.enough is 0.0: use a value in (0, 1]"),
+    (AnnotationConfig, {"deadline_hours": 0.0}, "annotation.deadline-hours is 0.0: it must be positive"),
     (DataConfig, {"limit": 0}, "data.limit is 0: use at least 1 image"),
     (DataConfig, {"test_limit": -1}, "data.test-limit is -1: use at least 1 image"),
     (TrainConfig, {"cycles": 0}, "train.cycles (L) is 0: at least one snapshot is needed"),
@@ -141,6 +144,7 @@ OF_OTHERS: list[tuple[type[Section], dict[str, Any], str]] = [
     (AnnotateConfig, {"people": ()}, "people is empty: name at least one person"),
     (AnnotateConfig, {"port": 70000}, "port is 70000: use 0 to 65535"),
     (AnnotateConfig, {"shared": 1.5}, "shared is 1.5: use 0 to 1"),
+    (AnnotateConfig, {"control_share": -0.1}, "control-share is -0.1: use 0 to 1"),
     (AnnotateConfig, {"away_seconds": 0}, "away-seconds is 0: use at least 1"),
     (ExportPoints, {"formats": ()}, "formats is empty: name at least one format"),
     (ExportPoints, {"rounds": 0}, "rounds is 0: use at least 1"),

@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from atal_ray.config import (
+    AnnotationConfig,
     AttackConfig,
     BudgetConfig,
     Config,
@@ -95,6 +96,7 @@ UNLIKE_DEFAULTS = Config(
     budget=BudgetConfig(
         start=1, start_strategy="centre", per_round=3, total=9, annotator="answers", earlier=(2,)
     ),
+    annotation=AnnotationConfig(enough=0.9, deadline_hours=12.0, wait=True),
     report=ReportConfig(compare=("random", "full")),
     resources=ResourceConfig(
         backend="inline",
@@ -239,6 +241,7 @@ def test_load_names_a_file_that_cannot_be_read(tmp_path: Path) -> None:
 
 
 CHANGEABLE = {
+    *(f"annotation.{name}" for name in AnnotationConfig.may_change),
     *(f"data.{name}" for name in DataConfig.may_change),
     *(f"budget.{name}" for name in BudgetConfig.may_change),
     *(f"network.{name}" for name in NetworkConfig.may_change),

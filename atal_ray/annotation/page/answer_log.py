@@ -20,6 +20,7 @@ class LogEntry:
         label: 0, 1 or 255; None takes the answer back.
         milliseconds: from when the question was shown.
         at: seconds since 1970.
+        review: whether it was said in a review, and so goes before what was answered.
     """
 
     who: str
@@ -27,6 +28,7 @@ class LogEntry:
     label: int | None
     milliseconds: int
     at: float
+    review: bool = False
 
 
 class AnswerLog:

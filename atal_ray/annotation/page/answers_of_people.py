@@ -13,9 +13,16 @@ Said = Mapping[int, Mapping[str, LogEntry]]
 
 
 def labels_of(said: Said) -> dict[int, int]:
-    """The label of each question: that of most people, and unsure where two labels have as many."""
+    """The label of each question: that of the last review, else that of most people, and unsure where two
+    labels have as many.
+    """
     found = {}
     for question, entries in said.items():
+        reviews = [entry.label for entry in entries.values() if entry.review]
+        if reviews:
+            assert reviews[-1] is not None
+            found[question] = reviews[-1]
+            continue
         votes = Counter(entry.label for entry in entries.values()).most_common(2)
         tied = len(votes) == 2 and votes[0][1] == votes[1][1]
         label = votes[0][0]
@@ -33,21 +40,48 @@ class Pace:
         median_milliseconds: of an answer; 0 without one.
         shared: questions that somebody else has answered too.
         kappa: Cohen's kappa on these; None where it is not defined.
+        controls: control points that they answered.
+        right: of these, answered as is known.
     """
 
     answers: int
     median_milliseconds: float
     shared: int
     kappa: float | None
+    controls: int = 0
+    right: int = 0
 
 
-def paces(said: Said) -> dict[str, Pace]:
-    """What each person has done, by name."""
-    names = sorted({who for entries in said.values() for who in entries})
-    return {who: _pace(said, who) for who in names}
+def disputed(entries: Mapping[str, LogEntry]) -> bool:
+    """Whether people said different things of a question, and no review has decided it."""
+    reviewed = any(entry.review for entry in entries.values())
+    return not reviewed and len({entry.label for entry in entries.values()}) > 1
 
 
-def _pace(said: Said, who: str) -> Pace:
+def paces(said: Said, controls: Mapping[int, int] | None = None) -> dict[str, Pace]:
+    """What each person has done, by name; reviews apart.
+
+    Args:
+        said: what people said.
+        controls: control point -> what is known of it.
+    """
+    known = controls or {}
+    answers = {
+        question: {who: entry for who, entry in entries.items() if not entry.review}
+        for question, entries in said.items()
+    }
+    names = sorted({who for entries in answers.values() for who in entries})
+    asked = {question: entries for question, entries in answers.items() if question not in known}
+    checks = {question: entries for question, entries in answers.items() if question in known}
+    return {who: _pace(asked, who, _controlled(checks, known, who)) for who in names}
+
+
+def _controlled(checks: Said, known: Mapping[int, int], who: str) -> tuple[int, int]:
+    mine = [entries[who].label == known[question] for question, entries in checks.items() if who in entries]
+    return len(mine), sum(mine)
+
+
+def _pace(said: Said, who: str, controlled: tuple[int, int]) -> Pace:
     mine = {question: entries[who] for question, entries in said.items() if who in entries}
     pairs = [
         (entry.label, other.label)
@@ -57,7 +91,7 @@ def _pace(said: Said, who: str) -> Pace:
     ]
     times = [entry.milliseconds for entry in mine.values()]
     shared = sum(len(said[question]) > 1 for question in mine)
-    return Pace(len(mine), median(times) if times else 0, shared, cohens_kappa(pairs))
+    return Pace(len(mine), median(times) if times else 0, shared, cohens_kappa(pairs), *controlled)
 
 
 def cohens_kappa(pairs: list[tuple[int | None, int | None]]) -> float | None:

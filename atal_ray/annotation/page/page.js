@@ -2,10 +2,12 @@
 // One question at a time; the pictures of the next ones are loaded while a person looks at this one.
 const token = location.hash.slice(1);
 const element = (id) => document.getElementById(id);
-const pictures = new Map(); // question -> promise of the addresses of its two pictures
+const pictures = new Map(); // round/question -> promise of the addresses of its two pictures
+const LOOK_AGAIN = 3000; // milliseconds until a page without a question asks for one
 let state = null;
 let shownAt = 0;
 let waiting = Promise.resolve(); // requests go out one after another
+let later = 0; // the timer of a page without a question
 let pending = 0; // of them that have no reply yet: an older reply does not know the later keys
 
 async function ask(path, body) {
@@ -17,7 +19,7 @@ async function ask(path, body) {
   const response = await fetch(path, options);
   if (!response.ok) {
     const said = await response.json().catch(() => ({ error: `the server says ${response.status}` }));
-    throw new Error(said.error);
+    throw Object.assign(new Error(said.error), { closed: response.status === 409 });
   }
   return response;
 }
@@ -27,16 +29,17 @@ async function address(path) {
 }
 
 function load(question) {
-  if (!pictures.has(question)) {
-    const both = Promise.all([address(`api/picture/${question}`), address(`api/crop/${question}`)]);
-    both.catch(() => pictures.delete(question));
-    pictures.set(question, both);
+  const place = `${state.round}/${question}`;
+  if (!pictures.has(place)) {
+    const both = Promise.all([address(`api/picture/${place}`), address(`api/crop/${place}`)]);
+    both.catch(() => pictures.delete(place));
+    pictures.set(place, both);
   }
-  return pictures.get(question);
+  return pictures.get(place);
 }
 
 function forget() {
-  const near = new Set(state.next.map((one) => one.question));
+  const near = new Set(state.next.map((one) => `${state.round}/${one.question}`));
   for (const [question, both] of pictures) {
     if (!near.has(question)) {
       pictures.delete(question);
@@ -66,15 +69,19 @@ function fit() {
 
 async function show() {
   element("title").textContent = state.title;
-  element("progress").textContent = `${state.answered} of ${state.count} answered, ${state.who}`;
+  const round = state.round < 0 ? "" : `round ${state.round}: ${state.answered} of ${state.count} answered, `;
+  element("progress").textContent = `${round}${state.who}`;
   element("bar").value = state.count ? state.answered / state.count : 1;
   element("guide").hidden = !state.guide;
-  element("guide-text").textContent = state.guide;
+  if (!element("guide-text").innerHTML) element("guide-text").innerHTML = state.guide; // tags in it were made text
+  showExamples();
   const [now] = state.next;
-  element("question").hidden = element("buttons").hidden = !now;
+  const asking = Boolean(now) && element("review").hidden;
+  element("question").hidden = element("buttons").hidden = !asking;
+  clearTimeout(later);
   if (!now) {
-    element("message").textContent =
-      state.answered >= state.count ? "Every question has an answer. Thank you!" : "Nothing is left for you just now.";
+    later = setTimeout(() => send("api/next"), LOOK_AGAIN);
+    element("message").textContent = nothing();
     return;
   }
   const [whole, crop] = await load(now.question);
@@ -91,10 +98,47 @@ async function show() {
   forget();
 }
 
+function nothing() {
+  if (state.over) return "Every question has an answer. Thank you!";
+  if (state.round < 0) return "The networks are being trained; their questions come here by themselves.";
+  if (state.answered >= state.count) return "Every question of this round has an answer; the next ones come here by themselves.";
+  return "Nothing is left for you just now; what others leave comes here by itself.";
+}
+
+// Pixels that were answered in earlier rounds, as something to learn from.
+function showExamples() {
+  const place = element("example-grid");
+  element("examples").hidden = !state.examples.length;
+  if (place.dataset.round === String(state.round)) return;
+  place.dataset.round = state.round;
+  place.replaceChildren();
+  state.examples.forEach((label, number) => {
+    const tile = picture(label === 1 ? "foreground" : "background");
+    place.append(tile);
+    address(`api/example/${state.round}/${number}`).then((url) => (tile.querySelector("img").src = url), () => tile.remove());
+  });
+}
+
+// A small picture with the ring in its middle, and what was said below it.
+function picture(said) {
+  const tile = document.createElement("figure");
+  const image = document.createElement("img");
+  const ring = document.createElement("div");
+  const caption = document.createElement("figcaption");
+  const holder = document.createElement("div");
+  image.alt = "around a pixel";
+  ring.className = "ring";
+  holder.className = "tile";
+  caption.textContent = said;
+  holder.append(image, ring);
+  tile.append(holder, caption);
+  return tile;
+}
+
 function send(path, body) {
   pending += 1;
   waiting = waiting
-    .then(() => ask(path, body))
+    .then(() => ask(path, body && { round: state.round, ...body }))
     .then((response) => response.json())
     .then((found) => {
       pending -= 1;
@@ -105,13 +149,18 @@ function send(path, body) {
     })
     .catch((error) => {
       pending = Math.max(0, pending - 1);
+      if (error.closed) {
+        setTimeout(() => send("api/next"), LOOK_AGAIN / 3);
+        element("message").textContent = error.message;
+        return;
+      }
       element("message").textContent = `${error.message}; the last answer may not be kept: reload the page`;
     });
   return waiting;
 }
 
 function answer(label) {
-  const now = state && state.next[0];
+  const now = state && element("review").hidden && state.next[0];
   if (!now) return;
   const milliseconds = Math.round(performance.now() - shownAt);
   state.next = state.next.slice(1); // the next one is shown before the server has replied
@@ -121,8 +170,8 @@ function answer(label) {
 }
 
 const actions = {
-  skip: () => state && state.next[0] && send("api/skip", { question: state.next[0].question }),
-  back: () => send("api/back", {}),
+  skip: () => state && element("review").hidden && state.next[0] && send("api/skip", { question: state.next[0].question }),
+  back: () => element("review").hidden && send("api/back", {}),
   ring: () => document.body.classList.toggle("no-ring"),
   zoom: () => {
     document.body.classList.toggle("zoomed");
@@ -137,9 +186,11 @@ const keys = {
   backspace: actions.back,
   h: actions.ring,
   z: actions.zoom,
+  r: () => toggleReview(),
 };
 
 document.addEventListener("keydown", (event) => {
+  if (event.target.closest("select, summary")) return;
   const act = keys[event.key.toLowerCase()];
   if (!act || event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
   event.preventDefault();

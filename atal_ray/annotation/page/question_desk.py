@@ -2,7 +2,7 @@
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,7 +13,11 @@ from atal_ray.annotation.page.answers_of_people import labels_of
 from atal_ray.errors import DataError
 from atal_ray.seeding import rng
 
-SHARED = "shared"
+SHARED, CONTROL = "shared", "control"
+
+
+class RoundClosed(DataError):
+    """The round has taken its answers: nothing more is said of its questions."""
 
 
 @dataclass
@@ -26,6 +30,8 @@ class _Person:
     """Questions that they answered, the last one last."""
     seen: float = 0.0
     """When they last did something."""
+    taken: int = 0
+    """Questions that were lent to them, control points apart."""
 
 
 class QuestionDesk:
@@ -36,6 +42,8 @@ class QuestionDesk:
         answered: questions that have an answer from elsewhere; they are not asked.
         log: of the answers, with those of earlier calls.
         shared: share of the questions that a second person is asked too.
+        controls: pixels whose label is known, by numbers from `count` on -> label.
+        control_share: of these for each question that a person gets.
         batch: questions that a person has at a time.
         away: seconds without a sign of life after which what a person has is lent to others.
         seed: of which questions are shared.
@@ -49,13 +57,17 @@ class QuestionDesk:
         log: AnswerLog,
         *,
         shared: float = 0.0,
+        controls: Mapping[int, int] | None = None,
+        control_share: float = 0.0,
         batch: int = 8,
         away: float = 300.0,
         seed: int = 0,
         now: Callable[[], float],
     ) -> None:
         self.count, self.log, self.batch, self.away, self.now = count, log, batch, away, now
+        self.controls, self.control_share, self.seed = dict(controls or {}), control_share, seed
         self.elsewhere = set(answered)
+        self._closed = False
         self.said = latest(log.entries)
         self._shared = rng(seed, SHARED).random(count) < shared
         self._people: dict[str, _Person] = {}
@@ -89,7 +101,7 @@ class QuestionDesk:
             DataError: the person was not asked this.
         """
         with self._lock:
-            person = self._alive(who)
+            person = self._at_work(who)
             self._require_theirs(who, person, question)
             before = self.said.get(question, {}).get(who)
             if before is not None and before.label == label:
@@ -111,7 +123,7 @@ class QuestionDesk:
             DataError: the person was not asked this.
         """
         with self._lock:
-            person = self._alive(who)
+            person = self._at_work(who)
             if question not in person.lent:
                 self._require_theirs(who, person, question)
                 return
@@ -121,7 +133,7 @@ class QuestionDesk:
     def back(self, who: str) -> int | None:
         """Take a person's last answer back, and ask it next; None where there is none."""
         with self._lock:
-            person = self._alive(who)
+            person = self._at_work(who)
             if not person.done:
                 return None
             question = person.done.pop()
@@ -131,20 +143,39 @@ class QuestionDesk:
                 self._second.remove(question)
             return question
 
+    def review(self, who: str, question: int, label: int) -> None:
+        """Take what somebody says who looks at answers: it goes before them.
+
+        Raises:
+            DataError: the question has no answer yet.
+        """
+        with self._lock:
+            self._at_work(who)
+            if question >= self.count or question not in self.said:
+                raise DataError(f"question {question} has no answer yet, so there is nothing to review")
+            self._note(LogEntry(who, question, label, 0, self.now(), review=True))
+
+    def close(self) -> None:
+        """Take nothing more."""
+        with self._lock:
+            self._closed = True
+
     def may_see(self, who: str, question: int) -> bool:
-        """Whether a person has a question, or has answered it."""
+        """Whether a person has a question, or somebody has answered it: then it may be reviewed."""
         with self._lock:
             person = self._person(who)
+            if question < self.count and question in self.said:
+                return True
             return any(question in some for some in (person.lent, person.skipped, person.done))
 
     def answered(self) -> int:
         """How many questions have an answer."""
-        return len(self.elsewhere) + len(self.said)
+        return len(self.elsewhere) + len(self.said) - len(self.said.keys() & self.controls.keys())
 
     def labels(self) -> dict[int, int]:
         """The label of each question that was answered here."""
         with self._lock:
-            return labels_of(self.said)
+            return labels_of({number: said for number, said in self.said.items() if number < self.count})
 
     def _person(self, who: str) -> _Person:
         return self._people.setdefault(who, _Person())
@@ -153,6 +184,12 @@ class QuestionDesk:
         person = self._person(who)
         person.seen = self.now()
         return person
+
+    def _at_work(self, who: str) -> _Person:
+        """A person who changes something; raises RoundClosed where nothing can be."""
+        if self._closed:
+            raise RoundClosed("this round has taken its answers: the next questions come")
+        return self._alive(who)
 
     def _require_theirs(self, who: str, person: _Person, question: int) -> None:
         if not any(question in some for some in (person.lent, person.skipped, person.done)):
@@ -168,7 +205,9 @@ class QuestionDesk:
             del self.said[entry.question]
 
     def _wants_second(self, question: int) -> bool:
-        return bool(self._shared[question]) and len(self.said.get(question, {})) == 1
+        return (
+            question < self.count and bool(self._shared[question]) and len(self.said.get(question, {})) == 1
+        )
 
     def _lend(self, who: str, person: _Person) -> bool:
         """Lend a batch of open questions, or one that somebody else has answered; whether there was any."""
@@ -178,15 +217,27 @@ class QuestionDesk:
             lent = mine[: self.batch]
             for number in lent:
                 self._second.remove(number)
-        person.lent.extend(lent)
+        person.lent.extend(self._with_controls(who, person, lent))
         return bool(lent)
+
+    def _with_controls(self, who: str, person: _Person, lent: list[int]) -> list[int]:
+        """A batch with control points among them that this person has not seen."""
+        before, person.taken = person.taken, person.taken + len(lent)
+        due = int(person.taken * self.control_share) - int(before * self.control_share)
+        waiting = {*person.lent, *person.skipped}
+        unseen = [one for one in self.controls if one not in waiting and who not in self.said.get(one, {})]
+        draw = rng(self.seed, CONTROL, who, before)
+        for _ in range(min(due, len(unseen))):
+            lent.insert(int(draw.integers(len(lent) + 1)), unseen.pop(int(draw.integers(len(unseen)))))
+        return lent
 
     def _take_back_from_the_absent(self) -> None:
         limit = self.now() - self.away
         for person in self._people.values():
             if person.seen < limit and (person.lent or person.skipped):
                 for number in sorted({*person.lent, *person.skipped}, reverse=True):
-                    (self._second if number in self.said else self._open).appendleft(number)
+                    if number < self.count:
+                        (self._second if number in self.said else self._open).appendleft(number)
                 person.lent.clear()
                 person.skipped.clear()
 

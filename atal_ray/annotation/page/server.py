@@ -7,7 +7,7 @@ comes in a header, never in an address, and is compared in constant time.
 import hmac
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.resources import files
 from typing import Any
@@ -22,17 +22,21 @@ from starlette.routing import Route
 
 from atal_ray.annotation.page import question_pictures as pictures
 from atal_ray.annotation.page.answers_of_people import paces
-from atal_ray.annotation.page.question_desk import QuestionDesk
+from atal_ray.annotation.page.question_desk import QuestionDesk, RoundClosed
+from atal_ray.annotation.page.review_list import GROUPS, ORDERS, review_list
 from atal_ray.data.record import Record
 from atal_ray.errors import DataError
 from atal_ray.labels.points import BACKGROUND, SALIENT, UNSURE
 
 MOST_BYTES = 4096
 """Of a request's body."""
+SHOWN = 60
+"""Answers on one screen of a review."""
 STATIC = {
     "": ("index.html", "text/html"),
     "page.css": ("page.css", "text/css"),
     "page.js": ("page.js", "text/javascript"),
+    "review.js": ("review.js", "text/javascript"),
 }
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src blob:; "
@@ -51,14 +55,16 @@ class Questions:
     Args:
         table: rows of QUERY_SCHEMA, in the order of asking.
         record: the image of an id.
-        title: what the page calls them.
-        guide: instructions in plain text; may be empty.
+        examples: pixels whose answer people may see, to learn from: image, column, row and label.
     """
 
     table: pa.Table
     record: Callable[[str], Record]
-    title: str
-    guide: str
+    examples: Sequence[tuple[str, int, int, int]] = ()
+
+    def image_of(self, number: int) -> str:
+        """The id of the image that a question is about."""
+        return str(self.table["image_id"][number].as_py())
 
     def of(self, number: int) -> tuple[Record, int, int]:
         """The image and pixel of a question."""
@@ -66,24 +72,39 @@ class Questions:
         return self.record(image_id), x, y
 
 
+@dataclass(frozen=True)
+class Turn:
+    """The questions of one round, while they are asked.
+
+    Args:
+        round: the round that the answers are for.
+        questions: what is asked.
+        desk: lends them.
+        changed: called after every answer.
+    """
+
+    round: int
+    questions: Questions
+    desk: QuestionDesk
+    changed: Callable[[], None] = lambda: None
+
+
 class PageServer:
     """Answers the requests of the page.
 
     Args:
-        questions: that are asked.
-        desk: lends them.
         tokens: name of a person -> their token.
-        changed: called after every answer.
+        title: what the page calls the campaign.
+        guide: instructions in HTML; may be empty.
     """
 
-    def __init__(
-        self,
-        questions: Questions,
-        desk: QuestionDesk,
-        tokens: Mapping[str, str],
-        changed: Callable[[], None] = lambda: None,
-    ) -> None:
-        self.questions, self.desk, self.tokens, self.changed = questions, desk, tokens, changed
+    turn: Turn | None = None
+    """What is asked now; None while the networks are trained."""
+    over = False
+    """Whether the campaign has asked all it wants to know."""
+
+    def __init__(self, tokens: Mapping[str, str], title: str, guide: str = "") -> None:
+        self.tokens, self.title, self.guide = tokens, title, guide
 
     def application(self) -> Starlette:
         """The ASGI application."""
@@ -93,40 +114,72 @@ class PageServer:
             Route("/api/answer", self._answer, methods=["POST"]),
             Route("/api/skip", self._skip, methods=["POST"]),
             Route("/api/back", self._back, methods=["POST"]),
+            Route("/api/review", self._listed),
+            Route("/api/review", self._review, methods=["POST"]),
             Route("/api/people", self._of_people),
-            Route("/api/picture/{number:int}", self._picture),
-            Route("/api/crop/{number:int}", self._crop),
+            Route("/api/picture/{round:int}/{number:int}", self._picture),
+            Route("/api/crop/{round:int}/{number:int}", self._crop),
+            Route("/api/example/{round:int}/{number:int}", self._example),
         ]
         return Starlette(routes=routes, exception_handlers={HTTPException: _refused, DataError: _refused})
 
     async def _next(self, request: Request) -> Response:
-        who = self._who(request)
-        return self._state(who)
+        return self._state(self._who(request))
 
     async def _answer(self, request: Request) -> Response:
         who, body = self._who(request), await _body(request)
-        label = _number(body, "label")
-        if label not in (BACKGROUND, SALIENT, UNSURE):
-            raise DataError("label must be 0, 1 or 255")
-        milliseconds = min(max(0, _number(body, "milliseconds")), 3_600_000)
-        await run_in_threadpool(self.desk.answer, who, self._question(body), label, milliseconds)
-        self.changed()
+        turn, number = self._asked(body)
+        label, milliseconds = _label(body), min(max(0, _number(body, "milliseconds")), 3_600_000)
+        await run_in_threadpool(turn.desk.answer, who, number, label, milliseconds)
+        turn.changed()
         return self._state(who)
 
     async def _skip(self, request: Request) -> Response:
         who, body = self._who(request), await _body(request)
-        self.desk.skip(who, self._question(body))
+        turn, number = self._asked(body)
+        turn.desk.skip(who, number)
         return self._state(who)
 
     async def _back(self, request: Request) -> Response:
-        who = self._who(request)
-        await run_in_threadpool(self.desk.back, who)
-        self.changed()
+        who, body = self._who(request), await _body(request)
+        turn = self._turn(_number(body, "round"))
+        await run_in_threadpool(turn.desk.back, who)
+        turn.changed()
         return self._state(who)
+
+    async def _review(self, request: Request) -> Response:
+        who, body = self._who(request), await _body(request)
+        turn, number = self._asked(body)
+        await run_in_threadpool(turn.desk.review, who, number, _label(body))
+        turn.changed()
+        return _json({"answered": turn.desk.answered()})
+
+    async def _listed(self, request: Request) -> Response:
+        """Some of the answered questions of a group, each with what was said."""
+        self._who(request)
+        group, by = request.query_params.get("group", ""), request.query_params.get("by", "image")
+        start = request.query_params.get("start", "0")
+        if group not in GROUPS or by not in ORDERS or not start.isdecimal():
+            raise DataError(f"a review is of {', '.join(GROUPS)} by {' or '.join(ORDERS)} from a number on")
+        if self.turn is None:
+            return _json({"round": -1, "total": 0, "start": 0, "shown": []})
+        turn, begin = self.turn, int(start)
+        numbers = await run_in_threadpool(review_list, turn.desk, turn.questions.table, group, by)
+        labels = turn.desk.labels()
+        shown = [
+            {"question": number, "image": turn.questions.image_of(number), "label": labels[number]}
+            | {"said": {who: entry.label for who, entry in turn.desk.said.get(number, {}).items()}}
+            for number in numbers[begin : begin + SHOWN]
+            if number in labels
+        ]
+        return _json({"round": turn.round, "total": len(numbers), "start": begin, "shown": shown})
 
     async def _of_people(self, request: Request) -> Response:
         self._who(request)
-        return _json({who: asdict(pace) for who, pace in paces(self.desk.said).items()})
+        if self.turn is None:
+            return _json({})
+        desk = self.turn.desk
+        return _json({who: asdict(pace) for who, pace in paces(desk.said, desk.controls).items()})
 
     async def _picture(self, request: Request) -> Response:
         return await self._image(request, pictures.whole, "image/jpeg")
@@ -138,39 +191,41 @@ class PageServer:
         self, request: Request, make: Callable[[Record, int, int, int], bytes], kind: str
     ) -> Response:
         who, number = self._who(request), int(request.path_params["number"])
-        if number >= self.desk.count or not self.desk.may_see(who, number):
+        turn = self._turn(int(request.path_params["round"]))
+        if number >= turn.questions.table.num_rows or not turn.desk.may_see(who, number):
             raise HTTPException(403, "this question was not asked of you")
+        return await _made(make, *turn.questions.of(number), kind)
 
-        def made() -> bytes:
-            record, x, y = self.questions.of(number)
-            return make(record, x, y, pictures.orientation_of(record))
-
-        return Response(await run_in_threadpool(made), media_type=kind, headers=HEADERS)
+    async def _example(self, request: Request) -> Response:
+        self._who(request)
+        turn, number = self._turn(int(request.path_params["round"])), int(request.path_params["number"])
+        if number >= len(turn.questions.examples):
+            raise HTTPException(404, "there is no such example")
+        image_id, x, y, _ = turn.questions.examples[number]
+        return await _made(pictures.crop, turn.questions.record(image_id), x, y, "image/png")
 
     def _state(self, who: str) -> Response:
         """What the page shows: the next questions, and how far everybody is."""
-        ahead = [self._described(number) for number in self.desk.ahead(who)]
-        return _json(
-            {
-                "who": who,
-                "title": self.questions.title,
-                "guide": self.questions.guide,
-                "answered": self.desk.answered(),
-                "count": self.desk.count,
-                "next": ahead,
-            }
-        )
+        turn = self.turn
+        found = {"who": who, "title": self.title, "guide": self.guide, "over": self.over}
+        if turn is None:
+            return _json({**found, "round": -1, "answered": 0, "count": 0, "next": [], "examples": []})
+        ahead = [_described(turn.questions, number) for number in turn.desk.ahead(who)]
+        now = {"round": turn.round, "answered": turn.desk.answered(), "count": turn.desk.count, "next": ahead}
+        return _json({**found, **now, "examples": [label for *_, label in turn.questions.examples]})
 
-    def _described(self, number: int) -> dict[str, Any]:
-        record, x, y = self.questions.of(number)
-        where = pictures.place(x, y, record.width, record.height, pictures.orientation_of(record))
-        return {"question": number, "image": record.image_id, **asdict(where)}
+    def _turn(self, number: int) -> Turn:
+        """What is asked now, if it is of that round."""
+        if self.turn is None or self.turn.round != number:
+            raise RoundClosed("this round has taken its answers: the next questions come")
+        return self.turn
 
-    def _question(self, body: dict[str, Any]) -> int:
-        number = _number(body, "question")
-        if not 0 <= number < self.desk.count:
+    def _asked(self, body: dict[str, Any]) -> tuple[Turn, int]:
+        """The question that a request names."""
+        turn, number = self._turn(_number(body, "round")), _number(body, "question")
+        if not 0 <= number < turn.questions.table.num_rows:
             raise DataError(f"there is no question {number}")
-        return number
+        return turn, number
 
     def _who(self, request: Request) -> str:
         """The person whose token the request has; every token is compared, whichever it is."""
@@ -181,6 +236,22 @@ class PageServer:
         if scheme.lower() != "bearer" or not found:
             raise HTTPException(401, "this link is not known here: ask for a new one")
         return found[0]
+
+
+def _described(questions: Questions, number: int) -> dict[str, Any]:
+    """A question as the page needs it."""
+    record, x, y = questions.of(number)
+    where = pictures.place(x, y, record.width, record.height, pictures.orientation_of(record))
+    return {"question": number, "image": record.image_id, **asdict(where)}
+
+
+async def _made(
+    make: Callable[[Record, int, int, int], bytes], record: Record, x: int, y: int, kind: str
+) -> Response:
+    def made() -> bytes:
+        return make(record, x, y, pictures.orientation_of(record))
+
+    return Response(await run_in_threadpool(made), media_type=kind, headers=HEADERS)
 
 
 def _static(name: str, kind: str) -> Callable[[Request], Any]:
@@ -208,6 +279,13 @@ async def _body(request: Request) -> dict[str, Any]:
     return found
 
 
+def _label(body: dict[str, Any]) -> int:
+    label = _number(body, "label")
+    if label not in (BACKGROUND, SALIENT, UNSURE):
+        raise DataError("label must be 0, 1 or 255")
+    return label
+
+
 def _number(body: dict[str, Any], name: str) -> int:
     value = body.get(name)
     if isinstance(value, bool) or not isinstance(value, int):
@@ -220,8 +298,9 @@ def _json(document: Any) -> Response:
 
 
 async def _refused(request: Request, error: Exception) -> Response:
-    status, sentence = (
-        (error.status_code, error.detail) if isinstance(error, HTTPException) else (400, str(error))
-    )
+    if isinstance(error, HTTPException):
+        status, sentence = error.status_code, error.detail
+    else:
+        status, sentence = 409 if isinstance(error, RoundClosed) else 400, str(error)
     logger.warning("refused %s %s: %s", request.method, request.url.path, sentence)
     return JSONResponse({"error": sentence}, status, headers=HEADERS)

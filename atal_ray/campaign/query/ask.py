@@ -1,7 +1,7 @@
 """Stage: snapshots, points and images -> the next questions."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from time import perf_counter
 from typing import Any
@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from atal_ray.acquisition.asking import Asking
+from atal_ray.annotation.left_open import asked_again, left_open
 from atal_ray.campaign.campaign_folder import ERROR_SCHEMA, ERRORS, MANIFEST, QUERIES, START, CampaignFolder
 from atal_ray.campaign.cost import QUERY_COST
 from atal_ray.campaign.look import Look, look
@@ -106,7 +107,11 @@ class Query(Look):
             errors = concat([errors, *self._choose_by_need()], ERROR_SCHEMA)
         if self.throughput.images:
             self.out.write_json(THROUGHPUT, self.throughput.to_json())
-        _write(parts, shards, errors, self.out)
+        left = left_open(self.campaign, config, self.round_number)
+        if left.num_rows:
+            logger.info("%s without an answer: asked again", counted(left.num_rows, "earlier question"))
+        picks = asked_again(parts.tables("picks", shards), left, self.round_number + 1)
+        _write(parts, shards, picks, errors, self.out)
 
     def _choose_by_need(self) -> Iterator[pa.Table]:
         """Choose the picks of all shards from their covers; what could not be asked."""
@@ -117,7 +122,9 @@ class Query(Look):
         return self.parts.tables("errors", [shards])
 
 
-def _write(parts: ShardFiles, shards: Sequence[int], errors: pa.Table, out: Folder) -> None:
+def _write(
+    parts: ShardFiles, shards: Sequence[int], picks: Iterable[pa.Table], errors: pa.Table, out: Folder
+) -> None:
     """Join what the shards left; the questions are written last."""
     if errors.num_rows:
         out.write_table(ERRORS, errors)
@@ -127,5 +134,5 @@ def _write(parts: ShardFiles, shards: Sequence[int], errors: pa.Table, out: Fold
     galleries = [shard for shard in shards if part_name(shard, "gallery") in left]
     if galleries:
         out.write_table(GALLERY, concat(parts.tables("gallery", galleries), GALLERY_SCHEMA))
-    out.write_tables(QUERIES, parts.tables("picks", shards), QUERY_SCHEMA)
+    out.write_tables(QUERIES, picks, QUERY_SCHEMA)
     parts.folder.delete()

@@ -11,12 +11,14 @@ import numpy.typing as npt
 from atal_ray.acquisition.grid import original_pixels, under_centres
 from atal_ray.acquisition.names import Names
 from atal_ray.acquisition.registered import SCORES
+from atal_ray.annotation.answers import labelled
+from atal_ray.annotation.left_open import left_open
 from atal_ray.campaign.campaign_folder import MANIFEST, START, CampaignFolder
 from atal_ray.config import Config
 from atal_ray.data.images import resize
 from atal_ray.data.record import Record, records
 from atal_ray.errors import DataError
-from atal_ray.labels.points import PointIndex
+from atal_ray.labels.points import UNSURE, PointIndex
 from atal_ray.labels.regions import covered
 from atal_ray.runtime.bad_images import require_kept
 
@@ -81,7 +83,10 @@ def load_shard(row: Row, campaign: CampaignFolder, config: Config, round_number:
     reads_masks = round_number != START and names.score is not None and SCORES.find(names.score).mask
     table = campaign.root.read_rows(MANIFEST, row["start"], row["stop"])
     rows = records(table, campaign.training_data(config))
-    points = PointIndex(campaign.points(round_number, rows[0].image_id, rows[-1].image_id))
+    ids = rows[0].image_id, rows[-1].image_id
+    points = PointIndex(campaign.points(round_number, *ids))
+    left = left_open(campaign, config, round_number, *ids)
+    still_open = PointIndex(labelled(left, np.full(left.num_rows, UNSURE, np.uint8), "open"))
     found: list[tuple[Record, Any, Any]] = []
     errors: list[list[str]] = []
     truth: list[npt.NDArray[np.bool_]] = []
@@ -92,7 +97,8 @@ def load_shard(row: Row, campaign: CampaignFolder, config: Config, round_number:
         xy, labels = points.of(record.image_id)
         try:
             require_kept(row, number)
-            loaded = _load_image(record, xy, campaign, config)
+            asked = np.concatenate([xy, still_open.of(record.image_id)[0]])
+            loaded = _load_image(record, asked, campaign, config)
             truth += [mask_on_grid(record, config.train.size)] if reads_masks else []
         except DataError as error:
             errors.append([record.image_id, str(error)])

@@ -3,10 +3,13 @@
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from atal_ray.annotation.page.answer_log import AnswerLog
-from atal_ray.annotation.page.question_desk import QuestionDesk, near_together
+from atal_ray.annotation.page.answers_of_people import paces
+from atal_ray.annotation.page.question_desk import QuestionDesk, RoundClosed, near_together
+from atal_ray.annotation.page.review_list import review_list
 from atal_ray.errors import DataError
 
 
@@ -138,3 +141,67 @@ def test_points_of_an_image_are_asked_along_a_short_way() -> None:
     assert near_together(xy) == [0, 2, 4, 3, 1]
     assert near_together(xy[:1]) == [0]
     assert near_together(xy[:0]) == []
+
+
+def test_control_points_are_mixed_in_and_are_no_answers(tmp_path: Path, clock: Clock) -> None:
+    controls = {20: 1, 21: 0}
+    mine = desk(tmp_path, clock, count=20, batch=5, controls=controls, control_share=0.2)
+    asked = []
+    while ahead := mine.ahead("ann"):
+        asked.append(ahead[0])
+        mine.answer("ann", ahead[0], 1, 10)
+    assert sorted(asked) == list(range(22)), "each once, and no more than there are"
+    assert asked[-2:] != [20, 21]
+    assert mine.answered() == 20
+    assert set(mine.labels()) == set(range(20))
+    found = paces(mine.said, controls)["ann"]
+    assert (found.answers, found.controls, found.right) == (20, 2, 1)
+    assert 20 in mine.ahead("bob", 99) or not mine.ahead("bob"), "others are asked them too"
+    again = desk(tmp_path, clock, count=20, controls=controls, control_share=0.2)
+    assert again.answered() == 20
+
+
+def test_few_controls_are_asked_of_each(tmp_path: Path, clock: Clock) -> None:
+    controls = {100 + number: 1 for number in range(50)}
+    mine = desk(tmp_path, clock, count=100, batch=8, controls=controls, control_share=0.05)
+    asked = []
+    while ahead := mine.ahead("ann"):
+        asked.append(ahead[0])
+        mine.answer("ann", ahead[0], 1, 10)
+    assert len([number for number in asked if number >= 100]) == 5
+
+
+def test_a_review_goes_before_what_was_answered(tmp_path: Path, clock: Clock) -> None:
+    mine = desk(tmp_path, clock, count=3, shared=1.0)
+    for who, label in (("ann", 1), ("bob", 0)):
+        while ahead := mine.ahead(who):
+            mine.answer(who, ahead[0], label, 10)
+    assert mine.labels() == {0: 255, 1: 255, 2: 255}
+    questions = pa.table({"score": [0.1, 0.3, 0.2]})
+    assert review_list(mine, questions, "disputed", "image") == [0, 1, 2]
+    assert review_list(mine, questions, "disputed", "doubt") == [1, 2, 0]
+    mine.review("eve", 1, 1)
+    assert mine.labels() == {0: 255, 1: 1, 2: 255}
+    assert review_list(mine, questions, "disputed", "image") == [0, 2]
+    assert review_list(mine, questions, "foreground", "image") == [1]
+    assert review_list(mine, questions, "background", "doubt") == []
+    assert paces(mine.said).keys() == {"ann", "bob"}, "a review is no answer"
+    again = desk(tmp_path, clock, count=3, shared=1.0)
+    assert again.labels() == mine.labels()
+    with pytest.raises(DataError, match="question 7 has no answer yet"):
+        mine.review("eve", 7, 1)
+
+
+def test_a_closed_desk_takes_nothing_more(tmp_path: Path, clock: Clock) -> None:
+    mine = desk(tmp_path, clock)
+    mine.answer("ann", mine.ahead("ann")[0], 1, 10)
+    mine.close()
+    for act in (
+        lambda: mine.answer("ann", 1, 1, 10),
+        lambda: mine.skip("ann", 1),
+        lambda: mine.back("ann"),
+        lambda: mine.review("ann", 0, 0),
+    ):
+        with pytest.raises(RoundClosed, match="has taken its answers"):
+            act()
+    assert mine.labels() == {0: 1}
