@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from atal_ray.annotation.answers import PIXEL
+from atal_ray.annotation.given_answers import PIXEL
 from atal_ray.campaign.campaign_folder import POINTS, QUERIES, CampaignFolder
 from atal_ray.config import Config
 from atal_ray.labels.points import QUERY_SCHEMA, concat, in_order, running_numbers

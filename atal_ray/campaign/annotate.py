@@ -6,6 +6,7 @@ from atal_ray.annotation.answers import corrected, forget_parts, from_people
 from atal_ray.annotation.imported_points import import_points
 from atal_ray.annotation.left_open import goes_on_without
 from atal_ray.annotation.oracle import answer_by_masks
+from atal_ray.annotation.page.people_said import note_people
 from atal_ray.campaign.campaign_folder import (
     ERRORS,
     FITTED,
@@ -74,5 +75,6 @@ def annotate(campaign: CampaignFolder, config: Config, round_number: int) -> Non
         asked = questions.read_table(QUERIES)
         before = answered_late(campaign, config, round_number)
         points = from_people(asked, out, questions.where(QUERIES), config.annotation, before)
+        note_people(asked, out)
         out.write_table(POINTS, points)
         forget_parts(out)

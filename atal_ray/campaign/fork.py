@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow.compute as pc
 
 from atal_ray.acquisition.trained import own_training
-from atal_ray.annotation.answers import ANSWERED, OPEN
+from atal_ray.annotation.given_answers import ANSWERED, OPEN
 from atal_ray.campaign.campaign_folder import (
     COMMITTED,
     COST,

@@ -17,16 +17,17 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from atal_ray.annotation.answer_table import ANSWERED_SCHEMA, read_table
-from atal_ray.annotation.answers import PAGE, PIXEL, answered_elsewhere, labelled
+from atal_ray.annotation.answers import answered_elsewhere, labelled
+from atal_ray.annotation.given_answers import PAGE, PIXEL
 from atal_ray.annotation.page.answer_log import AnswerLog
-from atal_ray.annotation.page.question_desk import QuestionDesk, near_together
+from atal_ray.annotation.page.asking_order import in_asking_order
+from atal_ray.annotation.page.question_desk import QuestionDesk
 from atal_ray.annotation.page.server import PageServer, Questions, Turn
 from atal_ray.campaign.annotate import answered_late
-from atal_ray.campaign.campaign_folder import MANIFEST, POINTS, QUERIES, SAID_LOG, CampaignFolder
+from atal_ray.campaign.campaign_folder import CONTROLS, MANIFEST, POINTS, QUERIES, SAID_LOG, CampaignFolder
 from atal_ray.campaign.generate import configuration_of
 from atal_ray.data.record import Record, records
 from atal_ray.errors import CampaignError, DataError, counted
@@ -35,7 +36,7 @@ from atal_ray.store.folder import Folder
 from atal_ray.store.lock import locked
 from atal_ray.store.streamed import row_groups, sha256
 
-PAGE_LOCK, CONTROLS = "page", "controls.parquet"
+PAGE_LOCK = "page"
 LOOK_EVERY, WRITE_EVERY = 1.0, 2.0
 """Seconds between two looks at the campaign, and between two writings of the table while answers come in."""
 RECORDS_KEPT = 4096
@@ -119,7 +120,7 @@ class QuestionTurns:
     def _turn(self, number: int) -> Iterator[Turn]:
         out = self.campaign.round(number)
         with locked(out / PAGE_LOCK):
-            table = self._in_order(number)
+            table = in_asking_order(self.campaign.round(number - 1).read_table(QUERIES))
             controls = self._controls(out)
             before = answered_late(self.campaign, self.config, number)
             questions = Questions(
@@ -154,18 +155,6 @@ class QuestionTurns:
             logger.info(
                 "round %d: %s without an answer; the same command goes on", number, counted(left, "question")
             )
-
-    def _in_order(self, number: int) -> pa.Table:
-        """The questions for a round by image, those of an image near together."""
-        asked = self.campaign.round(number - 1).read_table(QUERIES)
-        order: list[int] = []
-        ids, xy = asked["image_id"].to_pylist(), np.stack([asked["x"].to_numpy(), asked["y"].to_numpy()], 1)
-        start = 0
-        for stop in range(1, len(ids) + 1):
-            if stop == len(ids) or ids[stop] != ids[start]:
-                order += [start + one for one in near_together(xy[start:stop])]
-                start = stop
-        return asked.take(pa.array(order, pa.int64())).combine_chunks()
 
     def _controls(self, out: Folder) -> tuple[pa.Table, list[int]]:
         """The control points of a round as questions, and their labels; those that it began with stay."""

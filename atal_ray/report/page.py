@@ -16,6 +16,7 @@ from atal_ray.report.delivered_figures import delivered_in
 from atal_ray.report.facts import Notice, facts, notices
 from atal_ray.report.gallery_file import shown_records
 from atal_ray.report.numbers import Numbers, read_numbers
+from atal_ray.report.people import more_of, read_people
 from atal_ray.report.shown_images import read_gallery
 from atal_ray.report.shown_tests import read_test_images
 from atal_ray.report.spread import spread_chart
@@ -122,7 +123,10 @@ def _numbers_of(config: Config, numbers: Numbers, compared: tuple[Compared, ...]
 def _pictures_of(campaign: CampaignFolder, config: Config, numbers: Numbers) -> dict[str, Any]:
     """The gallery and the keys to its colours."""
     names = Names.of(config.query)
+    people = read_people(campaign, config, len(numbers.rounds))
     return {
+        "people": people,
+        "more_disagreements": more_of(people),
         "gallery": read_gallery(campaign, config, numbers),
         "tests": read_test_images(campaign, config, numbers),
         "label_key": {

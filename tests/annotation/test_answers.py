@@ -10,14 +10,13 @@ from hypothesis import strategies as st
 from properties import examples
 
 from atal_ray.annotation.answers import (
-    ANSWERED,
-    OPEN,
     answered_elsewhere,
     answered_so_far,
     corrected,
     forget_parts,
     from_people,
 )
+from atal_ray.annotation.given_answers import ANSWERED, OPEN
 from atal_ray.config import AnnotationConfig
 from atal_ray.errors import DataError, WaitingError
 from atal_ray.labels.points import POINT_SCHEMA, QUERY_SCHEMA

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 from campaigns import open_campaign, tiny_config
 
-from atal_ray.annotation.answers import ANSWERED, OPEN
+from atal_ray.annotation.given_answers import ANSWERED, OPEN
 from atal_ray.campaign import run as module
 from atal_ray.campaign.campaign_folder import POINTS
 from atal_ray.campaign.run import run_campaign

@@ -30,6 +30,11 @@ class LogEntry:
     at: float
     review: bool = False
 
+    @property
+    def voice(self) -> str:
+        """Whose word it is: what somebody said in a review does not replace their own answer."""
+        return f"{self.who} (review)" if self.review else self.who
+
 
 class AnswerLog:
     """A file of entries, a JSON object a line, the first of which says which questions they are about.
@@ -48,7 +53,11 @@ class AnswerLog:
     def __init__(self, path: Path, questions: str) -> None:
         self.path = path
         self.entries: list[LogEntry] = []
-        whole = self._read(questions) if path.exists() else 0
+        whole = 0
+        if path.exists():
+            known, self.entries, whole = read_entries(path)
+            if whole and known != questions:
+                raise DataError(f"{path} holds answers to other questions: move it away, and start again")
         self._file: IO[bytes] = path.open("r+b" if path.exists() else "w+b")
         self._file.truncate(whole)
         self._file.seek(whole)
@@ -71,32 +80,33 @@ class AnswerLog:
         self._file.flush()
         os.fsync(self._file.fileno())
 
-    def _read(self, questions: str) -> int:
-        """Read the entries; the number of bytes that hold whole lines."""
-        data = self.path.read_bytes()
-        whole = data.rfind(b"\n") + 1
-        for number, line in enumerate(data[:whole].splitlines(), 1):
-            try:
-                document = json.loads(line)
-                if number == 1:
-                    known = document["questions"]
-                else:
-                    self.entries.append(LogEntry(**document))
-            except (ValueError, TypeError, KeyError) as error:
-                raise DataError(f"{self.path}, line {number} is damaged: {error}; remove the line") from error
-            if number == 1 and known != questions:
-                raise DataError(
-                    f"{self.path} holds answers to other questions: move it away, and start again"
-                )
-        return whole
+
+def read_entries(path: Path) -> tuple[str, list[LogEntry], int]:
+    """What a log holds: the digest of its questions, its entries, and the bytes of its whole lines.
+
+    Raises:
+        DataError: it is damaged before its last line.
+    """
+    data, digest, entries = path.read_bytes(), "", []
+    whole = data.rfind(b"\n") + 1
+    for number, line in enumerate(data[:whole].splitlines(), 1):
+        try:
+            document = json.loads(line)
+            if number == 1:
+                digest = document["questions"]
+            else:
+                entries.append(LogEntry(**document))
+        except (ValueError, TypeError, KeyError) as error:
+            raise DataError(f"{path}, line {number} is damaged: {error}; remove the line") from error
+    return digest, entries, whole
 
 
 def latest(entries: Iterable[LogEntry]) -> dict[int, dict[str, LogEntry]]:
-    """What each person last said of each question, but for what was taken back: question -> who -> entry."""
+    """What each voice last said of each question, but for what was taken back: question -> voice -> entry."""
     found: dict[int, dict[str, LogEntry]] = {}
     for entry in entries:
         said = found.setdefault(entry.question, {})
-        said.pop(entry.who, None)  # the latest stands last
+        said.pop(entry.voice, None)  # the latest stands last
         if entry.label is not None:
-            said[entry.who] = entry
+            said[entry.voice] = entry
     return {question: said for question, said in found.items() if said}

@@ -5,9 +5,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-import numpy as np
-from numpy.typing import NDArray
-
 from atal_ray.annotation.page.answer_log import AnswerLog, LogEntry, latest
 from atal_ray.annotation.page.answers_of_people import labels_of
 from atal_ray.errors import DataError
@@ -72,7 +69,7 @@ class QuestionDesk:
         self._shared = rng(seed, SHARED).random(count) < shared
         self._people: dict[str, _Person] = {}
         self._lock = threading.Lock()
-        for entry in log.entries:
+        for entry in (one for one in log.entries if not one.review):
             person = self._person(entry.who)
             if entry.question in person.done:
                 person.done.remove(entry.question)
@@ -198,9 +195,9 @@ class QuestionDesk:
     def _note(self, entry: LogEntry) -> None:
         self.log.add(entry)
         said = self.said.setdefault(entry.question, {})
-        said.pop(entry.who, None)
+        said.pop(entry.voice, None)
         if entry.label is not None:
-            said[entry.who] = entry
+            said[entry.voice] = entry
         if not said:
             del self.said[entry.question]
 
@@ -240,17 +237,3 @@ class QuestionDesk:
                         (self._second if number in self.said else self._open).appendleft(number)
                 person.lent.clear()
                 person.skipped.clear()
-
-
-def near_together(xy: NDArray[np.integer]) -> list[int]:
-    """An order of the points of an image in which each is the nearest of the rest to the one before.
-
-    Args:
-        xy: column and row [N, 2]; the first one stays first.
-    """
-    left = list(range(1, len(xy)))
-    order = [0] if len(xy) else []
-    while left:
-        away = ((xy[left] - xy[order[-1]]) ** 2).sum(1)
-        order.append(left.pop(int(away.argmin())))
-    return order

@@ -2,13 +2,12 @@
 
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pytest
 
 from atal_ray.annotation.page.answer_log import AnswerLog
 from atal_ray.annotation.page.answers_of_people import paces
-from atal_ray.annotation.page.question_desk import QuestionDesk, RoundClosed, near_together
+from atal_ray.annotation.page.question_desk import QuestionDesk, RoundClosed
 from atal_ray.annotation.page.review_list import review_list
 from atal_ray.errors import DataError
 
@@ -134,13 +133,6 @@ def test_only_own_questions_may_be_seen(tmp_path: Path, clock: Clock) -> None:
     assert not mine.may_see("bob", 0)
     mine.answer("ann", 0, 1, 1)
     assert mine.may_see("ann", 0)
-
-
-def test_points_of_an_image_are_asked_along_a_short_way() -> None:
-    xy = np.array([[50, 50], [0, 0], [52, 50], [1, 1], [54, 49]])
-    assert near_together(xy) == [0, 2, 4, 3, 1]
-    assert near_together(xy[:1]) == [0]
-    assert near_together(xy[:0]) == []
 
 
 def test_control_points_are_mixed_in_and_are_no_answers(tmp_path: Path, clock: Clock) -> None:
