@@ -19,6 +19,7 @@ JOBS = {
     "run.py": "run",
     "generate.py": "generate",
     "evaluate.py": "evaluate",
+    "annotate.py": "annotate",
     "finish.py": "finish",
     "cross_validate.py": "cross-validate",
     "sweep.py": "sweep",
