@@ -22,7 +22,7 @@ VERSION = "5.5.0"
 
 @point_format("labelme")
 class Labelme(PointFormat):
-    """ID.json."""
+    """ID.json beside its image, where labelme looks for it."""
 
     reads = True
     keeps = "the pixel and its label"
@@ -30,6 +30,7 @@ class Labelme(PointFormat):
     def write(self, images: LabelledImages, folder: Folder) -> None:
         """Write a file for each image."""
         for image in images:
+            image.copy_to(folder)
             folder.write_bytes(f"{image.image_id}.json", json.dumps(_document(image), indent=1).encode())
 
     @classmethod

@@ -5,11 +5,8 @@ comes in a header, never in an address, and is compared in constant time.
 """
 
 import hmac
-import json
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from importlib.resources import files
 from typing import Any
 
 import pyarrow as pa
@@ -17,19 +14,25 @@ from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from atal_ray.annotation.page import question_pictures as pictures
 from atal_ray.annotation.page.answers_of_people import paces
 from atal_ray.annotation.page.question_desk import QuestionDesk, RoundClosed
+from atal_ray.annotation.page.replies import (
+    HEADERS,
+    body_of,
+    json_reply,
+    label_in,
+    number_in,
+    refused,
+    static_file,
+)
 from atal_ray.annotation.page.review_list import GROUPS, ORDERS, review_list
 from atal_ray.data.record import Record
 from atal_ray.errors import DataError
-from atal_ray.labels.points import BACKGROUND, SALIENT, UNSURE
 
-MOST_BYTES = 4096
-"""Of a request's body."""
 SHOWN = 60
 """Answers on one screen of a review."""
 STATIC = {
@@ -38,14 +41,6 @@ STATIC = {
     "page.js": ("page.js", "text/javascript"),
     "review.js": ("review.js", "text/javascript"),
 }
-HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src blob:; "
-    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-store",
-}
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -109,7 +104,7 @@ class PageServer:
     def application(self) -> Starlette:
         """The ASGI application."""
         routes = [
-            *(Route(f"/{path}", _static(*of)) for path, of in STATIC.items()),
+            *(Route(f"/{path}", static_file(*of)) for path, of in STATIC.items()),
             Route("/api/next", self._next),
             Route("/api/answer", self._answer, methods=["POST"]),
             Route("/api/skip", self._skip, methods=["POST"]),
@@ -121,38 +116,38 @@ class PageServer:
             Route("/api/crop/{round:int}/{number:int}", self._crop),
             Route("/api/example/{round:int}/{number:int}", self._example),
         ]
-        return Starlette(routes=routes, exception_handlers={HTTPException: _refused, DataError: _refused})
+        return Starlette(routes=routes, exception_handlers={HTTPException: refused, DataError: refused})
 
     async def _next(self, request: Request) -> Response:
         return self._state(self._who(request))
 
     async def _answer(self, request: Request) -> Response:
-        who, body = self._who(request), await _body(request)
+        who, body = self._who(request), await body_of(request)
         turn, number = self._asked(body)
-        label, milliseconds = _label(body), min(max(0, _number(body, "milliseconds")), 3_600_000)
+        label, milliseconds = label_in(body), min(max(0, number_in(body, "milliseconds")), 3_600_000)
         await run_in_threadpool(turn.desk.answer, who, number, label, milliseconds)
         turn.changed()
         return self._state(who)
 
     async def _skip(self, request: Request) -> Response:
-        who, body = self._who(request), await _body(request)
+        who, body = self._who(request), await body_of(request)
         turn, number = self._asked(body)
         turn.desk.skip(who, number)
         return self._state(who)
 
     async def _back(self, request: Request) -> Response:
-        who, body = self._who(request), await _body(request)
-        turn = self._turn(_number(body, "round"))
+        who, body = self._who(request), await body_of(request)
+        turn = self._turn(number_in(body, "round"))
         await run_in_threadpool(turn.desk.back, who)
         turn.changed()
         return self._state(who)
 
     async def _review(self, request: Request) -> Response:
-        who, body = self._who(request), await _body(request)
+        who, body = self._who(request), await body_of(request)
         turn, number = self._asked(body)
-        await run_in_threadpool(turn.desk.review, who, number, _label(body))
+        await run_in_threadpool(turn.desk.review, who, number, label_in(body))
         turn.changed()
-        return _json({"answered": turn.desk.answered()})
+        return json_reply({"answered": turn.desk.answered()})
 
     async def _listed(self, request: Request) -> Response:
         """Some of the answered questions of a group, each with what was said."""
@@ -162,7 +157,7 @@ class PageServer:
         if group not in GROUPS or by not in ORDERS or not start.isdecimal():
             raise DataError(f"a review is of {', '.join(GROUPS)} by {' or '.join(ORDERS)} from a number on")
         if self.turn is None:
-            return _json({"round": -1, "total": 0, "start": 0, "shown": []})
+            return json_reply({"round": -1, "total": 0, "start": 0, "shown": []})
         turn, begin = self.turn, int(start)
         numbers = await run_in_threadpool(review_list, turn.desk, turn.questions.table, group, by)
         labels = turn.desk.labels()
@@ -172,14 +167,14 @@ class PageServer:
             for number in numbers[begin : begin + SHOWN]
             if number in labels
         ]
-        return _json({"round": turn.round, "total": len(numbers), "start": begin, "shown": shown})
+        return json_reply({"round": turn.round, "total": len(numbers), "start": begin, "shown": shown})
 
     async def _of_people(self, request: Request) -> Response:
         self._who(request)
         if self.turn is None:
-            return _json({})
+            return json_reply({})
         desk = self.turn.desk
-        return _json({who: asdict(pace) for who, pace in paces(desk.said, desk.controls).items()})
+        return json_reply({who: asdict(pace) for who, pace in paces(desk.said, desk.controls).items()})
 
     async def _picture(self, request: Request) -> Response:
         return await self._image(request, pictures.whole, "image/jpeg")
@@ -209,10 +204,10 @@ class PageServer:
         turn = self.turn
         found = {"who": who, "title": self.title, "guide": self.guide, "over": self.over}
         if turn is None:
-            return _json({**found, "round": -1, "answered": 0, "count": 0, "next": [], "examples": []})
+            return json_reply({**found, "round": -1, "answered": 0, "count": 0, "next": [], "examples": []})
         ahead = [_described(turn.questions, number) for number in turn.desk.ahead(who)]
         now = {"round": turn.round, "answered": turn.desk.answered(), "count": turn.desk.count, "next": ahead}
-        return _json({**found, **now, "examples": [label for *_, label in turn.questions.examples]})
+        return json_reply({**found, **now, "examples": [label for *_, label in turn.questions.examples]})
 
     def _turn(self, number: int) -> Turn:
         """What is asked now, if it is of that round."""
@@ -222,7 +217,7 @@ class PageServer:
 
     def _asked(self, body: dict[str, Any]) -> tuple[Turn, int]:
         """The question that a request names."""
-        turn, number = self._turn(_number(body, "round")), _number(body, "question")
+        turn, number = self._turn(number_in(body, "round")), number_in(body, "question")
         if not 0 <= number < turn.questions.table.num_rows:
             raise DataError(f"there is no question {number}")
         return turn, number
@@ -252,55 +247,3 @@ async def _made(
         return make(record, x, y, pictures.orientation_of(record))
 
     return Response(await run_in_threadpool(made), media_type=kind, headers=HEADERS)
-
-
-def _static(name: str, kind: str) -> Callable[[Request], Any]:
-    data = files(__package__).joinpath(name).read_bytes()
-
-    async def serve(request: Request) -> Response:
-        return Response(data, media_type=kind, headers=HEADERS)
-
-    return serve
-
-
-async def _body(request: Request) -> dict[str, Any]:
-    """The JSON object of a request, which is small."""
-    data = b""
-    async for chunk in request.stream():
-        data += chunk
-        if len(data) > MOST_BYTES:
-            raise HTTPException(413, f"a request has at most {MOST_BYTES} bytes")
-    try:
-        found = json.loads(data)
-    except ValueError as error:
-        raise DataError(f"the request is not JSON: {error}") from error
-    if not isinstance(found, dict):
-        raise DataError("the request is not a JSON object")
-    return found
-
-
-def _label(body: dict[str, Any]) -> int:
-    label = _number(body, "label")
-    if label not in (BACKGROUND, SALIENT, UNSURE):
-        raise DataError("label must be 0, 1 or 255")
-    return label
-
-
-def _number(body: dict[str, Any], name: str) -> int:
-    value = body.get(name)
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise DataError(f"{name} must be a whole number")
-    return value
-
-
-def _json(document: Any) -> Response:
-    return JSONResponse(document, headers=HEADERS)
-
-
-async def _refused(request: Request, error: Exception) -> Response:
-    if isinstance(error, HTTPException):
-        status, sentence = error.status_code, error.detail
-    else:
-        status, sentence = 409 if isinstance(error, RoundClosed) else 400, str(error)
-    logger.warning("refused %s %s: %s", request.method, request.url.path, sentence)
-    return JSONResponse({"error": sentence}, status, headers=HEADERS)
