@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from atal_ray.annotation.answer_table import NAMES
 from atal_ray.annotation.formats import ALL
@@ -11,7 +12,14 @@ from atal_ray.config import Config
 from atal_ray.errors import counted
 
 
-def card(images: LabelledImages, config: Config, formats: Sequence[str], what: str, license_name: str) -> str:
+def card(
+    images: LabelledImages,
+    config: Config,
+    formats: Sequence[str],
+    what: str,
+    license_name: str,
+    said: Sequence[dict[str, Any]] = (),
+) -> str:
     """The text of README.md, which begins with the fields that Hugging Face reads.
 
     Args:
@@ -20,6 +28,7 @@ def card(images: LabelledImages, config: Config, formats: Sequence[str], what: s
         formats: that were written.
         what: points or questions.
         license_name: may be empty.
+        said: what is noted of the people of each round who answered on the page.
     """
     pictures, labels, rounds, sources = 0, Counter[int](), Counter[int](), Counter[str]()
     for image in images:
@@ -44,6 +53,7 @@ def card(images: LabelledImages, config: Config, formats: Sequence[str], what: s
         "| | |",
         "|---|---|",
         *_rows(config, labels, rounds, sources),
+        *_people(said),
         f"| licence | {license_name or 'not given'} |",
         "",
         "| folder | what it keeps of a point |",
@@ -63,3 +73,19 @@ def _rows(config: Config, labels: Counter[int], rounds: Counter[int], sources: C
         yield f"| chosen by | {config.query.method}, from {config.budget.start_strategy} points of round 0 |"
         yield f"| network | {config.network.name}, images at {config.train.size} px |"
     yield f"| superpixels | {config.regions.superpixels} by {config.regions.method} |"
+
+
+def _people(said: Sequence[dict[str, Any]]) -> Iterable[str]:
+    """What people did on the page, without their names."""
+    names = {who for one in said for who in one["people"]}
+    each = [of for one in said for of in one["people"].values()]
+    if not each:
+        return
+    answers = sum(of["answers"] for of in each)
+    yield f"| people | {counted(len(names), 'person', 'people')}, {counted(answers, 'answer')} on the page |"
+    kappas = [of["kappa"] for of in each if of["kappa"] is not None]
+    if kappas:
+        yield f"| agreement | Cohen's kappa {min(kappas):.2f} to {max(kappas):.2f} by person and round |"
+    controls = sum(of["controls"] for of in each)
+    if controls:
+        yield f"| control points | {sum(of['right'] for of in each):,} of {controls:,} right |"

@@ -11,7 +11,7 @@ The card is written last: without it an export was cut short.
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import pyarrow as pa
 from annotated_types import MinLen
@@ -20,7 +20,7 @@ from atal_ray.annotation.formats import ALL
 from atal_ray.annotation.formats.labelled_image import LabelledImage
 from atal_ray.annotation.formats.point_format import OPEN, FormatName, FormatSettings
 from atal_ray.annotation.point_card import card
-from atal_ray.campaign.campaign_folder import MANIFEST, POINTS, QUERIES, CampaignFolder
+from atal_ray.campaign.campaign_folder import MANIFEST, POINTS, QUERIES, SAID, CampaignFolder
 from atal_ray.campaign.generate import configuration_of
 from atal_ray.campaign.life import run_in
 from atal_ray.config import Config
@@ -103,7 +103,8 @@ def export_points(plan: ExportPoints, folder: Path | str) -> Folder:
         for name in plan.formats:
             ALL[name](settings).write(replace(images, title=f"writing {name}"), out / name)
             run.lock.check()
-        out.write_bytes(CARD, card(images, config, plan.formats, plan.what, plan.license).encode())
+        text = card(images, config, plan.formats, plan.what, plan.license, _said(campaign, images.numbers))
+        out.write_bytes(CARD, text.encode())
     return out
 
 
@@ -166,6 +167,12 @@ def _numbers(campaign: CampaignFolder, plan: ExportPoints) -> tuple[int, ...] | 
     if not sum(campaign.round(one).count_rows(POINTS) for one in numbers):
         raise CampaignError(f"{where} has no points yet: there is nothing to export")
     return numbers
+
+
+def _said(campaign: CampaignFolder, numbers: tuple[int, ...] | int) -> list[dict[str, Any]]:
+    """What is noted of the people who answered the points that are exported."""
+    folders = [campaign.round(number) for number in numbers] if isinstance(numbers, tuple) else []
+    return [folder.read_json(SAID) for folder in folders if folder.exists(SAID)]
 
 
 def _as_points(questions: pa.Table) -> pa.Table:

@@ -19,6 +19,7 @@ from plain_campaigns import plain_snapshots, toy_config
 from atal_ray.annotation.page import asking_order
 from atal_ray.campaign import patience, question_turns
 from atal_ray.campaign.campaign_folder import POINTS, QUERIES, SAID_LOG, CampaignFolder
+from atal_ray.campaign.export_points import ExportPoints, export_points
 from atal_ray.campaign.run import run_campaign, write_report
 from atal_ray.campaign.serve_questions import PEOPLE, AnnotateConfig, Served, opened
 from atal_ray.config import AnnotationConfig, BudgetConfig, Config
@@ -270,6 +271,11 @@ def test_answers_are_reviewed_and_the_guide_is_markdown(
         "bob": (10, 10, 0.0),
     }
     assert said["disagreements"] == 10
+    export_points(ExportPoints(campaign=mine.root.uri), tmp_path / "exported")
+    card = (tmp_path / "exported/README.md").read_text()
+    assert "| people | 2 people, 20 answers on the page |" in card
+    assert "| agreement | Cohen's kappa 0.00 to 0.00 by person and round |" in card
+    assert "ann" not in card.replace("annotat", "")
     write_report(mine, waiting[0])
     page = mine.root.read_bytes("report.html").decode()
     assert "<h2>People</h2>" in page
