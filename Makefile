@@ -53,7 +53,7 @@ check: .venv/installed  ## format, lint, layers, spelling, types
 # with what is pinned here.
 .venv/formats/installed: constraints-formats.txt  # the libraries that read exported points, which want other versions than we
 	$(PYTHON) -m venv .venv/formats
-	.venv/formats/bin/pip install -q -c constraints-formats.txt datasets datumaro label-studio-sdk pycocotools webdataset
+	.venv/formats/bin/pip install -q -c constraints-formats.txt datasets datumaro label-studio-sdk labelme pycocotools webdataset
 	touch $@
 
 .venv/compared: .venv/installed

@@ -2,6 +2,7 @@
 
 from atal_ray.annotation.formats import (  # noqa: F401  each registers itself
     cvat,
+    fifty_one,
     hugging_face,
     label_maps,
     label_studio,

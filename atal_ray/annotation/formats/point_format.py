@@ -21,6 +21,7 @@ FormatName = Literal[
     "coco",
     "label-studio",
     "cvat",
+    "fiftyone",
     "sam",
     "webdataset",
     "pixelpick",

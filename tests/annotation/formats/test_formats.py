@@ -143,6 +143,16 @@ def test_sam_prompts_are_columns_and_rows(images: Images, tmp_path: Path) -> Non
             )
 
 
+def test_fiftyone_has_key_points_in_the_middle_of_their_pixels(images: Images, tmp_path: Path) -> None:
+    out = write("fiftyone", images, tmp_path / "out")
+    assert json.loads((out / "metadata.json").read_text()) == {"media_type": "image"}
+    samples = json.loads((out / "samples.json").read_text())["samples"]
+    assert [one["filepath"] for one in samples] == [image.path for image in images]
+    for sample, image in zip(samples, images, strict=True):
+        for point, (x, y) in zip(sample["points"]["keypoints"], image.xy, strict=True):
+            assert point["points"] == [[(x + 0.5) / image.width, (y + 0.5) / image.height]]
+
+
 def test_a_web_dataset_is_a_tar_of_whole_samples(images: Images, tmp_path: Path) -> None:
     out = write("webdataset", images, tmp_path / "out")
     with tarfile.open(out / "points-000000.tar") as archive:

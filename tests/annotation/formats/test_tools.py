@@ -17,13 +17,17 @@ BY_FILE = {"coco": ".jpg", "cvat": ""}
 """Formats that name an image by its file; the ending that the library leaves."""
 SURE_ALONE = ("coco",)
 
+READ = ("parquet", "huggingface", "labelme", "coco", "label-studio", "cvat", "webdataset")
+FIFTYONE = pytest.mark.skipif(
+    not list(PYTHON.parents[1].glob("lib/*/site-packages/fiftyone")), reason="needs fiftyone"
+)
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not PYTHON.exists(), reason="needs make .venv/formats/installed"),
 ]
 
 
-@pytest.mark.parametrize("name", ["parquet", "huggingface", "coco", "label-studio", "cvat", "webdataset"])
+@pytest.mark.parametrize("name", [*READ, pytest.param("fiftyone", marks=FIFTYONE)])
 def test_the_library_reads_every_point(name: str, images: list[LabelledImage], tmp_path: Path) -> None:
     ALL[name]().write(images, Folder(str(tmp_path / "out")))
     done = subprocess.run(

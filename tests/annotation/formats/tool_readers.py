@@ -71,6 +71,31 @@ def _keypoint(task: dict[str, Any], item: dict[str, Any]) -> Row:
     return task["data"]["image_id"], x, y, LABELS[value["keypointlabels"][0]]
 
 
+def labelme(folder: Path) -> Iterator[Row]:
+    """With labelme's own reader, which wants the image too."""
+    from labelme import LabelFile
+
+    for file in sorted(folder.glob("*.json")):
+        found = LabelFile(str(file))
+        for shape in found.shapes:
+            assert shape["shape_type"] == "point"
+            ((x, y),) = shape["points"]
+            yield file.stem, int(x), int(y), LABELS[shape["label"]]
+
+
+def fiftyone(folder: Path) -> Iterator[Row]:
+    """With the importer of `fiftyone`, which needs no database until a dataset is made of it."""
+    from fiftyone.utils.data.importers import LegacyFiftyOneDatasetImporter
+
+    importer = LegacyFiftyOneDatasetImporter(str(folder))
+    importer.setup()
+    for sample in importer:
+        width, height = sample.metadata.width, sample.metadata.height
+        for point in sample["points"].keypoints:
+            ((x, y),) = point.points
+            yield sample["image_id"], math.floor(x * width), math.floor(y * height), LABELS[point.label]
+
+
 def cvat(folder: Path) -> Iterator[Row]:
     """With `datumaro`."""
     from datumaro import AnnotationType, Dataset
