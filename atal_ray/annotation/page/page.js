@@ -154,7 +154,8 @@ function send(path, body) {
         element("message").textContent = error.message;
         return;
       }
-      element("message").textContent = `${error.message}; the last answer may not be kept: reload the page`;
+      const lost = path === "api/answer" ? "; the last answer may not be kept: reload the page" : "";
+      element("message").textContent = error.message + lost;
     });
   return waiting;
 }
