@@ -17,6 +17,7 @@ from atal_ray.store.location import Location
 from atal_ray.store.streamed import AscendingRows, row_groups, sha256
 
 MANIFEST, POINTS, QUERIES, ERRORS = "manifest.parquet", "points.parquet", "queries.parquet", "errors.parquet"
+IMAGE_SCORES = "image_scores.parquet"  # of each test image, where report.image_scores is set
 METRICS, TRAINING, COMMITTED = "metrics.json", "training.json", "COMMITTED"
 COST = "cost.json"  # what the stages of a round took
 FITTED = "fitted.pt"  # what the method of a round's query has learnt of the labelled pixels

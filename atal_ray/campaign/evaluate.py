@@ -8,14 +8,16 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
-from atal_ray.campaign.campaign_folder import MEMBERS, METRICS, CampaignFolder
+from atal_ray.campaign.campaign_folder import IMAGE_SCORES, MEMBERS, METRICS, CampaignFolder
 from atal_ray.campaign.cost import EVALUATION_COST
 from atal_ray.campaign.look import Look, look
 from atal_ray.campaign.not_finite import NOT_FINITE, require_finite
+from atal_ray.campaign.scores_of_images import KEPT, SCORE_COLUMNS, SCORE_SCHEMA, scores_table
 from atal_ray.campaign.snapshot_actor import SnapshotActor
 from atal_ray.config import Config
 from atal_ray.data.images import resize
@@ -35,6 +37,7 @@ from atal_ray.store.streamed import row_groups
 
 logger = logging.getLogger(__name__)
 Row = dict[str, Any]
+Array = np.ndarray[Any, np.dtype[Any]]
 
 
 def evaluate(campaign: CampaignFolder, config: Config, round_number: int) -> None:
@@ -84,8 +87,19 @@ class Evaluation(Look):
         pictures = [row for row in known if row["test_set"] not in names]
         pictures += [picture for test_set in self._sets for picture in test_set.pictures]
         table = pa.Table.from_pylist(pictures, PREDICTION_SCHEMA)
+        if self.config.report.image_scores:
+            self._write_scores(names)
         out.write_table(PREDICTIONS, table.sort_by([("test_set", "ascending"), ("image_id", "ascending")]))
         out.write_json(METRICS, dict(sorted(result.items())))
+
+    def _write_scores(self, names: Collection[str]) -> None:
+        """Write the scores of each test image beside those of other sets."""
+        out = self.campaign.round(self.round_number)
+        known = out.read_table(IMAGE_SCORES) if out.exists(IMAGE_SCORES) else SCORE_SCHEMA.empty_table()
+        kept = known.filter(pc.invert(pc.is_in(known["test_set"], pa.array(sorted(names), pa.string()))))
+        tables = [kept, *(table for test_set in self._sets for table in test_set.images)]
+        order = [("test_set", "ascending"), ("image_id", "ascending")]
+        out.write_table(IMAGE_SCORES, pa.concat_tables(tables).sort_by(order))
 
     def _title(self, name: str) -> str:
         return f"{self.called}: evaluation on {name}"
@@ -120,6 +134,7 @@ class _TestSet:
         self.own = {who: OwnSums(metrics) for who in MEMBERS}
         self.errors: list[list[str]] = []
         self.pictures: list[Row] = []
+        self.images: list[pa.Table] = []
 
     def add(self, row: Row) -> None:
         """Add what `EvaluateShard` found of a shard."""
@@ -127,6 +142,7 @@ class _TestSet:
             self.sums[who].merge(Accumulator.from_state(row[who]))
             self.own[who].merge(row["own"][who])
         self.errors.extend(list(error) for error in row["errors"])
+        self.images.append(scores_table(self.name, row["ids"], row["scores"]))
         self.pictures.extend(
             {"test_set": self.name, "image_id": image_id, "prediction": b64decode(picture)}
             for image_id, picture in row["pictures"]
@@ -157,6 +173,7 @@ class EvaluateShard(SnapshotActor):
     ) -> None:
         super().__init__(campaign, config, round_number)
         self.shown, self.pictures = frozenset(shown), list[list[str]]()
+        self.ids, self.scores = list[str](), list[Array]()
         self.manifest: tuple[Folder, str] = (campaign.root / "tests", f"{test_set}.parquet")
         self.data = campaign.test_data(config, test_set)
 
@@ -166,7 +183,7 @@ class EvaluateShard(SnapshotActor):
         sums: dict[str, Accumulator] = {who: Accumulator() for who in MEMBERS}
         self.own = {who: OwnSums(self.config.data.metrics) for who in MEMBERS}
         errors: list[list[str]] = []
-        self.pictures = []
+        self.pictures, self.ids, self.scores = [], [], []
         rows = records(folder.read_rows(name, row["start"], row["stop"]), self.data)
         for start in range(0, len(rows), self.config.query.batch_size):
             images, masks, batch = [], [], []
@@ -187,6 +204,8 @@ class EvaluateShard(SnapshotActor):
             "images": row["stop"] - row["start"],
             "errors": errors,
             "pictures": self.pictures,  # id and PNG as text: Ray Data takes lists of text, empty ones too
+            "ids": self.ids,
+            "scores": np.array(self.scores, np.float32).reshape(len(self.ids), SCORE_COLUMNS),
             **{who: sums[who].state() for who in MEMBERS},
             "own": {who: self.own[who].state() for who in MEMBERS},
         }
@@ -208,7 +227,10 @@ class EvaluateShard(SnapshotActor):
             if record.image_id in self.shown:
                 self.pictures.append([record.image_id, b64encode(small_png(ensemble)).decode()])
             for who, saliency in (("ensemble", ensemble), ("last", last)):
-                sums[who].add(saliency, mask, record.image_id)
+                found = sums[who].add(saliency, mask, record.image_id)
+                if who == "ensemble" and self.config.report.image_scores:
+                    self.ids.append(record.image_id)
+                    self.scores.append(np.concatenate([found[name] for name in KEPT]))
                 self.own[who].add(saliency, mask, record.image_id)
         return not_finite
 

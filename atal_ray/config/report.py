@@ -11,7 +11,9 @@ class ReportConfig(Section):
     """What report.html shows besides; it changes no result, and may change between runs."""
 
     path = "report"
-    may_change: ClassVar[tuple[str, ...]] = ("compare",)
+    may_change: ClassVar[tuple[str, ...]] = ("compare", "image_scores")
 
     compare: tuple[str, ...] = ()
     """Folders of campaigns whose metrics are drawn beside, such as one of random points or full masks."""
+    image_scores: bool = False
+    """Keep the scores of each test image too, in image_scores.parquet of a round: for intervals."""

@@ -97,7 +97,7 @@ UNLIKE_DEFAULTS = Config(
         start=1, start_strategy="centre", per_round=3, total=9, annotator="answers", earlier=(2,)
     ),
     annotation=AnnotationConfig(enough=0.9, deadline_hours=12.0, wait=True),
-    report=ReportConfig(compare=("random", "full")),
+    report=ReportConfig(image_scores=True, compare=("random", "full")),
     resources=ResourceConfig(
         backend="inline",
         query_actors=2,

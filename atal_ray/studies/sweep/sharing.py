@@ -9,6 +9,7 @@ from atal_ray.acquisition.trained import own_training
 from atal_ray.campaign.campaign_folder import (
     COST,
     ERRORS,
+    IMAGE_SCORES,
     MANIFEST,
     METRICS,
     POINTS,
@@ -85,5 +86,5 @@ def share_first_round(source: CampaignFolder, campaign: CampaignFolder, config: 
     ours.copy_from(theirs, POINTS)
     for number in range(1, config.train.cycles + 1):
         campaign.snapshots(0).copy_from(source.snapshots(0), f"{number}.pt")
-    for name in (COST, TRAINING, PREDICTIONS, METRICS):
+    for name in (COST, TRAINING, PREDICTIONS, IMAGE_SCORES, METRICS):
         ours.copy_from(theirs, name)

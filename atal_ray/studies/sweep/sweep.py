@@ -86,9 +86,9 @@ def sweep(plan: Sweep, folder: Path | str) -> Folder:
     root = Folder.at(folder)
     todo = jobs(plan, root)
     with run_in(root, plan, SWEEP_PLAN, started=lambda: _is_started(todo), admit=same_steps) as run:
-        _check_networks(todo)
+        check_networks(todo)
         with trials_session([job.config for job in todo.trials], plan.trials_at_once) as at_once:
-            _start(todo)
+            start_campaigns(todo)
             logger.info(
                 f"trials: {len(todo.trials)}, {at_once} at once; shared first rounds: {len(todo.shared)}"
             )
@@ -96,8 +96,8 @@ def sweep(plan: Sweep, folder: Path | str) -> Folder:
                 todo.shared, replace(plan, stop_early=False), root / LOGS, at_once, "shared first rounds"
             )
             run.lock.check()
-            _pass_on_divergence(todo)
-            failures = _of_trials(todo, failures)
+            pass_on_divergence(todo)
+            failures = failed_with_their_source(todo, failures)
             able = [job for job in todo.trials if job.name not in failures]
             failures |= run_jobs(able, plan, root / LOGS, at_once, "trials")
         run.finish(lambda: _report(root, plan, todo, failures))
@@ -123,7 +123,7 @@ def _is_started(todo: Jobs) -> bool:
     return any(job.campaign.root.exists(MANIFEST) for job in todo)
 
 
-def _check_networks(todo: Jobs) -> None:
+def check_networks(todo: Jobs) -> None:
     """Check every network that is still to be trained, its weights and the method that asks it, each once:
     before Ray is started.
     """
@@ -136,7 +136,7 @@ def _check_networks(todo: Jobs) -> None:
             checked.append(one)
 
 
-def _start(todo: Jobs) -> None:
+def start_campaigns(todo: Jobs) -> None:
     """Make manifests and random starts: each once, then copied."""
     if all(job.campaign.root.exists(MANIFEST) and job.campaign.round(START).exists(QUERIES) for job in todo):
         return
@@ -150,7 +150,7 @@ def _start(todo: Jobs) -> None:
         share_start(leader.campaign, job.campaign, job.config)
 
 
-def _of_trials(todo: Jobs, failures: Mapping[str, str]) -> dict[str, str]:
+def failed_with_their_source(todo: Jobs, failures: Mapping[str, str]) -> dict[str, str]:
     """Why trials cannot start: the training that they share has failed."""
     failed = {job.campaign: failures[job.name] for job in todo.shared if job.name in failures}
     return {
@@ -158,7 +158,7 @@ def _of_trials(todo: Jobs, failures: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def _pass_on_divergence(todo: Jobs) -> None:
+def pass_on_divergence(todo: Jobs) -> None:
     """Trials whose shared training diverged have diverged as well."""
     reasons = {job.campaign: job.diverged for job in todo.shared if job.diverged}
     for job in todo.trials:

@@ -1,0 +1,117 @@
+"""The units of work of studies: campaigns by what they depend on, each run once whoever needs it.
+
+FOLDER/units/NAME-KEY-SEED/   a campaign; the key is a digest of its configuration but for the last budget
+FOLDER/first/KEY-SEED/        a first round that several of them go on from
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from atal_ray.campaign.campaign_folder import MANIFEST, METRICS, CampaignFolder
+from atal_ray.config import AnnotationConfig, Config, ReportConfig, ResourceConfig, config_file
+from atal_ray.store.folder import Folder
+from atal_ray.studies.paper.arm import Arm
+from atal_ray.studies.sweep.sharing import until_first_query
+from atal_ray.studies.sweep.sweep import Jobs
+from atal_ray.studies.sweep.trial_jobs import TrialJob
+
+UNITS, FIRST = "units", "first"
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A campaign that studies read.
+
+    Args:
+        name: of its folder.
+        config: with the largest budget that anybody needs.
+    """
+
+    name: str
+    config: Config
+
+    @property
+    def rounds(self) -> int:
+        """How many rounds are trained."""
+        return self.config.rounds
+
+
+def digest_of(config: Config) -> str:
+    """What a campaign's rounds depend on, in ten digits: not how it is spread, shown, or how far it goes."""
+    budget = config.budget
+    base = replace(
+        config,
+        resources=ResourceConfig(),
+        report=ReportConfig(),
+        annotation=AnnotationConfig(),
+        budget=replace(budget, total=budget.start, earlier=()),
+    )
+    return hashlib.sha256(config_file.to_yaml(base).encode()).hexdigest()[:10]
+
+
+def name_of_unit(config: Config) -> str:
+    """The name of the folder of a campaign."""
+    kind = "full" if not config.asks else config.query.method.replace(":", ".")
+    return f"{kind}-{digest_of(config)}-{config.seed}"
+
+
+def units_of(arms: Iterable[Arm], seeds: Iterable[int]) -> dict[str, Unit]:
+    """The campaigns of arms, each once, by name."""
+    found: dict[str, Unit] = {}
+    for arm in arms:
+        for seed in seeds:
+            config = replace(arm.config, seed=seed)
+            name = name_of_unit(config)
+            known = found.get(name)
+            if known is None or known.config.budget.total < config.budget.total:
+                found[name] = Unit(name, config)
+    return dict(sorted(found.items()))
+
+
+def jobs_of(root: Folder, units: Mapping[str, Unit]) -> Jobs:
+    """The campaigns to run, and the first rounds that several share.
+
+    A first round that a campaign of an earlier call has trained is taken from there.
+    """
+    superpixels = (root / "superpixels").uri
+    firsts = {name: config_file.to_yaml(until_first_query(unit.config)) for name, unit in units.items()}
+    there = {
+        firsts[name]: CampaignFolder(root / UNITS / name)
+        for name in reversed(units)
+        if (root / UNITS / name / "round-00").exists(METRICS)
+    }
+    shared: dict[str, TrialJob] = {}
+    trials = []
+    for name, unit in units.items():
+        places = replace(unit.config.resources, superpixels=unit.config.resources.superpixels or superpixels)
+        shown = replace(unit.config.report, image_scores=True)
+        config = replace(unit.config, resources=places, report=shown)
+        first = firsts[name]
+        several = list(firsts.values()).count(first) > 1 and unit.config.asks
+        if several and first not in there and first not in shared:
+            key = f"{hashlib.sha256(first.encode()).hexdigest()[:10]}-{config.seed}"
+            folder = CampaignFolder(root / FIRST / key)
+            shared[first] = TrialJob(f"first-{key}", until_first_query(config), folder, {"first_of": name})
+        own = CampaignFolder(root / UNITS / name)
+        source = there.get(first) or (shared[first].campaign if first in shared else None)
+        source = None if source is not None and source.root.uri == own.root.uri else source
+        trials.append(TrialJob(name, config, own, {"unit": name}, source))
+    return Jobs(list(shared.values()), trials)
+
+
+def passes_of(units: Mapping[str, Unit]) -> int:
+    """Image passes of training that campaigns take together, a shared first round counted once; per image."""
+    firsts = {name: config_file.to_yaml(until_first_query(unit.config)) for name, unit in units.items()}
+    total = 0
+    for first in set(firsts.values()):
+        mine = [unit for name, unit in units.items() if firsts[name] == first]
+        epochs = mine[0].config.train.epochs
+        total += epochs * (1 + sum(unit.rounds - 1 for unit in mine))
+    return total
+
+
+def images_of(root: Folder, name: str) -> int:
+    """Training images of a unit; 0 where it has not begun."""
+    folder = root / UNITS / name
+    return folder.count_rows(MANIFEST) if folder.exists(MANIFEST) else 0
