@@ -76,6 +76,10 @@ def dispatch(arguments: list[str]) -> int:
             print(f"atal-ray {version('atal-ray')}")
         case [name, first, folder, *options] if name in COMMANDS and not folder.startswith("-"):
             return carry_out(COMMANDS[name], plan_of(name, first, options), folder)
+        case ["study", "list"]:
+            from atal_ray.studies.paper.study import listed
+
+            print(listed())
         case ["resume", folder, *options] if not folder.startswith("-"):
             return _resume(folder, options)
         case ["fork", campaign, folder, *options] if not folder.startswith("-"):

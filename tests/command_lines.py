@@ -22,6 +22,7 @@ JOBS = {
     "annotate.py": "annotate",
     "finish.py": "finish",
     "cross_validate.py": "cross-validate",
+    "study.py": "study",
     "sweep.py": "sweep",
 }
 PLACEHOLDERS = {"PRESET": "paper", "my.yaml": "paper"}

@@ -77,6 +77,13 @@ COMMANDS = {
         run="atal_ray.studies.cross_validation:cross_validate",
         done=lambda _, folder: join(folder, "cross_validation.md"),
     ),
+    "study": Command(
+        plan="atal_ray.studies.paper.study:Studies",
+        kept="study.yaml",
+        start=lambda plan, name, options: plan.of(name, given(options, "--scale") or "tiny"),
+        run="atal_ray.studies.paper.study:run_studies",
+        done=lambda _, folder: join(folder, "study.html"),
+    ),
     "run": Command(
         plan="atal_ray.config:Config",
         kept="config.yaml",

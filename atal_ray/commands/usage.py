@@ -24,7 +24,7 @@ USAGES = {
     "run": Usage("PRESET FOLDER [--FIELD VALUE ...]", "run a campaign, or go on with it"),
     "resume": Usage(
         "FOLDER [--FIELD VALUE ...]",
-        "go on with a campaign, generation, finish, sweep or cross validation; some fields may change",
+        "go on with a campaign, generation, finish, sweep, study or cross validation; some fields may change",
     ),
     "fork": Usage(
         "CAMPAIGN NEW [--FIELD VALUE ...]",
@@ -46,6 +46,11 @@ USAGES = {
         "PRESET FOLDER [--FIELD VALUE ...]",
         "train each network on the points of each (Table 3), or go on with it",
     ),
+    "study": Usage(
+        "NAME FOLDER [--scale tiny|small|paper] [--FIELD VALUE ...]",
+        "a table or figure of the paper, or all, beside its claims, or go on with it",
+    ),
+    "study list": Usage("", "the tables and figures that there are"),
     "evaluate": Usage(
         "FOLDER --masks SET ... --maps METHOD ... [--FIELD VALUE ...]",
         "score saliency maps of any methods; exit status 1 if any is missing",

@@ -50,24 +50,24 @@ def to_latex(table: ScoreTable) -> str:
         r"% needs \usepackage{booktabs}",
         rf"\begin{{tabular}}{{ll*{{{columns}}}{{c}}}}",
         r"\toprule",
-        _latex_row(["", "", *map(_latex, table.methods)]),
+        _latex_row(["", "", *map(latex_text, table.methods)]),
     ]
     marks = {0: "{}", 1: r"\textbf{{{}}}", 2: r"\underline{{{}}}"}
     for row, first in _with_first(table.rows):
         if first:
             lines.append(r"\midrule")
-        cells = [_cell(row, score, marks, _LATEX[DAGGER], _latex) for score in row.cells]
+        cells = [_cell(row, score, marks, _LATEX[DAGGER], latex_text) for score in row.cells]
         lines.append(
             _latex_row(
                 [
-                    _latex(row.test_set) if first else "",
-                    _label(row, r"$\uparrow$", r"$\downarrow$", _latex),
+                    latex_text(row.test_set) if first else "",
+                    _label(row, r"$\uparrow$", r"$\downarrow$", latex_text),
                     *cells,
                 ]
             )
         )
     lines += [r"\bottomrule", r"\end{tabular}", ""]
-    lines += [rf"\par\noindent{{\footnotesize {_latex(note)}\par}}" for note in table.notes]
+    lines += [rf"\par\noindent{{\footnotesize {latex_text(note)}\par}}" for note in table.notes]
     return "\n".join(lines) + "\n"
 
 
@@ -118,7 +118,7 @@ def markdown_row(cells: Iterable[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _latex(text: str) -> str:
+def latex_text(text: str) -> str:
     """Every character that LaTeX could read as a command stands for itself; an empty line or two hyphens
     would too.
     """

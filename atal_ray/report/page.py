@@ -73,8 +73,10 @@ def _require_shown(campaign: CampaignFolder, config: Config) -> None:
 
 @cache
 def template(name: str) -> Template:
-    """A page's template, from the folder of this file or of the sweep's page."""
-    loader = ChoiceLoader([PackageLoader("atal_ray", folder) for folder in ("report", "studies/sweep")])
+    """A page's template, from the folder of this file, of the sweep or of the studies."""
+    loader = ChoiceLoader(
+        [PackageLoader("atal_ray", folder) for folder in ("report", "studies/sweep", "studies/paper")]
+    )
     return Environment(
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     ).get_template(name)

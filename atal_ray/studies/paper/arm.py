@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from atal_ray.config import Config, RegionConfig, presets
 
-Kind = Literal["better", "alike", "share"]
+Kind = Literal["better", "alike", "share", "diverse", "spread"]
 FULL = "full masks"
 ATAL = "ATAL"
 TEN = 10
@@ -38,7 +38,8 @@ class Claim:
         says: in its words.
         arm: the one that it is about.
         other: what it is compared with.
-        kind: `better`; `alike`, within `MARGIN`; or `share`, at least so much of the other's maxF.
+        kind: `better` in maxF; `alike`, within `MARGIN`; `share`, at least so much of the other's maxF;
+            `diverse`, snapshots that differ more; `spread`, fewer points near another of their image.
         share: of the other's maxF, for `share`.
     """
 

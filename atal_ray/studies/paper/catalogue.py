@@ -136,7 +136,7 @@ STUDIES = {
     "fig4": PaperStudy(
         "Figure 4: snapshots with and without CCLS",
         _fig4,
-        (Claim("Fig. 4b", "CCLS alleviates the homogenization of snapshots", CYCLES, TRIANGLE),),
+        (Claim("Fig. 4b", "CCLS alleviates the homogenization of snapshots", CYCLES, TRIANGLE, "diverse"),),
         parts=("deltas",),
     ),
     "fig7": PaperStudy(
@@ -151,7 +151,7 @@ STUDIES = {
     "fig8": PaperStudy(
         "Figure 8: the number of clicks, and where they lie with and without RDS",
         _fig8,
-        (Claim("Fig. 8b", "RDS conquers the oversampling issue", ATAL, NO_RDS),),
+        (Claim("Fig. 8b", "RDS conquers the oversampling issue", ATAL, NO_RDS, "spread"),),
         curves=True,
         parts=("places",),
     ),

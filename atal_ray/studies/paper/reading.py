@@ -14,9 +14,12 @@ from atal_ray.campaign.scores_of_images import scores_of
 from atal_ray.store.folder import Folder
 from atal_ray.studies.bootstrap import FIGURES, Figures, compared, draws, resampled, spread
 from atal_ray.studies.paper.arm import MARGIN, Arm, Claim
+from atal_ray.studies.paper.places import mean_delta, share_alone
 from atal_ray.studies.paper.units import UNITS, name_of_unit
 
 Verdict = str
+MEASURES = {"diverse": mean_delta, "spread": share_alone}
+"""What claims that are not about maxF look at; more is better."""
 HOLDS, FAILS, UNDECIDED, OPEN = "holds", "does not hold", "not decidable at this scale", "not finished"
 
 
@@ -105,13 +108,29 @@ class Reading:
     def judge(self, claim: Claim) -> dict[str, Any]:
         """What the results say of a claim, on all test sets together."""
         arm, other = self.arm(claim.arm), self.arm(claim.other)
+        if claim.kind in MEASURES:
+            return self._judge_measure(claim, arm, other)
         apart = {name: self.difference(arm, other, name, share=claim.share) for name in self.sets}
         complete = all(found and found["seeds"] == list(self.seeds) for found in apart.values())
         verdict = _verdict(claim, list(apart.values())) if complete and apart else OPEN
         return {**vars(claim), "verdict": verdict, "differences": apart}
 
+    def measured(self, arm: Arm, kind: str) -> list[float]:
+        """What a claim's kind measures of an arm's last round, of each finished seed."""
+        last = self.round_at(arm, None)
+        return [MEASURES[kind](self.campaign(arm, seed), last) for seed in self.done(arm)]
+
+    def _judge_measure(self, claim: Claim, arm: Arm, other: Arm) -> dict[str, Any]:
+        """A claim about snapshots or places: it is decided where all of three seeds or more agree."""
+        ours, theirs = (self.measured(one, claim.kind) for one in (arm, other))
+        complete = len(ours) == len(theirs) == len(self.seeds)
+        apart = [a - b for a, b in zip(ours, theirs, strict=True)] if complete else []
+        decided = len(apart) >= 3 and len({value > 0 for value in apart}) == 1
+        verdict = (HOLDS if apart[0] > 0 else FAILS) if decided else UNDECIDED if complete else OPEN
+        return {**vars(claim), "verdict": verdict, "differences": {}, "of_arms": [ours, theirs]}
+
     def _cost(self, arm: Arm, seed: int, last: int) -> dict[str, float]:
-        """Passes of training and query, and seconds of devices, of the rounds up to one, its query excluded."""
+        """Passes of training and query, and device seconds, of the rounds up to one, without its query."""
         total = {"training_passes": 0.0, "query_passes": 0.0, "device_seconds": 0.0}
         for number in range(last + 1):
             costs = read_cost(self.campaign(arm, seed).round(number))
@@ -138,7 +157,7 @@ class Reading:
 
 def _verdict(claim: Claim, apart: Sequence[dict[str, Any]]) -> Verdict:
     if claim.kind == "alike":
-        if all(-MARGIN <= found["low"] and found["high"] <= MARGIN for found in apart):
+        if all(found["low"] >= -MARGIN and found["high"] <= MARGIN for found in apart):
             return HOLDS
         return (
             FAILS if any(found["low"] > MARGIN or found["high"] < -MARGIN for found in apart) else UNDECIDED

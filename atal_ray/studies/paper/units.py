@@ -78,7 +78,7 @@ def jobs_of(root: Folder, units: Mapping[str, Unit]) -> Jobs:
     firsts = {name: config_file.to_yaml(until_first_query(unit.config)) for name, unit in units.items()}
     there = {
         firsts[name]: CampaignFolder(root / UNITS / name)
-        for name in reversed(units)
+        for name in reversed(list(units))
         if (root / UNITS / name / "round-00").exists(METRICS)
     }
     shared: dict[str, TrialJob] = {}

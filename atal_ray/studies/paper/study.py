@@ -1,0 +1,199 @@
+"""`atal study`: tables and figures of the paper as campaigns that share all they can, and one page that reads
+them.
+"""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+import tyro
+
+from atal_ray.campaign.life import run_in
+from atal_ray.config import Config, config_file
+from atal_ray.config.bounds import Count
+from atal_ray.config.section import Section, require
+from atal_ray.errors import CampaignError, counted, meant
+from atal_ray.runtime.trials import trials_session
+from atal_ray.store.folder import Folder
+from atal_ray.studies.paper.arm import Arm
+from atal_ray.studies.paper.catalogue import STUDIES
+from atal_ray.studies.paper.reading import Reading
+from atal_ray.studies.paper.scales import Scale, base_of
+from atal_ray.studies.paper.study_page import write_page
+from atal_ray.studies.paper.study_tables import write_tables
+from atal_ray.studies.paper.units import jobs_of, passes_of, units_of
+from atal_ray.studies.sweep.plan import Sweep
+from atal_ray.studies.sweep.sweep import (
+    Jobs,
+    check_networks,
+    failed_with_their_source,
+    pass_on_divergence,
+    start_campaigns,
+)
+from atal_ray.studies.sweep.trial_jobs import run_jobs
+
+STUDY_PLAN, LOGS, ALL = "study.yaml", "tune", "all"
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Studies(Section):
+    """Which tables and figures are made, how large, and the campaign that their arms differ from."""
+
+    may_change: ClassVar[tuple[str, ...]] = ("studies", "methods", "seeds", "trials_at_once")
+
+    studies: tuple[str, ...] = ()
+    """Names of `atal study list`."""
+    scale: Scale = "tiny"
+    """Minutes on two cores, hours on two cores, or the paper's size."""
+    seeds: Count = 3
+    """Campaigns of each arm, from the campaign's seed on."""
+    methods: tuple[str, ...] = ()
+    """More methods for fig7, by name or as module:Class."""
+    trials_at_once: Count | None = None
+    """Campaigns that run at the same time; unset: as many as the cluster has room for."""
+    campaign: Annotated[Config, tyro.conf.arg(name="")] = field(default_factory=Config)
+    """ATAL at this scale."""
+
+    @classmethod
+    def of(cls, name: str, scale: str) -> "Studies":
+        """The studies of a name, `all` for each of them, at a scale.
+
+        Raises:
+            ConfigError: there is no such study or scale.
+        """
+        known = ", ".join([*STUDIES, ALL])
+        require(
+            name in (*STUDIES, ALL),
+            f"{name!r} is no study ({known}){meant(name, [*STUDIES, ALL])}",
+        )
+        chosen: Scale = "tiny" if scale == "tiny" else "small" if scale == "small" else "paper"
+        require(scale == chosen, f"scale is {scale!r}: use tiny, small or paper")
+        return cls(studies=tuple(STUDIES) if name == ALL else (name,), scale=chosen, campaign=base_of(chosen))
+
+    def check_relations(self) -> None:
+        """Raise ConfigError for a study that there is not."""
+        unknown = [name for name in self.studies if name not in STUDIES]
+        require(not unknown, f"studies holds {', '.join(unknown)}: use {', '.join(STUDIES)}")
+
+    def check(self) -> None:
+        """Raise ConfigError for a campaign that cannot be studied."""
+        base = self.campaign
+        require(base.asks, "a study asks for points: leave data.points unset and regions.labels not dense")
+        require(
+            base.budget.annotator == "oracle", "a study is answered from masks: use budget.annotator oracle"
+        )
+        require(
+            bool(base.data.tests) or not base.data.train,
+            "data.tests is empty: a study needs at least one test set",
+        )
+
+    def arms(self) -> dict[str, list[Arm]]:
+        """The arms of each study."""
+        return {name: STUDIES[name].arms(self.campaign, self.methods) for name in self.studies}
+
+    @property
+    def seed_numbers(self) -> range:
+        """The seeds of each arm."""
+        return range(self.campaign.seed, self.campaign.seed + self.seeds)
+
+
+def run_studies(plan: Studies, folder: Path | str) -> Folder:
+    """Run every campaign that the studies need and is not finished, and write study.html, and for each study
+    NAME.json, NAME.md and NAME.tex.
+
+    Args:
+        plan: may name other studies than before, which use the campaigns that are there.
+        folder: a local folder, one that every machine sees, or the URI of one on an object store.
+
+    Raises:
+        ConfigError, DataError, CheckpointError: what is wrong with the plan, the images or the weights.
+        CampaignError: campaigns failed (named; the others are finished, and on the page).
+    """
+    plan = replace(plan, campaign=config_file.absolute(plan.campaign))
+    plan.check()
+    root = Folder.at(folder)
+    arms = plan.arms()
+    units = units_of([arm for found in arms.values() for arm in found], plan.seed_numbers)
+    todo = jobs_of(root, units)
+    started = any(job.campaign.root.names() for job in todo)
+    with run_in(root, plan, STUDY_PLAN, started=started) as run:
+        failures = _run_all(plan, root, todo)
+        run.finish(lambda: _report(plan, root, arms, failures))
+    if failures:
+        listed = "\n  ".join(f"{name}: {sentence}" for name, sentence in failures.items())
+        raise CampaignError(
+            f"{len(failures)} of {counted(len(units), 'campaign')} failed, which the page says; the same "
+            f"command tries them again:\n  {listed}"
+        )
+    return root
+
+
+def _run_all(plan: Studies, root: Folder, todo: Jobs) -> dict[str, str]:
+    """Run what is not finished; why campaigns are not, by name."""
+    check_networks(todo)
+    ways = Sweep(campaign=plan.campaign)
+    with trials_session([job.config for job in todo.trials], plan.trials_at_once) as at_once:
+        start_campaigns(todo)
+        logger.info(
+            "campaigns: %d, %d at once; shared first rounds: %d", len(todo.trials), at_once, len(todo.shared)
+        )
+        failures = run_jobs(todo.shared, ways, root / LOGS, at_once, "shared first rounds")
+        pass_on_divergence(todo)
+        failures = failed_with_their_source(todo, failures)
+        able = [job for job in todo.trials if job.name not in failures]
+        return failures | run_jobs(able, ways, root / LOGS, at_once, "campaigns")
+
+
+def _report(plan: Studies, root: Folder, arms: Mapping[str, list[Arm]], failures: Mapping[str, str]) -> None:
+    """Write the tables of each study, and the page, which is written last."""
+    sets = _test_sets(plan, root, arms)
+    found: dict[str, dict[str, Any]] = {}
+    for name, mine in arms.items():
+        reading = Reading(root, mine, list(plan.seed_numbers), sets)
+        found[name] = results_of(name, reading)
+        write_tables(root, name, found[name])
+    write_page(root, plan, found, failures, work_of(plan, arms))
+
+
+def results_of(name: str, reading: Reading) -> dict[str, Any]:
+    """All that is known of a study, as its JSON has it."""
+    study = STUDIES[name]
+    found: dict[str, Any] = {
+        "study": name,
+        "title": study.title,
+        "sets": list(reading.sets),
+        "rows": [reading.row(arm) for arm in reading.arms],
+        "claims": [reading.judge(claim) for claim in study.claims],
+        "published": {arm: list(values) for arm, values in study.published.items()},
+    }
+    if study.curves:
+        found["curves"] = {
+            arm.name: [reading.row(arm, clicks) for clicks in arm.clicks or (None,)] for arm in reading.arms
+        }
+    if "deltas" in study.parts:
+        found["deltas"] = {arm.name: reading.measured(arm, "diverse") for arm in reading.arms}
+    if "places" in study.parts:
+        found["alone"] = {arm.name: reading.measured(arm, "spread") for arm in reading.arms}
+    return found
+
+
+def work_of(plan: Studies, arms: Mapping[str, list[Arm]]) -> dict[str, int]:
+    """Passes over each training image that all studies take together, and that each would take alone."""
+    together = units_of([arm for found in arms.values() for arm in found], plan.seed_numbers)
+    apart = {name: passes_of(units_of(found, plan.seed_numbers)) for name, found in arms.items()}
+    return {"together": passes_of(together), "apart": sum(apart.values()), **apart}
+
+
+def _test_sets(plan: Studies, root: Folder, arms: Mapping[str, list[Arm]]) -> list[str]:
+    reading = Reading(root, [], list(plan.seed_numbers), ())
+    first = next(iter(arms.values()))[0]
+    return reading.campaign(first, plan.campaign.seed).test_sets()
+
+
+def listed() -> str:
+    """The studies and what they are, for the terminal."""
+    return "\n".join(f"{name:12} {study.title}" for name, study in STUDIES.items())
