@@ -15,8 +15,8 @@ from atal_ray.metrics.saliency_map import to_uint8
 from atal_ray.metrics.scores import score
 from atal_ray.networks.inputs import to_batch
 from atal_ray.networks.protocol import SaliencyNetwork
-from atal_ray.studies import bootstrap
-from atal_ray.studies.bootstrap import FIGURES, Figures, compared, draws, spread
+from atal_ray.studies import paired_bootstrap
+from atal_ray.studies.paired_bootstrap import FIGURES, Figures, compared, draws, spread
 
 __all__ = ["FIGURES", "Figures", "compared", "draws", "resampled", "score_images", "spread"]
 
@@ -63,4 +63,4 @@ def resampled(files: Sequence[Path], times: NDArray[np.float64]) -> Figures:
     for file in files:
         with np.load(file) as kept:
             scores.append({key: kept[key] for key in KEYS if key in kept.files})
-    return bootstrap.resampled(scores, times)
+    return paired_bootstrap.resampled(scores, times)

@@ -305,6 +305,13 @@ SENTENCES = [
         ("sweep",),
         ("--budget.annotator oracle",),
     ),
+    Advised("a study asks for points: leave data.points unset and regions.labels not dense"),
+    Advised(
+        "a study is answered from masks: use budget.annotator oracle",
+        ("study",),
+        ("--budget.annotator oracle",),
+    ),
+    Advised("data.tests is empty: a study needs at least one test set"),
     Advised("use resources.backend ray", ("sweep",), ("--stop-early --resources.backend ray",)),
     Advised("{command('config', 'paper')} lists them", others=("atal config paper",)),
 ]

@@ -42,6 +42,7 @@ from atal_ray.config.section import Section
 from atal_ray.errors import ConfigError
 from atal_ray.evaluation.predict_images import PredictConfig
 from atal_ray.studies.cross_validation import CrossValidation
+from atal_ray.studies.paper.study import Studies
 from atal_ray.studies.sweep.plan import Sweep
 
 NAN = float("nan")
@@ -126,6 +127,8 @@ OF_CAMPAIGN: list[tuple[type[Section], dict[str, Any], str]] = [
 ]
 OF_OTHERS: list[tuple[type[Section], dict[str, Any], str]] = [
     (Generation, {"points": 0}, "points is 0: ask at least one an image"),
+    (Studies, {"seeds": 0}, "seeds is 0: use at least 1"),
+    (Studies, {"trials_at_once": 0}, "trials-at-once is 0: use at least 1"),
     (Sweep, {"grace": 0}, "grace is 0: every trial needs the points of at least one round"),
     (Sweep, {"keep_one_in": 1}, "keep-one-in is 1: use at least 2"),
     (Sweep, {"trials_at_once": 0}, "trials-at-once is 0: use at least 1"),

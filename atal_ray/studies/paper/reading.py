@@ -12,7 +12,7 @@ from atal_ray.campaign.campaign_folder import IMAGE_SCORES, CampaignFolder
 from atal_ray.campaign.cost import FIT_COST, QUERY_COST, TRAINING_COST, read_cost
 from atal_ray.campaign.scores_of_images import scores_of
 from atal_ray.store.folder import Folder
-from atal_ray.studies.bootstrap import FIGURES, Figures, compared, draws, resampled, spread
+from atal_ray.studies.paired_bootstrap import FIGURES, Figures, compared, draws, resampled, spread
 from atal_ray.studies.paper.arm import MARGIN, Arm, Claim
 from atal_ray.studies.paper.places import mean_delta, share_alone
 from atal_ray.studies.paper.units import UNITS, name_of_unit

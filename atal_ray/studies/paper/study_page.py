@@ -24,7 +24,7 @@ CLASSES = {HOLDS: "holds", FAILS: "fails", UNDECIDED: "undecided", OPEN: "open"}
 
 
 @dataclass(frozen=True)
-class Dot:
+class Mark:
     """A mark of a curve with what it says on hover."""
 
     x: float
@@ -41,7 +41,7 @@ class Curve:
     dashed: bool
     line: str
     band: str
-    dots: tuple[Dot, ...]
+    marks: tuple[Mark, ...]
 
 
 @dataclass(frozen=True)
@@ -154,19 +154,19 @@ def chart_of(found: Mapping[str, Any], test_set: str, figure: str, title: str) -
         up = [f"{x(at)},{y(value['high'])}" for at, value in marked]
         down = [f"{x(at)},{y(value['low'])}" for at, value in reversed(marked)]
         line = " ".join(f"{x(at)},{y(value['mean'])}" for at, value in marked)
-        dots = tuple(
-            Dot(
+        marks = tuple(
+            Mark(
                 x(at),
                 y(value["mean"]),
                 f"{name}, {at} clicks: {value['mean']:.4f} ({value['low']:.4f} to {value['high']:.4f})",
             )
             for at, value in marked
         )
-        curves.append(Curve(name, colour, number >= len(PALETTE), line, " ".join([*up, *down]), dots))
+        curves.append(Curve(name, colour, number >= len(PALETTE), line, " ".join([*up, *down]), marks))
     for name, value in lines.items():
         line = f"{x(clicks[0])},{y(value)} {x(clicks[-1])},{y(value)}"
-        dot = Dot(x(clicks[-1]), y(value), f"{name}: {value:.4f}")
-        curves.append(Curve(name, "#7f7f7f", name not in flat, line, "", (dot,)))
+        mark = Mark(x(clicks[-1]), y(value), f"{name}: {value:.4f}")
+        curves.append(Curve(name, "#7f7f7f", name not in flat, line, "", (mark,)))
     steps = [low + (high - low) * part / 4 for part in range(5)]
     return Chart(
         title,

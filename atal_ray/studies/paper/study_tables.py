@@ -1,6 +1,6 @@
 """The tables of a study as Markdown, LaTeX and JSON."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from atal_ray.evaluation.score_formats import latex_text, markdown_row
@@ -83,9 +83,9 @@ def evidence(claim: Mapping[str, Any]) -> str:
 
 def latex(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A tabular with rules of booktabs."""
-    line: Callable[[Sequence[str]], str] = lambda cells: " & ".join(map(latex_text, cells)) + r" \\"  # noqa: E731
-    body = "\n".join(line(row) for row in rows)
+    head, *body = (" & ".join(map(latex_text, cells)) + r" \\" for cells in (heads, *rows))
+    lines = "\n".join(body)
     return (
-        f"\\begin{{tabular}}{{l{'r' * (len(heads) - 1)}}}\n\\toprule\n{line(heads)}\n\\midrule\n{body}\n"
+        f"\\begin{{tabular}}{{l{'r' * (len(heads) - 1)}}}\n\\toprule\n{head}\n\\midrule\n{lines}\n"
         "\\bottomrule\n\\end{tabular}\n"
     )

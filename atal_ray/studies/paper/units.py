@@ -42,6 +42,7 @@ def digest_of(config: Config) -> str:
     budget = config.budget
     base = replace(
         config,
+        seed=0,  # stands in the name
         resources=ResourceConfig(),
         report=ReportConfig(),
         annotation=AnnotationConfig(),

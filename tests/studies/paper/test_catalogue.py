@@ -1,0 +1,49 @@
+"""Every study can be made at every scale, and its claims are about its arms."""
+
+from dataclasses import replace
+
+import pytest
+
+from atal_ray.errors import ConfigError
+from atal_ray.studies.paper.arm import at_ten
+from atal_ray.studies.paper.catalogue import STUDIES
+from atal_ray.studies.paper.scales import base_of
+from atal_ray.studies.paper.study import Studies, listed
+
+
+@pytest.mark.parametrize("scale", ["tiny", "small", "paper"])
+@pytest.mark.parametrize("name", STUDIES)
+def test_arms_have_names_and_claims_are_about_them(name: str, scale: str) -> None:
+    study, base = STUDIES[name], base_of(scale)
+    arms = {arm.name: arm for arm in study.arms(base, ())}
+    assert len(arms) == len(study.arms(base, ()))
+    assert {one for claim in study.claims for one in (claim.arm, claim.other)} <= arms.keys()
+    assert study.published.keys() <= arms.keys()
+    for arm in arms.values():
+        budget = arm.config.budget
+        reached = {budget.points_at(number) for number in range(arm.config.rounds)}
+        assert set(arm.clicks) <= reached or not arm.config.asks
+
+
+def test_equal_clicks_are_ten_or_as_near_as_rounds_come() -> None:
+    assert at_ten(base_of("paper")).budget.total == 10
+    assert at_ten(base_of("small")).budget.total == 10
+    assert at_ten(base_of("tiny")).budget.total == 4
+
+
+def test_a_method_from_outside_is_one_more_curve() -> None:
+    plan = Studies.of("fig7", "tiny")
+    ours = {arm.name for arm in plan.arms()["fig7"]}
+    more = replace(plan, methods=("own_plugins:Spread", "grid"))
+    assert {arm.name for arm in more.arms()["fig7"]} - ours == {"own_plugins:Spread", "grid"}
+
+
+def test_what_there_is_not_is_named() -> None:
+    with pytest.raises(ConfigError, match="'fig9' is no study"):
+        Studies.of("fig9", "tiny")
+    with pytest.raises(ConfigError, match="scale is 'large': use tiny, small or paper"):
+        Studies.of("fig7", "large")
+    with pytest.raises(ConfigError, match="studies holds fig9"):
+        Studies(studies=("fig9",))
+    assert "table4" in listed()
+    assert Studies.of("all", "small").studies == tuple(STUDIES)

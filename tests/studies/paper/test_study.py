@@ -1,0 +1,130 @@
+"""Studies run their campaigns once, share them, go on, and say what holds."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from plain_campaigns import files, plain_snapshots, toy_config
+
+from atal_ray.campaign import train as module
+from atal_ray.config import BudgetConfig
+from atal_ray.data.synthetic.dataset import write_dataset
+from atal_ray.errors import CampaignError, ConfigError
+from atal_ray.studies.paper.catalogue import STUDIES
+from atal_ray.studies.paper.study import Studies, run_studies
+
+
+@pytest.fixture(scope="module")
+def plan(tmp_path_factory: pytest.TempPathFactory) -> Studies:
+    """Two studies that have campaigns in common, of a toy network."""
+    folder = tmp_path_factory.mktemp("study")
+    write_dataset(folder / "train", count=4, size=(40, 64))
+    write_dataset(folder / "test", count=4, size=(40, 64), seed=1)
+    config = toy_config(
+        folder / "train", (folder / "test",), budget=BudgetConfig(start=2, per_round=2, total=4)
+    )
+    config = replace(config, resources=replace(config.resources, backend="inline"))
+    return Studies(studies=("table1", "fig8"), seeds=2, campaign=config)
+
+
+@pytest.fixture(scope="module")
+def done(plan: Studies, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+    """The folder, and the rounds that were trained."""
+    folder, trained = tmp_path_factory.mktemp("done") / "studies", []
+    with plain_snapshots(), pytest.MonkeyPatch.context() as patch:
+        counted(patch, trained)
+        run_studies(plan, folder)
+    return folder, trained
+
+
+def counted(patch: pytest.MonkeyPatch, trained: list[str]) -> None:
+    """Note each round that is trained."""
+    from atal_ray.campaign import rounds
+
+    train = module.train
+
+    def noted(campaign: Any, config: Any, number: int) -> None:
+        trained.append(f"{campaign.root.name}/{number}")
+        train(campaign, config, number)
+
+    patch.setattr(rounds, "train", noted)
+
+
+def test_each_round_is_trained_once(plan: Studies, done: tuple[Path, list[str]]) -> None:
+    _, trained = done
+    assert len(trained) == len(set(trained))
+    # two seeds of: vanilla, DEN, and a triangle with two rounds each; ATAL with and without RDS share one
+    assert len(trained) == 2 * (3 * 2 + 1 + 2)
+
+
+def test_tables_and_page_say_what_was_found(done: tuple[Path, list[str]]) -> None:
+    folder, _ = done
+    kinds = ("md", "tex", "json")
+    names = {path.name for path in folder.iterdir() if path.suffix[1:] in (*kinds, "html")}
+    assert names == {
+        "study.html",
+        *(f"{name}.{kind}" for name in ("table1", "fig8") for kind in kinds),
+    }
+    table = (folder / "table1.md").read_text()
+    assert table.count("\n| ") == 6
+    assert "| vanilla | 4 | propagate | 2 | 16 |" in table
+    assert "0.7254" in table
+    assert "\\toprule" in (folder / "table1.tex").read_text()
+    page = (folder / "study.html").read_text()
+    for study in ("table1", "fig8"):
+        assert f'<section id="{study}">' in page
+    assert "ATAL without RDS, 4 clicks: 0." in page, "values are shown on hover"
+    assert page.count('class="claim ') == sum(len(STUDIES[name].claims) for name in ("table1", "fig8"))
+    assert "Training passes over each image" in page
+
+
+def test_the_same_command_does_nothing_again_and_more_seeds_are_added(
+    plan: Studies, done: tuple[Path, list[str]]
+) -> None:
+    folder, _ = done
+    before = {name: data for name, data in files(folder).items() if "/round-" in name}
+    trained: list[str] = []
+    with plain_snapshots(), pytest.MonkeyPatch.context() as patch:
+        counted(patch, trained)
+        run_studies(plan, folder)
+        assert trained == []
+        run_studies(replace(plan, studies=("fig4",), seeds=1), folder)
+        assert trained == [], "the campaigns of Table 1 serve Figure 4"
+    now = files(folder)
+    assert {name: now[name] for name in before} == before
+    assert (folder / "fig4.json").exists()
+
+
+def test_what_fails_is_named_on_the_page_and_tried_again(
+    plan: Studies, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from atal_ray.campaign import rounds
+
+    train = module.train
+
+    def broken(campaign: Any, config: Any, number: int) -> None:
+        if config.train.cycles == 1:
+            raise CampaignError("the machine is gone")
+        train(campaign, config, number)
+
+    one = replace(plan, studies=("table1",), seeds=1)
+    with plain_snapshots():
+        with monkeypatch.context() as patch:
+            patch.setattr(rounds, "train", broken)
+            with pytest.raises(CampaignError, match=r"1 of 4 campaigns failed(?s:.*)the machine is gone"):
+                run_studies(one, tmp_path / "s")
+        page = (tmp_path / "s/study.html").read_text()
+        assert "failed: the machine is gone" in page
+        assert "not finished" in page
+        run_studies(one, tmp_path / "s")
+    assert "not finished" not in (tmp_path / "s/study.html").read_text()
+
+
+def test_what_cannot_be_studied_is_refused(plan: Studies, tmp_path: Path) -> None:
+    data = replace(plan.campaign.data, tests=())
+    with pytest.raises(ConfigError, match="a study needs at least one test set"):
+        run_studies(replace(plan, campaign=replace(plan.campaign, data=data)), tmp_path / "s")
+    people = replace(plan.campaign, budget=replace(plan.campaign.budget, annotator="answers"))
+    with pytest.raises(ConfigError, match=r"use budget\.annotator oracle"):
+        run_studies(replace(plan, campaign=people), tmp_path / "s")
