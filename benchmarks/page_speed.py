@@ -162,7 +162,8 @@ def press(page: Any, key: str) -> None:
 def main(options: Options) -> None:
     """Run it, and write what came of it."""
     options.out.mkdir(parents=True, exist_ok=True)
-    head, found = provenance(MEASURES), run(options)
+    head = provenance(MEASURES)
+    found = run(options)
     sizes = {"images": options.images, "points": options.points, "pause_ms": options.pause_ms}
     RESULT.write_text(json.dumps({"provenance": head, **sizes, **found}, indent=1) + "\n")
     print(json.dumps(found, indent=1))
