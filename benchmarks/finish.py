@@ -380,13 +380,16 @@ def test_images(options: Options) -> dict[str, Any]:
 
 
 def units(options: Options) -> dict[tuple[str, int], tuple[str, int] | None]:
-    """Each campaign and finish, with what it waits for."""
+    """Each campaign and finish, with what it waits for, which is among them."""
     found: dict[tuple[str, int], tuple[str, int] | None] = {}
     for seed in options.seeds:
         found[START, seed] = None
         for arm in options.arms:
-            on = FINISHES[arm].campaign if arm in FINISHES else START if arm in CAMPAIGNS else None
-            found[arm, seed] = None if on is None else (on, seed)
+            if arm in FINISHES:
+                found.setdefault((FINISHES[arm].campaign, seed), (START, seed))
+                found[arm, seed] = (FINISHES[arm].campaign, seed)
+            else:
+                found[arm, seed] = (START, seed) if arm in CAMPAIGNS else None
     return found
 
 

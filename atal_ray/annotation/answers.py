@@ -5,9 +5,8 @@ or in parts.
 import csv
 import io
 import logging
-import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pyarrow as pa
@@ -22,6 +21,7 @@ from atal_ray.annotation.given_answers import (
     Labels,
     Places,
     given_answers,
+    is_filled_in,
     late_answers,
     positions,
     tables_of,
@@ -43,7 +43,7 @@ def from_people(
     out: Folder,
     questions: str,
     patience: AnnotationConfig | None = None,
-    before: Folder | None = None,
+    before: Iterable[Folder] = (),
 ) -> pa.Table:
     """The points that the tables of answers make of the questions.
 
@@ -56,8 +56,8 @@ def from_people(
         out: folder of the round, where the tables are looked for.
         questions: where the questions are, for people.
         patience: how many answers are enough, and how long they are waited for; unset: all of them.
-        before: folder of the round before, if some of the questions were asked there already: answers that
-            came late lie in its tables.
+        before: folders of earlier rounds that have asked some of the questions already, the earliest first:
+            answers that came late lie in their tables.
 
     Raises:
         WaitingError: questions are open; `OPEN` holds them.
@@ -82,7 +82,7 @@ def from_people(
 
 
 def answered_so_far(
-    asked: pa.Table, out: Folder, patience: AnnotationConfig, before: Folder | None = None
+    asked: pa.Table, out: Folder, patience: AnnotationConfig, before: Iterable[Folder] = ()
 ) -> tuple[int, bool]:
     """How many questions have an answer, and whether that is enough; nothing is taken or written.
 
@@ -93,7 +93,7 @@ def answered_so_far(
     return int(np.count_nonzero(answered)), bool(answered.all() or _is_enough(answered, out, patience))
 
 
-def answered_elsewhere(asked: pa.Table, out: Folder, before: Folder | None = None) -> list[int]:
+def answered_elsewhere(asked: pa.Table, out: Folder, before: Iterable[Folder] = ()) -> list[int]:
     """The numbers of the questions that have an answer in a folder, those of the page apart.
 
     Args:
@@ -106,7 +106,7 @@ def answered_elsewhere(asked: pa.Table, out: Folder, before: Folder | None = Non
     """
     names = [name for name in tables_of(out) if name != PAGE]
     kept = positions(out.read_table(ANSWERED), asked) if out.exists(ANSWERED) else np.empty(0, np.int64)
-    late = late_answers(asked, before)[0] if before else np.empty(0, np.int64)
+    late, _ = late_answers(asked, before)
     return sorted({*late.tolist(), *kept.tolist(), *given_answers(names, asked, out)[0].tolist()})
 
 
@@ -144,19 +144,18 @@ def forget_parts(out: Folder) -> None:
 
 
 def _answers(
-    asked: pa.Table, out: Folder, before: Folder | None, *, warn: bool
+    asked: pa.Table, out: Folder, before: Iterable[Folder], *, warn: bool
 ) -> tuple[np.ndarray[tuple[int], np.dtype[np.bool_]], Labels]:
     """Which questions have an answer, and which; later sources go before earlier ones."""
     answered = np.zeros(asked.num_rows, bool)
     labels = np.zeros(asked.num_rows, np.uint8)
-    if before is not None:
-        where, given = late_answers(asked, before)
-        answered[where], labels[where] = True, given
+    where, given = late_answers(asked, before)
+    answered[where], labels[where] = True, given
     if out.exists(ANSWERED):
         kept = out.read_table(ANSWERED)
         where = positions(kept, asked)
         answered[where], labels[where] = True, kept["label"].to_numpy()
-    names = [*tables_of(out), *([OPEN] if _is_filled_in(out) else [])]
+    names = [*tables_of(out), *([OPEN] if is_filled_in(out) else [])]
     where, given = given_answers(names, asked, out)
     if warn:
         _say_replaced(asked, where[answered[where]], labels, given[answered[where]], names)
@@ -169,10 +168,15 @@ def _is_enough(
 ) -> bool:
     if not answered.any():
         return False
-    since = out.read_json(SINCE)["since"] if out.exists(SINCE) else None
+    return bool(is_late(out, patience) or answered.mean() >= patience.enough)
+
+
+def is_late(out: Folder, patience: AnnotationConfig) -> bool:
+    """Whether a round has waited until its deadline."""
     hours = patience.deadline_hours
-    late = hours is not None and since is not None and time.time() - since >= 3600 * hours
-    return bool(late or answered.mean() >= patience.enough)
+    if hours is None or not out.exists(SINCE):
+        return False
+    return bool(time.time() - out.read_json(SINCE)["since"] >= 3600 * hours)
 
 
 def _say_replaced(asked: pa.Table, where: Places, kept: Labels, given: Labels, names: list[str]) -> None:
@@ -191,23 +195,19 @@ def _say_replaced(asked: pa.Table, where: Places, kept: Labels, given: Labels, n
     logger.warning("%s replaced by %s:%s%s", answers, " and ".join(names), "".join(shown), more)
 
 
-def _is_filled_in(out: Folder) -> bool:
-    """Whether the form holds labels: it is about to be written anew, so they are taken as from a table."""
-    if not out.exists(OPEN):
-        return False
-    _, _, rows = out.read_bytes(OPEN).partition(b"\n")
-    return re.search(rb"[^,;\s]\s*$", rows, re.MULTILINE) is not None
-
-
 def _keep(
     asked: pa.Table, labels: Labels, answered: np.ndarray[tuple[int], np.dtype[np.bool_]], out: Folder
 ) -> None:
     """Write what is answered, the rest as a form, and since when it is awaited."""
     if not out.exists(SINCE):
         out.write_json(SINCE, {"since": time.time()})
-    kept = asked.select(PIXEL).append_column(ANSWERED_SCHEMA.field("label"), pa.array(labels))
-    if answered.any():
-        out.write_table(ANSWERED, kept.filter(pa.array(answered)).cast(ANSWERED_SCHEMA))
+    rows = asked.select(PIXEL).append_column(ANSWERED_SCHEMA.field("label"), pa.array(labels))
+    kept = answered.copy()
+    if out.exists(PAGE):  # which people may still change there
+        there = positions(out.read_table(PAGE), asked)
+        kept[there[there >= 0]] = False
+    if kept.any() or out.exists(ANSWERED):
+        out.write_table(ANSWERED, rows.filter(pa.array(kept)).cast(ANSWERED_SCHEMA))
     out.write_lines(OPEN, _form(asked.filter(pa.array(~answered))))
 
 

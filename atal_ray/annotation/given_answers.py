@@ -2,6 +2,7 @@
 
 import logging
 import re
+from collections.abc import Iterable
 
 import numpy as np
 import pyarrow as pa
@@ -75,15 +76,18 @@ def given_answers(names: list[str], asked: pa.Table, out: Folder) -> tuple[Place
     return where[once], label[once]
 
 
-def late_answers(asked: pa.Table, before: Folder) -> tuple[Places, Labels]:
-    """The questions that tables of the round before answer: they were asked there first."""
+def late_answers(asked: pa.Table, before: Iterable[Folder]) -> tuple[Places, Labels]:
+    """The questions that tables of earlier rounds answer, in which they were asked first; a later round goes
+    before an earlier one.
+    """
     places, labels = [np.empty(0, np.int64)], [np.empty(0, np.uint8)]
-    for name in tables_of(before):
-        table, _ = read_rows(before, name)
-        where = positions(table, asked)
-        mine = np.flatnonzero(table["label"].is_valid().to_numpy() & (where >= 0))
-        places.append(where[mine])
-        labels.append(table["label"].take(mine).to_numpy().astype(np.uint8))
+    for folder in before:
+        for name in [*tables_of(folder), *([OPEN] if is_filled_in(folder) else [])]:
+            table, _ = read_rows(folder, name)
+            where = positions(table, asked)
+            mine = np.flatnonzero(table["label"].is_valid().to_numpy() & (where >= 0))
+            places.append(where[mine])
+            labels.append(table["label"].take(mine).to_numpy().astype(np.uint8))
     return np.concatenate(places), np.concatenate(labels)
 
 
@@ -139,3 +143,11 @@ def _stranger(name: str, table: pa.Table, row: int, asked: pa.Table) -> str:
         else ": leave the row out"
     )
     return f"{at}, column image_id: nothing was asked of image {image_id} in this round{hint}"
+
+
+def is_filled_in(out: Folder) -> bool:
+    """Whether the form holds labels: it is about to be written anew, so they are taken as from a table."""
+    if not out.exists(OPEN):
+        return False
+    _, _, rows = out.read_bytes(OPEN).partition(b"\n")
+    return re.search(rb"[^,;\s]\s*$", rows, re.MULTILINE) is not None

@@ -46,10 +46,14 @@ def forget_old_answers(campaign: CampaignFolder, config: Config, round_number: i
     out.write_table(POINTS, now)
 
 
-def answered_late(campaign: CampaignFolder, config: Config, round_number: int) -> Folder | None:
-    """The folder of the round before, where it went on without some answers, which this one asks again."""
-    late = goes_on_without(campaign, config, round_number - 1)
-    return campaign.round(round_number - 1) if late else None
+def answered_late(campaign: CampaignFolder, config: Config, round_number: int) -> list[Folder]:
+    """The folders of the rounds right before that went on without some answers, which this one asks again,
+    the earliest first.
+    """
+    first = round_number
+    while goes_on_without(campaign, config, first - 1):
+        first -= 1
+    return [campaign.round(number) for number in range(first, round_number)]
 
 
 def annotate(campaign: CampaignFolder, config: Config, round_number: int) -> None:

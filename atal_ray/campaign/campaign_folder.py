@@ -90,6 +90,8 @@ class CampaignFolder:
         """The test sets of a configuration that a round was not evaluated on."""
         folder = self.round(number)
         judged = folder.read_json(METRICS) if folder.exists(METRICS) else {}
+        if config.report.image_scores and not folder.exists(IMAGE_SCORES):
+            judged = {}
         return [name for name in self.test_folders(config) if name not in judged]
 
     def lacks(self, config: Config, number: int) -> bool:
@@ -179,6 +181,13 @@ class CampaignFolder:
                 )
         return True
 
+    def _is_answered_in_full(self, number: int) -> bool:
+        """Whether each question for a round has a point."""
+        asked, answered = self.round(number - 1), self.round(number)
+        if not (asked.exists(QUERIES) and answered.exists(POINTS)):
+            return True
+        return answered.count_rows(POINTS) == asked.count_rows(QUERIES)
+
     def reopen(self, number: int) -> None:
         """Declare a round unfinished, to add to its files."""
         self.round(number).remove(COMMITTED)
@@ -197,5 +206,6 @@ class CampaignFolder:
         for leftover in (TRAIN_RUN, f"{POINTS}.parts", f"{QUERIES}.parts"):
             (folder / leftover).delete()
         names = [name for name in (POINTS, TRAINING, METRICS, QUERIES, ERRORS) if folder.exists(name)]
-        names += [name for name in folder.names() if name.lower() in ANSWERS]
+        if self._is_answered_in_full(number):  # or more rows may come, and are taken by the next round
+            names += [name for name in folder.names() if name.lower() in ANSWERS]
         folder.write_json(COMMITTED, {name: sha256(folder, name) for name in names})

@@ -7,16 +7,21 @@ from pathlib import Path
 import pyarrow.compute as pc
 
 from atal_ray.acquisition.trained import own_training
-from atal_ray.annotation.given_answers import ANSWERED, OPEN
+from atal_ray.annotation.given_answers import ANSWERED, OPEN, PAGE
 from atal_ray.campaign.campaign_folder import (
+    ANSWERS,
     COMMITTED,
+    CONTROLS,
     COST,
     ERRORS,
     FORK,
+    IMAGE_SCORES,
     MANIFEST,
     METRICS,
     POINTS,
     QUERIES,
+    SAID,
+    SAID_LOG,
     TRAINING,
     CampaignFolder,
 )
@@ -189,7 +194,9 @@ class _Fork:
             self.made.snapshots(number).copy_from(self.source.snapshots(number), f"{snapshot}.pt")
         ours.copy_from(theirs, POINTS)
         if self._same_tests():
+            ours.copy_from(theirs, IMAGE_SCORES)
             ours.copy_from(theirs, METRICS)
+        ours.copy_from(theirs, SAID)
         ours.copy_from(theirs, COST)
         ours.copy_from(theirs, TRAINING)
         questions = self.source.round(number - 1)
@@ -238,12 +245,12 @@ class _Fork:
             return
         for name in (QUERIES, ERRORS, THROUGHPUT):
             ours.copy_from(last, name)
-        following = self.source.round(self.rounds)
+        following, place = self.source.round(self.rounds), self.made.round(self.rounds)
         for name in following.names():
-            if (
-                name.lower().startswith("answer") or name == OPEN
-            ):  # people may have typed labels into the form
-                self.made.round(self.rounds).copy_from(following, name)
+            if name.lower() in ANSWERS or name in (ANSWERED, PAGE, CONTROLS, OPEN):  # a form may be filled in
+                place.copy_from(following, name)
+        if following.exists(SAID_LOG):  # bytes, no link: it grows where it lies
+            place.write_bytes(SAID_LOG, following.read_bytes(SAID_LOG))
 
 
 def _is_changed(folder: Folder) -> bool:

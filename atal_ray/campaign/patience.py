@@ -3,11 +3,11 @@
 import logging
 import time
 
-from atal_ray.annotation.answers import answered_so_far
+from atal_ray.annotation.answers import answered_so_far, is_late
 from atal_ray.campaign.annotate import answered_late
-from atal_ray.campaign.campaign_folder import QUERIES, CampaignFolder
+from atal_ray.campaign.campaign_folder import POINTS, QUERIES, CampaignFolder
 from atal_ray.config import Config
-from atal_ray.errors import CampaignError, DataError, counted
+from atal_ray.errors import AtalError, CampaignError, counted
 from atal_ray.store.folder import Folder
 
 LOOK_EVERY = 2.0
@@ -27,23 +27,21 @@ def wait_for_answers(campaign: CampaignFolder, config: Config) -> None:
         raise CampaignError(f"{campaign.root.uri} has no open questions: there is nothing to wait for")
     questions, out = campaign.round(asked).read_table(QUERIES), campaign.round(asked + 1)
     before = answered_late(campaign, config, asked + 1)
-    deadline = config.annotation.deadline_hours is not None
-    seen, there = None, -1
-    while True:
-        files = _files(out)
-        if files != seen or deadline:
-            try:
+    seen, count = None, -1
+    while not out.exists(POINTS):  # or another command has gone on
+        try:
+            files = _files(out)
+            if files != seen:
+                seen, known = files, count
                 count, enough = answered_so_far(questions, out, config.annotation, before)
-            except DataError as error:
-                if files != seen:
-                    logger.warning("%s", error)
-            else:
+                if count != known:
+                    logger.info("%s of %s answered", f"{count:,}", counted(questions.num_rows, "question"))
                 if enough:
                     return
-                if count != there:
-                    logger.info("%s of %s answered", f"{count:,}", counted(questions.num_rows, "question"))
-                there = count
-            seen = files
+            if count > 0 and is_late(out, config.annotation):
+                return
+        except AtalError as error:
+            logger.warning("%s", error)
         time.sleep(LOOK_EVERY)
 
 

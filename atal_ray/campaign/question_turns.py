@@ -30,7 +30,7 @@ from atal_ray.campaign.annotate import answered_late
 from atal_ray.campaign.campaign_folder import CONTROLS, MANIFEST, POINTS, QUERIES, SAID_LOG, CampaignFolder
 from atal_ray.campaign.generate import configuration_of
 from atal_ray.data.record import Record, records
-from atal_ray.errors import CampaignError, DataError, counted
+from atal_ray.errors import DataError, counted
 from atal_ray.labels.points import QUERY_SCHEMA, UNSURE, check_points
 from atal_ray.store.folder import Folder
 from atal_ray.store.lock import locked
@@ -101,11 +101,16 @@ class QuestionTurns:
         stop = threading.Event()
 
         def watch() -> None:
+            said = ""
             while not stop.wait(LOOK_EVERY):
                 try:
                     self.look()
-                except (CampaignError, DataError) as error:  # a file that is being written: look again
-                    logger.warning("%s", error)
+                    self.server.problem = ""
+                except Exception as error:  # whatever it is, people go on and the page says it
+                    self.server.problem = str(error)
+                    if said != str(error):
+                        logger.warning("%s", error)
+                    said = str(error)
 
         thread = threading.Thread(target=watch, name="rounds", daemon=True)
         thread.start()

@@ -40,10 +40,11 @@ def scores_table(test_set: str, ids: Sequence[str], scores: NDArray[np.float32])
     )
 
 
-def scores_of(table: pa.Table, test_set: str) -> dict[str, NDArray[np.float64]]:
-    """The scores of a test set by their names, each [N, 1] or [N, 256], images ascending by id."""
+def scores_of(table: pa.Table, test_set: str) -> tuple[list[str], dict[str, NDArray[np.float64]]]:
+    """The ids of the images of a test set, ascending, and their scores by name, each [N, 1] or [N, 256]."""
     mine = table.filter(pa.compute.equal(table["test_set"], test_set)).combine_chunks()
-    return {
+    scores = {
         name: mine[name].combine_chunks().flatten().to_numpy().astype(np.float64).reshape(-1, LENGTHS[name])
         for name in KEPT
     }
+    return mine["image_id"].to_pylist(), scores

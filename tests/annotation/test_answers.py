@@ -270,5 +270,24 @@ def test_an_answer_that_came_late_is_taken_where_it_is_asked_again(out, tmp_path
     before, asked = Folder(str(tmp_path / "before")), questions(4)
     leave(before, ["gone,1,1,foreground\n", *lines(asked, [None, 1, None, 0])])
     leave(out, lines(asked, [1, None, 0, 1]))
-    assert answered_elsewhere(asked, out, before) == [0, 1, 2, 3]
-    assert from_people(asked, out, "seed", None, before)["label"].to_pylist() == [1, 1, 0, 1]
+    assert answered_elsewhere(asked, out, [before]) == [0, 1, 2, 3]
+    assert from_people(asked, out, "seed", None, [before])["label"].to_pylist() == [1, 1, 0, 1]
+
+
+def test_a_later_round_goes_before_an_earlier_one_and_a_form_counts(out, tmp_path):
+    folders, asked = [Folder(str(tmp_path / name)) for name in "ab"], questions(2)
+    leave(folders[0], lines(asked, [0, 1]))
+    leave(folders[1], lines(asked, [1, None]), OPEN)  # a form that was saved late
+    assert from_people(asked, out, "seed", None, folders)["label"].to_pylist() == [1, 1]
+
+
+def test_answers_of_the_page_are_not_kept_beside_it(out):
+    asked = questions(3)
+    out.write_table(
+        "annotated.parquet",
+        asked.select(["image_id", "x", "y"]).slice(0, 1).append_column("label", pa.array([1], pa.uint8())),
+    )
+    leave(out, lines(asked, [None, 0, None]))
+    with pytest.raises(WaitingError, match="3 questions, 2 of them answered"):
+        from_people(asked, out, "seed")
+    assert out.read_table(ANSWERED)["x"].to_pylist() == [1]

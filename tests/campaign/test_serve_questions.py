@@ -20,6 +20,7 @@ from atal_ray.annotation.page import asking_order
 from atal_ray.campaign import patience, question_turns
 from atal_ray.campaign.campaign_folder import POINTS, QUERIES, SAID_LOG, CampaignFolder
 from atal_ray.campaign.export_points import ExportPoints, export_points
+from atal_ray.campaign.fork import fork, like
 from atal_ray.campaign.run import run_campaign, write_report
 from atal_ray.campaign.serve_questions import PEOPLE, AnnotateConfig, Served, opened
 from atal_ray.config import AnnotationConfig, BudgetConfig, Config
@@ -221,17 +222,20 @@ def test_control_points_are_asked_and_never_become_points(
             state, count = person.say(state["next"][0]["question"], 1), count + 1
         found = person.ask("api/people")["ann"]
     assert count == 12
-    assert (found["answers"], found["controls"], found["right"]) == (10, 2, 1)
+    assert (found["answers"], found["controls"], found["right"]) == (10, 2, None)
     assert pq.read_table(mine.round(0).where("annotated.parquet")).num_rows == 10
     table.write_text(f"image_id,x,y,label\n{image_id},3,4,\n")
     with Running(mine, config) as served:  # those that the round began with stay
         assert Person(served.links["ann"]).ask("api/people")["ann"]["controls"] == 2
+    with plain_snapshots(), pytest.raises(WaitingError, match="round-00"):
+        run_campaign(waiting[0], mine.root.uri)
+    said = mine.round(0).read_json("said.json")["people"]["ann"]
+    assert (said["controls"], said["right"]) == (2, 1)
     for lines, sentence in (
         (f"{image_id},3,4,\n", "a control point needs a label"),
         ("none,3,4,1\n", "has no image none"),
         (f"{image_id},999,4,1\n", "outside the image"),
     ):
-        Path(mine.round(0).where("controls.parquet")).unlink(missing_ok=True)
         table.write_text(f"image_id,x,y,label\n{lines}")
         with pytest.raises(DataError, match=sentence), Running(mine, config):
             pass
@@ -433,3 +437,39 @@ def test_a_port_that_is_taken_and_people_of_one_name_are_refused(
         Running(waiting[1], AnnotateConfig(port=port, guide=tmp_path / "none.txt")),
     ):
         pass
+
+
+def test_more_answers_of_a_round_that_went_on_do_not_stop_the_campaign(
+    oracle: tuple[Config, CampaignFolder], waiting: tuple[Config, CampaignFolder]
+) -> None:
+    config, mine = replace(waiting[0], annotation=AnnotationConfig(enough=0.8)), waiting[1]
+    lines = [f"{image_id},{x},{y},{label}\n" for (image_id, x, y), label in labels_of(oracle[1], 0).items()]
+    table = Path(mine.round(0).where("answers.csv"))
+    table.write_text("image_id,x,y,label\n" + "".join(lines[:8]))
+    with plain_snapshots(), pytest.raises(WaitingError, match="12 questions, 0 of them answered"):
+        run_campaign(config, mine.root.uri)
+    table.write_text("image_id,x,y,label\n" + "".join(lines))
+    with plain_snapshots(), pytest.raises(WaitingError, match="12 questions, 2 of them answered"):
+        run_campaign(config, mine.root.uri)
+
+
+def test_a_fork_takes_what_was_said_on_the_page(
+    oracle: tuple[Config, CampaignFolder], waiting: tuple[Config, CampaignFolder], tmp_path: Path
+) -> None:
+    config, mine = waiting
+    with Running(mine) as served:
+        Person(served.links["ann"]).answer_all(labels_of(oracle[1], 0), in_asking_order(mine, 0))
+    with plain_snapshots(), pytest.raises(WaitingError):
+        run_campaign(config, mine.root.uri)
+    with Running(mine) as served:
+        person = Person(served.links["ann"])
+        for _ in range(4):
+            person.say(person.ask("api/next")["next"][0]["question"], 1, 1)
+    made = CampaignFolder(Folder(str(tmp_path / "fork")))
+    with plain_snapshots(), pytest.raises(WaitingError, match="10 questions, 4 of them answered"):
+        fork(like(mine.root.uri), mine.root.uri, made.root.uri)
+    assert made.round(0).read_json("said.json") == mine.round(0).read_json("said.json")
+    with Running(made) as served:
+        assert Person(served.links["ann"]).ask("api/next")["answered"] == 4
+    log = Path(mine.round(1).where(SAID_LOG))
+    assert log.stat().st_ino != Path(made.round(1).where(SAID_LOG)).stat().st_ino

@@ -99,6 +99,7 @@ async function show() {
 }
 
 function nothing() {
+  if (state.problem) return `The next questions cannot be asked: ${state.problem}`;
   if (state.over) return "Every question has an answer. Thank you!";
   if (state.round < 0) return "The networks are being trained; their questions come here by themselves.";
   if (state.answered >= state.count) return "Every question of this round has an answer; the next ones come here by themselves.";

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from atal_ray.annotation.page.answer_log import AnswerLog, LogEntry, latest
-from atal_ray.annotation.page.answers_of_people import labels_of
+from atal_ray.annotation.page.answers_of_people import Said, labels_of
 from atal_ray.errors import DataError
 from atal_ray.seeding import rng
 
@@ -66,6 +66,7 @@ class QuestionDesk:
         self.elsewhere = set(answered)
         self._closed = False
         self.said = latest(log.entries)
+        self._answered = {*self.elsewhere, *(number for number in self.said if number < count)}
         self._shared = rng(seed, SHARED).random(count) < shared
         self._people: dict[str, _Person] = {}
         self._lock = threading.Lock()
@@ -167,7 +168,12 @@ class QuestionDesk:
 
     def answered(self) -> int:
         """How many questions have an answer."""
-        return len(self.elsewhere) + len(self.said) - len(self.said.keys() & self.controls.keys())
+        return len(self._answered)
+
+    def snapshot(self) -> Said:
+        """What was said so far, which later answers do not change."""
+        with self._lock:
+            return {question: dict(entries) for question, entries in self.said.items()}
 
     def labels(self) -> dict[int, int]:
         """The label of each question that was answered here."""
@@ -200,6 +206,8 @@ class QuestionDesk:
             said[entry.voice] = entry
         if not said:
             del self.said[entry.question]
+        if entry.question < self.count and entry.question not in self.elsewhere:
+            (self._answered.add if said else self._answered.discard)(entry.question)
 
     def _wants_second(self, question: int) -> bool:
         return (
@@ -207,20 +215,20 @@ class QuestionDesk:
         )
 
     def _lend(self, who: str, person: _Person) -> bool:
-        """Lend a batch of open questions, or one that somebody else has answered; whether there was any."""
-        lent = [self._open.popleft() for _ in range(min(self.batch, len(self._open)))]
-        if not lent:
-            mine = [number for number in self._second if who not in self.said.get(number, {})]
-            lent = mine[: self.batch]
-            for number in lent:
-                self._second.remove(number)
+        """Lend a batch of questions, those first that want a second answer; whether there was any."""
+        # the second answers first: the round is taken when each question has one
+        lent = [number for number in self._second if who not in self.said.get(number, {})][: self.batch]
+        for number in lent:
+            self._second.remove(number)
+        lent += [self._open.popleft() for _ in range(min(self.batch - len(lent), len(self._open)))]
         person.lent.extend(self._with_controls(who, person, lent))
         return bool(lent)
 
     def _with_controls(self, who: str, person: _Person, lent: list[int]) -> list[int]:
         """A batch with control points among them that this person has not seen."""
         before, person.taken = person.taken, person.taken + len(lent)
-        due = int(person.taken * self.control_share) - int(before * self.control_share)
+        begin = float(rng(self.seed, CONTROL, who).random())  # so that few questions have some too
+        due = int(person.taken * self.control_share + begin) - int(before * self.control_share + begin)
         waiting = {*person.lent, *person.skipped}
         unseen = [one for one in self.controls if one not in waiting and who not in self.said.get(one, {})]
         draw = rng(self.seed, CONTROL, who, before)

@@ -71,7 +71,7 @@ async function showPeople() {
   const rows = Object.entries(found).map(([who, of]) => {
     const row = document.createElement("tr");
     const kappa = of.kappa === null ? "" : of.kappa.toFixed(2);
-    const cells = [who, of.answers, (of.median_milliseconds / 1000).toFixed(1), of.shared, kappa, of.controls ? `${of.right} of ${of.controls}` : ""];
+    const cells = [who, of.answers, (of.median_milliseconds / 1000).toFixed(1), of.shared, kappa];
     row.append(...cells.map((text) => Object.assign(document.createElement("td"), { textContent: text })));
     return row;
   });

@@ -24,7 +24,7 @@ def review_list(desk: QuestionDesk, questions: pa.Table, group: str, by: str) ->
         by: one of `ORDERS`.
     """
     if group == DISPUTED:
-        said = dict(desk.said)
+        said = desk.snapshot()
         numbers = sorted(one for one, entries in said.items() if one < desk.count and disputed(entries))
     else:
         numbers = sorted(one for one, label in desk.labels().items() if label == GROUPS[group])

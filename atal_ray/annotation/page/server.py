@@ -95,6 +95,8 @@ class PageServer:
 
     turn: Turn | None = None
     """What is asked now; None while the networks are trained."""
+    problem = ""
+    """What keeps the next questions from being asked."""
     over = False
     """Whether the campaign has asked all it wants to know."""
 
@@ -160,10 +162,10 @@ class PageServer:
             return json_reply({"round": -1, "total": 0, "start": 0, "shown": []})
         turn, begin = self.turn, int(start)
         numbers = await run_in_threadpool(review_list, turn.desk, turn.questions.table, group, by)
-        labels = turn.desk.labels()
+        labels, said = await run_in_threadpool(lambda: (turn.desk.labels(), turn.desk.snapshot()))
         shown = [
             {"question": number, "image": turn.questions.image_of(number), "label": labels[number]}
-            | {"said": {who: entry.label for who, entry in turn.desk.said.get(number, {}).items()}}
+            | {"said": {who: entry.label for who, entry in said.get(number, {}).items()}}
             for number in numbers[begin : begin + SHOWN]
             if number in labels
         ]
@@ -174,7 +176,9 @@ class PageServer:
         if self.turn is None:
             return json_reply({})
         desk = self.turn.desk
-        return json_reply({who: asdict(pace) for who, pace in paces(desk.said, desk.controls).items()})
+        found = await run_in_threadpool(lambda: paces(desk.snapshot(), desk.controls))
+        # whether control points were right is for the report: who sees it here would correct them
+        return json_reply({who: {**asdict(pace), "right": None} for who, pace in found.items()})
 
     async def _picture(self, request: Request) -> Response:
         return await self._image(request, pictures.whole, "image/jpeg")
@@ -203,6 +207,7 @@ class PageServer:
         """What the page shows: the next questions, and how far everybody is."""
         turn = self.turn
         found = {"who": who, "title": self.title, "guide": self.guide, "over": self.over}
+        found["problem"] = self.problem
         if turn is None:
             return json_reply({**found, "round": -1, "answered": 0, "count": 0, "next": [], "examples": []})
         ahead = [_described(turn.questions, number) for number in turn.desk.ahead(who)]

@@ -12,12 +12,22 @@ from atal_ray.campaign.campaign_folder import IMAGE_SCORES, CampaignFolder
 from atal_ray.campaign.cost import FIT_COST, QUERY_COST, TRAINING_COST, read_cost
 from atal_ray.campaign.scores_of_images import scores_of
 from atal_ray.store.folder import Folder
-from atal_ray.studies.paired_bootstrap import FIGURES, Figures, compared, draws, resampled, spread
-from atal_ray.studies.paper.arm import MARGIN, Arm, Claim
+from atal_ray.studies.paired_bootstrap import (
+    FIGURES,
+    Figures,
+    ImageScores,
+    compared,
+    draws,
+    resampled,
+    spread,
+)
+from atal_ray.studies.paper.arm import MARGIN, TEN, Arm, Claim
 from atal_ray.studies.paper.places import mean_delta, share_alone
 from atal_ray.studies.paper.units import UNITS, name_of_unit
 
 Verdict = str
+SEEDS = 3
+"""Fewer decide nothing."""
 MEASURES = {"diverse": mean_delta, "spread": share_alone}
 """What claims that are not about maxF look at; more is better."""
 HOLDS, FAILS, UNDECIDED, OPEN = "holds", "does not hold", "not decidable at this scale", "not finished"
@@ -43,6 +53,10 @@ class Reading:
         """The arm of that name."""
         return next(one for one in self.arms if one.name == name)
 
+    def has(self, claim: Claim) -> bool:
+        """Whether both arms of a claim are there: a base may have an arm's own value."""
+        return {claim.arm, claim.other} <= {one.name for one in self.arms}
+
     def campaign(self, arm: Arm, seed: int) -> CampaignFolder:
         """The folder of an arm's campaign."""
         return CampaignFolder(self.root / UNITS / name_of_unit(replace(arm.config, seed=seed)))
@@ -60,14 +74,12 @@ class Reading:
         number = self.round_at(arm, clicks)
         return [seed for seed in self.seeds if self.campaign(arm, seed).round(number).exists(IMAGE_SCORES)]
 
-    def figures(self, arm: Arm, test_set: str, seeds: Sequence[int], clicks: int | None = None) -> Figures:
-        """The figures of an arm in every resample of a test set, as the mean over seeds."""
-        number = self.round_at(arm, clicks)
-        scores = []
-        for seed in seeds:
-            table = self.campaign(arm, seed).round(number).read_table(IMAGE_SCORES)
-            scores.append(scores_of(table, test_set))
-        return resampled(scores, self._times(test_set, len(scores[0]["mae"])))
+    def scores(
+        self, arm: Arm, test_set: str, seed: int, clicks: int | None = None
+    ) -> tuple[list[str], ImageScores]:
+        """The ids of the images of a test set, ascending, and their scores by an arm."""
+        folder = self.campaign(arm, seed).round(self.round_at(arm, clicks))
+        return scores_of(folder.read_table(IMAGE_SCORES), test_set)
 
     def row(self, arm: Arm, clicks: int | None = None) -> dict[str, Any]:
         """Means and ranges over seeds of an arm, and what it cost up to there."""
@@ -81,7 +93,8 @@ class Reading:
         }
         if seeds:
             for name in self.sets:
-                each = [self.figures(arm, name, [seed], clicks) for seed in seeds]
+                found_scores = [self.scores(arm, name, seed, clicks)[1] for seed in seeds]
+                each = [resampled([scores], np.ones((1, len(scores["mae"])))) for scores in found_scores]
                 found["figures"][name] = {
                     figure: spread([float(one[figure][0]) for one in each]) for figure in FIGURES
                 }
@@ -97,23 +110,34 @@ class Reading:
         if not seeds:
             return {}
 
-        def both(of: Sequence[int]) -> tuple[Figures, Figures]:
-            ours, theirs = self.figures(arm, test_set, of, clicks), self.figures(other, test_set, of, at)
+        each = [
+            (self.scores(arm, test_set, seed, clicks), self.scores(other, test_set, seed, at))
+            for seed in seeds
+        ]
+        common = sorted(set.intersection(*(set(ids) for pair in each for ids, _ in pair)))
+        pairs = [[_of_images(one, common) for one in pair] for pair in each]
+        times = self._times(test_set, len(common))
+
+        def apart(rows: slice, of: Sequence[Sequence[ImageScores]]) -> tuple[Figures, Figures]:
+            ours, theirs = (resampled([pair[which] for pair in of], times[rows]) for which in (0, 1))
             return ours, {**theirs, "max_f": share * theirs["max_f"]}
 
-        each = [both([seed]) for seed in seeds]
-        by_seed = [float(ours["max_f"][0] - theirs["max_f"][0]) for ours, theirs in each]
-        return {**compared(*both(seeds), "max_f", by_seed), "seeds": seeds}
+        found = [apart(slice(1), [pair]) for pair in pairs]
+        by_seed = [float(ours["max_f"][0] - theirs["max_f"][0]) for ours, theirs in found]
+        return {**compared(*apart(slice(None), pairs), "max_f", by_seed), "seeds": seeds}
 
     def judge(self, claim: Claim) -> dict[str, Any]:
         """What the results say of a claim, on all test sets together."""
         arm, other = self.arm(claim.arm), self.arm(claim.other)
         if claim.kind in MEASURES:
             return self._judge_measure(claim, arm, other)
-        apart = {name: self.difference(arm, other, name, share=claim.share) for name in self.sets}
+        at = max((clicks for clicks in arm.clicks if clicks <= TEN), default=None)
+        apart = {name: self.difference(arm, other, name, at, share=claim.share) for name in self.sets}
         complete = all(found and found["seeds"] == list(self.seeds) for found in apart.values())
         verdict = _verdict(claim, list(apart.values())) if complete and apart else OPEN
-        return {**vars(claim), "verdict": verdict, "differences": apart}
+        if len(self.seeds) < SEEDS and verdict != OPEN:
+            verdict = UNDECIDED
+        return {**vars(claim), "clicks": at, "verdict": verdict, "differences": apart}
 
     def measured(self, arm: Arm, kind: str) -> list[float]:
         """What a claim's kind measures of an arm's last round, of each finished seed."""
@@ -121,12 +145,15 @@ class Reading:
         return [MEASURES[kind](self.campaign(arm, seed), last) for seed in self.done(arm)]
 
     def _judge_measure(self, claim: Claim, arm: Arm, other: Arm) -> dict[str, Any]:
-        """A claim about snapshots or places: it is decided where all of three seeds or more agree."""
+        """A claim about snapshots or places: it is decided where all seeds agree."""
         ours, theirs = (self.measured(one, claim.kind) for one in (arm, other))
         complete = len(ours) == len(theirs) == len(self.seeds)
         apart = [a - b for a, b in zip(ours, theirs, strict=True)] if complete else []
-        decided = len(apart) >= 3 and len({value > 0 for value in apart}) == 1
-        verdict = (HOLDS if apart[0] > 0 else FAILS) if decided else UNDECIDED if complete else OPEN
+        verdict = UNDECIDED if complete else OPEN
+        if len(apart) >= SEEDS and all(value > 0 for value in apart):
+            verdict = HOLDS
+        if len(apart) >= SEEDS and all(value < 0 for value in apart):
+            verdict = FAILS
         return {**vars(claim), "verdict": verdict, "differences": {}, "of_arms": [ours, theirs]}
 
     def _cost(self, arm: Arm, seed: int, last: int) -> dict[str, float]:
@@ -153,6 +180,13 @@ class Reading:
     @cached_property
     def _drawn(self) -> dict[tuple[str, int], NDArray[np.float64]]:
         return {}
+
+
+def _of_images(scored: tuple[list[str], ImageScores], wanted: list[str]) -> ImageScores:
+    """The scores of some images alone, in the order of their ids."""
+    ids, scores = scored
+    rows = np.searchsorted(ids, wanted)
+    return {name: values[rows] for name, values in scores.items()}
 
 
 def _verdict(claim: Claim, apart: Sequence[dict[str, Any]]) -> Verdict:

@@ -122,7 +122,8 @@ def run_studies(plan: Studies, folder: Path | str) -> Folder:
     started = any(job.campaign.root.names() for job in todo)
     with run_in(root, plan, STUDY_PLAN, started=started) as run:
         failures = _run_all(plan, root, todo)
-        run.finish(lambda: _report(plan, root, arms, failures))
+        diverged = {job.name: job.diverged for job in todo if job.diverged}
+        run.finish(lambda: _report(plan, root, arms, {**diverged, **failures}))
     if failures:
         listed = "\n  ".join(f"{name}: {sentence}" for name, sentence in failures.items())
         raise CampaignError(
@@ -167,7 +168,7 @@ def results_of(name: str, reading: Reading) -> dict[str, Any]:
         "title": study.title,
         "sets": list(reading.sets),
         "rows": [reading.row(arm) for arm in reading.arms],
-        "claims": [reading.judge(claim) for claim in study.claims],
+        "claims": [reading.judge(claim) for claim in study.claims if reading.has(claim)],
         "published": {arm: list(values) for arm, values in study.published.items()},
     }
     if study.curves:

@@ -78,7 +78,8 @@ def evidence(claim: Mapping[str, Any]) -> str:
             parts.append(
                 f"{name} {apart['difference']:+.4f} [{apart['low']:+.4f}, {apart['high']:+.4f}]{nothing}"
             )
-    return f" ({'; '.join(parts)})" if parts else ""
+    at = f"at {claim['clicks']} clicks: " if claim.get("clicks") else ""
+    return f" ({at}{'; '.join(parts)})" if parts else ""
 
 
 def latex(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from atal_ray.campaign.campaign_folder import MANIFEST, METRICS, CampaignFolder
 from atal_ray.config import AnnotationConfig, Config, ReportConfig, ResourceConfig, config_file
+from atal_ray.config.config_file import CONFIG
 from atal_ray.store.folder import Folder
 from atal_ray.studies.paper.arm import Arm
 from atal_ray.studies.sweep.sharing import until_first_query
@@ -46,6 +47,7 @@ def digest_of(config: Config) -> str:
         resources=ResourceConfig(),
         report=ReportConfig(),
         annotation=AnnotationConfig(),
+        data=replace(config.data, tests=(), on_bad_file="refuse"),  # a set that is added is judged then
         budget=replace(budget, total=budget.start, earlier=()),
     )
     return hashlib.sha256(config_file.to_yaml(base).encode()).hexdigest()[:10]
@@ -87,7 +89,7 @@ def jobs_of(root: Folder, units: Mapping[str, Unit]) -> Jobs:
     for name, unit in units.items():
         places = replace(unit.config.resources, superpixels=unit.config.resources.superpixels or superpixels)
         shown = replace(unit.config.report, image_scores=True)
-        config = replace(unit.config, resources=places, report=shown)
+        config = replace(grown(root, unit), resources=places, report=shown)
         first = firsts[name]
         several = list(firsts.values()).count(first) > 1 and unit.config.asks
         if several and first not in there and first not in shared:
@@ -99,6 +101,16 @@ def jobs_of(root: Folder, units: Mapping[str, Unit]) -> Jobs:
         source = None if source is not None and source.root.uri == own.root.uri else source
         trials.append(TrialJob(name, config, own, {"unit": name}, source))
     return Jobs(list(shared.values()), trials)
+
+
+def grown(root: Folder, unit: Unit) -> Config:
+    """The configuration of a unit, as far as its folder goes already: another study may have wanted more."""
+    folder = root / UNITS / unit.name
+    if not (folder.exists(CONFIG) and folder.exists(MANIFEST)):
+        return unit.config
+    total = config_file.kept(folder, CONFIG, type(unit.config)).budget.total
+    budget = unit.config.budget
+    return replace(unit.config, budget=replace(budget, total=max(total, budget.total)))
 
 
 def passes_of(units: Mapping[str, Unit]) -> int:

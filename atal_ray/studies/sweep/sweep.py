@@ -141,7 +141,9 @@ def start_campaigns(todo: Jobs) -> None:
     if all(job.campaign.root.exists(MANIFEST) and job.campaign.round(START).exists(QUERIES) for job in todo):
         return
     leaders: dict[str, TrialJob] = {}
-    for job in todo:
+    for job in sorted(
+        todo, key=lambda job: not job.campaign.root.exists(MANIFEST)
+    ):  # those that are there first
         leader = leaders.setdefault(repr(start_key(job.config)), job)
         if leader is job:
             prepare(job.campaign, job.config)

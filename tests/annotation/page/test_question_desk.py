@@ -197,3 +197,24 @@ def test_a_closed_desk_takes_nothing_more(tmp_path: Path, clock: Clock) -> None:
         with pytest.raises(RoundClosed, match="has taken its answers"):
             act()
     assert mine.labels() == {0: 1}
+
+
+def test_second_answers_are_asked_before_the_round_is_complete(tmp_path: Path, clock: Clock) -> None:
+    mine = desk(tmp_path, clock, count=60, batch=4, shared=0.3)
+    while mine.answered() < 60:
+        for who in ("ann", "bob"):
+            if ahead := mine.ahead(who):
+                mine.answer(who, ahead[0], 1, 1)
+    wanted = [number for number in range(60) if mine._shared[number]]
+    twice = [number for number in wanted if len(mine.said[number]) == 2]
+    assert len(twice) >= len(wanted) - 8, "all but those of the last batches"
+
+
+def test_what_others_have_answered_and_the_log_too_counts_once(tmp_path: Path, clock: Clock) -> None:
+    mine = desk(tmp_path, clock, count=4)
+    for _ in range(2):
+        mine.answer("ann", mine.ahead("ann")[0], 1, 1)
+    again = desk(tmp_path, clock, count=4, answered=[0, 3])
+    assert again.answered() == 3
+    again.back("ann")
+    assert again.answered() == 2
