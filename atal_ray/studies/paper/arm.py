@@ -67,7 +67,7 @@ class PaperStudy:
     arms: Callable[[Config, tuple[str, ...]], list[Arm]]
     claims: tuple[Claim, ...] = ()
     curves: bool = False
-    parts: tuple[Literal["deltas", "places"], ...] = ()
+    parts: tuple[Literal["deltas", "places", "pictures"], ...] = ()
     published: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     """Arm -> maxF and S on DUT-OMRON, then on DUTS-TE, as the paper prints them."""
 

@@ -13,6 +13,7 @@ from atal_ray.studies.paper.arm import (
     FULL,
     Arm,
     Claim,
+    Kind,
     PaperStudy,
     at_ten,
     clicks_up_to,
@@ -25,6 +26,8 @@ from atal_ray.studies.paper.methods_of_paper import BASELINES, RIVALS, campaign_
 
 VANILLA, DEN, TRIANGLE, CYCLES = "vanilla", "DEN", "TEUE without CCLS", "TEUE with CCLS"
 NO_RDS = "ATAL without RDS"
+SHARE: tuple[Kind, float] = ("share", 0.97)
+NETWORKS = ("f3net", "minet", "pfsnet")
 
 
 def _table1(base: Config, _: tuple[str, ...]) -> list[Arm]:
@@ -40,6 +43,21 @@ def _table1(base: Config, _: tuple[str, ...]) -> list[Arm]:
         Arm(TRIANGLE, of(schedule="triangular"), at),
         Arm(CYCLES, base, at),
     ]
+
+
+def _table2(base: Config, _: tuple[str, ...]) -> list[Arm]:
+    base, arms = at_ten(base), []
+    for name in NETWORKS if base.network.name in NETWORKS else (base.network.name,):
+        of = replace(base, network=replace(base.network, name=name))
+        arms += [Arm(f"{name}, ATAL", of, (of.budget.total,)), Arm(f"{name}, {FULL}", full_masks(of))]
+    return arms
+
+
+def _fig6(base: Config, _: tuple[str, ...]) -> list[Arm]:
+    base = at_ten(base)
+    at = (base.budget.total,)
+    chosen = {ATAL: base, "ENT": campaign_of(base, "ent"), "random": campaign_of(base, "random")}
+    return [*(Arm(name, config, at) for name, config in chosen.items()), Arm(FULL, full_masks(base))]
 
 
 def _table4(base: Config, _: tuple[str, ...]) -> list[Arm]:
@@ -112,6 +130,14 @@ STUDIES = {
             CYCLES: (0.7708, 0.7921, 0.8374, 0.8326),
         },
     ),
+    "table2": PaperStudy(
+        "Table 2: networks at ten clicks beside their own full supervision",
+        _table2,
+        tuple(
+            Claim("Table 2", f"{name} reaches 97 %", f"{name}, ATAL", f"{name}, {FULL}", *SHARE)
+            for name in NETWORKS
+        ),
+    ),
     "table4": PaperStudy(
         "Table 4: what each component brings",
         _table4,
@@ -139,12 +165,13 @@ STUDIES = {
         (Claim("Fig. 4b", "CCLS alleviates the homogenization of snapshots", CYCLES, TRIANGLE, "diverse"),),
         parts=("deltas",),
     ),
+    "fig6": PaperStudy("Figure 6: predictions side by side", _fig6, parts=("pictures",)),
     "fig7": PaperStudy(
         "Figure 7: methods of active learning over clicks",
         _fig7,
         (
             *(Claim("Fig. 7", f"ATAL outperforms {name}", ATAL, name) for name in RIVALS),
-            Claim("Fig. 7", "97 % of full supervision at ten clicks", ATAL, FULL, "share", 0.97),
+            Claim("Fig. 7", "97 % of full supervision at ten clicks", ATAL, FULL, *SHARE),
         ),
         curves=True,
     ),

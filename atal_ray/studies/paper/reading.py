@@ -88,6 +88,7 @@ class Reading:
             "arm": arm.name,
             "clicks": arm.config.budget.points_at(number) if arm.clicks else None,
             "labels": arm.config.regions.labels,
+            "units": [self.campaign(arm, seed).root.name for seed in seeds],
             "seeds": seeds,
             "figures": {},
         }

@@ -15,6 +15,9 @@ from atal_ray.config import Config, config_file
 from atal_ray.config.bounds import Count
 from atal_ray.config.section import Section, require
 from atal_ray.errors import CampaignError, counted, meant
+from atal_ray.report.predictions_file import read_predictions
+from atal_ray.report.shown_images import ShownImage
+from atal_ray.report.shown_tests import shown_predictions
 from atal_ray.runtime.trials import trials_session
 from atal_ray.store.folder import Folder
 from atal_ray.studies.paper.arm import Arm
@@ -157,7 +160,8 @@ def _report(plan: Studies, root: Folder, arms: Mapping[str, list[Arm]], failures
         reading = Reading(root, mine, list(plan.seed_numbers), sets)
         found[name] = results_of(name, reading)
         write_tables(root, name, found[name])
-    write_page(root, plan, found, failures, work_of(plan, arms))
+    pictures = {name: _pictures(plan, root, arms[name]) for name, one in found.items() if "pictures" in one}
+    write_page(root, plan, found, failures, work_of(plan, arms), pictures)
 
 
 def results_of(name: str, reading: Reading) -> dict[str, Any]:
@@ -177,9 +181,22 @@ def results_of(name: str, reading: Reading) -> dict[str, Any]:
         }
     if "deltas" in study.parts:
         found["deltas"] = {arm.name: reading.measured(arm, "diverse") for arm in reading.arms}
+    if "pictures" in study.parts:
+        found["pictures"] = True
     if "places" in study.parts:
         found["alone"] = {arm.name: reading.measured(arm, "spread") for arm in reading.arms}
     return found
+
+
+def _pictures(plan: Studies, root: Folder, arms: list[Arm]) -> dict[str, list[ShownImage]]:
+    """What the first seed of each arm predicts of a few images of each test set."""
+    reading = Reading(root, arms, list(plan.seed_numbers), ())
+    campaigns = {arm.name: reading.campaign(arm, plan.campaign.seed) for arm in arms}
+    named = {
+        arm.name: read_predictions(campaigns[arm.name].round(reading.round_at(arm, None))) for arm in arms
+    }
+    first = campaigns[arms[0].name]
+    return shown_predictions(first, plan.campaign, first.test_sets(), named)
 
 
 def work_of(plan: Studies, arms: Mapping[str, list[Arm]]) -> dict[str, int]:

@@ -1,6 +1,6 @@
 """study.html: claims of the paper beside what was found, with tables, and curves with values on hover."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from atal_ray.config import config_file
 from atal_ray.report.figure import PALETTE
-from atal_ray.report.page import template
+from atal_ray.report.page import REPORT, template
+from atal_ray.report.shown_images import ShownImage
 from atal_ray.report.tables import Cell, Table
 from atal_ray.store.folder import Folder
 from atal_ray.studies.paper.reading import FAILS, HOLDS, OPEN, UNDECIDED
 from atal_ray.studies.paper.study_tables import evidence, heads_of, rows_of
+from atal_ray.studies.paper.units import UNITS
 
 if TYPE_CHECKING:
     from atal_ray.studies.paper.study import Studies
@@ -60,6 +62,7 @@ def write_page(
     found: Mapping[str, Mapping[str, Any]],
     failures: Mapping[str, str],
     work: Mapping[str, int],
+    pictures: Mapping[str, Mapping[str, Sequence[ShownImage]]],
 ) -> None:
     """Write study.html.
 
@@ -69,11 +72,12 @@ def write_page(
         found: the results of each study.
         failures: why campaigns failed, by name.
         work: passes over each image, together and apart.
+        pictures: study -> test set -> images with predictions, of studies that show some.
     """
     html = template("study.html.j2").render(
         name=root.name,
         facts=_facts(root, plan, work),
-        studies=[_section(one) for one in found.values()],
+        studies=[{**_section(one), "pictures": pictures.get(name, {})} for name, one in found.items()],
         failures=list(failures.items()),
         plan=config_file.to_yaml(plan),
         size=(WIDTH, HEIGHT),
@@ -101,7 +105,10 @@ def _facts(root: Folder, plan: "Studies", work: Mapping[str, int]) -> dict[str, 
 
 def _section(found: Mapping[str, Any]) -> dict[str, Any]:
     columns = tuple(heads_of(found))
-    rows = tuple(tuple(Cell(text) for text in row) for row in rows_of(found))
+    rows = tuple(
+        (Cell(name, href=f"{UNITS}/{row['units'][0]}/{REPORT}" if row["units"] else ""), *map(Cell, cells))
+        for row, (name, *cells) in zip(found["rows"], rows_of(found), strict=True)
+    )
     claims = [
         {**claim, "evidence": evidence(claim), "class": CLASSES[claim["verdict"]]}
         for claim in found["claims"]

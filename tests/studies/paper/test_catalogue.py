@@ -17,7 +17,8 @@ def test_arms_have_names_and_claims_are_about_them(name: str, scale: str) -> Non
     study, base = STUDIES[name], base_of(scale)
     arms = {arm.name: arm for arm in study.arms(base, ())}
     assert len(arms) == len(study.arms(base, ()))
-    assert {one for claim in study.claims for one in (claim.arm, claim.other)} <= arms.keys()
+    if scale == "paper":  # the small network of tiny is no network of Table 2
+        assert {one for claim in study.claims for one in (claim.arm, claim.other)} <= arms.keys()
     assert study.published.keys() <= arms.keys()
     for arm in arms.values():
         budget = arm.config.budget

@@ -91,9 +91,16 @@ def test_the_same_command_does_nothing_again_and_more_seeds_are_added(
         assert trained == []
         run_studies(replace(plan, studies=("fig4",), seeds=1), folder)
         assert trained == [], "the campaigns of Table 1 serve Figure 4"
+        run_studies(replace(plan, studies=("fig6",), seeds=1), folder)
+        assert len(trained) == 1 + 2 + 1, (
+            "ENT trains its second round, random both or one, and full masks one"
+        )
     now = files(folder)
     assert {name: now[name] for name in before} == before
     assert (folder / "fig4.json").exists()
+    page = (folder / "study.html").read_text()
+    assert page.count("<figcaption>ENT</figcaption>") == 3
+    assert 'href="units/' in page
 
 
 def test_what_fails_is_named_on_the_page_and_tried_again(
