@@ -1,6 +1,7 @@
 """A campaign that people answer on the page trains on what they said, and nobody else can say anything."""
 
 import json
+import shutil
 import stat
 import threading
 import time
@@ -37,15 +38,20 @@ def oracle(tmp_path_factory: pytest.TempPathFactory) -> tuple[Config, CampaignFo
     """A campaign that masks answer."""
     folder = tmp_path_factory.mktemp("served")
     write_dataset(folder / "train", count=5, size=(40, 64))
-    config = toy_config(folder / "train", ())
+    (folder / "photos/images").mkdir(parents=True)
+    for image in (folder / "train/images").iterdir():
+        shutil.copy(image, folder / "photos/images")
+    config = toy_config(folder / "train", (), budget=BudgetConfig(start=2, per_round=2, total=6))
     with plain_snapshots():
         return config, run_campaign(config, folder / "run")
 
 
 @pytest.fixture
 def waiting(oracle: tuple[Config, CampaignFolder], tmp_path: Path) -> tuple[Config, CampaignFolder]:
-    """The same campaign, waiting for people."""
-    config = replace(oracle[0], budget=BudgetConfig(start=2, per_round=2, total=4, annotator="answers"))
+    """The same campaign on the images alone, waiting for people."""
+    photos = str(Path(oracle[0].data.train).parent / "photos")
+    budget = replace(oracle[0].budget, annotator="answers")
+    config = replace(oracle[0], budget=budget, data=replace(oracle[0].data, train=photos))
     with pytest.raises(WaitingError):
         run_campaign(config, tmp_path / "run")
     return config, CampaignFolder(Folder(str(tmp_path / "run")))
@@ -126,18 +132,18 @@ def in_asking_order(campaign: CampaignFolder, number: int) -> list[dict[str, Any
     return asking_order.in_asking_order(campaign.round(number - 1).read_table(QUERIES)).to_pylist()
 
 
-def test_a_campaign_of_two_rounds_is_answered_as_the_masks_would(
+def test_a_campaign_of_three_rounds_is_answered_as_the_masks_would(
     oracle: tuple[Config, CampaignFolder], waiting: tuple[Config, CampaignFolder]
 ) -> None:
     config, mine = waiting
-    for number in range(2):
+    for number in range(3):
         with Running(mine) as served:
             person = Person(served.links["ann"])
             questions = in_asking_order(mine, number)
             assert person.answer_all(labels_of(oracle[1], number), questions) == 10
             assert person.ask("api/next")["answered"] == 10
         with plain_snapshots():
-            if number == 0:
+            if number < 2:
                 with pytest.raises(WaitingError):
                     run_campaign(config, mine.root.uri)
             else:
@@ -148,6 +154,7 @@ def test_a_campaign_of_two_rounds_is_answered_as_the_masks_would(
         pass
 
 
+@pytest.mark.slow
 def test_a_waiting_campaign_and_its_page_go_on_by_themselves(
     oracle: tuple[Config, CampaignFolder],
     waiting: tuple[Config, CampaignFolder],
@@ -159,13 +166,13 @@ def test_a_waiting_campaign_and_its_page_go_on_by_themselves(
     config, mine = replace(waiting[0], annotation=AnnotationConfig(wait=True)), waiting[1]
     with plain_snapshots(), ThreadPoolExecutor(1) as threads, Running(mine) as served:
         run, person = threads.submit(run_campaign, config, mine.root.uri), Person(served.links["ann"])
-        for number in range(2):
+        for number in range(3):
             until(lambda: person.ask("api/next")["round"] >= number)  # noqa: B023
             person.answer_all(labels_of(oracle[1], number), in_asking_order(mine, number))
         run.result(60)
         until(lambda: person.ask("api/next")["over"])
-        assert person.client.post("api/back", content='{"round": 1}').status_code == 409
-    for number in range(2):
+        assert person.client.post("api/back", content='{"round": 2}').status_code == 409
+    for number in range(3):
         found, expected = (one.round(number).read_table(POINTS) for one in (mine, oracle[1]))
         assert found.select(PIXELS) == expected.select(PIXELS)
 
@@ -199,7 +206,7 @@ def test_what_nobody_answered_is_asked_again_and_what_came_late_is_taken(
         person.answer_all(
             dict.fromkeys([tuple(row.values()) for row in pixels(asked)], 0), in_asking_order(mine, 1)
         )
-    with plain_snapshots():
+    with plain_snapshots(), pytest.raises(WaitingError, match="10 questions, 0 of them answered"):
         run_campaign(config, mine.root.uri)
     second = labels_of(mine, 1)
     assert len(second) == 12
@@ -439,6 +446,7 @@ def test_a_port_that_is_taken_and_people_of_one_name_are_refused(
         pass
 
 
+@pytest.mark.slow
 def test_more_answers_of_a_round_that_went_on_do_not_stop_the_campaign(
     oracle: tuple[Config, CampaignFolder], waiting: tuple[Config, CampaignFolder]
 ) -> None:
@@ -453,6 +461,7 @@ def test_more_answers_of_a_round_that_went_on_do_not_stop_the_campaign(
         run_campaign(config, mine.root.uri)
 
 
+@pytest.mark.slow
 def test_a_fork_takes_what_was_said_on_the_page(
     oracle: tuple[Config, CampaignFolder], waiting: tuple[Config, CampaignFolder], tmp_path: Path
 ) -> None:
