@@ -15,11 +15,10 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +28,12 @@ import psutil
 import pyarrow.parquet as pq
 import tyro
 from machine import provenance
+from open_questions import ATAL, asked
 
 from atal_ray.annotation.page.answer_log import latest, read_entries
 from atal_ray.campaign.campaign_folder import QUERIES, SAID_LOG, START, CampaignFolder
-from atal_ray.campaign.run import run_campaign
-from atal_ray.config import BudgetConfig, DataConfig, presets
+from atal_ray.config import DataConfig
 from atal_ray.data.synthetic.dataset import write_dataset
-from atal_ray.errors import WaitingError
 from atal_ray.store.folder import Folder
 
 RESULT = Path(__file__).parent / "results" / "annotators.json"
@@ -67,8 +65,7 @@ class Page:
     """The server in a process of its own, on one port through all its lives."""
 
     def __init__(self, campaign: Path, people: list[str]) -> None:
-        atal = [sys.executable, "-c", "from atal_ray.cli import main; main()"]
-        self.command = [*atal, "annotate", str(campaign), "--port", "8765"]
+        self.command = [*ATAL, "annotate", str(campaign), "--port", "8765"]
         self.command += ["--shared", "0.05", "--away-seconds", "2", "--people", *people]
         self.people = len(people)
         self.start()
@@ -127,29 +124,12 @@ def answer_one(
     return found
 
 
-def asked(options: Options) -> Path:
-    """A campaign that waits for its first answers."""
+def run(options: Options) -> dict[str, Any]:
+    """Let people answer everything while the server is killed; what came of it."""
     out = options.out.resolve()
     if not (out / "images").exists():
         write_dataset(out / "images", count=options.images, size=(96, 128))
-    base = presets.cpu_small()
-    config = replace(
-        base,
-        data=DataConfig(train=str(out / "images")),
-        network=replace(base.network, weights="random"),
-        budget=BudgetConfig(start=options.points, total=options.points, annotator="answers"),
-        resources=replace(base.resources, backend="inline"),
-    )
-    try:
-        run_campaign(config, out / "run")
-    except WaitingError:
-        return out / "run"
-    raise SystemExit(f"{out / 'run'} is finished: remove it")
-
-
-def run(options: Options) -> dict[str, Any]:
-    """Let people answer everything while the server is killed; what came of it."""
-    campaign = asked(options)
+    campaign = asked(DataConfig(train=str(out / "images")), options.points, out / "run")
     names = [f"person-{number}" for number in range(options.people)]
     page, stop = Page(campaign, names), threading.Event()
     told = {who: Told() for who in names}

@@ -13,8 +13,7 @@ Writes benchmarks/results/page_speed.json, and screenshots into the folder: wide
 
 import json
 import subprocess
-import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +21,12 @@ import numpy as np
 import pyarrow.parquet as pq
 import tyro
 from machine import provenance
+from open_questions import ATAL, asked
 
-from atal_ray.campaign.run import run_campaign
-from atal_ray.config import BudgetConfig, DataConfig, presets
-from atal_ray.errors import WaitingError
+from atal_ray.config import DataConfig
 
 RESULT = Path(__file__).parent / "results" / "page_speed.json"
 MEASURES = ("atal_ray.annotation", "atal_ray.campaign")
-KEYS = {"f": "foreground", "j": "background", " ": "unsure"}
 WATCH = """() => {
   window.times = [];
   let pressed = 0, shown = document.body.dataset.question;
@@ -59,28 +56,11 @@ class Options:
     """From a question to its answer: people take 900 ms at best."""
 
 
-def asked(options: Options) -> Path:
-    """A campaign that waits for its first answers."""
-    base, out = presets.cpu_small(), options.out.resolve()
-    config = replace(
-        base,
-        data=DataConfig(train=str(options.train.resolve()), limit=options.images),
-        network=replace(base.network, weights="random"),
-        budget=BudgetConfig(start=options.points, total=options.points, annotator="answers"),
-        resources=replace(base.resources, backend="inline"),
-    )
-    try:
-        run_campaign(config, out / "run")
-    except WaitingError:
-        return out / "run"
-    raise SystemExit(f"{out / 'run'} is finished: remove it")
-
-
 def run(options: Options) -> dict[str, Any]:
     """Answer everything in a browser; the times."""
-    campaign = asked(options)
-    atal = [sys.executable, "-c", "from atal_ray.cli import main; main()"]
-    command = [*atal, "annotate", str(campaign), "--port", "0", "--people", "ann"]
+    data = DataConfig(train=str(options.train.resolve()), limit=options.images)
+    campaign = asked(data, options.points, options.out.resolve() / "run")
+    command = [*ATAL, "annotate", str(campaign), "--port", "0", "--people", "ann"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         try:
             assert server.stdout is not None

@@ -2,7 +2,6 @@
 them.
 """
 
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,7 +17,6 @@ from atal_ray.errors import CampaignError, counted, meant
 from atal_ray.report.predictions_file import read_predictions
 from atal_ray.report.shown_images import ShownImage
 from atal_ray.report.shown_tests import shown_predictions
-from atal_ray.runtime.trials import trials_session
 from atal_ray.store.folder import Folder
 from atal_ray.studies.paper.arm import Arm
 from atal_ray.studies.paper.catalogue import STUDIES
@@ -28,18 +26,9 @@ from atal_ray.studies.paper.study_page import write_page
 from atal_ray.studies.paper.study_tables import write_tables
 from atal_ray.studies.paper.units import jobs_of, passes_of, units_of
 from atal_ray.studies.sweep.plan import Sweep
-from atal_ray.studies.sweep.sweep import (
-    Jobs,
-    check_networks,
-    failed_with_their_source,
-    pass_on_divergence,
-    start_campaigns,
-)
-from atal_ray.studies.sweep.trial_jobs import run_jobs
+from atal_ray.studies.sweep.sweep import LOGS, run_all
 
-STUDY_PLAN, LOGS, ALL = "study.yaml", "tune", "all"
-
-logger = logging.getLogger(__name__)
+STUDY_PLAN, ALL = "study.yaml", "all"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +113,8 @@ def run_studies(plan: Studies, folder: Path | str) -> Folder:
     todo = jobs_of(root, units)
     started = any(job.campaign.root.names() for job in todo)
     with run_in(root, plan, STUDY_PLAN, started=started) as run:
-        failures = _run_all(plan, root, todo)
+        ways = Sweep(campaign=plan.campaign, trials_at_once=plan.trials_at_once)
+        failures = run_all(todo, ways, root / LOGS, run.lock, "campaigns")
         diverged = {job.name: job.diverged for job in todo if job.diverged}
         run.finish(lambda: _report(plan, root, arms, {**diverged, **failures}))
     if failures:
@@ -134,22 +124,6 @@ def run_studies(plan: Studies, folder: Path | str) -> Folder:
             f"command tries them again:\n  {listed}"
         )
     return root
-
-
-def _run_all(plan: Studies, root: Folder, todo: Jobs) -> dict[str, str]:
-    """Run what is not finished; why campaigns are not, by name."""
-    check_networks(todo)
-    ways = Sweep(campaign=plan.campaign)
-    with trials_session([job.config for job in todo.trials], plan.trials_at_once) as at_once:
-        start_campaigns(todo)
-        logger.info(
-            "campaigns: %d, %d at once; shared first rounds: %d", len(todo.trials), at_once, len(todo.shared)
-        )
-        failures = run_jobs(todo.shared, ways, root / LOGS, at_once, "shared first rounds")
-        pass_on_divergence(todo)
-        failures = failed_with_their_source(todo, failures)
-        able = [job for job in todo.trials if job.name not in failures]
-        return failures | run_jobs(able, ways, root / LOGS, at_once, "campaigns")
 
 
 def _report(plan: Studies, root: Folder, arms: Mapping[str, list[Arm]], failures: Mapping[str, str]) -> None:

@@ -122,9 +122,3 @@ def passes_of(units: Mapping[str, Unit]) -> int:
         epochs = mine[0].config.train.epochs
         total += epochs * (1 + sum(unit.rounds - 1 for unit in mine))
     return total
-
-
-def images_of(root: Folder, name: str) -> int:
-    """Training images of a unit; 0 where it has not begun."""
-    folder = root / UNITS / name
-    return folder.count_rows(MANIFEST) if folder.exists(MANIFEST) else 0

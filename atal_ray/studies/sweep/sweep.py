@@ -15,6 +15,7 @@ from atal_ray.config import Config, config_file
 from atal_ray.errors import CampaignError, counted
 from atal_ray.runtime.trials import trials_session
 from atal_ray.store.folder import Folder
+from atal_ray.store.lease import Held
 from atal_ray.studies.sweep.plan import Sweep, Trial
 from atal_ray.studies.sweep.result import count_work, read_outcome
 from atal_ray.studies.sweep.sharing import share_start, start_key, until_first_query
@@ -86,20 +87,7 @@ def sweep(plan: Sweep, folder: Path | str) -> Folder:
     root = Folder.at(folder)
     todo = jobs(plan, root)
     with run_in(root, plan, SWEEP_PLAN, started=lambda: _is_started(todo), admit=same_steps) as run:
-        check_networks(todo)
-        with trials_session([job.config for job in todo.trials], plan.trials_at_once) as at_once:
-            start_campaigns(todo)
-            logger.info(
-                f"trials: {len(todo.trials)}, {at_once} at once; shared first rounds: {len(todo.shared)}"
-            )
-            failures = run_jobs(
-                todo.shared, replace(plan, stop_early=False), root / LOGS, at_once, "shared first rounds"
-            )
-            run.lock.check()
-            pass_on_divergence(todo)
-            failures = failed_with_their_source(todo, failures)
-            able = [job for job in todo.trials if job.name not in failures]
-            failures |= run_jobs(able, plan, root / LOGS, at_once, "trials")
+        failures = run_all(todo, plan, root / LOGS, run.lock, "trials")
         run.finish(lambda: _report(root, plan, todo, failures))
     if failures:
         listed = "\n  ".join(f"{name}: {sentence}" for name, sentence in failures.items())
@@ -108,6 +96,32 @@ def sweep(plan: Sweep, folder: Path | str) -> Folder:
             f"the same command tries them again:\n  {listed}"
         )
     return root
+
+
+def run_all(todo: Jobs, plan: Sweep, logs: Folder, lock: Held, title: str) -> dict[str, str]:
+    """Run every job that is not finished, what several share before the rest; why others are not, by name.
+
+    Args:
+        todo: the campaigns.
+        plan: how many run at once, and when poor ones are stopped.
+        logs: where Ray Tune keeps its own files.
+        lock: of the folder, which is still to be held when the shared part is done.
+        title: what the campaigns are called.
+    """
+    _check_networks(todo)
+    with trials_session([job.config for job in todo.trials], plan.trials_at_once) as at_once:
+        _start(todo)
+        logger.info(
+            f"{title}: {len(todo.trials)}, {at_once} at once; shared first rounds: {len(todo.shared)}"
+        )
+        failures = run_jobs(
+            todo.shared, replace(plan, stop_early=False), logs, at_once, "shared first rounds"
+        )
+        lock.check()
+        _pass_on_divergence(todo)
+        failures = _of_trials(todo, failures)
+        able = [job for job in todo.trials if job.name not in failures]
+        return failures | run_jobs(able, plan, logs, at_once, title)
 
 
 def same_steps(before: Sweep, now: Sweep) -> None:
@@ -123,7 +137,7 @@ def _is_started(todo: Jobs) -> bool:
     return any(job.campaign.root.exists(MANIFEST) for job in todo)
 
 
-def check_networks(todo: Jobs) -> None:
+def _check_networks(todo: Jobs) -> None:
     """Check every network that is still to be trained, its weights and the method that asks it, each once:
     before Ray is started.
     """
@@ -136,7 +150,7 @@ def check_networks(todo: Jobs) -> None:
             checked.append(one)
 
 
-def start_campaigns(todo: Jobs) -> None:
+def _start(todo: Jobs) -> None:
     """Make manifests and random starts: each once, then copied."""
     if all(job.campaign.root.exists(MANIFEST) and job.campaign.round(START).exists(QUERIES) for job in todo):
         return
@@ -152,7 +166,7 @@ def start_campaigns(todo: Jobs) -> None:
         share_start(leader.campaign, job.campaign, job.config)
 
 
-def failed_with_their_source(todo: Jobs, failures: Mapping[str, str]) -> dict[str, str]:
+def _of_trials(todo: Jobs, failures: Mapping[str, str]) -> dict[str, str]:
     """Why trials cannot start: the training that they share has failed."""
     failed = {job.campaign: failures[job.name] for job in todo.shared if job.name in failures}
     return {
@@ -160,7 +174,7 @@ def failed_with_their_source(todo: Jobs, failures: Mapping[str, str]) -> dict[st
     }
 
 
-def pass_on_divergence(todo: Jobs) -> None:
+def _pass_on_divergence(todo: Jobs) -> None:
     """Trials whose shared training diverged have diverged as well."""
     reasons = {job.campaign: job.diverged for job in todo.shared if job.diverged}
     for job in todo.trials:
