@@ -21,9 +21,7 @@ import contextlib
 import json
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, field, replace
-from multiprocessing import get_context
 from pathlib import Path
 from statistics import fmean
 from typing import Any, Literal
@@ -36,6 +34,7 @@ import tyro
 from image_scores import FIGURES, Figures, compared, draws, resampled, score_images, spread
 from machine import provenance
 from real_images import RealImages, lay_out, test_sets
+from unit_pool import half, run_units
 
 from atal_ray.campaign.campaign_folder import CampaignFolder
 from atal_ray.campaign.cost import read_cost
@@ -55,7 +54,6 @@ from atal_ray.networks.snapshot_reader import read_snapshots
 from atal_ray.runtime.session import campaign_session
 from atal_ray.store.folder import Folder
 from atal_ray.studies.sweep.sharing import share_first_round, share_start
-from atal_ray.training import step
 
 RESULT = Path(__file__).parent / "results" / "finish.json"
 MEASURES = ("atal_ray.acquisition", "atal_ray.campaign", "atal_ray.labels", "atal_ray.training")
@@ -232,9 +230,10 @@ def place_of(options: Options, arm: str, seed: int) -> Path:
     return options.out / f"{arm.replace(',', '').replace(' ', '-')}-{seed}"
 
 
-def run_unit(options: Options, arm: str, seed: int) -> float:
-    """Run an arm to its end and score its networks; the seconds that it took in this call."""
+def run_unit(options: Options, unit: tuple[str, int]) -> float:
+    """Run an arm of a seed to its end and score its networks; the seconds that it took in this call."""
     torch.set_num_threads(1)
+    arm, seed = unit
     place, began = place_of(options, arm, seed), time.monotonic()
     with place.with_suffix(".log").open("a") as log, contextlib.redirect_stderr(log), half(options.half):
         if arm in FINISHES:
@@ -242,13 +241,6 @@ def run_unit(options: Options, arm: str, seed: int) -> float:
         else:
             run_clicks(options, arm, seed)
     return time.monotonic() - began
-
-
-def half(wanted: bool) -> contextlib.AbstractContextManager[Any]:
-    """Let networks train in bfloat16 on the CPU too."""
-    if not wanted:
-        return contextlib.nullcontext()
-    return patch.object(step, "autocast", lambda *_: torch.autocast("cpu", torch.bfloat16))
 
 
 def run_clicks(options: Options, arm: str, seed: int) -> None:
@@ -393,22 +385,6 @@ def units(options: Options) -> dict[tuple[str, int], tuple[str, int] | None]:
     return found
 
 
-def run_all(options: Options) -> None:
-    """Run everything, some at once, in the order in which it is listed, as soon as what it needs is done."""
-    waiting, done = units(options), set[tuple[str, int]]()
-    with ProcessPoolExecutor(options.processes, get_context("spawn"), max_tasks_per_child=1) as pool:
-        running: dict[Future[float], tuple[str, int]] = {}
-        while waiting or running:
-            ready = [unit for unit, needed in waiting.items() if needed is None or needed in done]
-            for unit in ready[: options.processes - len(running)]:
-                running[pool.submit(run_unit, options, *unit)] = unit
-                del waiting[unit]
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
-                unit = running.pop(future)
-                done.add(unit)
-                print(f"{unit}: {future.result():.0f} s", flush=True)
-
-
 def rows_of(options: Options) -> list[str]:
     """The rows of the arms, each once."""
     return [row for arm in options.arms for row in (FINISHES[arm].rows if arm in FINISHES else (arm,))]
@@ -507,7 +483,7 @@ def main(options: Options) -> None:
         head = provenance(MEASURES)
         kept.write_text(json.dumps(head))
     if not options.figures_only:
-        run_all(options)
+        run_units(units(options), run_unit, options, options.processes)
     head = json.loads(kept.read_text())
     rows = {row: summary(options, row) for row in rows_of(options) if seeds_of(options, row)}
     sizes = {name: getattr(options, name) for name in SIZES}

@@ -9,6 +9,7 @@
       network.pt        the network's weights
       network.yaml      which network that is, and the side of its images
       cost.json         what each training took
+      image_scores.parquet  its scores of each test image, if wanted
       metrics.json      its metrics beside those of the snapshots that taught it; written last
 
 A network that was trained on the maps of one teacher may teach the next (`passes`), and one that was trained
@@ -23,6 +24,7 @@ from pathlib import Path
 
 from atal_ray.campaign.campaign_folder import (
     ERRORS,
+    IMAGE_SCORES,
     MANIFEST,
     METRICS,
     POINTS,
@@ -190,6 +192,8 @@ class Finishing:
             teacher, beside = Ensemble(taught, self.training, 0), None
         final.copy_from(taught.root, SHARES)
         final.copy_from(taught.root, ERRORS)
+        if self.plan.image_scores:
+            final.copy_from(taught.round(0), IMAGE_SCORES)
         trained = DeliveredNetwork(network=self.plan.network, size=self.plan.train.size)
         final.write_bytes(NETWORK, config_file.to_yaml(trained).encode())
         final.write_bytes(WEIGHTS, taught.snapshots(0).read_bytes("1.pt"))

@@ -7,7 +7,15 @@ from typing import Annotated, Literal
 from annotated_types import Interval
 
 from atal_ray.campaign.campaign_folder import CampaignFolder
-from atal_ray.config import BudgetConfig, Config, DataConfig, RegionConfig, config_file, presets
+from atal_ray.config import (
+    BudgetConfig,
+    Config,
+    DataConfig,
+    RegionConfig,
+    ReportConfig,
+    config_file,
+    presets,
+)
 from atal_ray.config.bounds import Count, NotNegative, Words
 from atal_ray.config.data import OnBadFile
 from atal_ray.config.resources import ResourceConfig
@@ -73,6 +81,8 @@ class Finish(Section):
     """Campaign of full masks, to say how near to it the network comes."""
     tests: tuple[str, ...] = ()
     """Folders of the test sets."""
+    image_scores: bool = False
+    """Keep the network's scores of each test image too, in image_scores.parquet: for intervals."""
     on_bad_file: OnBadFile = "refuse"
     """Refuse an image that cannot be read, or leave it out and list it in errors.parquet."""
     seed: int = 0
@@ -149,6 +159,7 @@ class Finish(Section):
             query=replace(of_campaign.query, method="atal", score=None, strategy=None, scope="image"),
             regions=RegionConfig(labels="dense"),
             budget=BudgetConfig(),
+            report=ReportConfig(image_scores=self.image_scores),
             resources=self.resources,
         )
 

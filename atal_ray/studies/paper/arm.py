@@ -6,27 +6,52 @@ from typing import Any, Literal
 
 from atal_ray.config import Config, RegionConfig, presets
 
-Kind = Literal["better", "alike", "share", "diverse", "spread"]
+Kind = Literal["better", "alike", "share", "diverse", "spread", "cover"]
+Part = Literal["training", "places", "pictures", "maps", "layout", "cross", "grid"]
 FULL = "full masks"
 ATAL = "ATAL"
 TEN = 10
+CHOSEN = "chosen by another arm"
+"""Stands for the table of points in the configuration of an arm that is given them."""
 MARGIN = 0.005
 """Two networks whose maxF is known to differ by less are alike."""
 
 
 @dataclass(frozen=True)
+class Source:
+    """The campaign whose points an arm is trained on.
+
+    Args:
+        config: of that campaign; all its points count.
+        finished: whether the arm is its finish: trained on the masks that `atal finish` makes.
+    """
+
+    config: Config
+    finished: bool = False
+
+
+@dataclass(frozen=True)
 class Arm:
-    """A campaign of a study.
+    """A campaign of a study, or what is trained on the points of one.
 
     Args:
         name: what the study calls it.
-        config: of the campaign; the seed is set for each of them.
+        config: of the campaign, or of the one training; the seed is set for each of them.
         clicks: points an image at which it is read, ascending; empty for full masks.
+        source: whose points it is given, where it chooses none.
     """
 
     name: str
     config: Config
     clicks: tuple[int, ...] = ()
+    source: Source | None = None
+
+    @property
+    def labels(self) -> str:
+        """What it is trained on, in a word."""
+        if self.source is None:
+            return self.config.regions.labels
+        return "finished masks" if self.source.finished else "given points"
 
 
 @dataclass(frozen=True)
@@ -39,7 +64,8 @@ class Claim:
         arm: the one that it is about.
         other: what it is compared with.
         kind: `better` in maxF; `alike`, within `MARGIN`; `share`, at least so much of the other's maxF;
-            `diverse`, snapshots that differ more; `spread`, fewer points near another of their image.
+            `diverse`, snapshots that differ more; `spread`, fewer points near another of their image;
+            `cover`, a smaller distance from any pixel of an image to its nearest point.
         share: of the other's maxF, for `share`.
     """
 
@@ -60,14 +86,18 @@ class PaperStudy:
         arms: of a base campaign and other methods to show beside.
         claims: what the paper says.
         curves: whether figures over clicks are drawn.
-        parts: what else the page shows.
+        parts: what else the page shows: how snapshots were trained, where points lie, predictions of test
+            images, the maps that a query looks at, the paper's layout of all metrics, shares of full masks
+            of points and networks crossed, parameters against their values.
+        axes: of a base campaign, parameter -> value -> name of the arm; for `grid`.
     """
 
     title: str
     arms: Callable[[Config, tuple[str, ...]], list[Arm]]
     claims: tuple[Claim, ...] = ()
     curves: bool = False
-    parts: tuple[Literal["deltas", "places", "pictures"], ...] = ()
+    parts: tuple[Part, ...] = ()
+    axes: Callable[[Config], Mapping[str, Mapping[str, str]]] | None = None
     published: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     """Arm -> maxF and S on DUT-OMRON, then on DUTS-TE, as the paper prints them."""
 

@@ -3,14 +3,17 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from statistics import fmean
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from atal_ray.campaign.campaign_folder import IMAGE_SCORES, CampaignFolder
+from atal_ray.campaign.campaign_folder import COST, IMAGE_SCORES, METRICS, CampaignFolder
 from atal_ray.campaign.cost import FIT_COST, QUERY_COST, TRAINING_COST, read_cost
 from atal_ray.campaign.scores_of_images import scores_of
+from atal_ray.evaluation.score_table import TABLE_2
+from atal_ray.metrics.accumulator import Metrics
 from atal_ray.store.folder import Folder
 from atal_ray.studies.paired_bootstrap import (
     FIGURES,
@@ -21,16 +24,12 @@ from atal_ray.studies.paired_bootstrap import (
     resampled,
     spread,
 )
-from atal_ray.studies.paper.arm import MARGIN, TEN, Arm, Claim
-from atal_ray.studies.paper.places import mean_delta, share_alone
-from atal_ray.studies.paper.units import UNITS, name_of_unit
+from atal_ray.studies.paper.arm import Arm
+from atal_ray.studies.paper.places import MEASURES
+from atal_ray.studies.paper.units import UNITS, unit_of
 
-Verdict = str
-SEEDS = 3
-"""Fewer decide nothing."""
-MEASURES = {"diverse": mean_delta, "spread": share_alone}
-"""What claims that are not about maxF look at; more is better."""
-HOLDS, FAILS, UNDECIDED, OPEN = "holds", "does not hold", "not decidable at this scale", "not finished"
+Scores = tuple[list[str], ImageScores]
+"""The ids of the images of a test set, ascending, and their scores."""
 
 
 @dataclass(frozen=True)
@@ -53,52 +52,78 @@ class Reading:
         """The arm of that name."""
         return next(one for one in self.arms if one.name == name)
 
-    def has(self, claim: Claim) -> bool:
-        """Whether both arms of a claim are there: a base may have an arm's own value."""
-        return {claim.arm, claim.other} <= {one.name for one in self.arms}
-
     def campaign(self, arm: Arm, seed: int) -> CampaignFolder:
         """The folder of an arm's campaign."""
-        return CampaignFolder(self.root / UNITS / name_of_unit(replace(arm.config, seed=seed)))
+        return CampaignFolder(self.root / UNITS / unit_of(arm, seed).name)
 
     def round_at(self, arm: Arm, clicks: int | None) -> int:
         """The round in which an arm has so many clicks; None: its last."""
-        numbers = range(arm.config.rounds)
-        if not arm.clicks:
+        if not arm.clicks or arm.source is not None:
             return 0
         at = arm.clicks[-1] if clicks is None else clicks
-        return next(number for number in numbers if arm.config.budget.points_at(number) == at)
+        budget = arm.config.budget
+        return next(number for number in range(arm.config.rounds) if budget.points_at(number) == at)
+
+    def place(self, arm: Arm, seed: int, clicks: int | None = None) -> Folder:
+        """The folder with the metrics of an arm at so many clicks."""
+        campaign = self.campaign(arm, seed)
+        if arm.source is not None and arm.source.finished:
+            return campaign.root
+        return campaign.round(self.round_at(arm, clicks))
 
     def done(self, arm: Arm, clicks: int | None = None) -> list[int]:
         """The seeds of which an arm is finished at so many clicks."""
-        number = self.round_at(arm, clicks)
-        return [seed for seed in self.seeds if self.campaign(arm, seed).round(number).exists(IMAGE_SCORES)]
+        places = {seed: self.place(arm, seed, clicks) for seed in self.seeds}
+        return [
+            seed for seed, place in places.items() if place.exists(METRICS) and place.exists(IMAGE_SCORES)
+        ]
 
-    def scores(
-        self, arm: Arm, test_set: str, seed: int, clicks: int | None = None
-    ) -> tuple[list[str], ImageScores]:
-        """The ids of the images of a test set, ascending, and their scores by an arm."""
-        folder = self.campaign(arm, seed).round(self.round_at(arm, clicks))
-        return scores_of(folder.read_table(IMAGE_SCORES), test_set)
+    def scores(self, arm: Arm, test_set: str, seed: int, clicks: int | None = None) -> Scores:
+        """The scores of the images of a test set by an arm; each file is read once."""
+        place = self.place(arm, seed, clicks)
+        key = place.uri, test_set
+        if key not in self._scores:
+            self._scores[key] = scores_of(place.read_table(IMAGE_SCORES), test_set)
+        return self._scores[key]
+
+    def metrics(self, arm: Arm, test_set: str) -> Metrics | None:
+        """All metrics of an arm on a test set, those of a table as means over the seeds; None before them."""
+        found = [self._metrics(arm, test_set, seed) for seed in self.done(arm)]
+        if not found:
+            return None
+        means: dict[str, Any] = {name: fmean(getattr(one, name) for one in found) for name in TABLE_2}
+        return replace(found[0], **means)
+
+    def _metrics(self, arm: Arm, test_set: str, seed: int) -> Metrics:
+        found = self.place(arm, seed).read_json(METRICS)
+        if arm.source is not None and arm.source.finished:
+            return Metrics.from_json(found["network"][test_set])
+        return Metrics.from_json(found[test_set]["ensemble"])
+
+    def figures(self, arm: Arm, test_set: str, clicks: int | None = None) -> dict[str, list[float]]:
+        """Each of FIGURES on a test set, by seed."""
+        each = []
+        for seed in self.done(arm, clicks):
+            scores = self.scores(arm, test_set, seed, clicks)[1]
+            each.append(resampled([scores], np.ones((1, len(scores["mae"])))))
+        return {figure: [float(one[figure][0]) for one in each] for figure in FIGURES}
 
     def row(self, arm: Arm, clicks: int | None = None) -> dict[str, Any]:
         """Means and ranges over seeds of an arm, and what it cost up to there."""
         seeds, number = self.done(arm, clicks), self.round_at(arm, clicks)
+        at = arm.clicks[-1] if arm.source else arm.config.budget.points_at(number)
         found: dict[str, Any] = {
             "arm": arm.name,
-            "clicks": arm.config.budget.points_at(number) if arm.clicks else None,
-            "labels": arm.config.regions.labels,
+            "clicks": at if arm.clicks else None,
+            "labels": arm.labels,
             "units": [self.campaign(arm, seed).root.name for seed in seeds],
             "seeds": seeds,
             "figures": {},
         }
         if seeds:
             for name in self.sets:
-                found_scores = [self.scores(arm, name, seed, clicks)[1] for seed in seeds]
-                each = [resampled([scores], np.ones((1, len(scores["mae"])))) for scores in found_scores]
-                found["figures"][name] = {
-                    figure: spread([float(one[figure][0]) for one in each]) for figure in FIGURES
-                }
+                by_seed = self.figures(arm, name, clicks)
+                found["figures"][name] = {figure: spread(values) for figure, values in by_seed.items()}
             found["cost"] = self._cost(arm, seeds[0], number)
         return found
 
@@ -127,49 +152,26 @@ class Reading:
         by_seed = [float(ours["max_f"][0] - theirs["max_f"][0]) for ours, theirs in found]
         return {**compared(*apart(slice(None), pairs), "max_f", by_seed), "seeds": seeds}
 
-    def judge(self, claim: Claim) -> dict[str, Any]:
-        """What the results say of a claim, on all test sets together."""
-        arm, other = self.arm(claim.arm), self.arm(claim.other)
-        if claim.kind in MEASURES:
-            return self._judge_measure(claim, arm, other)
-        at = max((clicks for clicks in arm.clicks if clicks <= TEN), default=None)
-        apart = {name: self.difference(arm, other, name, at, share=claim.share) for name in self.sets}
-        complete = all(found and found["seeds"] == list(self.seeds) for found in apart.values())
-        verdict = _verdict(claim, list(apart.values())) if complete and apart else OPEN
-        if len(self.seeds) < SEEDS and verdict != OPEN:
-            verdict = UNDECIDED
-        return {**vars(claim), "clicks": at, "verdict": verdict, "differences": apart}
-
     def measured(self, arm: Arm, kind: str) -> list[float]:
         """What a claim's kind measures of an arm's last round, of each finished seed."""
         last = self.round_at(arm, None)
-        return [MEASURES[kind](self.campaign(arm, seed), last) for seed in self.done(arm)]
-
-    def _judge_measure(self, claim: Claim, arm: Arm, other: Arm) -> dict[str, Any]:
-        """A claim about snapshots or places: it is decided where all seeds agree."""
-        ours, theirs = (self.measured(one, claim.kind) for one in (arm, other))
-        complete = len(ours) == len(theirs) == len(self.seeds)
-        apart = [a - b for a, b in zip(ours, theirs, strict=True)] if complete else []
-        verdict = UNDECIDED if complete else OPEN
-        if len(apart) >= SEEDS and all(value > 0 for value in apart):
-            verdict = HOLDS
-        if len(apart) >= SEEDS and all(value < 0 for value in apart):
-            verdict = FAILS
-        return {**vars(claim), "verdict": verdict, "differences": {}, "of_arms": [ours, theirs]}
+        return [MEASURES[kind].of(self.campaign(arm, seed), last) for seed in self.done(arm)]
 
     def _cost(self, arm: Arm, seed: int, last: int) -> dict[str, float]:
-        """Passes of training and query, and device seconds, of the rounds up to one, without its query."""
-        total = {"training_passes": 0.0, "query_passes": 0.0, "device_seconds": 0.0}
-        for number in range(last + 1):
-            costs = read_cost(self.campaign(arm, seed).round(number))
-            total["training_passes"] += costs.get(TRAINING_COST, {}).get("passes", 0)
-            total["device_seconds"] += costs.get(TRAINING_COST, {}).get("device_seconds", 0.0)
-            if number == last:
-                break
-            for stage in (FIT_COST, QUERY_COST):
-                passes = costs.get(stage, {}).get("passes", 0)
-                total["query_passes"] += sum(passes.values()) if isinstance(passes, dict) else passes
-                total["device_seconds"] += costs.get(stage, {}).get("device_seconds", 0.0)
+        """Passes of training and query, and device seconds, of the rounds up to one, without its query; with
+        those of the campaign whose points an arm is given.
+        """
+        if arm.source is None:
+            return _of_rounds(self.campaign(arm, seed), last)
+        chosen = Arm("", arm.source.config)
+        total = _of_rounds(self.campaign(chosen, seed), arm.source.config.rounds - 1)
+        if arm.source.finished:
+            trainings = self.place(arm, seed).read_json(COST)
+        else:
+            trainings = {"": read_cost(self.place(arm, seed)).get(TRAINING_COST, {})}
+        for cost in trainings.values():
+            total["training_passes"] += cost.get("passes", 0)
+            total["device_seconds"] += cost.get("device_seconds", 0.0)
         return total
 
     def _times(self, test_set: str, images: int) -> NDArray[np.float64]:
@@ -182,21 +184,29 @@ class Reading:
     def _drawn(self) -> dict[tuple[str, int], NDArray[np.float64]]:
         return {}
 
+    @cached_property
+    def _scores(self) -> dict[tuple[str, str], Scores]:
+        return {}
 
-def _of_images(scored: tuple[list[str], ImageScores], wanted: list[str]) -> ImageScores:
+
+def _of_rounds(campaign: CampaignFolder, last: int) -> dict[str, float]:
+    """The cost of the rounds of a campaign up to one, without its query."""
+    total = {"training_passes": 0.0, "query_passes": 0.0, "device_seconds": 0.0}
+    for number in range(last + 1):
+        costs = read_cost(campaign.round(number))
+        total["training_passes"] += costs.get(TRAINING_COST, {}).get("passes", 0)
+        total["device_seconds"] += costs.get(TRAINING_COST, {}).get("device_seconds", 0.0)
+        if number == last:
+            break
+        for stage in (FIT_COST, QUERY_COST):
+            passes = costs.get(stage, {}).get("passes", 0)
+            total["query_passes"] += sum(passes.values()) if isinstance(passes, dict) else passes
+            total["device_seconds"] += costs.get(stage, {}).get("device_seconds", 0.0)
+    return total
+
+
+def _of_images(scored: Scores, wanted: list[str]) -> ImageScores:
     """The scores of some images alone, in the order of their ids."""
     ids, scores = scored
     rows = np.searchsorted(ids, wanted)
     return {name: values[rows] for name, values in scores.items()}
-
-
-def _verdict(claim: Claim, apart: Sequence[dict[str, Any]]) -> Verdict:
-    if claim.kind == "alike":
-        if all(found["low"] >= -MARGIN and found["high"] <= MARGIN for found in apart):
-            return HOLDS
-        return (
-            FAILS if any(found["low"] > MARGIN or found["high"] < -MARGIN for found in apart) else UNDECIDED
-        )
-    if all(found["decided"] and found["difference"] > 0 for found in apart):
-        return HOLDS
-    return FAILS if any(found["decided"] and found["difference"] < 0 for found in apart) else UNDECIDED

@@ -5,26 +5,27 @@ them.
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 import tyro
 
+from atal_ray.campaign.campaign_folder import CampaignFolder
 from atal_ray.campaign.life import run_in
 from atal_ray.config import Config, config_file
 from atal_ray.config.bounds import Count
 from atal_ray.config.section import Section, require
 from atal_ray.errors import CampaignError, counted, meant
-from atal_ray.report.predictions_file import read_predictions
-from atal_ray.report.shown_images import ShownImage
-from atal_ray.report.shown_tests import shown_predictions
 from atal_ray.store.folder import Folder
 from atal_ray.studies.paper.arm import Arm
 from atal_ray.studies.paper.catalogue import STUDIES
+from atal_ray.studies.paper.given import run_given
 from atal_ray.studies.paper.reading import Reading
+from atal_ray.studies.paper.results import results_of
+from atal_ray.studies.paper.rivals import Rivals
 from atal_ray.studies.paper.scales import Scale, base_of
 from atal_ray.studies.paper.study_page import write_page
 from atal_ray.studies.paper.study_tables import write_tables
-from atal_ray.studies.paper.units import jobs_of, passes_of, units_of
+from atal_ray.studies.paper.units import UNITS, jobs_of, passes_of, unit_of, units_of
 from atal_ray.studies.sweep.plan import Sweep
 from atal_ray.studies.sweep.sweep import LOGS, run_all
 
@@ -35,7 +36,7 @@ STUDY_PLAN, ALL = "study.yaml", "all"
 class Studies(Section):
     """Which tables and figures are made, how large, and the campaign that their arms differ from."""
 
-    may_change: ClassVar[tuple[str, ...]] = ("studies", "methods", "seeds", "trials_at_once")
+    may_change: ClassVar[tuple[str, ...]] = ("studies", "methods", "maps", "seeds", "trials_at_once")
 
     studies: tuple[str, ...] = ()
     """Names of `atal study list`."""
@@ -45,6 +46,8 @@ class Studies(Section):
     """Campaigns of each arm, from the campaign's seed on."""
     methods: tuple[str, ...] = ()
     """More methods for fig7, by name or as module:Class."""
+    maps: tuple[str, ...] = ()
+    """Saliency maps of other networks for table2 and fig6: folders, as of `atal evaluate`; NAME=FOLDER."""
     trials_at_once: Count | None = None
     """Campaigns that run at the same time; unset: as many as the cluster has room for."""
     campaign: Annotated[Config, tyro.conf.arg(name="")] = field(default_factory=Config)
@@ -108,6 +111,8 @@ def run_studies(plan: Studies, folder: Path | str) -> Folder:
     plan = replace(plan, campaign=config_file.absolute(plan.campaign))
     plan.check()
     root = Folder.at(folder)
+    rivals = Rivals(plan.maps, plan.campaign, root)
+    rivals.check()
     arms = plan.arms()
     units = units_of([arm for found in arms.values() for arm in found], plan.seed_numbers)
     todo = jobs_of(root, units)
@@ -115,8 +120,9 @@ def run_studies(plan: Studies, folder: Path | str) -> Folder:
     with run_in(root, plan, STUDY_PLAN, started=started) as run:
         ways = Sweep(campaign=plan.campaign, trials_at_once=plan.trials_at_once)
         failures = run_all(todo, ways, root / LOGS, run.lock, "campaigns")
+        failures |= run_given(root, units, ways)
         diverged = {job.name: job.diverged for job in todo if job.diverged}
-        run.finish(lambda: _report(plan, root, arms, {**diverged, **failures}))
+        run.finish(lambda: _report(plan, root, arms, {**diverged, **failures}, rivals))
     if failures:
         listed = "\n  ".join(f"{name}: {sentence}" for name, sentence in failures.items())
         raise CampaignError(
@@ -126,51 +132,18 @@ def run_studies(plan: Studies, folder: Path | str) -> Folder:
     return root
 
 
-def _report(plan: Studies, root: Folder, arms: Mapping[str, list[Arm]], failures: Mapping[str, str]) -> None:
+def _report(
+    plan: Studies, root: Folder, arms: Mapping[str, list[Arm]], failures: Mapping[str, str], rivals: Rivals
+) -> None:
     """Write the tables of each study, and the page, which is written last."""
-    sets = _test_sets(plan, root, arms)
-    found: dict[str, dict[str, Any]] = {}
+    first = CampaignFolder(root / UNITS / unit_of(next(iter(arms.values()))[0], plan.campaign.seed).name)
+    notices = [f"{name} failed: {reason}" for name, reason in failures.items()] + rivals.score(first)
+    results = []
     for name, mine in arms.items():
-        reading = Reading(root, mine, list(plan.seed_numbers), sets)
-        found[name] = results_of(name, reading)
-        write_tables(root, name, found[name])
-    pictures = {name: _pictures(plan, root, arms[name]) for name, one in found.items() if "pictures" in one}
-    write_page(root, plan, found, failures, work_of(plan, arms), pictures)
-
-
-def results_of(name: str, reading: Reading) -> dict[str, Any]:
-    """All that is known of a study, as its JSON has it."""
-    study = STUDIES[name]
-    found: dict[str, Any] = {
-        "study": name,
-        "title": study.title,
-        "sets": list(reading.sets),
-        "rows": [reading.row(arm) for arm in reading.arms],
-        "claims": [reading.judge(claim) for claim in study.claims if reading.has(claim)],
-        "published": {arm: list(values) for arm, values in study.published.items()},
-    }
-    if study.curves:
-        found["curves"] = {
-            arm.name: [reading.row(arm, clicks) for clicks in arm.clicks or (None,)] for arm in reading.arms
-        }
-    if "deltas" in study.parts:
-        found["deltas"] = {arm.name: reading.measured(arm, "diverse") for arm in reading.arms}
-    if "pictures" in study.parts:
-        found["pictures"] = True
-    if "places" in study.parts:
-        found["alone"] = {arm.name: reading.measured(arm, "spread") for arm in reading.arms}
-    return found
-
-
-def _pictures(plan: Studies, root: Folder, arms: list[Arm]) -> dict[str, list[ShownImage]]:
-    """What the first seed of each arm predicts of a few images of each test set."""
-    reading = Reading(root, arms, list(plan.seed_numbers), ())
-    campaigns = {arm.name: reading.campaign(arm, plan.campaign.seed) for arm in arms}
-    named = {
-        arm.name: read_predictions(campaigns[arm.name].round(reading.round_at(arm, None))) for arm in arms
-    }
-    first = campaigns[arms[0].name]
-    return shown_predictions(first, plan.campaign, first.test_sets(), named)
+        reading = Reading(root, mine, list(plan.seed_numbers), first.test_sets())
+        results.append(results_of(name, STUDIES[name], reading, plan.campaign, rivals))
+        write_tables(root, results[-1])
+    write_page(root, plan, results, notices, work_of(plan, arms))
 
 
 def work_of(plan: Studies, arms: Mapping[str, list[Arm]]) -> dict[str, int]:
@@ -178,12 +151,6 @@ def work_of(plan: Studies, arms: Mapping[str, list[Arm]]) -> dict[str, int]:
     together = units_of([arm for found in arms.values() for arm in found], plan.seed_numbers)
     apart = {name: passes_of(units_of(found, plan.seed_numbers)) for name, found in arms.items()}
     return {"together": passes_of(together), "apart": sum(apart.values()), **apart}
-
-
-def _test_sets(plan: Studies, root: Folder, arms: Mapping[str, list[Arm]]) -> list[str]:
-    reading = Reading(root, [], list(plan.seed_numbers), ())
-    first = next(iter(arms.values()))[0]
-    return reading.campaign(first, plan.campaign.seed).test_sets()
 
 
 def listed() -> str:

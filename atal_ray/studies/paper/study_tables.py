@@ -1,37 +1,76 @@
 """The tables of a study as Markdown, LaTeX and JSON."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from atal_ray.evaluation.score_formats import latex_text, markdown_row
+from atal_ray.evaluation.score_formats import latex_text, markdown_row, markdown_text, to_latex, to_markdown
 from atal_ray.store.folder import Folder
+from atal_ray.studies.paper.results import StudyResult
 
 SHOWN = {"max_f": "maxF", "s_measure": "S", "mae": "MAE"}
 PUBLISHED = ("paper: DUT-OMRON maxF", "S", "DUTS-TE maxF", "S")
 NOTHING = "–"
+LAYOUT = "All metrics that the paper prints"
 
 
-def write_tables(root: Folder, name: str, found: Mapping[str, Any]) -> None:
+@dataclass(frozen=True)
+class TextTable:
+    """A table as text, before any markup."""
+
+    title: str
+    heads: list[str]
+    rows: list[list[str]]
+
+
+def write_tables(root: Folder, result: StudyResult) -> None:
     """Write NAME.json, NAME.md and NAME.tex."""
+    found, layout = result.found, result.layout
+    name, tables = found["study"], tables_of(found)
     root.write_json(f"{name}.json", found)
-    heads, rows = heads_of(found), rows_of(found)
-    lines = [f"# {found['title']}", "", markdown_row(heads), markdown_row(["---"] * len(heads))]
-    lines += [markdown_row(row) for row in rows]
-    lines += ["", *(f"- {sentence}" for sentence in sentences_of(found))]
+    lines = [f"# {found['title']}"]
+    for table in tables:
+        lines += ["", *([f"## {table.title}", ""] if table.title != found["title"] else [])]
+        lines += [markdown_row(map(markdown_text, table.heads)), markdown_row(["---"] * len(table.heads))]
+        lines += [markdown_row(map(markdown_text, row)) for row in table.rows]
+    if layout is not None:
+        lines += ["", f"## {LAYOUT}", "", to_markdown(layout)]
+    lines += ["", *(f"- {markdown_text(sentence)}" for sentence in sentences_of(found))]
     root.write_bytes(f"{name}.md", ("\n".join(lines) + "\n").encode())
-    root.write_bytes(f"{name}.tex", latex(heads, rows).encode())
+    tabulars = [latex(table.heads, table.rows) for table in tables]
+    tabulars += [to_latex(layout)] if layout is not None else []
+    root.write_bytes(f"{name}.tex", "\n".join(tabulars).encode())
+
+
+def tables_of(found: Mapping[str, Any]) -> list[TextTable]:
+    """The tables of a study: its arms with their figures and costs, then shares of points and networks that
+    are crossed.
+    """
+    main = TextTable(found["title"], heads_of(found), [_row(found, row) for row in found["rows"]])
+    return [main, *(_crossed(name, cells) for name, cells in found.get("cross", {}).items())]
+
+
+def _crossed(test_set: str, cells: Mapping[str, Mapping[str, Any]]) -> TextTable:
+    """A row for whose points, a column for the network that was trained on them."""
+    names = list(cells)
+    rows = [[points, *(_share(cells[points][name]) for name in names)] for points in names]
+    return TextTable(f"Share of its own full supervision on {test_set}", ["points of", *names], rows)
+
+
+def _share(cell: Mapping[str, Any]) -> str:
+    """A share with its range over seeds, and what the paper prints."""
+    of = cell["of_full"]
+    text = NOTHING if of is None else f"{of['mean']:.1%}"
+    if of is not None and of["low"] != of["high"]:
+        text += f" ({of['low']:.1%} to {of['high']:.1%})"
+    return text + (f", paper {cell['paper']:.1%}" if cell["paper"] else "")
 
 
 def heads_of(found: Mapping[str, Any]) -> list[str]:
     """The headings of a study's table."""
     heads = ["arm", "clicks", "labels", "seeds", "training passes", "query passes", "device s"]
     heads += [f"{name} {label}" for name in found["sets"] for label in SHOWN.values()]
-    return [*heads, *(PUBLISHED if found["published"] else ())]
-
-
-def rows_of(found: Mapping[str, Any]) -> list[list[str]]:
-    """A row for each arm, as text."""
-    return [_row(found, row) for row in found["rows"]]
+    return [*heads, *found["measures"], *(PUBLISHED if found["published"] else ())]
 
 
 def _row(found: Mapping[str, Any], row: Mapping[str, Any]) -> list[str]:
@@ -47,6 +86,8 @@ def _row(found: Mapping[str, Any], row: Mapping[str, Any]) -> list[str]:
     for name in found["sets"]:
         figures = row["figures"].get(name)
         cells += [spread_text(figures[figure]) if figures else NOTHING for figure in SHOWN]
+    for of_arms in found["measures"].values():
+        cells.append(spread_text(of_arms[row["arm"]]) if row["arm"] in of_arms else NOTHING)
     if found["published"]:
         values = found["published"].get(row["arm"])
         cells += [f"{value:.4f}" for value in values] if values else [NOTHING] * len(PUBLISHED)

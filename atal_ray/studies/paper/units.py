@@ -1,6 +1,8 @@
 """The units of work of studies: campaigns by what they depend on, each run once whoever needs it.
 
 FOLDER/units/NAME-KEY-SEED/   a campaign; the key is a digest of its configuration but for the last budget
+FOLDER/units/given-...        a training on the points of another; the key is of that one and its points too
+FOLDER/units/finished-...     a finish
 FOLDER/first/KEY-SEED/        a first round that several of them go on from
 """
 
@@ -12,7 +14,7 @@ from atal_ray.campaign.campaign_folder import MANIFEST, METRICS, CampaignFolder
 from atal_ray.config import AnnotationConfig, Config, ReportConfig, ResourceConfig, config_file
 from atal_ray.config.config_file import CONFIG
 from atal_ray.store.folder import Folder
-from atal_ray.studies.paper.arm import Arm
+from atal_ray.studies.paper.arm import Arm, Source
 from atal_ray.studies.sweep.sharing import until_first_query
 from atal_ray.studies.sweep.sweep import Jobs
 from atal_ray.studies.sweep.trial_jobs import TrialJob
@@ -22,15 +24,17 @@ UNITS, FIRST = "units", "first"
 
 @dataclass(frozen=True)
 class Unit:
-    """A campaign that studies read.
+    """A campaign that studies read, or what is trained on the points of one.
 
     Args:
         name: of its folder.
         config: with the largest budget that anybody needs.
+        source: whose points it is given, with the seed of this unit.
     """
 
     name: str
     config: Config
+    source: Source | None = None
 
     @property
     def rounds(self) -> int:
@@ -53,31 +57,44 @@ def digest_of(config: Config) -> str:
     return hashlib.sha256(config_file.to_yaml(base).encode()).hexdigest()[:10]
 
 
-def name_of_unit(config: Config) -> str:
-    """The name of the folder of a campaign."""
+def name_of_unit(config: Config, source: Source | None = None) -> str:
+    """The name of the folder of a campaign, or of what is trained on the points of one."""
+    if source is not None:
+        of = f"{digest_of(config)} {digest_of(source.config)} {source.config.budget.total}"
+        kind = "finished" if source.finished else "given"
+        return f"{kind}-{hashlib.sha256(of.encode()).hexdigest()[:10]}-{config.seed}"
     kind = "full" if not config.asks else config.query.method.replace(":", ".")
     return f"{kind}-{digest_of(config)}-{config.seed}"
 
 
 def units_of(arms: Iterable[Arm], seeds: Iterable[int]) -> dict[str, Unit]:
-    """The campaigns of arms, each once, by name."""
+    """The campaigns of arms, and those whose points arms are given, each once, by name."""
     found: dict[str, Unit] = {}
     for arm in arms:
         for seed in seeds:
-            config = replace(arm.config, seed=seed)
-            name = name_of_unit(config)
-            known = found.get(name)
-            if known is None or known.config.budget.total < config.budget.total:
-                found[name] = Unit(name, config)
+            unit = unit_of(arm, seed)
+            chosen = [unit_of(Arm("", unit.source.config), seed)] if unit.source else []
+            for one in (unit, *chosen):
+                known = found.get(one.name)
+                if known is None or known.config.budget.total < one.config.budget.total:
+                    found[one.name] = one
     return dict(sorted(found.items()))
 
 
+def unit_of(arm: Arm, seed: int) -> Unit:
+    """The unit of an arm for a seed."""
+    config, source = replace(arm.config, seed=seed), arm.source
+    if source is not None:
+        source = replace(source, config=replace(source.config, seed=seed))
+    return Unit(name_of_unit(config, source), config, source)
+
+
 def jobs_of(root: Folder, units: Mapping[str, Unit]) -> Jobs:
-    """The campaigns to run, and the first rounds that several share.
+    """The campaigns to run that need no other, and the first rounds that several share.
 
     A first round that a campaign of an earlier call has trained is taken from there.
     """
-    superpixels = (root / "superpixels").uri
+    units = {name: unit for name, unit in units.items() if unit.source is None}
     firsts = {name: config_file.to_yaml(until_first_query(unit.config)) for name, unit in units.items()}
     there = {
         firsts[name]: CampaignFolder(root / UNITS / name)
@@ -87,9 +104,7 @@ def jobs_of(root: Folder, units: Mapping[str, Unit]) -> Jobs:
     shared: dict[str, TrialJob] = {}
     trials = []
     for name, unit in units.items():
-        places = replace(unit.config.resources, superpixels=unit.config.resources.superpixels or superpixels)
-        shown = replace(unit.config.report, image_scores=True)
-        config = replace(grown(root, unit), resources=places, report=shown)
+        config = placed(root, grown(root, unit))
         first = firsts[name]
         several = list(firsts.values()).count(first) > 1 and unit.config.asks
         if several and first not in there and first not in shared:
@@ -101,6 +116,16 @@ def jobs_of(root: Folder, units: Mapping[str, Unit]) -> Jobs:
         source = None if source is not None and source.root.uri == own.root.uri else source
         trials.append(TrialJob(name, config, own, {"unit": name}, source))
     return Jobs(list(shared.values()), trials)
+
+
+def placed(root: Folder, config: Config) -> Config:
+    """A configuration with what all units have: one place for superpixels, and scores of test images."""
+    superpixels = config.resources.superpixels or (root / "superpixels").uri
+    return replace(
+        config,
+        resources=replace(config.resources, superpixels=superpixels),
+        report=replace(config.report, image_scores=True),
+    )
 
 
 def grown(root: Folder, unit: Unit) -> Config:
@@ -115,7 +140,10 @@ def grown(root: Folder, unit: Unit) -> Config:
 
 def passes_of(units: Mapping[str, Unit]) -> int:
     """Image passes of training that campaigns take together, a shared first round counted once; per image."""
-    firsts = {name: config_file.to_yaml(until_first_query(unit.config)) for name, unit in units.items()}
+    firsts = {
+        name: name if unit.source else config_file.to_yaml(until_first_query(unit.config))
+        for name, unit in units.items()
+    }
     total = 0
     for first in set(firsts.values()):
         mine = [unit for name, unit in units.items() if firsts[name] == first]

@@ -68,6 +68,20 @@ class TrialJob:
         """Rounds that are done."""
         return self.campaign.committed_rounds()
 
+    def run(self, report: Callable[[TrialReport], None], plan: Sweep) -> None:
+        """Run the whole campaign, and report its score after every round."""
+
+        def on_round(campaign: CampaignFolder, number: int) -> None:
+            report(round_report(campaign, number, self.config, plan))
+
+        if self.is_finished:
+            for number in range(self.committed):
+                on_round(self.campaign, number)
+            return
+        if self.source is not None:
+            share_first_round(self.source, self.campaign, self.config)
+        run_campaign(self.config, self.campaign.root.uri, on_round)
+
 
 def run_jobs(jobs: Sequence[TrialJob], plan: Sweep, logs: Folder, at_once: int, title: str) -> dict[str, str]:
     """Run every job that is not finished; returns why the others are not, by name.
@@ -123,19 +137,8 @@ def asha_of(jobs: Sequence[TrialJob], plan: Sweep) -> Asha:
 def run_job(
     name: str, report: Callable[[TrialReport], None], jobs: Mapping[str, TrialJob], plan: Sweep
 ) -> None:
-    """One trial: a whole campaign, which reports its score after every round."""
-    job = jobs[name]
-
-    def on_round(campaign: CampaignFolder, number: int) -> None:
-        report(round_report(campaign, number, job.config, plan))
-
-    if job.is_finished:
-        for number in range(job.committed):
-            on_round(job.campaign, number)
-        return
-    if job.source is not None:
-        share_first_round(job.source, job.campaign, job.config)
-    run_campaign(job.config, job.campaign.root.uri, on_round)
+    """Run the trial of that name."""
+    jobs[name].run(report, plan)
 
 
 def round_report(campaign: CampaignFolder, number: int, config: Config, plan: Sweep) -> TrialReport:

@@ -1,5 +1,6 @@
 """Studies run their campaigns once, share them, go on, and say what holds."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -126,6 +127,49 @@ def test_what_fails_is_named_on_the_page_and_tried_again(
         assert "not finished" in page
         run_studies(one, tmp_path / "s")
     assert "not finished" not in (tmp_path / "s/study.html").read_text()
+
+
+def test_maps_of_others_stand_beside_and_what_lacks_is_said(
+    plan: Studies, done: tuple[Path, list[str]], tmp_path: Path
+) -> None:
+    folder, _ = done
+    masks = Path(plan.campaign.data.tests[0]) / "masks"
+    for number, mask in enumerate(sorted(masks.iterdir())[1:]):
+        (tmp_path / "Rival").mkdir(exist_ok=True)
+        (tmp_path / f"Rival/{mask.name}").write_bytes(mask.read_bytes())
+        assert number < 3
+    with plain_snapshots():
+        run_studies(
+            replace(plan, studies=("table2", "fig6"), seeds=1, maps=(str(tmp_path / "Rival"),)), folder
+        )
+    page = (folder / "study.html").read_text()
+    assert page.count("<figcaption>Rival</figcaption>") in (2, 3)  # of three images, one may have no map
+    assert "Rival" in page
+    assert "missing" in page
+    table = (folder / "table2.md").read_text()
+    (row,) = (line for line in table.splitlines() if "maxF ↑" in line)
+    assert float(row.split("|")[-2].strip(" *_")) > 0.99
+    assert "finished masks" in table
+    with pytest.raises(ConfigError, match="maps names two of Rival"):
+        run_studies(replace(plan, maps=(str(tmp_path / "Rival"),) * 2), folder)
+
+
+def test_parts_of_pages_are_there(plan: Studies, done: tuple[Path, list[str]]) -> None:
+    folder, _ = done
+    with plain_snapshots():
+        run_studies(replace(plan, studies=("table3", "fig4", "fig5", "fig8", "sensitivity"), seeds=1), folder)
+    page = (folder / "study.html").read_text()
+    assert page.count("<figcaption>Uncertainty after the attack</figcaption>") == 2 * 4, (
+        "two rounds of four images"
+    )
+    assert "learning rate of the head" in page
+    assert "ATAL: up to" in page
+    assert "times an even spread" in page
+    assert 'class="own" style="--share:' in page
+    assert "Share of its own full supervision on test" in page
+    assert "points without another within 5 px" in (folder / "fig8.md").read_text()
+    (cell,) = json.loads((folder / "table3.json").read_text())["cross"]["test"].values()
+    assert cell.popitem()[1]["of_full"]["mean"] > 0
 
 
 def test_what_cannot_be_studied_is_refused(plan: Studies, tmp_path: Path) -> None:

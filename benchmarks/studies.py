@@ -1,0 +1,169 @@
+"""Figures and tables of the paper on real images: which of its claims hold at a size that two cores allow?
+
+    python benchmarks/studies.py --train /path/to/DUTS-TR --test /path/to/ECSSD --weights resnet50.pth \
+        --out runs/studies --held-out held_out.txt
+
+The same as `atal study NAME FOLDER --scale small`, but some campaigns run at once, each without Ray on one
+CPU thread, and networks train and are asked in bfloat16 with `--half`. Test images are of a second data set
+and of a list of ids that nothing trains on. Whole seeds are finished one after another. An interrupted run
+goes on where it was; `--figures-only` writes what is there of whole seeds.
+
+Leaves study.html in the folder, and writes benchmarks/results/studies.json: of each study its rows, curves
+and claims. Prints what becomes of each claim.
+"""
+
+import contextlib
+import json
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+import tyro
+from machine import provenance
+from real_images import RealImages, lay_out, test_sets
+from unit_pool import half, run_units
+
+from atal_ray.config import Config, DataConfig, NetworkConfig
+from atal_ray.store.folder import Folder
+from atal_ray.studies.paper.scales import base_of
+from atal_ray.studies.paper.study import Studies, run_studies
+from atal_ray.studies.paper.study_tables import sentences_of
+from atal_ray.studies.paper.units import Unit, jobs_of, units_of
+from atal_ray.studies.sweep.plan import Sweep
+from atal_ray.studies.sweep.sweep import LOGS
+from atal_ray.studies.sweep.trial_jobs import TrialJob, run_jobs
+
+RESULT = Path(__file__).parent / "results" / "studies.json"
+MEASURES = (
+    "atal_ray.acquisition",
+    "atal_ray.campaign",
+    "atal_ray.labels",
+    "atal_ray.training",
+    "atal_ray.studies",
+)
+SIZES = ("images", "test_images", "side", "epochs", "cycles", "half")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(RealImages):
+    """What is run."""
+
+    out: Path = Path("runs/studies")
+    """Where the studies go."""
+    studies: tuple[str, ...] = ("fig7", "table4")
+    seeds: int = 3
+    images: int = 100
+    test_images: int = 150
+    """Of each test set."""
+    side: int = 96
+    epochs: int = 9
+    """Of a round."""
+    cycles: int = 3
+    half: bool = True
+    """Train and query in bfloat16."""
+    processes: int = 2
+    figures_only: bool = False
+    """Run nothing: write the figures of the seeds that are finished."""
+
+
+def base_campaign(options: Options) -> Config:
+    """ATAL at this size."""
+    base = base_of("small")
+    return replace(
+        base,
+        data=DataConfig(
+            train=str(options.train.resolve()),
+            subset=str(options.out.resolve() / "train.txt"),
+            tests=tuple(str(path) for path in test_sets(options)),
+            limit=options.images,
+            test_limit=options.test_images,
+        ),
+        network=NetworkConfig(weights=str(options.weights.resolve()), stride_on="1x1"),
+        train=replace(
+            base.train,
+            size=options.side,
+            scales=(options.side,),
+            epochs=options.epochs,
+            cycles=options.cycles,
+        ),
+        query=replace(base.query, precision="bfloat16" if options.half else "float32"),
+        resources=replace(base.resources, loader_workers=0),
+    )
+
+
+def plan_of(options: Options, seeds: int) -> Studies:
+    """The studies with so many seeds."""
+    first = Studies.of(options.studies[0], "small")
+    return replace(first, studies=options.studies, seeds=seeds, campaign=base_campaign(options))
+
+
+def units_of_seed(options: Options, seed: int) -> dict[str, Unit]:
+    """The campaigns of all studies for a seed."""
+    arms = [arm for found in plan_of(options, 1).arms().values() for arm in found]
+    return units_of(arms, [seed])
+
+
+def jobs_by_name(options: Options) -> dict[str, TrialJob]:
+    """Every campaign and shared first round, the seeds one after another."""
+    root, found = Folder(str(options.out.resolve())), {}
+    for seed in range(options.seeds):
+        jobs = jobs_of(root, units_of_seed(options, seed))
+        found.update({job.name: job for job in jobs})
+    return found
+
+
+def run_job(options: Options, name: str) -> float:
+    """Run a campaign to its end; the seconds that it took in this call."""
+    torch.set_num_threads(1)
+    job, began = jobs_by_name(options)[name], time.monotonic()
+    root = Folder(str(options.out.resolve()))
+    with (options.out / f"{name}.log").open("a") as log, contextlib.redirect_stderr(log), half(options.half):
+        failures = run_jobs([job], Sweep(campaign=job.config), root / LOGS, 1, name)
+    for sentence in failures.values():
+        print(f"{name}: {sentence}", flush=True)
+    return time.monotonic() - began
+
+
+def run_campaigns(options: Options) -> None:
+    """Run everything, a shared first round before those that go on from it."""
+    jobs = jobs_by_name(options)
+    firsts = {job.campaign: job.name for job in jobs.values()}
+    waits = {name: firsts.get(job.source) if job.source else None for name, job in jobs.items()}
+    run_units(waits, run_job, options, options.processes)
+
+
+def whole_seeds(options: Options) -> int:
+    """How many seeds are finished, from the first on."""
+    jobs = jobs_by_name(options)
+    for seed in range(options.seeds):
+        if not all(jobs[name].is_finished for name in units_of_seed(options, seed)):
+            return seed
+    return options.seeds
+
+
+def main(options: Options) -> None:
+    """Run what is asked for, and print what becomes of the claims."""
+    lay_out(options)
+    kept = options.out / "provenance.json"  # of the first call: later ones go on with its campaigns
+    if not kept.exists():
+        head = provenance(MEASURES)
+        kept.write_text(json.dumps(head))
+    if not options.figures_only:
+        run_campaigns(options)
+    head, seeds = json.loads(kept.read_text()), whole_seeds(options)
+    if not seeds:
+        raise SystemExit("no seed is finished")
+    root = run_studies(plan_of(options, seeds), options.out.resolve())
+    found: dict[str, Any] = {name: root.read_json(f"{name}.json") for name in options.studies}
+    sizes = {name: getattr(options, name) for name in SIZES}
+    RESULT.write_text(
+        json.dumps({"provenance": head, **sizes, "seeds": seeds, "studies": found}, indent=1) + "\n"
+    )
+    for study in found.values():
+        print("\n".join(sentences_of(study)))
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options, description=__doc__))
