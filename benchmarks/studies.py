@@ -27,6 +27,7 @@ from unit_pool import half, run_units
 
 from atal_ray.config import Config, DataConfig, NetworkConfig
 from atal_ray.store.folder import Folder
+from atal_ray.studies.paper.given import GivenJob, given_jobs
 from atal_ray.studies.paper.scales import base_of
 from atal_ray.studies.paper.study import Studies, run_studies
 from atal_ray.studies.paper.study_tables import sentences_of
@@ -106,11 +107,11 @@ def units_of_seed(options: Options, seed: int) -> dict[str, Unit]:
 
 
 def jobs_by_name(options: Options) -> dict[str, TrialJob]:
-    """Every campaign and shared first round, the seeds one after another."""
-    root, found = Folder(str(options.out.resolve())), {}
+    """Everything that is trained, the seeds one after another."""
+    root, found = Folder(str(options.out.resolve())), dict[str, TrialJob]()
     for seed in range(options.seeds):
-        jobs = jobs_of(root, units_of_seed(options, seed))
-        found.update({job.name: job for job in jobs})
+        units = units_of_seed(options, seed)
+        found.update({job.name: job for job in [*jobs_of(root, units), *given_jobs(root, units)]})
     return found
 
 
@@ -127,10 +128,11 @@ def run_job(options: Options, name: str) -> float:
 
 
 def run_campaigns(options: Options) -> None:
-    """Run everything, a shared first round before those that go on from it."""
+    """Run everything, a shared first round and points that others are given before those that need them."""
     jobs = jobs_by_name(options)
-    firsts = {job.campaign: job.name for job in jobs.values()}
-    waits = {name: firsts.get(job.source) if job.source else None for name, job in jobs.items()}
+    names = {job.campaign: job.name for job in jobs.values()}
+    needed = {name: job.chooser if isinstance(job, GivenJob) else job.source for name, job in jobs.items()}
+    waits = {name: names.get(campaign) if campaign else None for name, campaign in needed.items()}
     run_units(waits, run_job, options, options.processes)
 
 

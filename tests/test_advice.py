@@ -192,10 +192,6 @@ SENTENCES = [
     # the finish of a campaign
     Advised("name the folder of an `atal finish`", others=("atal finish C F",)),
     Advised(
-        "score it on other test sets by `atal evaluate`",
-        others=("atal evaluate F --masks S --checkpoint F/network.pt --network.name f3net --size 352",),
-    ),
-    Advised(
         "holds files that were not made by `atal finish`: name a new folder", others=("atal finish C F",)
     ),
     Advised(
@@ -291,6 +287,7 @@ SENTENCES = [
     # studies
     Advised("leave data.points unset and regions.labels other than dense"),
     Advised("train.warm-start makes the campaign's last round"),
+    Advised("train.warm-start makes a campaign's last round"),
     Advised("use --full same", ("cross-validate",), ("--full same",)),
     Advised("data.tests is empty: a cross validation", ("cross-validate",), ("--data.tests a",)),
     Advised(

@@ -13,6 +13,7 @@ from atal_ray.runtime.throughput import THROUGHPUT
 from atal_ray.store.folder import Folder
 
 TRAINING_COST, FIT_COST, QUERY_COST, EVALUATION_COST = "training", "fit", "query", "evaluation"
+TEACHER_COST = "teacher"  # of a finish: what its networks looked at images for
 WALL = "wall_seconds"
 
 

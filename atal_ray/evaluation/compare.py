@@ -70,7 +70,7 @@ def evaluate(config: EvaluationConfig, folder: Path) -> list[str]:
                 methods[method] = folder / "maps" / method
             places = {(name, method): root / "scores" / name / method for name in sets for method in methods}
             for (name, method), place in places.items():
-                maps = _maps_of(methods[method], name, len(sets))
+                maps = maps_of(methods[method], name, len(sets))
                 _list_pairs(place, masks[name], maps, unpredicted.get((name, method), {}), config)
             score_maps(
                 list(places.values()),
@@ -136,7 +136,7 @@ def named(entries: tuple[str, ...], field: str) -> Named:
     return found
 
 
-def _maps_of(method: Path, test_set: str, sets: int) -> Path:
+def maps_of(method: Path, test_set: str, sets: int) -> Path:
     """The folder of a method's maps of one set: the subfolder with its name, or, for a single set, itself."""
     if (method / test_set).is_dir():
         return method / test_set

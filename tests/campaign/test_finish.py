@@ -399,8 +399,14 @@ def test_a_finish_keeps_to_its_rounds_while_its_campaign_grows(data: Path, tmp_p
     moved = (tmp_path / "run").rename(tmp_path / "moved")
     final = finish(dataclasses.replace(plan, campaign=str(moved)), tmp_path / "final")
     assert final.read_table(POINTS).num_rows == 2 * IMAGES
-    with pytest.raises(ConfigError, match="is trained and judged: score it on other test sets"):
-        finish(dataclasses.replace(plan, campaign=str(moved), tests=()), tmp_path / "final")
+    before = final.read_json(METRICS)
+    shutil.copytree(data / "test", tmp_path / "more")
+    plan = dataclasses.replace(plan, campaign=str(moved), tests=(*plan.tests, str(tmp_path / "more")))
+    finish(plan, tmp_path / "final")
+    now = final.read_json(METRICS)
+    assert now["network"]["more"] == now["network"]["test"] == before["network"]["test"]
+    assert now["trainings"]["pass-1"] == now["network"]
+    assert final.names() == sorted(["campaign.lock", *(set(final.names()) - {"campaign.lock", "judged"})])
 
 
 def test_a_network_is_trained_by_its_own_recipe_whatever_the_campaigns(

@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow.compute as pc
 
 from atal_ray.campaign.campaign_folder import COST, MANIFEST, METRICS, POINTS, CampaignFolder
-from atal_ray.campaign.cost import TRAINING_COST, read_cost
+from atal_ray.campaign.cost import TEACHER_COST, TRAINING_COST, read_cost
 from atal_ray.campaign.finish.finish_plan import Finish
 from atal_ray.campaign.finish.shares import SHARES
 from atal_ray.report.compared import read_compared
@@ -25,29 +25,37 @@ logger = logging.getLogger(__name__)
 def deliver(
     labelled: CampaignFolder, plan: Finish, final: Folder, trainings: Sequence[CampaignFolder]
 ) -> None:
-    """Write cost.json, what each training took, and metrics.json: of the network, of the snapshots that
-    taught it, and of each training, test set by test set; clicks an image; means of the shares of pixels; and
-    how near the network comes to full masks.
+    """Write cost.json, what each training took and its teacher, and metrics.json: of the network, of the
+    snapshots that taught it, and of each training, test set by test set; clicks an image; means of the shares
+    of pixels; and how near the network comes to full masks.
     """
     if final.exists(METRICS):
         known: Figures = final.read_json(METRICS)
     else:
         outs = {taught.root.name: taught.round(0) for taught in trainings}
-        found = {name: _of_ensemble(out.read_json(METRICS)) for name, out in outs.items()}
-        final.write_json(COST, {name: read_cost(out).get(TRAINING_COST, {}) for name, out in outs.items()})
+        found = {name: of_ensemble(out.read_json(METRICS)) for name, out in outs.items()}
+        costs = {name: read_cost(out) for name, out in outs.items()}
+        final.write_json(
+            COST,
+            {
+                name: {**cost.get(TRAINING_COST, {}), TEACHER_COST: cost.get(TEACHER_COST, {})}
+                for name, cost in costs.items()
+            },
+        )
         teacher = labelled.round((plan.rounds or 1) - 1).read_json(METRICS)
         known = {
             "clicks": final.count_rows(POINTS) / max(1, labelled.root.count_rows(MANIFEST)),
             "images": final.count_rows(SHARES),
             "shares": _means(final),
             "network": found[trainings[-1].root.name],
-            "snapshots": _of_ensemble(teacher),
+            "snapshots": of_ensemble(teacher),
             "trainings": found,
         }
     final.write_json(METRICS, {**known, "full_masks": _full(plan.compare, known["network"])})
 
 
-def _of_ensemble(metrics: Figures) -> Figures:
+def of_ensemble(metrics: Figures) -> Figures:
+    """Test set -> metrics of the mean of the snapshots."""
     return {name: members["ensemble"] for name, members in metrics.items()}
 
 

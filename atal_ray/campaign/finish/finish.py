@@ -8,7 +8,7 @@
       errors.parquet    images that were left out, and why
       network.pt        the network's weights
       network.yaml      which network that is, and the side of its images
-      cost.json         what each training took
+      cost.json         what each training took, and its teacher
       image_scores.parquet  its scores of each test image, if wanted
       metrics.json      its metrics beside those of the snapshots that taught it; written last
 
@@ -36,8 +36,9 @@ from atal_ray.campaign.evaluate import Evaluation
 from atal_ray.campaign.finish.delivered import deliver
 from atal_ray.campaign.finish.delivered_network import NETWORK, WEIGHTS, DeliveredNetwork
 from atal_ray.campaign.finish.finish_plan import FINISH_PLAN, Finish
+from atal_ray.campaign.finish.judged import judge_added
 from atal_ray.campaign.finish.known import class_weights
-from atal_ray.campaign.finish.masks import make_masks
+from atal_ray.campaign.finish.masks import taught_by
 from atal_ray.campaign.finish.shares import SHARES
 from atal_ray.campaign.finish.teacher import Ensemble, TeacherTask
 from atal_ray.campaign.life import Run, run_in
@@ -86,20 +87,14 @@ def finish(plan: Finish, folder: Path | str) -> Folder:
 def _finish(plan: Finish, final: Folder) -> Folder:
     require(bool(plan.campaign), "campaign is empty: name the folder of the campaign that is to be finished")
     made = Finishing.of(plan, final)
-
-    def admit(before: Finish, now: Finish) -> None:
-        require(
-            before.tests == now.tests or not final.exists(METRICS),
-            f"the network of {final.uri} is trained and judged: score it on other test sets by "
-            f"`atal evaluate`, with {final.where(WEIGHTS)} as its checkpoint",
-        )
-
     started = partial(final.exists, POINTS)
-    with run_in(final, made.plan, FINISH_PLAN, started=started, admit=admit) as run:
+    with run_in(final, made.plan, FINISH_PLAN, started=started) as run:
         if not final.exists(METRICS):
             require_network(made.training)
             with campaign_session(made.training):
                 made.make(run)
+        elif judge_added(made.labelled, made.training, made.plan, final):
+            run.lock.check()
         run.finish(lambda: deliver(made.labelled, made.plan, final, made.trainings()))
         for taught in made.trainings():
             taught.root.delete()
@@ -187,7 +182,7 @@ class Finishing:
             beside = self.taught_by_clicks(run)
         for taught in self.passes():
             task = replace(self._task(taught), beside=beside)
-            run.step(taught.root, MANIFEST, partial(make_masks, task, teacher))
+            run.step(taught.root, MANIFEST, partial(taught_by, task, teacher))
             self._train(run, taught, self.training)
             teacher, beside = Ensemble(taught, self.training, 0), None
         final.copy_from(taught.root, SHARES)
@@ -219,7 +214,7 @@ class Finishing:
 
         def make() -> None:
             weights = class_weights(self.plan.clicks.balance, self.labelled, self.config, self.final)
-            make_masks(replace(self._task(taught), weights=weights), self.snapshots())
+            taught_by(replace(self._task(taught), weights=weights), self.snapshots())
 
         run.step(taught.root, MANIFEST, make)
         self._train(run, taught, config)

@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import pyarrow.compute as pc
 
-from atal_ray.campaign.campaign_folder import ERROR_SCHEMA, ERRORS, MANIFEST
+from atal_ray.campaign.campaign_folder import ERROR_SCHEMA, ERRORS, MANIFEST, CampaignFolder
+from atal_ray.campaign.cost import TEACHER_COST, WALL, note, read_cost, timed
 from atal_ray.campaign.finish.shares import SHARE_SCHEMA, SHARES
 from atal_ray.campaign.finish.teacher import Ensemble, TeacherShard, TeacherTask
 from atal_ray.campaign.not_finite import require_finite
@@ -20,6 +21,18 @@ logger = logging.getLogger(__name__)
 
 PARTS = "masks.parts"
 """Folder of what shards leave until all are there."""
+
+
+def taught_by(task: TeacherTask, teacher: Ensemble) -> None:
+    """Make masks, and note what the teacher took; see `make_masks`."""
+    out, images = CampaignFolder(task.taught).round(0), task.labelled.root.count_rows(MANIFEST)
+    with timed(out, TEACHER_COST):
+        make_masks(task, teacher)
+    networks = sum(one.config.train.cycles for one in (teacher, task.beside) if one)
+    looks = networks * (2 if task.plan.flips else 1)
+    actors = Pool.of_query(replace(teacher.config, resources=task.plan.resources), network=True).actors
+    held = read_cost(out)[TEACHER_COST][WALL] * actors
+    note(out, TEACHER_COST, {"passes": images * looks, "device_seconds": round(held, 3)})
 
 
 def make_masks(task: TeacherTask, teacher: Ensemble) -> None:

@@ -1,6 +1,6 @@
 """What a study compares, and what the paper claims of it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -47,11 +47,16 @@ class Arm:
     source: Source | None = None
 
     @property
+    def is_finish(self) -> bool:
+        """Whether it is the finish of a campaign."""
+        return self.source is not None and self.source.finished
+
+    @property
     def labels(self) -> str:
         """What it is trained on, in a word."""
         if self.source is None:
             return self.config.regions.labels
-        return "finished masks" if self.source.finished else "given points"
+        return "finished masks" if self.is_finish else "given points"
 
 
 @dataclass(frozen=True)
@@ -84,7 +89,7 @@ class PaperStudy:
     Args:
         title: what it is, for people.
         arms: of a base campaign and other methods to show beside.
-        claims: what the paper says.
+        claims: what the paper says of the arms of a base campaign.
         curves: whether figures over clicks are drawn.
         parts: what else the page shows: how snapshots were trained, where points lie, predictions of test
             images, the maps that a query looks at, the paper's layout of all metrics, shares of full masks
@@ -94,7 +99,7 @@ class PaperStudy:
 
     title: str
     arms: Callable[[Config, tuple[str, ...]], list[Arm]]
-    claims: tuple[Claim, ...] = ()
+    claims: Callable[[Config], Sequence[Claim]] = lambda base: ()
     curves: bool = False
     parts: tuple[Part, ...] = ()
     axes: Callable[[Config], Mapping[str, Mapping[str, str]]] | None = None

@@ -9,7 +9,7 @@ from dataclasses import replace
 from operator import attrgetter
 from typing import Any
 
-from atal_ray.config import Config, NetworkConfig
+from atal_ray.config import Config
 from atal_ray.studies.paper.arm import (
     ATAL,
     CHOSEN,
@@ -30,6 +30,8 @@ VANILLA, DEN, TRIANGLE, CYCLES = "vanilla", "DEN", "TEUE without CCLS", "TEUE wi
 NO_RDS = "ATAL without RDS"
 PRINTED = {"minet": "MINet", "f3net": "F3Net", "pfsnet": "PFSN"}
 """Networks of Tables 2 and 3, as the paper writes them, in its order."""
+NARROW = 8
+"""Width of the second network where the base has the small one."""
 
 
 def table1(base: Config, _: tuple[str, ...]) -> list[Arm]:
@@ -83,7 +85,8 @@ def with_networks(base: Config) -> list[Config]:
         return [replace(base, network=replace(network, name=name)) for name in PRINTED]
     if network.name != "f3net-small":
         return [base]
-    return [base, replace(base, network=NetworkConfig(name=network.name, width=8))]
+    narrow = NARROW if network.width != NARROW else 2 * NARROW
+    return [base, replace(base, network=replace(network, width=narrow))]
 
 
 def printed(config: Config) -> str:

@@ -3,15 +3,17 @@
 FOLDER/points/NAME-CLICKS.parquet   the points of a unit up to so many clicks an image
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from atal_ray.campaign.campaign_folder import METRICS, CampaignFolder
+from atal_ray.campaign.campaign_folder import METRICS, POINTS, CampaignFolder
 from atal_ray.campaign.finish.finish import finish
 from atal_ray.campaign.finish.finish_plan import Finish
+from atal_ray.campaign.finish.judged import JUDGED
+from atal_ray.config import Config
 from atal_ray.runtime.trials import TrialReport, trials_session
+from atal_ray.store import uri as stores
 from atal_ray.store.folder import Folder
-from atal_ray.studies.paper.arm import Source
 from atal_ray.studies.paper.units import UNITS, Unit, name_of_unit, placed
 from atal_ray.studies.sweep.plan import Sweep
 from atal_ray.studies.sweep.sweep import LOGS
@@ -21,18 +23,41 @@ POINTS_OF_UNITS = "points"
 
 
 @dataclass(frozen=True, kw_only=True)
-class FinishJob(TrialJob):
-    """The finish of a unit, in a folder of its own."""
+class GivenJob(TrialJob):
+    """The training of a unit on the points of another."""
 
-    labelled: CampaignFolder
-    """The campaign that is finished."""
+    chooser: CampaignFolder
+    """The campaign that chooses the points."""
     rounds: int
     """How many of its rounds count."""
 
     @property
+    def is_ready(self) -> bool:
+        """Whether the points are there, with the snapshots of the last round that counts."""
+        return self.chooser.round(self.rounds - 1).exists(METRICS)
+
+    def run(self, report: Callable[[TrialReport], None], plan: Sweep) -> None:
+        """Train on the points, which are written first, and report the score."""
+        assert self.config.data.points is not None
+        folder, name = stores.split(self.config.data.points)
+        if not self.campaign.round(0).exists(POINTS):
+            Folder(folder).write_table(name, self.chooser.points(self.rounds - 1))
+        super().run(report, plan)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinishJob(GivenJob):
+    """The finish of a unit, in a folder of its own."""
+
+    @property
     def is_finished(self) -> bool:
-        """Whether nothing is left to do."""
-        return bool(self.diverged) or bool(self.committed)
+        """Whether nothing is left to do: the network is judged on all test sets, and no part lies about."""
+        root = self.campaign.root
+        if self.diverged or not root.exists(METRICS):
+            return bool(self.diverged)
+        sets = self.chooser.test_folders(self.config).keys()
+        judged = sets <= root.read_json(METRICS)["network"].keys()
+        return judged and not any((root / name).names() for name in ("pass-1", JUDGED))
 
     @property
     def committed(self) -> int:
@@ -50,7 +75,7 @@ class FinishJob(TrialJob):
         """The finish by the recipe that full masks are trained by."""
         config = self.config
         return replace(
-            Finish.like(self.labelled.root.uri),
+            Finish.like(self.chooser.root.uri),
             rounds=self.rounds,
             seed=config.seed,
             network=replace(config.network, dropout=0.0),
@@ -60,37 +85,38 @@ class FinishJob(TrialJob):
         )
 
 
-def run_given(root: Folder, units: Mapping[str, Unit], ways: Sweep) -> dict[str, str]:
-    """Run the units that are given points by those that are done; why some are not, by name.
+def given_jobs(root: Folder, units: Mapping[str, Unit]) -> list[GivenJob]:
+    """How the units are run that are given points.
 
     Args:
         root: folder of the studies.
         units: all that are needed.
+    """
+    return [_job(root, unit, placed(root, unit.config)) for unit in units.values() if unit.source]
+
+
+def _job(root: Folder, unit: Unit, config: Config) -> GivenJob:
+    assert unit.source is not None
+    chosen = unit.source.config
+    chooser = CampaignFolder(root / UNITS / name_of_unit(chosen))
+    own = unit.name, CampaignFolder(root / UNITS / unit.name), {"unit": unit.name}
+    if unit.source.finished:
+        return FinishJob(own[0], config, *own[1:], chooser=chooser, rounds=chosen.rounds)
+    table = (root / POINTS_OF_UNITS).where(f"{chooser.root.name}-{chosen.budget.total}.parquet")
+    config = replace(config, data=replace(config.data, points=table))
+    return GivenJob(own[0], config, *own[1:], chooser=chooser, rounds=chosen.rounds)
+
+
+def run_given(root: Folder, jobs: Sequence[GivenJob], ways: Sweep) -> dict[str, str]:
+    """Run those whose points are there; why some have failed, by name.
+
+    Args:
+        root: folder of the studies.
+        jobs: from `given_jobs`.
         ways: how many run at once.
     """
-    failures: dict[str, str] = {}
-    jobs: list[TrialJob] = []
-    for name, unit in units.items():
-        if unit.source is None:
-            continue
-        chosen = CampaignFolder(root / UNITS / name_of_unit(unit.source.config))
-        if chosen.round(unit.source.config.rounds - 1).exists(METRICS):
-            jobs.append(_job(root, unit, unit.source, chosen))
-        else:
-            failures[name] = f"{chosen.root.name}, whose points it is given, is not finished"
-    if not jobs:
-        return failures
-    with trials_session([job.config for job in jobs], ways.trials_at_once) as at_once:
-        return failures | run_jobs(jobs, ways, root / LOGS, at_once, "trainings on given points")
-
-
-def _job(root: Folder, unit: Unit, source: Source, chosen: CampaignFolder) -> TrialJob:
-    """How a unit is run."""
-    config, rounds = placed(root, unit.config), source.config.rounds
-    own = CampaignFolder(root / UNITS / unit.name), {"unit": unit.name}
-    if source.finished:
-        return FinishJob(unit.name, config, *own, labelled=chosen, rounds=rounds)
-    place, file = root / POINTS_OF_UNITS, f"{chosen.root.name}-{source.config.budget.total}.parquet"
-    if not place.exists(file):
-        place.write_table(file, chosen.points(rounds - 1))
-    return TrialJob(unit.name, replace(config, data=replace(config.data, points=place.where(file))), *own)
+    todo = [job for job in jobs if job.is_ready and not job.is_finished]
+    if not todo:
+        return {}
+    with trials_session([job.config for job in todo], ways.trials_at_once) as at_once:
+        return run_jobs(todo, ways, root / LOGS, at_once, "trainings on given points")

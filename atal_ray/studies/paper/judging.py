@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from atal_ray.studies.paper.arm import MARGIN, TEN, Claim
+from atal_ray.studies.paper.arm import MARGIN, TEN, Arm, Claim
 from atal_ray.studies.paper.places import MEASURES
 from atal_ray.studies.paper.reading import Reading
 
@@ -13,18 +13,21 @@ SEEDS = 3
 HOLDS, FAILS, UNDECIDED, OPEN = "holds", "does not hold", "not decidable at this scale", "not finished"
 
 
-def judge_claims(reading: Reading, claims: Sequence[Claim]) -> list[dict[str, Any]]:
-    """The claims about arms that are there, each with its verdict and what it rests on."""
-    there = {arm.name for arm in reading.arms}  # a base may have an arm's own value
-    return [judge(reading, claim) for claim in claims if {claim.arm, claim.other} <= there]
-
-
 def judge(reading: Reading, claim: Claim) -> dict[str, Any]:
-    """What the results say of a claim, on all test sets together."""
-    if claim.kind in MEASURES:
-        return _judge_measure(reading, claim)
+    """What the results say of a claim at ten clicks, on all test sets together.
+
+    Args:
+        reading: of its arms.
+        claim: which it is.
+
+    Returns:
+        The fields of the claim, `clicks`, `verdict`, and what it rests on: `differences` of maxF by test set,
+        or what was measured `of_arms`.
+    """
     arm, other = reading.arm(claim.arm), reading.arm(claim.other)
-    at = max((clicks for clicks in arm.clicks if clicks <= TEN), default=None)
+    at = near_ten(arm)
+    if claim.kind in MEASURES:
+        return {**vars(claim), "clicks": at, **_judge_measure(reading, claim, at)}
     apart = {name: reading.difference(arm, other, name, at, share=claim.share) for name in reading.sets}
     complete = all(found and found["seeds"] == list(reading.seeds) for found in apart.values())
     verdict = _verdict(claim, list(apart.values())) if complete and apart else OPEN
@@ -33,9 +36,14 @@ def judge(reading: Reading, claim: Claim) -> dict[str, Any]:
     return {**vars(claim), "clicks": at, "verdict": verdict, "differences": apart}
 
 
-def _judge_measure(reading: Reading, claim: Claim) -> dict[str, Any]:
-    """A claim about snapshots or points: it is decided where all seeds agree."""
-    ours, theirs = (reading.measured(reading.arm(name), claim.kind) for name in (claim.arm, claim.other))
+def near_ten(arm: Arm) -> int | None:
+    """The clicks of an arm at which claims are judged: ten, or as near as its rounds come."""
+    return min(arm.clicks, key=lambda clicks: (abs(clicks - TEN), clicks), default=None)
+
+
+def _judge_measure(reading: Reading, claim: Claim, at: int | None) -> dict[str, Any]:
+    """Of a claim about snapshots or points: it is decided where all seeds agree."""
+    ours, theirs = (reading.measured(reading.arm(name), claim.kind, at) for name in (claim.arm, claim.other))
     complete = len(ours) == len(theirs) == len(reading.seeds)
     apart = [a - b for a, b in zip(ours, theirs, strict=True)] if complete else []
     if not MEASURES[claim.kind].higher_is_better:
@@ -45,7 +53,7 @@ def _judge_measure(reading: Reading, claim: Claim) -> dict[str, Any]:
         verdict = HOLDS
     if len(apart) >= SEEDS and all(value < 0 for value in apart):
         verdict = FAILS
-    return {**vars(claim), "verdict": verdict, "differences": {}, "of_arms": [ours, theirs]}
+    return {"verdict": verdict, "differences": {}, "of_arms": [ours, theirs]}
 
 
 def _verdict(claim: Claim, apart: Sequence[dict[str, Any]]) -> Verdict:

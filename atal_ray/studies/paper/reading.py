@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atal_ray.campaign.campaign_folder import COST, IMAGE_SCORES, METRICS, CampaignFolder
-from atal_ray.campaign.cost import FIT_COST, QUERY_COST, TRAINING_COST, read_cost
+from atal_ray.campaign.cost import FIT_COST, QUERY_COST, TEACHER_COST, TRAINING_COST, read_cost
 from atal_ray.campaign.scores_of_images import scores_of
 from atal_ray.evaluation.score_table import TABLE_2
 from atal_ray.metrics.accumulator import Metrics
@@ -67,46 +67,52 @@ class Reading:
     def place(self, arm: Arm, seed: int, clicks: int | None = None) -> Folder:
         """The folder with the metrics of an arm at so many clicks."""
         campaign = self.campaign(arm, seed)
-        if arm.source is not None and arm.source.finished:
+        if arm.is_finish:
             return campaign.root
         return campaign.round(self.round_at(arm, clicks))
 
     def done(self, arm: Arm, clicks: int | None = None) -> list[int]:
-        """The seeds of which an arm is finished at so many clicks."""
+        """The seeds of which an arm is finished at so many clicks, and judged on all test sets."""
         places = {seed: self.place(arm, seed, clicks) for seed in self.seeds}
-        return [
-            seed for seed, place in places.items() if place.exists(METRICS) and place.exists(IMAGE_SCORES)
-        ]
+        return [seed for seed, place in places.items() if set(self.sets) <= self._judged_on(place, arm)]
+
+    def _judged_on(self, place: Folder, arm: Arm) -> set[str]:
+        """The test sets that an arm was judged on, image by image."""
+        if place.uri not in self._judged:
+            self._judged[place.uri] = set()
+            if place.exists(METRICS) and place.exists(IMAGE_SCORES):
+                metrics = place.read_json(METRICS)
+                self._judged[place.uri] = set(metrics["network"] if arm.is_finish else metrics)
+        return self._judged[place.uri]
 
     def scores(self, arm: Arm, test_set: str, seed: int, clicks: int | None = None) -> Scores:
-        """The scores of the images of a test set by an arm; each file is read once."""
-        place = self.place(arm, seed, clicks)
-        key = place.uri, test_set
-        if key not in self._scores:
-            self._scores[key] = scores_of(place.read_table(IMAGE_SCORES), test_set)
-        return self._scores[key]
+        """The scores of the images of a test set by an arm."""
+        return scores_of(self.place(arm, seed, clicks).read_table(IMAGE_SCORES), test_set)
 
-    def metrics(self, arm: Arm, test_set: str) -> Metrics | None:
-        """All metrics of an arm on a test set, those of a table as means over the seeds; None before them."""
-        found = [self._metrics(arm, test_set, seed) for seed in self.done(arm)]
-        if not found:
-            return None
+    def metrics(self, arm: Arm, test_set: str, seeds: Sequence[int]) -> Metrics:
+        """All metrics of an arm on a test set, those of a table as means over seeds that are finished."""
+        found = [self._metrics(arm, test_set, seed) for seed in seeds]
         means: dict[str, Any] = {name: fmean(getattr(one, name) for one in found) for name in TABLE_2}
         return replace(found[0], **means)
 
     def _metrics(self, arm: Arm, test_set: str, seed: int) -> Metrics:
         found = self.place(arm, seed).read_json(METRICS)
-        if arm.source is not None and arm.source.finished:
+        if arm.is_finish:
             return Metrics.from_json(found["network"][test_set])
         return Metrics.from_json(found[test_set]["ensemble"])
 
     def figures(self, arm: Arm, test_set: str, clicks: int | None = None) -> dict[str, list[float]]:
         """Each of FIGURES on a test set, by seed."""
-        each = []
-        for seed in self.done(arm, clicks):
+        each = [self._figures(arm, test_set, seed, clicks) for seed in self.done(arm, clicks)]
+        return {figure: [one[figure] for one in each] for figure in FIGURES}
+
+    def _figures(self, arm: Arm, test_set: str, seed: int, clicks: int | None) -> dict[str, float]:
+        key = self.place(arm, seed, clicks).uri, test_set
+        if key not in self._known:
             scores = self.scores(arm, test_set, seed, clicks)[1]
-            each.append(resampled([scores], np.ones((1, len(scores["mae"])))))
-        return {figure: [float(one[figure][0]) for one in each] for figure in FIGURES}
+            found = resampled([scores], np.ones((1, len(scores["mae"]))))
+            self._known[key] = {figure: float(found[figure][0]) for figure in FIGURES}
+        return self._known[key]
 
     def row(self, arm: Arm, clicks: int | None = None) -> dict[str, Any]:
         """Means and ranges over seeds of an arm, and what it cost up to there."""
@@ -124,7 +130,8 @@ class Reading:
             for name in self.sets:
                 by_seed = self.figures(arm, name, clicks)
                 found["figures"][name] = {figure: spread(values) for figure, values in by_seed.items()}
-            found["cost"] = self._cost(arm, seeds[0], number)
+            costs = [self._cost(arm, seed, number) for seed in seeds]
+            found["cost"] = {name: fmean(cost[name] for cost in costs) for name in costs[0]}
         return found
 
     def difference(
@@ -152,26 +159,28 @@ class Reading:
         by_seed = [float(ours["max_f"][0] - theirs["max_f"][0]) for ours, theirs in found]
         return {**compared(*apart(slice(None), pairs), "max_f", by_seed), "seeds": seeds}
 
-    def measured(self, arm: Arm, kind: str) -> list[float]:
-        """What a claim's kind measures of an arm's last round, of each finished seed."""
-        last = self.round_at(arm, None)
-        return [MEASURES[kind].of(self.campaign(arm, seed), last) for seed in self.done(arm)]
+    def measured(self, arm: Arm, kind: str, clicks: int | None = None) -> list[float]:
+        """What a claim's kind measures of an arm at so many clicks, of each finished seed."""
+        number = self.round_at(arm, clicks)
+        return [MEASURES[kind].of(self.campaign(arm, seed), number) for seed in self.done(arm, clicks)]
 
     def _cost(self, arm: Arm, seed: int, last: int) -> dict[str, float]:
         """Passes of training and query, and device seconds, of the rounds up to one, without its query; with
-        those of the campaign whose points an arm is given.
+        those of the campaign whose points an arm is given, and whose last snapshots only a finish needs.
         """
         if arm.source is None:
             return _of_rounds(self.campaign(arm, seed), last)
-        chosen = Arm("", arm.source.config)
-        total = _of_rounds(self.campaign(chosen, seed), arm.source.config.rounds - 1)
-        if arm.source.finished:
-            trainings = self.place(arm, seed).read_json(COST)
+        chosen, rounds = self.campaign(Arm("", arm.source.config), seed), arm.source.config.rounds
+        total, place = _of_rounds(chosen, rounds - 1, trained=arm.is_finish), self.place(arm, seed)
+        if arm.is_finish:
+            costs = list(place.read_json(COST).values())
         else:
-            trainings = {"": read_cost(self.place(arm, seed)).get(TRAINING_COST, {})}
-        for cost in trainings.values():
+            costs = [read_cost(place).get(TRAINING_COST, {})]
+        for cost in costs:
+            teacher = cost.get(TEACHER_COST, {})
             total["training_passes"] += cost.get("passes", 0)
-            total["device_seconds"] += cost.get("device_seconds", 0.0)
+            total["query_passes"] += teacher.get("passes", 0)
+            total["device_seconds"] += sum(one.get("device_seconds", 0.0) for one in (cost, teacher))
         return total
 
     def _times(self, test_set: str, images: int) -> NDArray[np.float64]:
@@ -185,15 +194,21 @@ class Reading:
         return {}
 
     @cached_property
-    def _scores(self) -> dict[tuple[str, str], Scores]:
+    def _known(self) -> dict[tuple[str, str], dict[str, float]]:
+        return {}
+
+    @cached_property
+    def _judged(self) -> dict[str, set[str]]:
         return {}
 
 
-def _of_rounds(campaign: CampaignFolder, last: int) -> dict[str, float]:
-    """The cost of the rounds of a campaign up to one, without its query."""
+def _of_rounds(campaign: CampaignFolder, last: int, *, trained: bool = True) -> dict[str, float]:
+    """The cost of the rounds of a campaign up to one, without its query, and perhaps without its training."""
     total = {"training_passes": 0.0, "query_passes": 0.0, "device_seconds": 0.0}
     for number in range(last + 1):
         costs = read_cost(campaign.round(number))
+        if number == last and not trained:
+            break
         total["training_passes"] += costs.get(TRAINING_COST, {}).get("passes", 0)
         total["device_seconds"] += costs.get(TRAINING_COST, {}).get("device_seconds", 0.0)
         if number == last:

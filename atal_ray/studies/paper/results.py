@@ -1,7 +1,8 @@
 """The results of a study: its table, its claims, and whatever else its page shows."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -16,20 +17,22 @@ from atal_ray.report.predictions_file import read_predictions
 from atal_ray.report.shown_images import ShownImage, read_gallery
 from atal_ray.report.shown_tests import shown_predictions
 from atal_ray.studies.paired_bootstrap import spread
-from atal_ray.studies.paper.arm import Arm, PaperStudy, at_ten
+from atal_ray.studies.paper.arm import Arm, Claim, PaperStudy, at_ten
 from atal_ray.studies.paper.arms_of_paper import on_points_of, printed, starred, with_networks
-from atal_ray.studies.paper.judging import judge_claims
+from atal_ray.studies.paper.judging import judge, near_ten
 from atal_ray.studies.paper.places import MEASURES, density_of
 from atal_ray.studies.paper.reading import Reading
 from atal_ray.studies.paper.rivals import Rivals
 from atal_ray.training.schedule import batches_per_epoch, learning_rate
 
 TABLE_3 = {
-    "MINet": {"MINet": 0.974, "F3Net": 0.964, "PFSN": 0.961},
-    "F3Net": {"MINet": 0.968, "F3Net": 0.972, "PFSN": 0.966},
-    "PFSN": {"MINet": 0.963, "F3Net": 0.965, "PFSN": 0.975},
+    "MINet": {"MINet": 0.974, "F3Net": 0.968, "PFSN": 0.963},
+    "F3Net": {"MINet": 0.964, "F3Net": 0.972, "PFSN": 0.965},
+    "PFSN": {"MINet": 0.961, "F3Net": 0.966, "PFSN": 0.975},
 }
-"""Whose points -> network trained on them -> share of its full supervision, as the paper prints it."""
+"""Whose points -> network trained on them -> share of its full supervision. The paper does not say which of
+the two its rows are: here they are taken for the network, as their corner says "Test".
+"""
 MOST_RATES = 400
 """Iterations whose learning rate is drawn."""
 
@@ -66,9 +69,9 @@ def results_of(name: str, study: PaperStudy, reading: Reading, base: Config, riv
         "title": study.title,
         "sets": list(reading.sets),
         "rows": [reading.row(arm) for arm in reading.arms],
-        "claims": judge_claims(reading, study.claims),
+        "claims": [judge(reading, claim) for claim in study.claims(base)],
         "published": {arm: list(values) for arm, values in study.published.items()},
-        "measures": _measures(study, reading),
+        "measures": _measures(study.claims(base), reading),
     }
     if study.curves:
         found["curves"] = {
@@ -82,19 +85,21 @@ def results_of(name: str, study: PaperStudy, reading: Reading, base: Config, riv
         "cross": lambda: _cross(reading, base),
     }
     found |= {part: data[part]() for part in study.parts if part in data}
-    layout = _layout(reading, rivals) if "layout" in study.parts else None
-    if layout is not None:
-        found["layout"] = asdict(layout)
+    layout = None
+    if "layout" in study.parts:
+        found["layout_seeds"], layout = _layout(reading, rivals)
+        found["layout"] = asdict(layout) if layout else None
     pictures = _pictures(reading, base, rivals) if "pictures" in study.parts else {}
     return StudyResult(found, layout, pictures, _maps(reading) if "maps" in study.parts else ())
 
 
-def _measures(study: PaperStudy, reading: Reading) -> dict[str, dict[str, Any]]:
-    """What claims measure besides maxF -> arm -> mean and range over seeds."""
+def _measures(claims: Sequence[Claim], reading: Reading) -> dict[str, dict[str, Any]]:
+    """What claims measure besides maxF, near ten clicks -> arm -> mean and range over seeds."""
     found: dict[str, dict[str, Any]] = {}
-    for kind in dict.fromkeys(claim.kind for claim in study.claims if claim.kind in MEASURES):
-        values = {arm.name: reading.measured(arm, kind) for arm in reading.arms}
-        found[MEASURES[kind].label] = {name: spread(each) for name, each in values.items() if each}
+    for kind in dict.fromkeys(claim.kind for claim in claims if claim.kind in MEASURES):
+        values = {arm.name: reading.measured(arm, kind, near_ten(arm)) for arm in reading.arms}
+        label = f"{MEASURES[kind].label}, near ten clicks"
+        found[label] = {name: spread(each) for name, each in values.items() if each}
     return found
 
 
@@ -119,9 +124,9 @@ def _training(reading: Reading, arm: Arm) -> dict[str, Any]:
 
 
 def _density(reading: Reading, arm: Arm) -> list[list[float]]:
-    """Where the points of an arm lie in their images, of all seeds together."""
-    last = reading.round_at(arm, None)
-    rounds = [(reading.campaign(arm, seed), last) for seed in reading.done(arm)]
+    """Where the points of an arm lie in their images near ten clicks, of all seeds together."""
+    number = reading.round_at(arm, near_ten(arm))
+    rounds = [(reading.campaign(arm, seed), number) for seed in reading.done(arm, near_ten(arm))]
     return [[round(float(value), 3) for value in row] for row in density_of(rounds)]
 
 
@@ -152,32 +157,37 @@ def _max_f(reading: Reading, name: str, test_set: str) -> dict[int, float]:
     return dict(zip(reading.done(arm), reading.figures(arm, test_set)["max_f"], strict=True))
 
 
-def _layout(reading: Reading, rivals: Rivals) -> ScoreTable | None:
+def _layout(reading: Reading, rivals: Rivals) -> tuple[list[int], ScoreTable | None]:
     """All metrics that the paper prints, of the arms, of the rivals, and as the paper has them; a network's
-    maxF also as a share of its own full supervision.
+    maxF also as a share of its own full supervision. Arms are means over the seeds that all of them have.
     """
+    done = {arm.name: reading.done(arm) for arm in reading.arms}
+    seeds = [seed for seed in reading.seeds if all(seed in mine for mine in done.values() if mine)]
     results = {}
     for test_set in reading.sets:
-        mine = {arm.name: reading.metrics(arm, test_set) for arm in reading.arms}
-        results[test_set] = {name: one for name, one in mine.items() if one is not None}
-        results[test_set] |= rivals.metrics(test_set)
+        there = [arm for arm in reading.arms if done[arm.name] and seeds]
+        mine = {arm.name: reading.metrics(arm, test_set, seeds) for arm in there}
+        results[test_set] = {**mine, **rivals.metrics(test_set)}
     measured = tuple(dict.fromkeys(method for found in results.values() for method in found))
     if not measured:
-        return None
+        return seeds, None
     known = any(lookup(name, "maxF", method) for name in results for method in published_methods())
     columns = tuple(dict.fromkeys((*(published_methods() if known else ()), *measured)))
     full = {arm.name: arm.name.split("*")[0] for arm in reading.arms if arm.clicks}
     references = {name: of for name, of in full.items() if {name, of} <= set(measured)}
-    return score_table(results, TABLE_2, columns, references or None, published=known)
+    return seeds, score_table(results, TABLE_2, columns, references or None, published=known)
 
 
 def _pictures(reading: Reading, base: Config, rivals: Rivals) -> dict[str, list[ShownImage]]:
-    """What the first seed of each arm, and the rivals, predict of a few images of each test set."""
-    seed = reading.seeds[0]
+    """What the arms of the first seed that most of them have, and the rivals, predict of a few images of each
+    test set.
+    """
+    counts = Counter(seed for arm in reading.arms for seed in reading.done(arm))
+    seed = max(reading.seeds, key=lambda one: counts[one])
     named = {arm.name: read_predictions(reading.place(arm, seed)) for arm in reading.arms}
     shown = dict.fromkeys(image for predictions in named.values() for image in predictions)
     first = reading.campaign(reading.arms[0], seed)
-    return shown_predictions(first, base, first.test_sets(), {**named, **rivals.predictions(shown)})
+    return shown_predictions(first, base, reading.sets, {**named, **rivals.predictions(shown)})
 
 
 def _maps(reading: Reading) -> tuple[ShownImage, ...]:
@@ -188,4 +198,8 @@ def _maps(reading: Reading) -> tuple[ShownImage, ...]:
         return ()
     campaign = reading.campaign(arm, seeds[0])
     config = config_file.of_campaign(campaign.root)
-    return read_gallery(campaign, config, read_numbers(campaign, config)).images
+    numbers = read_numbers(campaign, config)
+    wanted = reading.round_at(arm, None) + 1  # another study may have gone on
+    gallery = read_gallery(campaign, config, replace(numbers, rounds=numbers.rounds[:wanted]))
+    problems = (ShownImage("maps", problem=gallery.problem),) if gallery.problem else ()
+    return (*problems, *gallery.images)

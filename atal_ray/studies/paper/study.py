@@ -2,7 +2,7 @@
 them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, ClassVar
@@ -18,7 +18,7 @@ from atal_ray.errors import CampaignError, counted, meant
 from atal_ray.store.folder import Folder
 from atal_ray.studies.paper.arm import Arm
 from atal_ray.studies.paper.catalogue import STUDIES
-from atal_ray.studies.paper.given import run_given
+from atal_ray.studies.paper.given import GivenJob, given_jobs, run_given
 from atal_ray.studies.paper.reading import Reading
 from atal_ray.studies.paper.results import results_of
 from atal_ray.studies.paper.rivals import Rivals
@@ -28,6 +28,7 @@ from atal_ray.studies.paper.study_tables import write_tables
 from atal_ray.studies.paper.units import UNITS, jobs_of, passes_of, unit_of, units_of
 from atal_ray.studies.sweep.plan import Sweep
 from atal_ray.studies.sweep.sweep import LOGS, run_all
+from atal_ray.studies.sweep.trial_jobs import TrialJob
 
 STUDY_PLAN, ALL = "study.yaml", "all"
 
@@ -85,6 +86,11 @@ class Studies(Section):
             bool(base.data.tests) or not base.data.train,
             "data.tests is empty: a study needs at least one test set",
         )
+        require(
+            "table3" not in self.studies or not base.train.warm_start,
+            "train.warm-start makes a campaign's last round unlike the other trainings of table3: "
+            "leave it unset",
+        )
 
     def arms(self) -> dict[str, list[Arm]]:
         """The arms of each study."""
@@ -111,18 +117,18 @@ def run_studies(plan: Studies, folder: Path | str) -> Folder:
     plan = replace(plan, campaign=config_file.absolute(plan.campaign))
     plan.check()
     root = Folder.at(folder)
-    rivals = Rivals(plan.maps, plan.campaign, root)
-    rivals.check()
-    arms = plan.arms()
+    arms, rivals = plan.arms(), Rivals(plan.maps, plan.campaign, root)
+    rivals.check([arm.name for mine in arms.values() for arm in mine])
     units = units_of([arm for found in arms.values() for arm in found], plan.seed_numbers)
-    todo = jobs_of(root, units)
+    todo, given = jobs_of(root, units), given_jobs(root, units)
     started = any(job.campaign.root.names() for job in todo)
     with run_in(root, plan, STUDY_PLAN, started=started) as run:
         ways = Sweep(campaign=plan.campaign, trials_at_once=plan.trials_at_once)
         failures = run_all(todo, ways, root / LOGS, run.lock, "campaigns")
-        failures |= run_given(root, units, ways)
-        diverged = {job.name: job.diverged for job in todo if job.diverged}
-        run.finish(lambda: _report(plan, root, arms, {**diverged, **failures}, rivals))
+        run.lock.check()
+        failures |= run_given(root, given, ways)
+        notices = notices_of([*todo, *given], failures)
+        run.finish(lambda: _report(plan, root, arms, notices, rivals))
     if failures:
         listed = "\n  ".join(f"{name}: {sentence}" for name, sentence in failures.items())
         raise CampaignError(
@@ -133,17 +139,28 @@ def run_studies(plan: Studies, folder: Path | str) -> Folder:
 
 
 def _report(
-    plan: Studies, root: Folder, arms: Mapping[str, list[Arm]], failures: Mapping[str, str], rivals: Rivals
+    plan: Studies, root: Folder, arms: Mapping[str, list[Arm]], notices: Sequence[str], rivals: Rivals
 ) -> None:
     """Write the tables of each study, and the page, which is written last."""
     first = CampaignFolder(root / UNITS / unit_of(next(iter(arms.values()))[0], plan.campaign.seed).name)
-    notices = [f"{name} failed: {reason}" for name, reason in failures.items()] + rivals.score(first)
+    sets, missing = list(first.test_folders(plan.campaign)), rivals.score(first)
     results = []
     for name, mine in arms.items():
-        reading = Reading(root, mine, list(plan.seed_numbers), first.test_sets())
+        reading = Reading(root, mine, list(plan.seed_numbers), sets)
         results.append(results_of(name, STUDIES[name], reading, plan.campaign, rivals))
         write_tables(root, results[-1])
-    write_page(root, plan, results, notices, work_of(plan, arms))
+    write_page(root, plan, results, [*notices, *missing], work_of(plan, arms))
+
+
+def notices_of(jobs: Iterable[TrialJob], failures: Mapping[str, str]) -> list[str]:
+    """What has failed, what diverged, and what waits for the points of either."""
+    found = [f"{name} failed: {reason}" for name, reason in failures.items()]
+    for job in jobs:
+        if job.diverged:
+            found.append(f"{job.name} diverged: {job.diverged}")
+        elif isinstance(job, GivenJob) and not job.is_ready:
+            found.append(f"{job.name} waits for the points of {job.chooser.root.name}, which is not finished")
+    return found
 
 
 def work_of(plan: Studies, arms: Mapping[str, list[Arm]]) -> dict[str, int]:

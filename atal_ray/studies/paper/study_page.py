@@ -20,7 +20,7 @@ from atal_ray.store.folder import Folder
 from atal_ray.studies.paper.judging import FAILS, HOLDS, OPEN, UNDECIDED
 from atal_ray.studies.paper.results import StudyResult
 from atal_ray.studies.paper.study_charts import HEIGHT, WIDTH, charts_of
-from atal_ray.studies.paper.study_tables import LAYOUT, NOTHING, TextTable, evidence, tables_of
+from atal_ray.studies.paper.study_tables import NOTHING, TextTable, evidence, layout_title, tables_of
 from atal_ray.studies.paper.units import UNITS
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def _section(result: StudyResult) -> dict[str, Any]:
     main, *others = tables_of(found)
     tables = [_table(one) for one in others]
     if result.layout is not None:
-        tables.append(_layout(result.layout))
+        tables.append(_layout(result.layout, layout_title(found)))
     claims = [
         {**claim, "evidence": evidence(claim), "class": CLASSES[claim["verdict"]]}
         for claim in found["claims"]
@@ -93,6 +93,7 @@ def _section(result: StudyResult) -> dict[str, Any]:
         "claims": claims,
         "table": _with_links(main, found),
         "tables": tables,
+        "notes": result.layout.notes if result.layout else (),
         "charts": charts_of(found),
         "pictures": result.pictures,
         "maps": result.maps,
@@ -115,8 +116,8 @@ def _with_links(table: TextTable, found: Mapping[str, Any]) -> Table:
     return Table(table.title, (), tuple(table.heads), rows)
 
 
-def _layout(table: ScoreTable) -> Table:
-    """The paper's layout, whose notes stand in the Markdown."""
+def _layout(table: ScoreTable, title: str) -> Table:
+    """The paper's layout, with the best of each row marked."""
     rows = []
     for row in table.rows:
         arrow = "" if row.source == "share" else " ↑" if row.higher_is_better else " ↓"
@@ -131,7 +132,7 @@ def _layout(table: ScoreTable) -> Table:
             for score in row.cells
         ]
         rows.append((Cell(row.test_set), Cell(row.label + arrow), *cells))
-    return Table(LAYOUT, (), ("set", "metric", *table.methods), tuple(rows))
+    return Table(title, (), ("set", "metric", *table.methods), tuple(rows))
 
 
 def _density(places: Mapping[str, Sequence[Sequence[float]]]) -> ShownImage | None:

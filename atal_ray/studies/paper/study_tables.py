@@ -30,16 +30,21 @@ def write_tables(root: Folder, result: StudyResult) -> None:
     root.write_json(f"{name}.json", found)
     lines = [f"# {found['title']}"]
     for table in tables:
-        lines += ["", *([f"## {table.title}", ""] if table.title != found["title"] else [])]
+        lines += ["", *([f"## {markdown_text(table.title)}", ""] if table.title != found["title"] else [])]
         lines += [markdown_row(map(markdown_text, table.heads)), markdown_row(["---"] * len(table.heads))]
         lines += [markdown_row(map(markdown_text, row)) for row in table.rows]
     if layout is not None:
-        lines += ["", f"## {LAYOUT}", "", to_markdown(layout)]
+        lines += ["", f"## {layout_title(found)}", "", to_markdown(layout)]
     lines += ["", *(f"- {markdown_text(sentence)}" for sentence in sentences_of(found))]
     root.write_bytes(f"{name}.md", ("\n".join(lines) + "\n").encode())
-    tabulars = [latex(table.heads, table.rows) for table in tables]
-    tabulars += [to_latex(layout)] if layout is not None else []
+    tabulars = [f"% {table.title}\n{latex(table.heads, table.rows)}" for table in tables]
+    tabulars += [f"% {layout_title(found)}\n{to_latex(layout)}"] if layout is not None else []
     root.write_bytes(f"{name}.tex", "\n".join(tabulars).encode())
+
+
+def layout_title(found: Mapping[str, Any]) -> str:
+    """The title of the paper's layout: arms are means over the seeds that all of them have."""
+    return f"{LAYOUT}; seeds {', '.join(map(str, found['layout_seeds'])) or 'none'}"
 
 
 def tables_of(found: Mapping[str, Any]) -> list[TextTable]:

@@ -18,6 +18,7 @@ from atal_ray.campaign.campaign_folder import (
     TRAINING,
     CampaignFolder,
 )
+from atal_ray.campaign.cost import EVALUATION_COST, TRAINING_COST, read_cost
 from atal_ray.config import AttackConfig, Config, QueryConfig
 from atal_ray.config.plugins import for_plugins
 from atal_ray.errors import CampaignError
@@ -86,5 +87,9 @@ def share_first_round(source: CampaignFolder, campaign: CampaignFolder, config: 
     ours.copy_from(theirs, POINTS)
     for number in range(1, config.train.cycles + 1):
         campaign.snapshots(0).copy_from(source.snapshots(0), f"{number}.pt")
-    for name in (COST, TRAINING, PREDICTIONS, IMAGE_SCORES, METRICS):
+    costs = read_cost(theirs)  # without those of a fit and a query, which are of that campaign's method
+    ours.write_json(
+        COST, {stage: costs[stage] for stage in (TRAINING_COST, EVALUATION_COST) if stage in costs}
+    )
+    for name in (TRAINING, PREDICTIONS, IMAGE_SCORES, METRICS):
         ours.copy_from(theirs, name)

@@ -17,8 +17,9 @@ def test_arms_have_names_and_claims_are_about_them(name: str, scale: str) -> Non
     study, base = STUDIES[name], base_of(scale)
     arms = {arm.name: arm for arm in study.arms(base, ())}
     assert len(arms) == len(study.arms(base, ()))
-    if scale == "paper":  # the small network of tiny is no network of Table 2
-        assert {one for claim in study.claims for one in (claim.arm, claim.other)} <= arms.keys()
+    claims = study.claims(base)
+    assert {one for claim in claims for one in (claim.arm, claim.other)} <= arms.keys()
+    assert len({(claim.says, claim.arm) for claim in claims}) == len(claims)
     assert study.published.keys() <= arms.keys()
     for arm in arms.values():
         budget = arm.config.budget
@@ -30,6 +31,33 @@ def test_equal_clicks_are_ten_or_as_near_as_rounds_come() -> None:
     assert at_ten(base_of("paper")).budget.total == 10
     assert at_ten(base_of("small")).budget.total == 10
     assert at_ten(base_of("tiny")).budget.total == 4
+
+
+@pytest.mark.parametrize(("per_round", "total"), [(3, 8), (4, 10), (2, 20)])
+def test_claims_are_about_arms_whatever_the_budget(per_round: int, total: int) -> None:
+    base = base_of("paper")
+    base = replace(base, budget=replace(base.budget, per_round=per_round, total=total))
+    at = at_ten(base).budget.total
+    assert STUDIES["table2"].claims(base)[0].arm == f"MINet*{at}"
+    assert len(STUDIES["table3"].claims(base)) == 6
+
+
+def test_the_best_k_is_three_percent_whatever_the_base_has() -> None:
+    base = base_of("paper")
+    other = replace(base, query=replace(base.query, top_percent=5.0))
+    claims = STUDIES["sensitivity"].claims(other)
+    assert [(claim.arm, claim.other) for claim in claims] == [
+        ("K = 3 %", "K = 1 %"),
+        ("K = 3 %", "ATAL"),
+        ("K = 3 %", "K = 10 %"),
+    ]
+
+
+def test_two_widths_of_the_small_network_differ() -> None:
+    base = base_of("tiny")
+    narrow = replace(base, network=replace(base.network, width=8))
+    for one in (base, narrow):
+        assert len({arm.name for arm in STUDIES["table3"].arms(one, ())}) == 6
 
 
 def test_a_method_from_outside_is_one_more_curve() -> None:

@@ -11,7 +11,7 @@ from plain_campaigns import files, plain_snapshots, toy_config
 from atal_ray.campaign import train as module
 from atal_ray.config import BudgetConfig
 from atal_ray.data.synthetic.dataset import write_dataset
-from atal_ray.errors import CampaignError, ConfigError
+from atal_ray.errors import CampaignError, ConfigError, DataError
 from atal_ray.studies.paper.catalogue import STUDIES
 from atal_ray.studies.paper.study import Studies, run_studies
 
@@ -59,7 +59,7 @@ def test_each_round_is_trained_once(plan: Studies, done: tuple[Path, list[str]])
     assert len(trained) == 2 * (3 * 2 + 1 + 2)
 
 
-def test_tables_and_page_say_what_was_found(done: tuple[Path, list[str]]) -> None:
+def test_tables_and_page_say_what_was_found(plan: Studies, done: tuple[Path, list[str]]) -> None:
     folder, _ = done
     kinds = ("md", "tex", "json")
     names = {path.name for path in folder.iterdir() if path.suffix[1:] in (*kinds, "html")}
@@ -76,7 +76,8 @@ def test_tables_and_page_say_what_was_found(done: tuple[Path, list[str]]) -> Non
     for study in ("table1", "fig8"):
         assert f'<section id="{study}">' in page
     assert "ATAL without RDS, 4 clicks: 0." in page, "values are shown on hover"
-    assert page.count('class="claim ') == sum(len(STUDIES[name].claims) for name in ("table1", "fig8"))
+    claims = [STUDIES[name].claims(plan.campaign) for name in ("table1", "fig8")]
+    assert page.count('class="claim ') == sum(map(len, claims))
     assert "Training passes over each image" in page
 
 
@@ -143,15 +144,22 @@ def test_maps_of_others_stand_beside_and_what_lacks_is_said(
             replace(plan, studies=("table2", "fig6"), seeds=1, maps=(str(tmp_path / "Rival"),)), folder
         )
     page = (folder / "study.html").read_text()
-    assert page.count("<figcaption>Rival</figcaption>") in (2, 3)  # of three images, one may have no map
-    assert "Rival" in page
-    assert "missing" in page
+    (first,) = sorted(masks.iterdir())[:1]
+    assert f"Rival on test, missing: {tmp_path / 'Rival'} has no map of {first.stem}" in page
+    shown = page.count("<figcaption>full masks</figcaption>")
+    assert page.count("<figcaption>Rival</figcaption>") == shown - (f"<h4>{first.stem}</h4>" in page)
     table = (folder / "table2.md").read_text()
     (row,) = (line for line in table.splitlines() if "maxF ↑" in line)
     assert float(row.split("|")[-2].strip(" *_")) > 0.99
     assert "finished masks" in table
-    with pytest.raises(ConfigError, match="maps names two of Rival"):
-        run_studies(replace(plan, maps=(str(tmp_path / "Rival"),) * 2), folder)
+    for wrong, match in (
+        ((str(tmp_path / "Rival"),) * 2, "maps names two of Rival"),
+        ((f"ATAL={tmp_path / 'Rival'}",), "ATAL is an arm of these studies"),
+    ):
+        with pytest.raises(ConfigError, match=match):
+            run_studies(replace(plan, maps=wrong), folder)
+    with pytest.raises(DataError, match="does not exist"):
+        run_studies(replace(plan, maps=(str(tmp_path / "nowhere"),)), folder)
 
 
 def test_parts_of_pages_are_there(plan: Studies, done: tuple[Path, list[str]]) -> None:

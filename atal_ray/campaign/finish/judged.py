@@ -1,0 +1,61 @@
+"""The network of a finish on test sets that are added when it is trained already."""
+
+from dataclasses import replace
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from atal_ray.campaign.campaign_folder import IMAGE_SCORES, METRICS, CampaignFolder
+from atal_ray.campaign.evaluate import Evaluation
+from atal_ray.campaign.finish.delivered import of_ensemble
+from atal_ray.campaign.finish.delivered_network import WEIGHTS
+from atal_ray.campaign.finish.finish_plan import Finish
+from atal_ray.campaign.look import look
+from atal_ray.campaign.prepare import add_test_sets
+from atal_ray.config import Config
+from atal_ray.runtime.session import campaign_session
+from atal_ray.store.folder import Folder
+
+JUDGED = "judged"
+"""Folder of an evaluation until its figures stand in metrics.json."""
+
+
+def judge_added(labelled: CampaignFolder, training: Config, plan: Finish, final: Folder) -> bool:
+    """Add the figures of test sets that metrics.json lacks; whether there were any.
+
+    Args:
+        labelled: the campaign that was finished.
+        training: the configuration of the network's training, with all test sets.
+        plan: of the finish.
+        final: its folder.
+    """
+    known = final.read_json(METRICS)
+    folders = labelled.test_folders(training)
+    lacking = [folder.uri for name, folder in folders.items() if name not in known["network"]]
+    taught = CampaignFolder(final / JUDGED)
+    taught.root.delete()  # of a call that was interrupted
+    if not lacking:
+        return False
+    config = replace(training, data=replace(training.data, tests=tuple(lacking)))
+    add_test_sets(taught, config, "--on-bad-file skip")
+    taught.snapshots(0).write_bytes("1.pt", final.read_bytes(WEIGHTS))
+    with campaign_session(config):
+        look([Evaluation(taught, config, 0, "the network")])
+    found = of_ensemble(taught.round(0).read_json(METRICS))
+    if plan.image_scores:
+        _add_scores(final, taught.round(0).read_table(IMAGE_SCORES))
+    last = [*known["trainings"]][-1]
+    snapshots = of_ensemble(labelled.round((plan.rounds or 1) - 1).read_json(METRICS))
+    network = {**known["network"], **found}
+    trainings = {**known["trainings"], last: network}
+    final.write_json(METRICS, {**known, "network": network, "trainings": trainings, "snapshots": snapshots})
+    taught.root.delete()
+    return True
+
+
+def _add_scores(final: Folder, added: pa.Table) -> None:
+    """Write the scores of test images beside those of other sets."""
+    before = final.read_table(IMAGE_SCORES)
+    kept = before.filter(pc.invert(pc.is_in(before["test_set"], added["test_set"].unique())))
+    order = [("test_set", "ascending"), ("image_id", "ascending")]
+    final.write_table(IMAGE_SCORES, pa.concat_tables([kept, added]).sort_by(order))
