@@ -33,7 +33,7 @@ import torch
 import tyro
 from image_scores import FIGURES, Figures, compared, draws, resampled, score_images, spread
 from machine import provenance
-from real_images import RealImages, lay_out, test_sets
+from real_images import RealImages, data_of, lay_out, network_of, test_sets
 from unit_pool import half, run_units
 
 from atal_ray.campaign.campaign_folder import CampaignFolder
@@ -46,7 +46,7 @@ from atal_ray.campaign.finish.shares import SHARES
 from atal_ray.campaign.finish.teacher import TeacherShard
 from atal_ray.campaign.life import run_in
 from atal_ray.campaign.run import run_campaign
-from atal_ray.config import BudgetConfig, Config, DataConfig, NetworkConfig, TrainConfig, presets
+from atal_ray.config import BudgetConfig, Config, TrainConfig, presets
 from atal_ray.data.manifest import build_manifest
 from atal_ray.data.record import Record, records
 from atal_ray.labels.points import UNSURE
@@ -171,13 +171,8 @@ def configure(options: Options, arm: str, seed: int) -> Config:
     config = replace(
         base,
         seed=seed,
-        data=DataConfig(
-            train=str(options.train.resolve()),
-            subset=str(options.out.resolve() / "train.txt"),
-            tests=(),
-            limit=options.images,
-        ),
-        network=NetworkConfig(weights=str(options.weights.resolve()), stride_on="1x1"),
+        data=data_of(options, options.images),
+        network=network_of(options),
         train=TrainConfig(
             size=options.side,
             scales=(options.side,),

@@ -25,11 +25,11 @@ import torch
 import tyro
 from image_scores import compared, draws, resampled, score_images, spread
 from machine import provenance
-from real_images import RealImages, lay_out, names, test_sets
+from real_images import RealImages, data_of, lay_out, names, network_of, test_sets
 
 from atal_ray.campaign.campaign_folder import METRICS, CampaignFolder
 from atal_ray.campaign.run import run_campaign
-from atal_ray.config import BudgetConfig, Config, DataConfig, NetworkConfig, TrainConfig, presets
+from atal_ray.config import BudgetConfig, Config, TrainConfig, presets
 from atal_ray.config.plugins import for_plugins
 from atal_ray.data.record import records
 from atal_ray.networks.snapshot_reader import read_snapshots
@@ -82,14 +82,8 @@ def configure(options: Options, arm: str, seed: int) -> Config:
     config = replace(
         base,
         seed=seed,
-        data=DataConfig(
-            train=str(options.train.resolve()),
-            subset=str(options.out.resolve() / "train.txt"),
-            tests=tuple(str(path) for path in test_sets(options)),
-            limit=options.images,
-            test_limit=options.test_images,
-        ),
-        network=NetworkConfig(weights=str(options.weights.resolve()), stride_on="1x1"),
+        data=data_of(options, options.images, options.test_images),
+        network=network_of(options),
         train=TrainConfig(
             size=options.side,
             scales=(options.side,),

@@ -4,6 +4,8 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from atal_ray.config import DataConfig, NetworkConfig
+
 
 @dataclass(frozen=True, kw_only=True)
 class RealImages:
@@ -46,3 +48,19 @@ def lay_out(images: RealImages) -> None:
 def names(images: RealImages) -> list[str]:
     """Names of the test sets."""
     return [path.name for path in test_sets(images)]
+
+
+def data_of(images: RealImages, limit: int, test_limit: int | None = None) -> DataConfig:
+    """The first images of `train` that are not held out, and of the test sets; None: without test sets."""
+    return DataConfig(
+        train=str(images.train.resolve()),
+        subset=str(images.out.resolve() / "train.txt"),
+        tests=tuple(str(path) for path in test_sets(images)) if test_limit else (),
+        limit=limit,
+        test_limit=test_limit,
+    )
+
+
+def network_of(images: RealImages) -> NetworkConfig:
+    """F3Net on these weights."""
+    return NetworkConfig(weights=str(images.weights.resolve()), stride_on="1x1")

@@ -22,10 +22,10 @@ from typing import Any
 import torch
 import tyro
 from machine import provenance
-from real_images import RealImages, lay_out, test_sets
+from real_images import RealImages, data_of, lay_out, network_of
 from unit_pool import half, run_units
 
-from atal_ray.config import Config, DataConfig, NetworkConfig
+from atal_ray.config import Config
 from atal_ray.store.folder import Folder
 from atal_ray.studies.paper.given import GivenJob, given_jobs
 from atal_ray.studies.paper.scales import base_of
@@ -74,14 +74,8 @@ def base_campaign(options: Options) -> Config:
     base = base_of("small")
     return replace(
         base,
-        data=DataConfig(
-            train=str(options.train.resolve()),
-            subset=str(options.out.resolve() / "train.txt"),
-            tests=tuple(str(path) for path in test_sets(options)),
-            limit=options.images,
-            test_limit=options.test_images,
-        ),
-        network=NetworkConfig(weights=str(options.weights.resolve()), stride_on="1x1"),
+        data=data_of(options, options.images, options.test_images),
+        network=network_of(options),
         train=replace(
             base.train,
             size=options.side,
