@@ -70,7 +70,8 @@ def split_log_level(arguments: list[str]) -> tuple[str, list[str]]:
 def dispatch(arguments: list[str]) -> int:
     """Do what the arguments say; the exit status."""
     if not arguments or not HELP.isdisjoint(arguments):
-        return _help([*takewhile(lambda word: not word.startswith("-"), arguments)])
+        words = [*takewhile(lambda word: not word.startswith("-"), arguments)]
+        return _help(words, [option for option in arguments[len(words) :] if option not in HELP])
     match arguments:
         case ["--version"]:
             print(f"atal-ray {version('atal-ray')}")
@@ -112,11 +113,11 @@ def dispatch(arguments: list[str]) -> int:
     return 0
 
 
-def _help(words: list[str]) -> int:
+def _help(words: list[str], options: list[str]) -> int:
     """Print what the command that begins with these words takes; all commands without a word."""
     match words:
         case [name, first, *_] if name in COMMANDS:
-            plan_of(name, first, ["--help"])
+            plan_of(name, first, [*options, "--help"])  # defaults may depend on an option, as on --scale
         case [name] if name in COMMANDS:
             command = COMMANDS[name]
             _options(name, resolve_name(command.plan))

@@ -138,7 +138,7 @@ def cross_validate(plan: CrossValidation, folder: Path | str) -> Folder:
     campaign.
 
     Args:
-        plan: must be the one that the folder was started with, but for `resources`.
+        plan: must be the one that the folder was started with, but for what may change.
         folder: a local folder, one on a mount that every machine sees, or the URI of one on an object store.
 
     Raises:

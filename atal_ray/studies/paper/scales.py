@@ -1,4 +1,4 @@
-"""How large a study is: minutes on two cores, hours on two cores, or the whole."""
+"""How large a study is: minutes on two cores, a night or more on two cores, or the whole."""
 
 from dataclasses import replace
 from typing import Literal

@@ -42,7 +42,7 @@ class Studies(Section):
     studies: tuple[str, ...] = ()
     """Names of `atal study list`."""
     scale: Scale = "tiny"
-    """Minutes on two cores, hours on two cores, or the paper's size."""
+    """Minutes on two cores, a night or more on two cores, or the paper's size; see docs/studies.md."""
     seeds: Count = 3
     """Campaigns of each arm, from the campaign's seed on."""
     methods: tuple[str, ...] = ()
@@ -51,7 +51,7 @@ class Studies(Section):
     """Saliency maps of other networks for table2 and fig6: folders, as of `atal evaluate`; NAME=FOLDER."""
     trials_at_once: Count | None = None
     """Campaigns that run at the same time; unset: as many as the cluster has room for."""
-    campaign: Annotated[Config, tyro.conf.arg(name="")] = field(default_factory=Config)
+    campaign: Annotated[Config, tyro.conf.arg(name="")] = field(default_factory=lambda: base_of("tiny"))
     """ATAL at this scale."""
 
     @classmethod

@@ -51,10 +51,22 @@ def digest_of(config: Config) -> str:
         resources=ResourceConfig(),
         report=ReportConfig(),
         annotation=AnnotationConfig(),
-        data=replace(config.data, tests=(), on_bad_file="refuse"),  # a set that is added is judged then
+        data=replace(
+            config.data,
+            train=named(config.data.train),
+            subset=config.data.subset and named(config.data.subset),
+            tests=(),  # a set that is added is judged then
+            on_bad_file="refuse",
+        ),
+        network=replace(config.network, weights=config.network.weights and named(config.network.weights)),
         budget=replace(budget, total=budget.start, earlier=()),
     )
     return hashlib.sha256(config_file.to_yaml(base).encode()).hexdigest()[:10]
+
+
+def named(path: str) -> str:
+    """The last part of a path: files may be moved, and a campaign knows its files by their digests."""
+    return path.rstrip("/").rpartition("/")[2]
 
 
 def name_of_unit(config: Config, source: Source | None = None) -> str:

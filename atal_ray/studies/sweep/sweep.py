@@ -74,7 +74,7 @@ def sweep(plan: Sweep, folder: Path | str) -> Folder:
     sweep that was interrupted.
 
     Args:
-        plan: must be the one that the folder was started with, but for `resources`.
+        plan: must be the one that the folder was started with, but for what may change.
         folder: a local folder, one that every machine sees, or the URI of one on an object store.
 
     Raises:

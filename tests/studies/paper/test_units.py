@@ -71,3 +71,14 @@ def test_jobs_go_on_from_a_first_round_that_several_share(tmp_path) -> None:
     again = jobs_of(root, units)
     assert not again.shared
     assert [job.source for job in again.trials] == [None, one.campaign]
+
+
+def test_data_and_weights_may_be_moved() -> None:
+    def at(root: str, data: str = "DUTS-TR", weights: str = "resnet50.pth") -> str:
+        of = replace(BASE.data, train=f"{root}/{data}", subset=f"{root}/ids.txt")
+        network = replace(BASE.network, weights=f"{root}/{weights}")
+        return digest_of(replace(BASE, data=of, network=network))
+
+    assert at("/disk") == at("s3://bucket/data")
+    assert at("/disk") != at("/disk", data="MSRA-B")
+    assert at("/disk") != at("/disk", weights="other.pth")
