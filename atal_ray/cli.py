@@ -158,6 +158,7 @@ def _options(name: str, plan: Any, start: Any = None) -> None:
     words, _, _ = of.arguments.partition(" [--")
     description = f"{of.does[0].upper()}{of.does[1:]}. Below are the defaults"
     shown = "" if start is not None else " of the preset paper" if "PRESET" in words else " of any campaign"
+    shown = " of the scale tiny" if name == "study" else shown
     tyro.cli(
         plan,
         default=plan() if start is None else start,

@@ -230,6 +230,8 @@ def run_unit(options: Options, unit: tuple[str, int]) -> float:
     torch.set_num_threads(1)
     arm, seed = unit
     place, began = place_of(options, arm, seed), time.monotonic()
+    if arm in FINISHES and all(note_file(options, row, seed).exists() for row in FINISHES[arm].rows):
+        return 0.0  # its trainings are gone when they are scored
     with place.with_suffix(".log").open("a") as log, contextlib.redirect_stderr(log), half(options.half):
         if arm in FINISHES:
             finish_campaign(options, arm, seed)

@@ -191,6 +191,7 @@ SENTENCES = [
     Advised("--data.on-bad-file skip", TRAINING, ("--data.on-bad-file skip",)),
     # the finish of a campaign
     Advised("name the folder of an `atal finish`", others=("atal finish C F",)),
+    Advised("give the folder of the test set with --tests", others=("atal finish C F --tests a",)),
     Advised(
         "holds files that were not made by `atal finish`: name a new folder", others=("atal finish C F",)
     ),

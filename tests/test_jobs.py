@@ -197,6 +197,21 @@ def test_a_sweep_on_a_cluster_that_is_there(submit: Submit, tmp_path: Path) -> N
 
 
 @slow
+def test_studies_on_a_cluster_that_is_there(submit: Submit, tmp_path: Path) -> None:
+    log = submit(
+        f"jobs/study.py table3 {tmp_path}/s --studies table2 table3 --scale tiny --seeds 1 "
+        "--resources.backend ray --train.epochs 2 --query.threads 1"
+    )
+    assert "campaigns: 4, " in log
+    assert f"done: {tmp_path}/s/study.html" in log
+    units = [unit.name.split("-")[0] for unit in (tmp_path / "s/units").iterdir()]
+    assert sorted(units) == ["atal"] * 2 + ["finished"] * 2 + ["full"] * 2 + ["given"] * 2
+    page = (tmp_path / "s/study.html").read_text()
+    assert " failed: " not in page
+    assert "not finished" not in page
+
+
+@slow
 @pytest.mark.parametrize(
     ("job", "sentence"),
     [

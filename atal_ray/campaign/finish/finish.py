@@ -36,7 +36,7 @@ from atal_ray.campaign.evaluate import Evaluation
 from atal_ray.campaign.finish.delivered import deliver
 from atal_ray.campaign.finish.delivered_network import NETWORK, WEIGHTS, DeliveredNetwork
 from atal_ray.campaign.finish.finish_plan import FINISH_PLAN, Finish
-from atal_ray.campaign.finish.judged import judge_added
+from atal_ray.campaign.finish.judged import admit_tests, judge_added
 from atal_ray.campaign.finish.known import class_weights
 from atal_ray.campaign.finish.masks import taught_by
 from atal_ray.campaign.finish.shares import SHARES
@@ -87,15 +87,16 @@ def finish(plan: Finish, folder: Path | str) -> Folder:
 def _finish(plan: Finish, final: Folder) -> Folder:
     require(bool(plan.campaign), "campaign is empty: name the folder of the campaign that is to be finished")
     made = Finishing.of(plan, final)
-    started = partial(final.exists, POINTS)
-    with run_in(final, made.plan, FINISH_PLAN, started=started) as run:
+    started, looked_at = partial(final.exists, POINTS), partial(admit_tests, final)
+    with run_in(final, made.plan, FINISH_PLAN, started=started, admit=looked_at) as run:
         if not final.exists(METRICS):
             require_network(made.training)
             with campaign_session(made.training):
                 made.make(run)
-        elif judge_added(made.labelled, made.training, made.plan, final):
-            run.lock.check()
-        run.finish(lambda: deliver(made.labelled, made.plan, final, made.trainings()))
+        written = partial(deliver, made.labelled, made.plan, final, made.trainings())
+        run.finish(written)
+        if judge_added(made.labelled, made.training, made.plan, final):
+            run.finish(written)
         for taught in made.trainings():
             taught.root.delete()
     if final.uri == (made.labelled.root / FINAL).uri:

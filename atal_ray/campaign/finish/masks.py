@@ -24,15 +24,23 @@ PARTS = "masks.parts"
 
 
 def taught_by(task: TeacherTask, teacher: Ensemble) -> None:
-    """Make masks, and note what the teacher took; see `make_masks`."""
+    """Make masks, and note what the teacher takes; see `make_masks`."""
     out, images = CampaignFolder(task.taught).round(0), task.labelled.root.count_rows(MANIFEST)
+    note(out, TEACHER_COST, {"passes": images * looks_of(task, teacher)})
     with timed(out, TEACHER_COST):
         make_masks(task, teacher)
-    networks = sum(one.config.train.cycles for one in (teacher, task.beside) if one)
-    looks = networks * (2 if task.plan.flips else 1)
     actors = Pool.of_query(replace(teacher.config, resources=task.plan.resources), network=True).actors
     held = read_cost(out)[TEACHER_COST][WALL] * actors
-    note(out, TEACHER_COST, {"passes": images * looks, "device_seconds": round(held, 3)})
+    note(out, TEACHER_COST, {"device_seconds": round(held, 3)})
+
+
+def looks_of(task: TeacherTask, teacher: Ensemble) -> int:
+    """How often networks look at an image: each member at it and its mirror image, and once for features."""
+    plan = task.plan
+    if task.weights is not None and not (plan.sieve or plan.agreement):
+        return 0  # labelled pixels alone teach
+    members = sum(one.config.train.cycles for one in (teacher, task.beside) if one)
+    return members * (2 if plan.flips else 1) + bool(plan.sieve)
 
 
 def make_masks(task: TeacherTask, teacher: Ensemble) -> None:

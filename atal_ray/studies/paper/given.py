@@ -71,12 +71,19 @@ class FinishJob(GivenJob):
         score = self.campaign.root.read_json(METRICS)["network"][plan.judge][plan.metric]
         report(TrialReport(0, score))
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether the round whose snapshots teach is done."""
+        return self.chooser.is_committed(self.rounds - 1)
+
     def plan(self) -> Finish:
         """The finish by the recipe that full masks are trained by."""
         config = self.config
         return replace(
             Finish.like(self.chooser.root.uri),
             rounds=self.rounds,
+            tests=tuple(folder.uri for folder in self.chooser.test_folders(config).values()),
+            on_bad_file=config.data.on_bad_file,
             seed=config.seed,
             network=replace(config.network, dropout=0.0),
             train=config.train,

@@ -20,7 +20,7 @@ from atal_ray.config.section import require
 from atal_ray.data.images import file_bytes
 from atal_ray.data.layout import existing_folder
 from atal_ray.data.record import records
-from atal_ray.errors import DataError
+from atal_ray.errors import AtalError, DataError
 from atal_ray.evaluation.compare import evaluate, maps_of, named
 from atal_ray.evaluation.evaluation_folder import PAIRS
 from atal_ray.evaluation.maps import SaliencyMap, read_map
@@ -80,20 +80,24 @@ class Rivals:
         Args:
             campaign: one of the studies, with its test sets.
         """
-        if not (self.maps and campaign.test_sets()):
+        if not self.maps:
             return []
-        resources = self.config.resources
-        folders = {name: self._masks(campaign, name) for name in campaign.test_folders(self.config)}
-        plan = EvaluationConfig(
-            masks=tuple(f"{name}={folder}" for name, folder in folders.items()),
-            maps=self.maps,
-            backend=resources.backend,
-            object_store_mib=resources.object_store_mib,
-        )
-        try:
-            sentences = evaluate(plan, Path((self.root / RIVALS_FOLDER).uri))
-        except DataError as error:
-            return [str(error)]
+        resources, there = self.config.resources, campaign.test_sets()
+        folders = {
+            name: self._masks(campaign, name) for name in campaign.test_folders(self.config) if name in there
+        }
+        sentences: list[str] = []
+        for method, folder in named(self.maps, "maps").items() if folders else ():
+            plan = EvaluationConfig(
+                masks=tuple(f"{name}={masks}" for name, masks in folders.items()),
+                maps=(f"{method}={folder}",),
+                backend=resources.backend,
+                object_store_mib=resources.object_store_mib,
+            )
+            try:
+                sentences += evaluate(plan, Path((self.root / RIVALS_FOLDER).uri))
+            except AtalError as error:
+                sentences.append(str(error))
         if self.config.data.test_limit is None:
             return sentences
         return [sentence for sentence in sentences if ", extra: " not in sentence]  # maps of the other images
@@ -150,3 +154,8 @@ def _of_8_bits(saliency: SaliencyMap) -> NDArray[np.uint8]:
     if saliency.dtype.kind == "f":
         return to_uint8(np.asarray(saliency, np.float64))
     return np.asarray(saliency // (257 if saliency.dtype == np.uint16 else 1), np.uint8)
+
+
+def absolute(maps: tuple[str, ...]) -> tuple[str, ...]:
+    """The entries with names and absolute paths."""
+    return tuple(f"{name}={folder}" for name, folder in named(maps, "maps").items())

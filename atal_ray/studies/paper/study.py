@@ -21,11 +21,11 @@ from atal_ray.studies.paper.catalogue import STUDIES
 from atal_ray.studies.paper.given import GivenJob, given_jobs, run_given
 from atal_ray.studies.paper.reading import Reading
 from atal_ray.studies.paper.results import results_of
-from atal_ray.studies.paper.rivals import Rivals
+from atal_ray.studies.paper.rivals import Rivals, absolute
 from atal_ray.studies.paper.scales import Scale, base_of
 from atal_ray.studies.paper.study_page import write_page
 from atal_ray.studies.paper.study_tables import write_tables
-from atal_ray.studies.paper.units import UNITS, jobs_of, passes_of, unit_of, units_of
+from atal_ray.studies.paper.units import UNITS, jobs_of, passes_of, require_same_files, unit_of, units_of
 from atal_ray.studies.sweep.plan import Sweep
 from atal_ray.studies.sweep.sweep import LOGS, run_all
 from atal_ray.studies.sweep.trial_jobs import TrialJob
@@ -114,13 +114,14 @@ def run_studies(plan: Studies, folder: Path | str) -> Folder:
         ConfigError, DataError, CheckpointError: what is wrong with the plan, the images or the weights.
         CampaignError: campaigns failed (named; the others are finished, and on the page).
     """
-    plan = replace(plan, campaign=config_file.absolute(plan.campaign))
+    plan = replace(plan, campaign=config_file.absolute(plan.campaign), maps=absolute(plan.maps))
     plan.check()
     root = Folder.at(folder)
     arms, rivals = plan.arms(), Rivals(plan.maps, plan.campaign, root)
     rivals.check([arm.name for mine in arms.values() for arm in mine])
     units = units_of([arm for found in arms.values() for arm in found], plan.seed_numbers)
     todo, given = jobs_of(root, units), given_jobs(root, units)
+    require_same_files((job.campaign, job.config) for job in [*todo, *given])
     started = any(job.campaign.root.names() for job in todo)
     with run_in(root, plan, STUDY_PLAN, started=started) as run:
         ways = Sweep(campaign=plan.campaign, trials_at_once=plan.trials_at_once)

@@ -114,7 +114,7 @@ def sentences_of(found: Mapping[str, Any]) -> list[str]:
 
 def evidence(claim: Mapping[str, Any]) -> str:
     """The differences that a verdict rests on; "no difference" where an interval holds 0."""
-    if "of_arms" in claim and claim["of_arms"][0]:
+    if all(claim.get("of_arms", [[]])):
         ours, theirs = (sum(values) / len(values) for values in claim["of_arms"])
         return f" ({ours:.4f} against {theirs:.4f})"
     parts = []

@@ -11,8 +11,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from atal_ray.campaign.campaign_folder import MANIFEST, METRICS, CampaignFolder
+from atal_ray.campaign.changes import admit
 from atal_ray.config import AnnotationConfig, Config, ReportConfig, ResourceConfig, config_file
 from atal_ray.config.config_file import CONFIG
+from atal_ray.store import uri as stores
 from atal_ray.store.folder import Folder
 from atal_ray.studies.paper.arm import Arm, Source
 from atal_ray.studies.sweep.sharing import until_first_query
@@ -65,8 +67,30 @@ def digest_of(config: Config) -> str:
 
 
 def named(path: str) -> str:
-    """The last part of a path: files may be moved, and a campaign knows its files by their digests."""
-    return path.rstrip("/").rpartition("/")[2]
+    """The last part of a path or URI: files may be moved, and `require_same_files` looks at them."""
+    return stores.split(path)[1]
+
+
+def require_same_files(campaigns: Iterable[tuple[CampaignFolder, Config]]) -> None:
+    """Look at images, masks, weights and subsets that campaigns began with at other places.
+
+    Args:
+        campaigns: each with its configuration as it is now.
+
+    Raises:
+        CampaignError, DataError: they are others, or are not there.
+    """
+    seen: set[tuple[object, ...]] = set()
+    for campaign, now in campaigns:
+        if not (campaign.root.exists(MANIFEST) and campaign.root.exists(CONFIG)):
+            continue
+        before = config_file.kept(campaign.root, CONFIG, Config)
+        places = tuple(
+            (one.data.train, one.data.subset, one.data.tests, one.network.weights) for one in (before, now)
+        )
+        if places[0] != places[1] and places not in seen:
+            seen.add(places)
+            admit(campaign, before, replace(now, budget=before.budget))
 
 
 def name_of_unit(config: Config, source: Source | None = None) -> str:

@@ -1,12 +1,13 @@
 """Studies run their campaigns once, share them, go on, and say what holds."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from plain_campaigns import files, plain_snapshots, toy_config
+from plain_campaigns import files, plain_snapshots, toy_config, with_data
 
 from atal_ray.campaign import train as module
 from atal_ray.config import BudgetConfig
@@ -14,6 +15,7 @@ from atal_ray.data.synthetic.dataset import write_dataset
 from atal_ray.errors import CampaignError, ConfigError, DataError
 from atal_ray.studies.paper.catalogue import STUDIES
 from atal_ray.studies.paper.study import Studies, run_studies
+from atal_ray.studies.paper.study_tables import evidence
 
 
 @pytest.fixture(scope="module")
@@ -178,6 +180,29 @@ def test_parts_of_pages_are_there(plan: Studies, done: tuple[Path, list[str]]) -
     assert "points without another within 5 px" in (folder / "fig8.md").read_text()
     (cell,) = json.loads((folder / "table3.json").read_text())["cross"]["test"].values()
     assert cell.popitem()[1]["of_full"]["mean"] > 0
+
+
+def test_other_images_of_the_same_name_are_refused(
+    plan: Studies, done: tuple[Path, list[str]], tmp_path: Path
+) -> None:
+    folder, _ = done
+    same = tmp_path / "same/train"
+    shutil.copytree(plan.campaign.data.train, same)
+    moved = replace(plan, studies=("fig8",), campaign=with_data(plan.campaign, train=str(same)))
+    trained: list[str] = []
+    with plain_snapshots(), pytest.MonkeyPatch.context() as patch:
+        counted(patch, trained)
+        run_studies(moved, folder)
+    assert trained == []
+    other = tmp_path / "other/train"
+    write_dataset(other, count=4, size=(40, 64), seed=5)
+    with pytest.raises(DataError, match="scene-"):
+        run_studies(replace(moved, campaign=with_data(plan.campaign, train=str(other))), folder)
+
+
+def test_an_arm_without_any_seed_does_not_stop_the_page() -> None:
+    claim = {"of_arms": [[1.0], []], "differences": {}, "clicks": 10}
+    assert evidence(claim) == ""
 
 
 def test_what_cannot_be_studied_is_refused(plan: Studies, tmp_path: Path) -> None:

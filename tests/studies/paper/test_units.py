@@ -7,7 +7,7 @@ from atal_ray.store.folder import Folder
 from atal_ray.studies.paper.arm import Arm, full_masks, of_query
 from atal_ray.studies.paper.catalogue import STUDIES
 from atal_ray.studies.paper.scales import base_of
-from atal_ray.studies.paper.units import digest_of, jobs_of, name_of_unit, passes_of, units_of
+from atal_ray.studies.paper.units import digest_of, jobs_of, name_of_unit, named, passes_of, units_of
 
 BASE = base_of("tiny")
 
@@ -80,5 +80,6 @@ def test_data_and_weights_may_be_moved() -> None:
         return digest_of(replace(BASE, data=of, network=network))
 
     assert at("/disk") == at("s3://bucket/data")
+    assert named("s3://bucket/DUTS-TR?endpoint_override=host:9000&tls_ca_file_path=/etc/ca.pem") == "DUTS-TR"
     assert at("/disk") != at("/disk", data="MSRA-B")
     assert at("/disk") != at("/disk", weights="other.pth")
