@@ -115,6 +115,7 @@ FINISHES = {
     ),
     "atal, weighted": Finished("atal", ("atal, weighted",), {"targets": "weighted"}),
     "atal, finer": Finished("atal", ("atal, finer",), {"finer": 4}),
+    "atal, best set": Finished("atal", ("atal, best set",), {"targets": "weighted", "finer": 4}),
     "atal, truth in regions": Finished("atal", ("atal, truth in regions",), truth="regions"),
     "atal, truth at borders": Finished("atal", ("atal, truth at borders",), truth="borders"),
     "atal, truth of missed": Finished("atal", ("atal, truth of missed",), truth="missed"),
