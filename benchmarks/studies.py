@@ -44,7 +44,7 @@ MEASURES = (
     "atal_ray.training",
     "atal_ray.studies",
 )
-SIZES = ("images", "test_images", "side", "epochs", "cycles", "half")
+SIZES = ("images", "test_images", "side", "epochs", "cycles", "warm_start", "half")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,13 +55,15 @@ class Options(RealImages):
     """Where the studies go."""
     studies: tuple[str, ...] = ("fig7", "table4")
     seeds: int = 3
-    images: int = 100
-    test_images: int = 150
+    images: int = 150
+    test_images: int = 100
     """Of each test set."""
     side: int = 96
-    epochs: int = 9
+    epochs: int = 6
     """Of a round."""
     cycles: int = 3
+    warm_start: bool = True
+    """A round goes on from the last snapshot of the one before: short trainings add up."""
     half: bool = True
     """Train and query in bfloat16."""
     processes: int = 2
@@ -82,6 +84,7 @@ def base_campaign(options: Options) -> Config:
             scales=(options.side,),
             epochs=options.epochs,
             cycles=options.cycles,
+            warm_start=options.warm_start,
         ),
         query=replace(base.query, precision="bfloat16" if options.half else "float32"),
         resources=replace(base.resources, loader_workers=0),
