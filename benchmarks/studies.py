@@ -156,6 +156,8 @@ def main(options: Options) -> None:
         raise SystemExit("no seed is finished")
     root = run_studies(plan_of(options, seeds), options.out.resolve())
     found: dict[str, Any] = {name: root.read_json(f"{name}.json") for name in options.studies}
+    for study in found.values():
+        del study["facts"]  # they name folders
     sizes = {name: getattr(options, name) for name in SIZES}
     RESULT.write_text(
         json.dumps({"provenance": head, **sizes, "seeds": seeds, "studies": found}, indent=1) + "\n"

@@ -4,6 +4,8 @@ them.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, ClassVar
 
@@ -144,13 +146,14 @@ def _report(
 ) -> None:
     """Write the tables of each study, and the page, which is written last."""
     first = CampaignFolder(root / UNITS / unit_of(next(iter(arms.values()))[0], plan.campaign.seed).name)
+    facts = facts_of(root, plan, work_of(plan, arms))
     sets, missing = list(first.test_folders(plan.campaign)), rivals.score(first)
     results = []
     for name, mine in arms.items():
         reading = Reading(root, mine, list(plan.seed_numbers), sets)
         results.append(results_of(name, STUDIES[name], reading, plan.campaign, rivals))
-        write_tables(root, results[-1])
-    write_page(root, plan, results, [*notices, *missing], work_of(plan, arms))
+        write_tables(root, results[-1], facts)
+    write_page(root, plan, results, [*notices, *missing], facts)
 
 
 def notices_of(jobs: Iterable[TrialJob], failures: Mapping[str, str]) -> list[str]:
@@ -162,6 +165,25 @@ def notices_of(jobs: Iterable[TrialJob], failures: Mapping[str, str]) -> list[st
         elif isinstance(job, GivenJob) and not job.is_ready:
             found.append(f"{job.name} waits for the points of {job.chooser.root.name}, which is not finished")
     return found
+
+
+def facts_of(root: Folder, plan: Studies, work: Mapping[str, int]) -> dict[str, str]:
+    """What everything was made with: scale, data, network, seeds, metrics, passes over each image."""
+    base = plan.campaign
+    share = f", {work['together'] / work['apart']:.0%} of the studies apart" if work["apart"] else ""
+    return {
+        "Folder": root.uri,
+        "Scale": plan.scale,
+        "Data": base.data.train or "embedded images",
+        "Images": str(base.data.limit or "all"),
+        "Network": f"{base.network.name} at {base.train.size} px, {base.train.epochs} epochs a round, "
+        f"L = {base.train.cycles}",
+        "Seeds": f"{plan.seeds}, from {base.seed} on",
+        "Metrics": "classic maxF (beta^2 = 0.3), S-measure, MAE of the mean map of the snapshots",
+        "Training passes over each image": f"{work['together']:,}{share}",
+        "Written": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        "Versions": ", ".join(f"{name} {version(name)}" for name in ("atal-ray", "torch", "ray")),
+    }
 
 
 def work_of(plan: Studies, arms: Mapping[str, list[Arm]]) -> dict[str, int]:

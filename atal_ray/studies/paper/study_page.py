@@ -2,8 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,7 +35,7 @@ def write_page(
     plan: "Studies",
     results: Sequence[StudyResult],
     notices: Sequence[str],
-    work: Mapping[str, int],
+    facts: Mapping[str, str],
 ) -> None:
     """Write study.html.
 
@@ -46,35 +44,17 @@ def write_page(
         plan: what was run.
         results: of each study.
         notices: why campaigns failed, and what else is missing.
-        work: passes over each image, together and apart.
+        facts: what everything was made with.
     """
     html = template("study.html.j2").render(
         name=root.name,
-        facts=_facts(root, plan, work),
+        facts=facts,
         studies=[_section(one) for one in results],
         notices=notices,
         plan=config_file.to_yaml(plan),
         size=(WIDTH, HEIGHT),
     )
     root.write_bytes(PAGE, html.encode())
-
-
-def _facts(root: Folder, plan: "Studies", work: Mapping[str, int]) -> dict[str, str]:
-    base = plan.campaign
-    share = f", {work['together'] / work['apart']:.0%} of the studies apart" if work["apart"] else ""
-    return {
-        "Folder": root.uri,
-        "Scale": plan.scale,
-        "Data": base.data.train or "embedded images",
-        "Images": str(base.data.limit or "all"),
-        "Network": f"{base.network.name} at {base.train.size} px, {base.train.epochs} epochs a round, "
-        f"L = {base.train.cycles}",
-        "Seeds": f"{plan.seeds}, from {base.seed} on",
-        "Metrics": "classic maxF (beta^2 = 0.3), S-measure, MAE of the mean map of the snapshots",
-        "Training passes over each image": f"{work['together']:,}{share}",
-        "Written": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
-        "Versions": ", ".join(f"{name} {version(name)}" for name in ("atal-ray", "torch", "ray")),
-    }
 
 
 def _section(result: StudyResult) -> dict[str, Any]:

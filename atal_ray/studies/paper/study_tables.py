@@ -23,9 +23,15 @@ class TextTable:
     rows: list[list[str]]
 
 
-def write_tables(root: Folder, result: StudyResult) -> None:
-    """Write NAME.json, NAME.md and NAME.tex."""
-    found, layout = result.found, result.layout
+def write_tables(root: Folder, result: StudyResult, facts: Mapping[str, str]) -> None:
+    """Write NAME.json, NAME.md and NAME.tex.
+
+    Args:
+        root: folder of the studies.
+        result: of one of them.
+        facts: what everything was made with.
+    """
+    found, layout = {**result.found, "facts": dict(facts)}, result.layout
     name, tables = found["study"], tables_of(found)
     root.write_json(f"{name}.json", found)
     lines = [f"# {found['title']}"]
@@ -36,10 +42,12 @@ def write_tables(root: Folder, result: StudyResult) -> None:
     if layout is not None:
         lines += ["", f"## {layout_title(found)}", "", to_markdown(layout)]
     lines += ["", *(f"- {markdown_text(sentence)}" for sentence in sentences_of(found))]
+    lines += ["", *(f"- {name}: {markdown_text(value)}" for name, value in facts.items())]
     root.write_bytes(f"{name}.md", ("\n".join(lines) + "\n").encode())
     tabulars = [f"% {table.title}\n{latex(table.heads, table.rows)}" for table in tables]
     tabulars += [f"% {layout_title(found)}\n{to_latex(layout)}"] if layout is not None else []
-    root.write_bytes(f"{name}.tex", "\n".join(tabulars).encode())
+    made_with = "".join(f"% {key}: {' '.join(value.split())}\n" for key, value in facts.items())
+    root.write_bytes(f"{name}.tex", (made_with + "\n".join(tabulars)).encode())
 
 
 def layout_title(found: Mapping[str, Any]) -> str:

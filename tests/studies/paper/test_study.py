@@ -73,7 +73,11 @@ def test_tables_and_page_say_what_was_found(plan: Studies, done: tuple[Path, lis
     assert table.count("\n| ") == 6
     assert "| vanilla | 4 | propagate | 2 | 16 |" in table
     assert "0.7254" in table
-    assert "\\toprule" in (folder / "table1.tex").read_text()
+    latex = (folder / "table1.tex").read_text()
+    assert "\\toprule" in latex
+    for text in (table, latex):
+        assert f"Data: {plan.campaign.data.train}" in text.replace("\\", "")
+        assert "classic maxF" in text
     page = (folder / "study.html").read_text()
     for study in ("table1", "fig8"):
         assert f'<section id="{study}">' in page
