@@ -476,13 +476,9 @@ def line(row: str, found: dict[str, Any]) -> str:
 def main(options: Options) -> None:
     """Run what is asked for, and print a table of the figures."""
     lay_out(options)
-    kept = options.out / "provenance.json"  # of the first call: later ones go on with its campaigns
-    if not kept.exists():
-        head = provenance(MEASURES)
-        kept.write_text(json.dumps(head))
+    head = provenance(MEASURES, kept=options.out / "provenance.json")
     if not options.figures_only:
         run_units(units(options), run_unit, options, options.processes)
-    head = json.loads(kept.read_text())
     rows = {row: summary(options, row) for row in rows_of(options) if seeds_of(options, row)}
     sizes = {name: getattr(options, name) for name in SIZES}
     RESULT.write_text(json.dumps({"provenance": head, **sizes, "rows": rows}, indent=1) + "\n")

@@ -2,6 +2,7 @@
 
 import datetime
 import importlib.metadata
+import json
 import os
 import platform
 import subprocess
@@ -15,7 +16,9 @@ PACKAGES = ("atal-ray", "ray", "torch", "numpy", "opencv-contrib-python-headless
 SOURCES = ("atal_ray", "jobs", "benchmarks", ":!benchmarks/results")
 
 
-def provenance(modules: Sequence[str], rivals: Sequence[str] = ()) -> dict[str, Any]:
+def provenance(
+    modules: Sequence[str], rivals: Sequence[str] = (), kept: Path | None = None
+) -> dict[str, Any]:
     """Date, commit, digest of the measured code, machine and versions.
 
     Call it before anything is measured: the load is that of the minute before.
@@ -23,7 +26,13 @@ def provenance(modules: Sequence[str], rivals: Sequence[str] = ()) -> dict[str, 
     Args:
         modules: dotted names of the modules and packages that the benchmark measures.
         rivals: distributions that they are compared with.
+        kept: file that holds that of the first call, for a benchmark whose later calls go on with its work.
     """
+    if kept is not None:
+        if not kept.exists():
+            kept.write_text(json.dumps(provenance(modules, rivals)))
+        first: dict[str, Any] = json.loads(kept.read_text())
+        return first
     import torch
 
     return {

@@ -14,9 +14,7 @@ decided where the interval leaves out 0 and all seeds agree. Prints a table.
 import contextlib
 import json
 import time
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, replace
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +24,7 @@ import tyro
 from image_scores import compared, draws, resampled, score_images, spread
 from machine import provenance
 from real_images import RealImages, data_of, lay_out, names, network_of, test_sets
+from unit_pool import run_units
 
 from atal_ray.campaign.campaign_folder import METRICS, CampaignFolder
 from atal_ray.campaign.run import run_campaign
@@ -108,8 +107,9 @@ def configure(options: Options, arm: str, seed: int) -> Config:
     return replace(config, query=replace(config.query, **chosen))
 
 
-def run_unit(options: Options, arm: str, seed: int) -> float:
-    """Run the campaign of an arm to its end; the seconds that it took in this call."""
+def run_unit(options: Options, unit: tuple[str, int]) -> float:
+    """Run the campaign of an arm and a seed to its end; the seconds that it took in this call."""
+    arm, seed = unit
     folder, began = options.out / f"{arm.replace(' ', '-')}-{seed}", time.monotonic()
     torch.set_num_threads(1)
     with (options.out / f"{folder.name}.log").open("a") as log, contextlib.redirect_stderr(log):
@@ -198,30 +198,21 @@ def passes(options: Options, arm: str) -> int:
     return config.rounds * config.train.epochs * options.images
 
 
-def run_all(options: Options) -> None:
-    """Run all campaigns, some at once: first what others start from."""
-    arms = [arm for arm in options.arms if arm != START]
-    with ProcessPoolExecutor(options.processes, get_context("spawn")) as pool:
-        for units in (
-            [(START, seed) for seed in options.seeds],
-            [(a, s) for s in options.seeds for a in arms],
-        ):
-            waiting = {pool.submit(run_unit, options, arm, seed): (arm, seed) for arm, seed in units}
-            for done in as_completed(waiting):
-                print(f"{waiting[done]}: {done.result():.0f} s", flush=True)
+def units(options: Options) -> dict[tuple[str, int], tuple[str, int] | None]:
+    """Each campaign, first what others start from, with the one that it waits for."""
+    starts = [(START, seed) for seed in options.seeds]
+    arms = [(arm, seed) for seed in options.seeds for arm in options.arms if arm != START]
+    return {**dict.fromkeys(starts), **{(arm, seed): (START, seed) for arm, seed in arms}}
 
 
 def main(options: Options) -> None:
     """Run what is asked for, and print a table of the figures."""
     lay_out(options)
-    kept = options.out / "provenance.json"  # of the first call: later ones go on with its campaigns
-    if not kept.exists():
-        head = provenance(MEASURES)
-        kept.write_text(json.dumps(head))
+    head = provenance(MEASURES, kept=options.out / "provenance.json")
     if not options.figures_only:
-        run_all(options)
+        run_units(units(options), run_unit, options, options.processes)
     result = {
-        "provenance": json.loads(kept.read_text()),
+        "provenance": head,
         "data": [path.name for path in (options.train, *test_sets(options))],
         "options": {
             name: str(value.name) if isinstance(value, Path) else value

@@ -145,13 +145,10 @@ def whole_seeds(options: Options) -> int:
 def main(options: Options) -> None:
     """Run what is asked for, and print what becomes of the claims."""
     lay_out(options)
-    kept = options.out / "provenance.json"  # of the first call: later ones go on with its campaigns
-    if not kept.exists():
-        head = provenance(MEASURES)
-        kept.write_text(json.dumps(head))
+    head = provenance(MEASURES, kept=options.out / "provenance.json")
     if not options.figures_only:
         run_campaigns(options)
-    head, seeds = json.loads(kept.read_text()), whole_seeds(options)
+    seeds = whole_seeds(options)
     if not seeds:
         raise SystemExit("no seed is finished")
     root = run_studies(plan_of(options, seeds), options.out.resolve())

@@ -21,7 +21,7 @@ def run_units(
 
     Args:
         units: each with the one that it waits for, which is among them.
-        run: of the options and the parts of a unit; picklable.
+        run: of the options and a unit; picklable.
         options: of the benchmark.
         processes: how many run at once, each in a fresh process.
     """

@@ -8,16 +8,15 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
-from atal_ray.campaign.campaign_folder import IMAGE_SCORES, MEMBERS, METRICS, CampaignFolder
+from atal_ray.campaign.campaign_folder import MEMBERS, METRICS, CampaignFolder
 from atal_ray.campaign.cost import EVALUATION_COST
 from atal_ray.campaign.look import Look, look
 from atal_ray.campaign.not_finite import NOT_FINITE, require_finite
-from atal_ray.campaign.scores_of_images import KEPT, SCORE_COLUMNS, SCORE_SCHEMA, scores_table
+from atal_ray.campaign.scores_of_images import KEPT, SCORE_COLUMNS, scores_table, write_scores
 from atal_ray.campaign.snapshot_actor import SnapshotActor
 from atal_ray.config import Config
 from atal_ray.data.images import resize
@@ -88,18 +87,9 @@ class Evaluation(Look):
         pictures += [picture for test_set in self._sets for picture in test_set.pictures]
         table = pa.Table.from_pylist(pictures, PREDICTION_SCHEMA)
         if self.config.report.image_scores:
-            self._write_scores(names)
+            write_scores(out, names, (table for test_set in self._sets for table in test_set.images))
         out.write_table(PREDICTIONS, table.sort_by([("test_set", "ascending"), ("image_id", "ascending")]))
         out.write_json(METRICS, dict(sorted(result.items())))
-
-    def _write_scores(self, names: Collection[str]) -> None:
-        """Write the scores of each test image beside those of other sets."""
-        out = self.campaign.round(self.round_number)
-        known = out.read_table(IMAGE_SCORES) if out.exists(IMAGE_SCORES) else SCORE_SCHEMA.empty_table()
-        kept = known.filter(pc.invert(pc.is_in(known["test_set"], pa.array(sorted(names), pa.string()))))
-        tables = [kept, *(table for test_set in self._sets for table in test_set.images)]
-        order = [("test_set", "ascending"), ("image_id", "ascending")]
-        out.write_table(IMAGE_SCORES, pa.concat_tables(tables).sort_by(order))
 
     def _title(self, name: str) -> str:
         return f"{self.called}: evaluation on {name}"

@@ -4,7 +4,6 @@ import logging
 from dataclasses import replace
 
 import pyarrow as pa
-import pyarrow.compute as pc
 from pyarrow import fs
 
 from atal_ray.campaign.campaign_folder import ERRORS, IMAGE_SCORES, METRICS, CampaignFolder
@@ -14,6 +13,7 @@ from atal_ray.campaign.finish.delivered_network import WEIGHTS
 from atal_ray.campaign.finish.finish_plan import Finish
 from atal_ray.campaign.look import look
 from atal_ray.campaign.prepare import add_test_sets
+from atal_ray.campaign.scores_of_images import write_scores
 from atal_ray.config import Config
 from atal_ray.errors import DataError
 from atal_ray.runtime.session import campaign_session
@@ -64,7 +64,7 @@ def judge_added(labelled: CampaignFolder, training: Config, plan: Finish, final:
         look([Evaluation(taught, config, 0, "the network")])
     found = of_ensemble(taught.round(0).read_json(METRICS))
     if plan.image_scores:
-        _add_scores(final, taught.round(0).read_table(IMAGE_SCORES))
+        write_scores(final, found, [taught.round(0).read_table(IMAGE_SCORES)])
     if taught.root.exists(ERRORS):
         known_errors = [final.read_table(ERRORS)] if final.exists(ERRORS) else []
         final.write_table(ERRORS, pa.concat_tables([*known_errors, taught.root.read_table(ERRORS)]))
@@ -75,11 +75,3 @@ def judge_added(labelled: CampaignFolder, training: Config, plan: Finish, final:
     final.write_json(METRICS, {**known, "network": network, "trainings": trainings, "snapshots": snapshots})
     taught.root.delete()
     return True
-
-
-def _add_scores(final: Folder, added: pa.Table) -> None:
-    """Write the scores of test images beside those of other sets."""
-    before = final.read_table(IMAGE_SCORES)
-    kept = before.filter(pc.invert(pc.is_in(before["test_set"], added["test_set"].unique())))
-    order = [("test_set", "ascending"), ("image_id", "ascending")]
-    final.write_table(IMAGE_SCORES, pa.concat_tables([kept, added]).sort_by(order))

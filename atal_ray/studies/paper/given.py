@@ -106,12 +106,12 @@ def _job(root: Folder, unit: Unit, config: Config) -> GivenJob:
     assert unit.source is not None
     chosen = unit.source.config
     chooser = CampaignFolder(root / UNITS / name_of_unit(chosen))
-    own = unit.name, CampaignFolder(root / UNITS / unit.name), {"unit": unit.name}
-    if unit.source.finished:
-        return FinishJob(own[0], config, *own[1:], chooser=chooser, rounds=chosen.rounds)
-    table = (root / POINTS_OF_UNITS).where(f"{chooser.root.name}-{chosen.budget.total}.parquet")
-    config = replace(config, data=replace(config.data, points=table))
-    return GivenJob(own[0], config, *own[1:], chooser=chooser, rounds=chosen.rounds)
+    made: type[GivenJob] = FinishJob if unit.source.finished else GivenJob
+    if not unit.source.finished:
+        table = (root / POINTS_OF_UNITS).where(f"{chooser.root.name}-{chosen.budget.total}.parquet")
+        config = replace(config, data=replace(config.data, points=table))
+    own = CampaignFolder(root / UNITS / unit.name)
+    return made(unit.name, config, own, {"unit": unit.name}, chooser=chooser, rounds=chosen.rounds)
 
 
 def run_given(root: Folder, jobs: Sequence[GivenJob], ways: Sweep) -> dict[str, str]:

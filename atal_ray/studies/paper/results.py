@@ -64,14 +64,15 @@ def results_of(name: str, study: PaperStudy, reading: Reading, base: Config, riv
         base: the campaign that the arms differ from.
         rivals: maps of other methods.
     """
+    claims = study.claims(base)
     found: dict[str, Any] = {
         "study": name,
         "title": study.title,
         "sets": list(reading.sets),
         "rows": [reading.row(arm) for arm in reading.arms],
-        "claims": [judge(reading, claim) for claim in study.claims(base)],
+        "claims": [judge(reading, claim) for claim in claims],
         "published": {arm: list(values) for arm, values in study.published.items()},
-        "measures": _measures(study.claims(base), reading),
+        "measures": _measures(claims, reading),
     }
     if study.curves:
         found["curves"] = {
