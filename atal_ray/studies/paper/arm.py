@@ -125,7 +125,8 @@ def pixels(config: Config) -> Config:
 
 def full_masks(base: Config) -> Config:
     """The base's network on masks by its published recipe: at the paper's size as it is, else at the base's
-    sides, epochs and batch, with a learning rate that is scaled by the batch.
+    sides and batch, with a learning rate that is scaled by the batch, and for the epochs of a round; of all
+    rounds up to ten clicks where each goes on from the one before, for so long is that network trained.
     """
     recipe, train = presets.full_recipe(base.network.name), base.train
     if train.size < presets.paper().train.size:
@@ -133,7 +134,7 @@ def full_masks(base: Config) -> Config:
             recipe,
             size=train.size,
             scales=train.scales,
-            epochs=train.epochs,
+            epochs=train.epochs * (at_ten(base).rounds if train.warm_start else 1),
             batch_size=train.batch_size,
             lr_max=recipe.lr_max * train.batch_size / recipe.batch_size,
         )

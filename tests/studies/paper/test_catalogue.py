@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from atal_ray.errors import ConfigError
-from atal_ray.studies.paper.arm import at_ten
+from atal_ray.studies.paper.arm import at_ten, full_masks
 from atal_ray.studies.paper.catalogue import STUDIES
 from atal_ray.studies.paper.scales import base_of
 from atal_ray.studies.paper.study import Studies, listed
@@ -34,6 +34,14 @@ def test_equal_clicks_are_ten_or_as_near_as_rounds_come() -> None:
 
 
 @pytest.mark.parametrize(("per_round", "total"), [(3, 8), (4, 10), (2, 20)])
+def test_full_masks_are_trained_as_long_as_a_network_that_goes_on_from_round_to_round() -> None:
+    base = base_of("small")
+    on = replace(base, train=replace(base.train, warm_start=True))
+    assert full_masks(base).train.epochs == base.train.epochs
+    assert full_masks(on).train.epochs == 3 * base.train.epochs
+    assert not full_masks(on).train.warm_start
+
+
 def test_claims_are_about_arms_whatever_the_budget(per_round: int, total: int) -> None:
     base = base_of("paper")
     base = replace(base, budget=replace(base.budget, per_round=per_round, total=total))
