@@ -309,6 +309,7 @@ SENTENCES = [
         ("study",),
         ("--budget.annotator oracle",),
     ),
+    Advised("in each round after the first: leave budget.earlier unset"),
     Advised("data.tests is empty: a study needs at least one test set"),
     Advised("use resources.backend ray", ("sweep",), ("--stop-early --resources.backend ray",)),
     Advised("{command('config', 'paper')} lists them", others=("atal config paper",)),

@@ -85,6 +85,10 @@ class Studies(Section):
             base.budget.annotator == "oracle", "a study is answered from masks: use budget.annotator oracle"
         )
         require(
+            not base.budget.earlier,
+            "a study asks as many points in each round after the first: leave budget.earlier unset",
+        )
+        require(
             bool(base.data.tests) or not base.data.train,
             "data.tests is empty: a study needs at least one test set",
         )

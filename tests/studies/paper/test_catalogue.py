@@ -33,7 +33,6 @@ def test_equal_clicks_are_ten_or_as_near_as_rounds_come() -> None:
     assert at_ten(base_of("tiny")).budget.total == 4
 
 
-@pytest.mark.parametrize(("per_round", "total"), [(3, 8), (4, 10), (2, 20)])
 def test_full_masks_are_trained_as_long_as_a_network_that_goes_on_from_round_to_round() -> None:
     base = base_of("small")
     on = replace(base, train=replace(base.train, warm_start=True))
@@ -42,6 +41,7 @@ def test_full_masks_are_trained_as_long_as_a_network_that_goes_on_from_round_to_
     assert not full_masks(on).train.warm_start
 
 
+@pytest.mark.parametrize(("per_round", "total"), [(3, 8), (4, 10), (2, 20)])
 def test_claims_are_about_arms_whatever_the_budget(per_round: int, total: int) -> None:
     base = base_of("paper")
     base = replace(base, budget=replace(base.budget, per_round=per_round, total=total))

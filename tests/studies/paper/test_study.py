@@ -213,6 +213,9 @@ def test_what_cannot_be_studied_is_refused(plan: Studies, tmp_path: Path) -> Non
     data = replace(plan.campaign.data, tests=())
     with pytest.raises(ConfigError, match="a study needs at least one test set"):
         run_studies(replace(plan, campaign=replace(plan.campaign, data=data)), tmp_path / "s")
+    changed = replace(plan.campaign, budget=replace(plan.campaign.budget, total=5, earlier=(1,)))
+    with pytest.raises(ConfigError, match=r"leave budget\.earlier unset"):
+        run_studies(replace(plan, campaign=changed), tmp_path / "s")
     people = replace(plan.campaign, budget=replace(plan.campaign.budget, annotator="answers"))
     with pytest.raises(ConfigError, match=r"use budget\.annotator oracle"):
         run_studies(replace(plan, campaign=people), tmp_path / "s")
