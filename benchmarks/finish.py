@@ -161,9 +161,6 @@ class Options(RealImages):
     start: int = 2
     half: bool = True
     """Train and query in bfloat16."""
-    processes: int = 2
-    figures_only: bool = False
-    """Run nothing: write the figures of what is finished."""
 
 
 def configure(options: Options, arm: str, seed: int) -> Config:

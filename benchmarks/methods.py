@@ -69,9 +69,6 @@ class Options(RealImages):
     start: int = 2
     per_round: int = 4
     total: int = 10
-    processes: int = 2
-    figures_only: bool = False
-    """Run nothing: write the figures of the campaigns that are finished."""
 
 
 def configure(options: Options, arm: str, seed: int) -> Config:

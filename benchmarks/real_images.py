@@ -9,7 +9,7 @@ from atal_ray.config import DataConfig, NetworkConfig
 
 @dataclass(frozen=True, kw_only=True)
 class RealImages:
-    """Where the images are, and where a benchmark writes."""
+    """Where the images are, where a benchmark writes, and how it runs."""
 
     train: Path
     """DUTS-TR."""
@@ -20,6 +20,10 @@ class RealImages:
     out: Path
     held_out: Path | None = None
     """Text file with ids of images of `train` that are a test set, and that nothing trains on."""
+    processes: int = 2
+    """How many units of work run at once."""
+    figures_only: bool = False
+    """Run nothing: write the figures of what is finished."""
 
 
 def test_sets(images: RealImages) -> list[Path]:

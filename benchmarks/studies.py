@@ -66,9 +66,6 @@ class Options(RealImages):
     """A round goes on from the last snapshot of the one before: short trainings add up."""
     half: bool = True
     """Train and query in bfloat16."""
-    processes: int = 2
-    figures_only: bool = False
-    """Run nothing: write the figures of the seeds that are finished."""
 
 
 def base_campaign(options: Options) -> Config:
