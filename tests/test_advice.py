@@ -264,6 +264,8 @@ SENTENCES = [
     ),
     # report
     Advised("run it again with {command('resume', campaign.root.uri)}", others=("atal resume F",)),
+    Advised("{command('resume', campaign.root.uri)}", others=("atal resume F",)),
+    Advised("answer on the page of `atal annotate`", others=("atal annotate C",)),
     Advised("Drawn images: without data.train", TRAINING, ("--data.train F",)),
     # runtime
     Advised("mend resources.scoring-nodes", QUERYING, ("--resources.scoring-nodes role gpu",), begun=True),

@@ -36,6 +36,8 @@ logger = logging.getLogger(__name__)
 SINCE = "waiting.json"
 """When they were first asked for."""
 _NAMED = 5
+Answered = np.ndarray[tuple[int], np.dtype[np.bool_]]
+"""Of each question whether it has an answer."""
 
 
 def from_people(
@@ -89,8 +91,13 @@ def answered_so_far(
     Raises:
         DataError: as for `from_people`.
     """
-    answered, _ = _answers(asked, out, before, warn=False)
+    answered = are_answered(asked, out, before)
     return int(np.count_nonzero(answered)), bool(answered.all() or _is_enough(answered, out, patience))
+
+
+def are_answered(asked: pa.Table, out: Folder, before: Iterable[Folder] = ()) -> Answered:
+    """Of each question whether it has an answer; as for `answered_elsewhere`, with those of the page."""
+    return _answers(asked, out, before)[0]
 
 
 def answered_elsewhere(asked: pa.Table, out: Folder, before: Iterable[Folder] = ()) -> list[int]:
@@ -104,10 +111,7 @@ def answered_elsewhere(asked: pa.Table, out: Folder, before: Iterable[Folder] = 
     Raises:
         DataError: a table of answers cannot be used.
     """
-    names = [name for name in tables_of(out) if name != PAGE]
-    kept = positions(out.read_table(ANSWERED), asked) if out.exists(ANSWERED) else np.empty(0, np.int64)
-    late, _ = late_answers(asked, before)
-    return sorted({*late.tolist(), *kept.tolist(), *given_answers(names, asked, out)[0].tolist()})
+    return [int(number) for number in np.flatnonzero(_answers(asked, out, before, page=False)[0])]
 
 
 def corrected(points: pa.Table, asked: pa.Table, out: Folder) -> pa.Table | None:
@@ -144,9 +148,11 @@ def forget_parts(out: Folder) -> None:
 
 
 def _answers(
-    asked: pa.Table, out: Folder, before: Iterable[Folder], *, warn: bool
-) -> tuple[np.ndarray[tuple[int], np.dtype[np.bool_]], Labels]:
-    """Which questions have an answer, and which; later sources go before earlier ones."""
+    asked: pa.Table, out: Folder, before: Iterable[Folder], *, warn: bool = False, page: bool = True
+) -> tuple[Answered, Labels]:
+    """Which questions have an answer, perhaps without those of the page, and which; later sources go before
+    earlier ones.
+    """
     answered = np.zeros(asked.num_rows, bool)
     labels = np.zeros(asked.num_rows, np.uint8)
     where, given = late_answers(asked, before)
@@ -155,7 +161,8 @@ def _answers(
         kept = out.read_table(ANSWERED)
         where = positions(kept, asked)
         answered[where], labels[where] = True, kept["label"].to_numpy()
-    names = [*tables_of(out), *([OPEN] if is_filled_in(out) else [])]
+    tables = [name for name in tables_of(out) if page or name != PAGE]
+    names = [*tables, *([OPEN] if is_filled_in(out) else [])]
     where, given = given_answers(names, asked, out)
     if warn:
         _say_replaced(asked, where[answered[where]], labels, given[answered[where]], names)
@@ -163,9 +170,7 @@ def _answers(
     return answered, labels
 
 
-def _is_enough(
-    answered: np.ndarray[tuple[int], np.dtype[np.bool_]], out: Folder, patience: AnnotationConfig
-) -> bool:
+def _is_enough(answered: Answered, out: Folder, patience: AnnotationConfig) -> bool:
     if not answered.any():
         return False
     return bool(is_late(out, patience) or answered.mean() >= patience.enough)
@@ -195,9 +200,7 @@ def _say_replaced(asked: pa.Table, where: Places, kept: Labels, given: Labels, n
     logger.warning("%s replaced by %s:%s%s", answers, " and ".join(names), "".join(shown), more)
 
 
-def _keep(
-    asked: pa.Table, labels: Labels, answered: np.ndarray[tuple[int], np.dtype[np.bool_]], out: Folder
-) -> None:
+def _keep(asked: pa.Table, labels: Labels, answered: Answered, out: Folder) -> None:
     """Write what is answered, the rest as a form, and since when it is awaited."""
     if not out.exists(SINCE):
         out.write_json(SINCE, {"since": time.time()})

@@ -8,6 +8,7 @@
 The card is written last: without it an export was cut short.
 """
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,10 +17,12 @@ from typing import Annotated, Any, Literal
 import pyarrow as pa
 from annotated_types import MinLen
 
+from atal_ray.annotation.answers import are_answered
 from atal_ray.annotation.formats import ALL
 from atal_ray.annotation.formats.labelled_image import LabelledImage
 from atal_ray.annotation.formats.point_format import OPEN, FormatName, FormatSettings
 from atal_ray.annotation.point_card import card
+from atal_ray.campaign.annotate import answered_late
 from atal_ray.campaign.campaign_folder import MANIFEST, POINTS, QUERIES, SAID, CampaignFolder
 from atal_ray.campaign.generate import configuration_of
 from atal_ray.campaign.life import run_in
@@ -27,12 +30,14 @@ from atal_ray.config import Config
 from atal_ray.config.bounds import Count, NotNegative, Words
 from atal_ray.config.section import Section, require
 from atal_ray.data.record import records
-from atal_ray.errors import CampaignError
+from atal_ray.errors import CampaignError, DataError, command, counted
 from atal_ray.labels.points import POINT_SCHEMA, QUERY_SCHEMA, UNSURE, concat, in_order
 from atal_ray.runtime.progress_bar import tracked
 from atal_ray.store.folder import Folder
 from atal_ray.store.lease import LOCK
 from atal_ray.store.streamed import AscendingRows
+
+logger = logging.getLogger(__name__)
 
 EXPORT_PLAN, CARD = "export.yaml", "README.md"
 What = Literal["points", "questions"]
@@ -94,8 +99,11 @@ def export_points(plan: ExportPoints, folder: Path | str) -> Folder:
     campaign = CampaignFolder(Folder.at(plan.campaign))
     plan = replace(plan, campaign=campaign.root.uri)
     config = configuration_of(campaign.root)
-    images = _Images(campaign, config, _numbers(campaign, plan), "")
+    numbers = _numbers(campaign, plan)
+    unanswered = None if isinstance(numbers, tuple) else _open(campaign, config, numbers)
+    images = _Images(campaign, config, numbers, "", unanswered)
     settings = FormatSettings(plan.dilate, plan.image_prefix)
+    _look_for_turned(images, plan)
     with run_in(out, plan, EXPORT_PLAN, started=lambda: out.exists(CARD)) as run:
         out.remove(CARD)
         for name in ALL:  # those of an export that was cut short too
@@ -117,6 +125,8 @@ class _Images:
     numbers: tuple[int, ...] | int
     """The rounds whose points, or the one whose questions these are: others may come meanwhile."""
     title: str
+    open: pa.BooleanArray | None = None
+    """Of each question of that round whether it has no answer yet."""
 
     def __iter__(self) -> Iterator[LabelledImage]:
         found = self._all()
@@ -148,9 +158,12 @@ class _Images:
         if isinstance(self.numbers, tuple):
             yield from self.campaign.images_with_points(self.numbers)
             return
-        reader = AscendingRows(self.campaign.round(self.numbers), QUERIES, QUERY_SCHEMA)
+        reader, start = AscendingRows(self.campaign.round(self.numbers), QUERIES, QUERY_SCHEMA), 0
         for images in self.campaign.chunks():
-            yield images, [_as_points(reader.up_to(images["image_id"][-1].as_py()))]
+            rows = reader.up_to(images["image_id"][-1].as_py())
+            mask = self.open.slice(start, rows.num_rows) if self.open is not None else None
+            start += rows.num_rows
+            yield images, [_as_points(rows if mask is None else rows.filter(mask))]
 
 
 def _numbers(campaign: CampaignFolder, plan: ExportPoints) -> tuple[int, ...] | int:
@@ -167,6 +180,41 @@ def _numbers(campaign: CampaignFolder, plan: ExportPoints) -> tuple[int, ...] | 
     if not sum(campaign.round(one).count_rows(POINTS) for one in numbers):
         raise CampaignError(f"{where} has no points yet: there is nothing to export")
     return numbers
+
+
+def _look_for_turned(images: _Images, plan: ExportPoints) -> None:
+    """Refuse questions about images that a format's readers turn, for they would be answered of other pixels;
+    warn of such points.
+    """
+    turning = [name for name in plan.formats if ALL[name].turns]
+    count, first = 0, ""
+    for image in replace(images, title="looking at the EXIF of images") if turning else ():
+        if image.is_turned:
+            count, first = count + 1, first or image.image_id
+    if not count:
+        return
+    sentence = (
+        f"readers of {', '.join(turning)} turn {counted(count, 'image')} as the EXIF says, such as {first}, "
+        "and points are of the stored pixels"
+    )
+    if plan.what == "questions":
+        raise DataError(
+            f"{sentence}: answer on the page of `atal annotate`, or begin a campaign on images without EXIF"
+        )
+    logger.warning("%s: there they lie elsewhere", sentence)
+
+
+def _open(campaign: CampaignFolder, config: Config, number: int) -> pa.BooleanArray:
+    """Of each question of a round whether it has no answer yet; CampaignError where all have one."""
+    before = answered_late(campaign, config, number + 1)
+    asked = campaign.round(number).read_table(QUERIES)
+    found = ~are_answered(asked, campaign.round(number + 1), before)
+    if not found.any():
+        raise CampaignError(
+            f"every question of {campaign.root.uri} has an answer: it goes on with "
+            f"{command('resume', campaign.root.uri)}"
+        )
+    return pa.array(found)
 
 
 def _said(campaign: CampaignFolder, numbers: tuple[int, ...] | int) -> list[dict[str, Any]]:

@@ -20,7 +20,7 @@ from atal_ray.campaign.life import run_in
 from atal_ray.campaign.prepare import prepare
 from atal_ray.campaign.query.ask import query
 from atal_ray.campaign.query.fit import fit
-from atal_ray.config import Config, config_file
+from atal_ray.config import AnnotationConfig, Config, config_file
 from atal_ray.config.bounds import Count, Words
 from atal_ray.config.data import BudgetConfig, DataConfig, OnBadFile
 from atal_ray.config.query import AttackConfig, QueryConfig
@@ -99,6 +99,7 @@ class Generation(Section):
             # the masks are not read, so there need not be any
             regions=replace(regions, labels="propagate" if regions.uses_masks else regions.labels),
             data=DataConfig(train=self.images, on_bad_file=self.on_bad_file),
+            annotation=AnnotationConfig(),  # all answers count: no later round asks again
             budget=BudgetConfig(
                 start=self.points, per_round=self.points, total=2 * self.points, annotator="answers"
             ),

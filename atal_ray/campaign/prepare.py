@@ -15,6 +15,7 @@ from atal_ray.acquisition.names import Names
 from atal_ray.acquisition.registered import SCORES
 from atal_ray.campaign.campaign_folder import ERROR_SCHEMA, ERRORS, MANIFEST, TRAINING, CampaignFolder
 from atal_ray.campaign.checked_images import BAD_SCHEMA, CheckedImages, check_images, is_large
+from atal_ray.campaign.errors_file import add_errors
 from atal_ray.config import Config
 from atal_ray.data.synthetic.dataset import write_dataset
 from atal_ray.errors import DataError, counted
@@ -152,13 +153,7 @@ def _write_errors(campaign: CampaignFolder, bad: pa.Table, listed: Folder | None
     reasons = pc.binary_join_element_wise(bad["file"], bad["reason"], " ")
     stage = pa.repeat(pa.scalar("prepare"), bad.num_rows)
     table = pa.table([stage, bad["image_id"], reasons], schema=ERROR_SCHEMA)
-    if campaign.root.exists(ERRORS):  # of the preparation, where a test set is added later
-        table = (
-            concat([campaign.root.read_table(ERRORS), table], ERROR_SCHEMA)
-            .group_by(ERROR_SCHEMA.names)
-            .aggregate([])
-        )
-    campaign.root.write_table(ERRORS, table)
+    add_errors(campaign.root, table)  # to those of the preparation, where a test set is added later
     left_out = counted(bad.num_rows, "bad file")
     logger.warning("left out %s, listed in %s", left_out, (listed or campaign.root).where(ERRORS))
 

@@ -144,6 +144,8 @@ class QuestionTurns:
                     now=time.time,
                 )
                 written = _Table(table, desk, out)
+                if log.entries:  # a kill may have come before the last ones were in the table
+                    written.write()
                 logger.info("round %d: %s", number, counted(table.num_rows, "question"))
                 try:
                     yield Turn(number, questions, desk, written.changed)
@@ -229,9 +231,16 @@ class _Table:
         """Write the table soon."""
         with self._lock:
             if self._timer is None:
-                self._timer = threading.Timer(WRITE_EVERY, self.write)
+                self._timer = threading.Timer(WRITE_EVERY, self._write_or_try_again)
                 self._timer.daemon = True
                 self._timer.start()
+
+    def _write_or_try_again(self) -> None:
+        try:
+            self.write()
+        except Exception as error:  # whatever it is: the log has the answers, and the table can wait
+            logger.warning("%s is written later: %s", self.out.where(PAGE), error)
+            self.changed()
 
     def write(self) -> None:
         """Write the table now."""

@@ -1,7 +1,6 @@
 """What of an image file is easily overlooked, because reading it changes or passes over it."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from PIL import ExifTags, Image
 
@@ -54,7 +53,7 @@ def traits_of(image: Image.Image) -> ImageTraits:
     return ImageTraits(
         width=image.width,
         height=image.height,
-        turned=_TURNED.get(_orientation(image), ""),
+        turned=_TURNED.get(orientation_of(image), ""),
         cmyk=image.mode == "CMYK",
         deep=deep,
         alpha=image.mode in _ALPHA or "transparency" in image.info,
@@ -64,12 +63,13 @@ def traits_of(image: Image.Image) -> ImageTraits:
     )
 
 
-def _orientation(image: Image.Image) -> Any:
-    """The EXIF orientation, 1 where there is none or it cannot be read."""
+def orientation_of(image: Image.Image) -> int:
+    """The EXIF orientation 1 to 8, 1 where there is none or it cannot be read."""
     try:
-        return image.getexif().get(ExifTags.Base.Orientation, 1)
+        found = int(image.getexif().get(ExifTags.Base.Orientation, 1))
     except Exception:  # a damaged block raises almost any type, and the pixels are whole
         return 1
+    return found if 1 <= found <= 8 else 1
 
 
 def _bits(image: Image.Image) -> tuple[int, ...]:

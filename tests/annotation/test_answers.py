@@ -12,6 +12,7 @@ from properties import examples
 from atal_ray.annotation.answers import (
     answered_elsewhere,
     answered_so_far,
+    are_answered,
     corrected,
     forget_parts,
     from_people,
@@ -272,6 +273,17 @@ def test_an_answer_that_came_late_is_taken_where_it_is_asked_again(out, tmp_path
     leave(out, lines(asked, [1, None, 0, 1]))
     assert answered_elsewhere(asked, out, [before]) == [0, 1, 2, 3]
     assert from_people(asked, out, "seed", None, [before])["label"].to_pylist() == [1, 1, 0, 1]
+
+
+def test_what_was_written_into_the_form_is_not_asked_on_the_page(out):
+    asked = questions(4)
+    leave(out, lines(asked, [None, 1, None, None]), OPEN)
+    out.write_table(
+        "annotated.parquet",
+        asked.select(["image_id", "x", "y"]).slice(3, 1).append_column("label", pa.array([1], pa.uint8())),
+    )
+    assert answered_elsewhere(asked, out) == [1]
+    assert are_answered(asked, out).tolist() == [False, True, False, True]
 
 
 def test_a_later_round_goes_before_an_earlier_one_and_a_form_counts(out, tmp_path):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from PIL import ExifTags, Image
 from plain_campaigns import plain_snapshots, toy_config
 
 from atal_ray.annotation.formats import ALL
@@ -113,6 +114,49 @@ def test_questions_are_answered_in_label_studio(
     assert mine.round(0).read_table(POINTS).select(pixels) == run.round(0).read_table(POINTS).select(pixels)
     with pytest.raises(CampaignError, match="has no open questions"):
         export_points(ExportPoints(campaign=run.root.uri, what="questions"), tmp_path / "none")
+
+
+def test_questions_that_have_an_answer_are_not_exported(
+    campaign: tuple[Config, CampaignFolder], tmp_path: Path
+) -> None:
+    people = replace(campaign[0], budget=BudgetConfig(start=2, per_round=2, total=4, annotator="answers"))
+    with pytest.raises(WaitingError):
+        run_campaign(people, tmp_path / "run")
+    mine = CampaignFolder(Folder(str(tmp_path / "run")))
+    form = Path(mine.round(0).where("questions.csv"))
+    head, *rows = form.read_text().splitlines()
+    form.write_text("\n".join([head, *(f"{row}1" for row in rows[:3]), *rows[3:]]))
+    plan = ExportPoints(campaign=mine.root.uri, what="questions")
+    left = export_points(plan, tmp_path / "out").read_table("parquet/points.parquet")
+    pixels = [f"{row['image_id']},{row['x']},{row['y']}," for row in left.to_pylist()]
+    assert sorted(pixels) == sorted(rows[3:])
+    form.write_text("\n".join([head, *(f"{row}1" for row in rows)]))
+    with pytest.raises(CampaignError, match=r"every question of .* has an answer: it goes on with"):
+        export_points(plan, tmp_path / "all")
+
+
+def test_points_of_turned_images_are_warned_of_and_questions_refused(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_dataset(tmp_path / "train", count=3, size=(40, 64))
+    image = sorted((tmp_path / "train/images").iterdir())[1]
+    with Image.open(image) as file:
+        exif = file.getexif()
+        exif[ExifTags.Base.Orientation] = 6
+        file.save(image, exif=exif)
+    config = toy_config(tmp_path / "train", ())
+    people = replace(config, budget=BudgetConfig(start=2, per_round=2, total=4, annotator="answers"))
+    with pytest.raises(WaitingError):
+        run_campaign(people, tmp_path / "people")
+    plan = ExportPoints(campaign=str(tmp_path / "people"), what="questions", formats=("cvat",))
+    with pytest.raises(DataError, match=f"readers of cvat turn 1 image .* such as {image.stem},.*answer on"):
+        export_points(plan, tmp_path / "questions")
+    export_points(replace(plan, formats=("webdataset",)), tmp_path / "questions")
+    with plain_snapshots():
+        run_campaign(config, tmp_path / "run")
+    points = ExportPoints(campaign=str(tmp_path / "run"), formats=("parquet", "coco"))
+    export_points(points, tmp_path / "out")
+    assert f"readers of coco turn 1 image as the EXIF says, such as {image.stem}" in caplog.text
 
 
 def test_generated_points_are_exported_too(campaign: tuple[Config, CampaignFolder], tmp_path: Path) -> None:

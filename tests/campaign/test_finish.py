@@ -165,6 +165,7 @@ def test_a_network_that_clicks_alone_teach_teaches_beside_the_snapshots(
     config, run = campaign
     clicks = ClickTeacher(trained=True, border=0.2, coherence=0.3, balance="area")
     plan, train = small(run, clicks=clicks), finish_module.train
+    plan = dataclasses.replace(plan, train=dataclasses.replace(plan.train, size=96, scales=(96,)))
     seen: list[tuple[str, TrainConfig]] = []
     targets: dict[str, np.ndarray] = {}
     trained_by_clicks: list[networks.SaliencyNetwork] = []
@@ -187,7 +188,8 @@ def test_a_network_that_clicks_alone_teach_teaches_beside_the_snapshots(
     assert not final.exists("by-clicks/manifest.parquet")
     points, superpixels = PointIndex(run.points(1)), run.superpixels(config)
     snapshots = naive_maps(config, run, read_snapshots(run.snapshots(1), config, CPU))
-    own = naive_maps(config, run, trained_by_clicks)
+    at_96 = dataclasses.replace(config, train=dataclasses.replace(config.train, size=96, scales=(96,)))
+    own = naive_maps(at_96, run, trained_by_clicks)
     found = masks_of(final)
     for rows in run.images(config):
         for record in rows:
@@ -313,12 +315,15 @@ def test_the_report_of_the_campaign_says_first_what_was_delivered(
 
 
 def test_a_torn_image_is_named_and_can_be_left_out_by_the_same_command(
-    campaign: tuple[Config, CampaignFolder], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    campaign: tuple[Config, CampaignFolder], data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config, run = campaign
     image = Path(next(iter(run.images(config)))[2].image)
     whole = image.read_bytes()
     image.write_bytes(whole[: len(whole) // 2])
+    shutil.copytree(data / "test", tmp_path / "more")
+    for folder, ending in (("images", "jpg"), ("masks", "png")):
+        (tmp_path / "more" / folder / f"torn.{ending}").write_bytes(whole[:200])
     plan, shards = small(run), list[int]()
     work = TeacherShard.__call__
     monkeypatch.setattr(
@@ -328,11 +333,13 @@ def test_a_torn_image_is_named_and_can_be_left_out_by_the_same_command(
         sentence = f"pass-1: masks: 1 image cannot be used, such as {image.stem}: .*--on-bad-file skip"
         with pytest.raises(DataError, match=sentence):
             finish(plan, tmp_path / "final")
-        final = finish(dataclasses.replace(plan, on_bad_file="skip"), tmp_path / "final")
+        more = (*plan.tests, str(tmp_path / "more"))
+        skipping = dataclasses.replace(plan, on_bad_file="skip", tests=more)
+        final = finish(skipping, tmp_path / "final")
     finally:
         image.write_bytes(whole)
     assert shards == [0, 1, 0], "the shard without it is not done again"
-    assert final.read_table(ERRORS)["image_id"].to_pylist() == [image.stem]
+    assert sorted(final.read_table(ERRORS)["image_id"].to_pylist()) == sorted([image.stem, "torn"])
     assert masks_of(final).keys() == {row.image_id for rows in run.images(config) for row in rows} - {
         image.stem
     }
@@ -407,6 +414,23 @@ def test_a_finish_keeps_to_its_rounds_while_its_campaign_grows(data: Path, tmp_p
     assert now["network"]["more"] == now["network"]["test"] == before["network"]["test"]
     assert now["trainings"]["pass-1"] == now["network"]
     assert final.names() == sorted(["campaign.lock", *(set(final.names()) - {"campaign.lock", "judged"})])
+
+
+def test_rounds_of_a_call_that_did_nothing_are_forgotten(
+    campaign: tuple[Config, CampaignFolder], tmp_path: Path
+) -> None:
+    nowhere = small(campaign[1], rounds=1, compare=str(tmp_path / "nowhere"))
+    with pytest.raises(CampaignError):
+        finish(nowhere, tmp_path / "final")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            finish_module, "require_network", lambda *_: (_ for _ in ()).throw(DataError("weights"))
+        )
+        with pytest.raises(DataError):
+            finish(small(campaign[1], rounds=1), tmp_path / "final")
+    assert (tmp_path / "final/finish.yaml").exists()
+    final = finish(small(campaign[1]), tmp_path / "final")
+    assert final.read_table(POINTS).num_rows == 4 * IMAGES
 
 
 def test_a_network_is_trained_by_its_own_recipe_whatever_the_campaigns(

@@ -10,6 +10,7 @@ from atal_ray.campaign import generate as generation
 from atal_ray.campaign.campaign_folder import POINTS, QUERIES
 from atal_ray.campaign.generate import Generation, generate, summary
 from atal_ray.cli import main
+from atal_ray.config import AnnotationConfig
 from atal_ray.data.synthetic.dataset import write_dataset
 from atal_ray.errors import CampaignError, ConfigError, DataError
 
@@ -79,6 +80,11 @@ def test_the_same_command_goes_on_and_another_is_refused(plan, tmp_path, monkeyp
     assert "done: 15 points of 5 images" in capsys.readouterr().out
     with pytest.raises(CampaignError, match="points: 3 -> 4"):
         generate(dataclasses.replace(plan, points=4), tmp_path / "out")
+
+
+def test_all_questions_are_waited_for_whatever_the_campaign_had_enough_with(plan, finished):
+    config = dataclasses.replace(finished[0], annotation=AnnotationConfig(enough=0.5, deadline_hours=1))
+    assert plan.config(config).annotation == AnnotationConfig()
 
 
 def test_what_is_wrong_is_named(plan, finished, tmp_path):

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 from plain_campaigns import plain_snapshots, toy_config
 
-from atal_ray.annotation.page import asking_order
+from atal_ray.annotation.page import asking_order, question_pictures
 from atal_ray.campaign import patience, question_turns
 from atal_ray.campaign.campaign_folder import POINTS, QUERIES, SAID_LOG, CampaignFolder
 from atal_ray.campaign.export_points import ExportPoints, export_points
@@ -311,9 +311,37 @@ def test_what_was_said_is_there_after_a_kill(
         person = Person(served.links["ann"])
         assert served.links["ann"].partition("#")[2] == link.partition("#")[2], "links stay"
         assert person.ask("api/next")["answered"] == 3
+        assert pq.read_table(out.where("annotated.parquet"))["label"].to_pylist() == [1, 0, 255]
         assert person.ask("api/back", {"round": 0})["answered"] == 2
     assert pq.read_table(out.where("annotated.parquet"))["label"].to_pylist() == [1, 0]
     assert stat.S_IMODE(Path(mine.root.where(PEOPLE)).stat().st_mode) == 0o600
+
+
+def test_an_image_that_is_gone_is_named_and_the_others_are_answered(
+    waiting: tuple[Config, CampaignFolder],
+) -> None:
+    config, mine = waiting
+    first = in_asking_order(mine, 0)[0]["image_id"]
+    (gone,) = (Path(config.data.train) / "images").glob(f"{first}.*")
+    data = gone.read_bytes()
+    gone.unlink()
+    question_pictures.orientation_of.cache_clear()
+    try:
+        with Running(mine) as served:
+            person = Person(served.links["ann"])
+            state, seen = person.ask("api/next"), 0
+            assert gone.name in state["next"][0]["problem"]
+            while state["answered"] < 8:
+                now = state["next"][0]
+                if "problem" in now:
+                    seen += 1
+                    state = person.ask("api/skip", {"round": 0, "question": now["question"]})
+                else:
+                    state = person.say(now["question"], 1)
+            assert seen >= 2
+            assert all("problem" in one for one in state["next"])
+    finally:
+        gone.write_bytes(data)
 
 
 def test_a_table_beside_the_page_is_not_asked_again(waiting: tuple[Config, CampaignFolder]) -> None:

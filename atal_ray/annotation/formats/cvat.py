@@ -34,6 +34,7 @@ class Cvat(PointFormat):
     """annotations.xml, and the images in images/."""
 
     reads = True
+    turns = True
     keeps = "the pixel and its label; the images lie in images/, as links where the disk allows it"
 
     def write(self, images: LabelledImages, folder: Folder) -> None:

@@ -15,6 +15,7 @@ FIELD = "points"
 class FiftyOneDataset(PointFormat):
     """samples.json and metadata.json, a LegacyFiftyOneDataset; places are shares of the sides."""
 
+    turns = True
     keeps = "the pixel, its label, round and uncertainty; the images are named, not copied"
 
     def write(self, images: LabelledImages, folder: Folder) -> None:

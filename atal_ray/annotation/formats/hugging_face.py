@@ -48,6 +48,7 @@ SCHEMA = pa.schema(
 class HuggingFace(PointFormat):
     """images-00000.parquet, ..., a thousand images or 256 MiB each."""
 
+    turns = True
     keeps = "everything but the superpixel; the images are inside"
 
     def write(self, images: LabelledImages, folder: Folder) -> None:

@@ -43,6 +43,7 @@ class LabelStudio(PointFormat):
     """tasks-00000.json, ... and config.xml; points are predictions, which a person confirms or changes."""
 
     reads = True
+    turns = True
     keeps = "the pixel, its label and the uncertainty when it was asked; the images are named, not copied"
 
     def write(self, images: LabelledImages, folder: Folder) -> None:

@@ -8,7 +8,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from atal_ray.data.images import file_bytes
+from atal_ray.data.image_traits import orientation_of
+from atal_ray.data.images import file_bytes, opened
 from atal_ray.errors import DataError
 from atal_ray.labels.points import UNSURE
 from atal_ray.store.folder import Folder
@@ -53,6 +54,15 @@ class LabelledImage:
         """Which points somebody was sure of [N]; many formats know no others."""
         return np.asarray(self.labels != UNSURE)
 
+    @property
+    def is_turned(self) -> bool:
+        """Whether viewers turn it as its EXIF says; of a file that cannot be read here nobody knows."""
+        try:
+            with opened(self.path) as image:
+                return orientation_of(image) != 1
+        except DataError:
+            return False
+
     def copy_to(self, folder: Folder) -> None:
         """Put its file into a folder, on one disk as a hard link.
 
@@ -68,6 +78,11 @@ class LabelledImage:
     def read_bytes(self) -> bytes:
         """The file; DataError where it cannot be read."""
         return file_bytes(self.path)
+
+
+def with_labels(images: "LabelledImages") -> Iterator[LabelledImage]:
+    """The images with a point that somebody was sure of."""
+    return (image for image in images if image.sure.any())
 
 
 def by_files(

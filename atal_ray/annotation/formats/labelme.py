@@ -25,6 +25,7 @@ class Labelme(PointFormat):
     """ID.json beside its image, where labelme looks for it."""
 
     reads = True
+    turns = True
     keeps = "the pixel and its label"
 
     def write(self, images: LabelledImages, folder: Folder) -> None:

@@ -78,6 +78,8 @@ class PointFormat(ABC):
 
     knows_unsure: ClassVar[bool] = True
     """Whether a point that nobody is sure of can be told from an unlabelled pixel: questions are such."""
+    turns: ClassVar[bool] = False
+    """Whether its readers turn an image as the EXIF says, away from the stored pixels of the points."""
     repeats: ClassVar[bool] = True
     """Whether a pixel may stand in it twice."""
 

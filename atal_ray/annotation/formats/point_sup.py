@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from atal_ray.annotation.formats.labelled_image import LabelledImage, LabelledImages
+from atal_ray.annotation.formats.labelled_image import LabelledImage, LabelledImages, with_labels
 from atal_ray.annotation.formats.point_format import PointFormat, point_format
 from atal_ray.labels.points import SALIENT
 from atal_ray.store.folder import Folder
@@ -17,6 +17,7 @@ class PointSup(PointFormat):
     """instances.json: of each image one annotation with point_coords and point_labels, without a mask."""
 
     knows_unsure = False
+    turns = True
     keeps = "the pixel and its label; unsure points are left out"
 
     def write(self, images: LabelledImages, folder: Folder) -> None:
@@ -28,9 +29,9 @@ def _lines(images: LabelledImages) -> Iterator[str]:
     yield '{"info": {"description": "points of atal_ray"}, "licenses": [],'
     yield f'"categories": [{json.dumps(CATEGORY)}],'
     yield '"images": ['
-    yield from _joined({**_image(image), "id": number} for number, image in enumerate(images, 1))
+    yield from _joined({**_image(image), "id": number} for number, image in enumerate(with_labels(images), 1))
     yield '], "annotations": ['
-    yield from _joined(_annotation(image, number) for number, image in enumerate(images, 1))
+    yield from _joined(_annotation(image, number) for number, image in enumerate(with_labels(images), 1))
     yield "]}"
 
 

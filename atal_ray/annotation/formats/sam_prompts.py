@@ -4,7 +4,7 @@ from io import BytesIO
 
 import numpy as np
 
-from atal_ray.annotation.formats.labelled_image import LabelledImages
+from atal_ray.annotation.formats.labelled_image import LabelledImages, with_labels
 from atal_ray.annotation.formats.point_format import PointFormat, point_format
 from atal_ray.store.folder import Folder
 
@@ -17,8 +17,8 @@ class SamPrompts(PointFormat):
     keeps = "the pixel and its label; unsure points are left out"
 
     def write(self, images: LabelledImages, folder: Folder) -> None:
-        """Write a file for each image."""
-        for image in images:
+        """Write a file for each image with a label."""
+        for image in with_labels(images):
             data = BytesIO()
             np.savez(
                 data,

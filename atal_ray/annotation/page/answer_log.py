@@ -1,5 +1,6 @@
 """The answers of people as they came, on a local disk: lines are added and never changed."""
 
+import errno
 import json
 import os
 from collections.abc import Iterable
@@ -7,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Self
 
-from atal_ray.errors import DataError
+from atal_ray.errors import CampaignError, DataError
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class AnswerLog:
             known, self.entries, whole = read_entries(path)
             if whole and known != questions:
                 raise DataError(f"{path} holds answers to other questions: move it away, and start again")
-        self._file: IO[bytes] = path.open("r+b" if path.exists() else "w+b")
+        self._file: IO[bytes] = path.open("r+b" if path.exists() else "w+b", buffering=0)
         self._file.truncate(whole)
         self._file.seek(whole)
         if not whole:
@@ -71,14 +72,20 @@ class AnswerLog:
         self._file.close()
 
     def add(self, entry: LogEntry) -> None:
-        """Write an entry."""
+        """Write an entry; CampaignError where the disk takes no more, and nothing is written then."""
         self._write(asdict(entry))
         self.entries.append(entry)
 
     def _write(self, document: dict[str, object]) -> None:
-        self._file.write(json.dumps(document).encode() + b"\n")
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        line, whole = json.dumps(document).encode() + b"\n", self._file.tell()
+        try:
+            if self._file.write(line) < len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            self._file.truncate(whole)
+            self._file.seek(whole)
+            raise CampaignError(f"{self.path} cannot be written: {error.strerror}") from error
 
 
 def read_entries(path: Path) -> tuple[str, list[LogEntry], int]:

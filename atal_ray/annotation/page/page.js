@@ -5,10 +5,11 @@ const element = (id) => document.getElementById(id);
 const pictures = new Map(); // round/question -> promise of the addresses of its two pictures
 const LOOK_AGAIN = 3000; // milliseconds until a page without a question asks for one
 let state = null;
+let shown = ""; // round/question whose pictures are on the screen: no other one is answered
 let shownAt = 0;
 let waiting = Promise.resolve(); // requests go out one after another
-let later = 0; // the timer of a page without a question
-let pending = 0; // of them that have no reply yet: an older reply does not know the later keys
+let later = 0; // the timer of the next look at the server
+let pending = 0; // requests that have no reply yet: an older reply does not know the later keys
 
 async function ask(path, body) {
   const options = { headers: { Authorization: `Bearer ${token}` } };
@@ -19,7 +20,7 @@ async function ask(path, body) {
   const response = await fetch(path, options);
   if (!response.ok) {
     const said = await response.json().catch(() => ({ error: `the server says ${response.status}` }));
-    throw Object.assign(new Error(said.error), { closed: response.status === 409 });
+    throw Object.assign(new Error(said.error), { status: response.status });
   }
   return response;
 }
@@ -28,8 +29,10 @@ async function address(path) {
   return URL.createObjectURL(await (await ask(path)).blob());
 }
 
-function load(question) {
-  const place = `${state.round}/${question}`;
+const placeOf = (one) => `${state.round}/${one.question}`;
+
+function load(one) {
+  const place = placeOf(one);
   if (!pictures.has(place)) {
     const both = Promise.all([address(`api/picture/${place}`), address(`api/crop/${place}`)]);
     both.catch(() => pictures.delete(place));
@@ -39,7 +42,7 @@ function load(question) {
 }
 
 function forget() {
-  const near = new Set(state.next.map((one) => `${state.round}/${one.question}`));
+  const near = new Set(state.next.map(placeOf));
   for (const [question, both] of pictures) {
     if (!near.has(question)) {
       pictures.delete(question);
@@ -51,7 +54,7 @@ function forget() {
 // The whole picture fills its place and the crop stands beside it, or below; Z lets them change sizes.
 function fit() {
   const now = state && state.next[0];
-  if (!now) return;
+  if (!now || now.problem) return;
   const room = element("question").clientWidth;
   const high = 0.7 * innerHeight;
   const beside = room > 760;
@@ -80,12 +83,23 @@ async function show() {
   element("question").hidden = element("buttons").hidden = !asking;
   clearTimeout(later);
   if (!now) {
-    later = setTimeout(() => send("api/next"), LOOK_AGAIN);
+    shown = "";
     element("message").textContent = nothing();
+    lookAgain();
     return;
   }
-  const [whole, crop] = await load(now.question);
-  if (!state.next.length || state.next[0].question !== now.question) return;
+  if (!asking) return;
+  const place = placeOf(now);
+  const both = await (now.problem ? Promise.reject(new Error(now.problem)) : load(now)).catch((error) => error);
+  if (!state.next.length || placeOf(state.next[0]) !== place) return;
+  if (both instanceof Error) {
+    shown = "";
+    element("question").hidden = true;
+    element("message").textContent = `${now.image} cannot be shown: ${both.message}; S leaves it for later`;
+    lookAgain();
+    return;
+  }
+  const [whole, crop] = both;
   element("picture").src = whole;
   element("crop").src = crop;
   element("name").textContent = now.image;
@@ -93,9 +107,15 @@ async function show() {
   element("ring").style.top = `${100 * now.y}%`;
   fit();
   document.body.dataset.question = now.question;
-  shownAt = performance.now();
-  state.next.slice(1).forEach((one) => load(one.question));
+  if (shown !== place) shownAt = performance.now(); // a reply shows the same question once more
+  shown = place;
+  state.next.slice(1).filter((one) => !one.problem).forEach(load);
   forget();
+}
+
+function lookAgain(after = LOOK_AGAIN) {
+  clearTimeout(later);
+  later = setTimeout(() => send("api/next"), after);
 }
 
 function nothing() {
@@ -141,29 +161,28 @@ function send(path, body) {
   waiting = waiting
     .then(() => ask(path, body && { round: state.round, ...body }))
     .then((response) => response.json())
-    .then((found) => {
-      pending -= 1;
-      if (pending) return undefined;
-      state = found;
-      element("message").textContent = "";
-      return show();
-    })
-    .catch((error) => {
-      pending = Math.max(0, pending - 1);
-      if (error.closed) {
-        setTimeout(() => send("api/next"), LOOK_AGAIN / 3);
-        element("message").textContent = error.message;
-        return;
-      }
-      const lost = path === "api/answer" ? "; the last answer may not be kept: reload the page" : "";
-      element("message").textContent = error.message + lost;
-    });
+    .finally(() => (pending -= 1))
+    .then(take, (error) => failed(path, error));
   return waiting;
+}
+
+function take(found) {
+  if (pending) return;
+  state = found;
+  element("message").textContent = "";
+  show();
+}
+
+// What was not kept is asked again, for the server says what is next.
+function failed(path, error) {
+  const lost = path === "api/answer" && error.status !== 409 ? "; if the last answer was not kept, it is asked again" : "";
+  element("message").textContent = error.message + lost;
+  if (error.status !== 401) lookAgain(error.status === 409 ? LOOK_AGAIN / 3 : LOOK_AGAIN);
 }
 
 function answer(label) {
   const now = state && element("review").hidden && state.next[0];
-  if (!now) return;
+  if (!now || shown !== placeOf(now)) return;
   const milliseconds = Math.round(performance.now() - shownAt);
   state.next = state.next.slice(1); // the next one is shown before the server has replied
   state.answered += 1;

@@ -9,16 +9,16 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
-from atal_ray.data.images import read_image
+from atal_ray.data import image_traits
+from atal_ray.data.images import opened, read_image
 from atal_ray.data.record import Record, unchanged
 
 SIDE = 1280
 """Longest side of the whole picture, in pixels."""
 REACH, ZOOM = 26, 6
 """Pixels around the asked one in the crop, and how much larger they are shown."""
-_EXIF_ORIENTATION = 274
 RECORDS_KEPT, WHOLE_KEPT, DECODED_KEPT = 4096, 32, 2
 """Orientations, pictures and decoded images that are kept: an image is asked about more than once."""
 
@@ -38,12 +38,8 @@ class SeenPlace:
 def orientation_of(record: Record) -> int:
     """The EXIF orientation 1 to 8 of an image's file."""
     data = unchanged(record.image, record.image_bytes, record.image_digest)
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            found = int(image.getexif().get(_EXIF_ORIENTATION, 1))
-    except Exception:  # a damaged block raises almost any type, and the pixels are whole
-        return 1
-    return found if 1 <= found <= 8 else 1
+    with opened(record.image, data) as image:
+        return image_traits.orientation_of(image)
 
 
 def place(x: int, y: int, width: int, height: int, orientation: int) -> SeenPlace:
@@ -101,7 +97,7 @@ def _pixels(record: Record) -> NDArray[np.uint8]:
 def _turned(image: Image.Image, orientation: int) -> Image.Image:
     if orientation == 1:
         return image
-    image.getexif()[_EXIF_ORIENTATION] = orientation
+    image.getexif()[ExifTags.Base.Orientation] = orientation
     turned = ImageOps.exif_transpose(image)
     return image if turned is None else turned
 

@@ -10,6 +10,7 @@ function toggleReview() {
   first = 0;
   if (element("review").hidden) send("api/next");
   else {
+    shown = ""; // its seconds begin anew when it comes back
     element("question").hidden = element("buttons").hidden = true;
     element("message").textContent = "";
     list();
@@ -83,7 +84,8 @@ element("mode").addEventListener("click", (event) => {
   toggleReview();
 });
 for (const id of ["group", "by"]) {
-  element(id).addEventListener("change", () => {
+  element(id).addEventListener("change", (event) => {
+    event.currentTarget.blur(); // or R would choose in it
     first = 0;
     list();
   });

@@ -31,7 +31,7 @@ from atal_ray.annotation.page.replies import (
 )
 from atal_ray.annotation.page.review_list import GROUPS, ORDERS, review_list
 from atal_ray.data.record import Record
-from atal_ray.errors import DataError
+from atal_ray.errors import AtalError, DataError
 
 SHOWN = 60
 """Answers on one screen of a review."""
@@ -118,10 +118,10 @@ class PageServer:
             Route("/api/crop/{round:int}/{number:int}", self._crop),
             Route("/api/example/{round:int}/{number:int}", self._example),
         ]
-        return Starlette(routes=routes, exception_handlers={HTTPException: refused, DataError: refused})
+        return Starlette(routes=routes, exception_handlers={HTTPException: refused, AtalError: refused})
 
     async def _next(self, request: Request) -> Response:
-        return self._state(self._who(request))
+        return await self._state(self._who(request))
 
     async def _answer(self, request: Request) -> Response:
         who, body = self._who(request), await body_of(request)
@@ -129,20 +129,20 @@ class PageServer:
         label, milliseconds = label_in(body), min(max(0, number_in(body, "milliseconds")), 3_600_000)
         await run_in_threadpool(turn.desk.answer, who, number, label, milliseconds)
         turn.changed()
-        return self._state(who)
+        return await self._state(who)
 
     async def _skip(self, request: Request) -> Response:
         who, body = self._who(request), await body_of(request)
         turn, number = self._asked(body)
         turn.desk.skip(who, number)
-        return self._state(who)
+        return await self._state(who)
 
     async def _back(self, request: Request) -> Response:
         who, body = self._who(request), await body_of(request)
         turn = self._turn(number_in(body, "round"))
         await run_in_threadpool(turn.desk.back, who)
         turn.changed()
-        return self._state(who)
+        return await self._state(who)
 
     async def _review(self, request: Request) -> Response:
         who, body = self._who(request), await body_of(request)
@@ -203,14 +203,15 @@ class PageServer:
         image_id, x, y, _ = turn.questions.examples[number]
         return await _made(pictures.crop, turn.questions.record(image_id), x, y, "image/png")
 
-    def _state(self, who: str) -> Response:
+    async def _state(self, who: str) -> Response:
         """What the page shows: the next questions, and how far everybody is."""
         turn = self.turn
         found = {"who": who, "title": self.title, "guide": self.guide, "over": self.over}
         found["problem"] = self.problem
         if turn is None:
             return json_reply({**found, "round": -1, "answered": 0, "count": 0, "next": [], "examples": []})
-        ahead = [_described(turn.questions, number) for number in turn.desk.ahead(who)]
+        numbers = turn.desk.ahead(who)
+        ahead = await run_in_threadpool(lambda: [_described(turn.questions, number) for number in numbers])
         now = {"round": turn.round, "answered": turn.desk.answered(), "count": turn.desk.count, "next": ahead}
         return json_reply({**found, **now, "examples": [label for *_, label in turn.questions.examples]})
 
@@ -239,10 +240,14 @@ class PageServer:
 
 
 def _described(questions: Questions, number: int) -> dict[str, Any]:
-    """A question as the page needs it."""
-    record, x, y = questions.of(number)
-    where = pictures.place(x, y, record.width, record.height, pictures.orientation_of(record))
-    return {"question": number, "image": record.image_id, **asdict(where)}
+    """A question as the page needs it, or the problem with its image: the others can be answered."""
+    found: dict[str, Any] = {"question": number, "image": questions.image_of(number)}
+    try:
+        record, x, y = questions.of(number)
+        where = pictures.place(x, y, record.width, record.height, pictures.orientation_of(record))
+    except AtalError as error:
+        return {**found, "problem": str(error)}
+    return {**found, **asdict(where)}
 
 
 async def _made(

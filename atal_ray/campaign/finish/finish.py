@@ -32,6 +32,7 @@ from atal_ray.campaign.campaign_folder import (
     CampaignFolder,
 )
 from atal_ray.campaign.cost import TRAINING_COST, note_training, timed
+from atal_ray.campaign.errors_file import add_errors
 from atal_ray.campaign.evaluate import Evaluation
 from atal_ray.campaign.finish.delivered import deliver
 from atal_ray.campaign.finish.delivered_network import NETWORK, WEIGHTS, DeliveredNetwork
@@ -143,7 +144,7 @@ class Finishing:
             f"sieve, finer and agreement are about clicked superpixels, and regions.labels of "
             f"{labelled.root.uri} is {config.regions.labels}: leave them out",
         )
-        before = config_file.kept(final, FINISH_PLAN, Finish).rounds if begun else None
+        before = config_file.kept(final, FINISH_PLAN, Finish).rounds if final.exists(POINTS) else None
         rounds = plan.rounds or before or finished  # the campaign may have gone on meanwhile
         require(rounds <= finished, f"rounds is {rounds}, but {labelled.root.uri} has finished {finished}")
         named_test_sets([Location.at(folder) for folder in plan.tests])
@@ -187,7 +188,9 @@ class Finishing:
             self._train(run, taught, self.training)
             teacher, beside = Ensemble(taught, self.training, 0), None
         final.copy_from(taught.root, SHARES)
-        final.copy_from(taught.root, ERRORS)
+        for each in self.trainings():
+            if each.root.exists(ERRORS):
+                add_errors(final, each.root.read_table(ERRORS))
         if self.plan.image_scores:
             final.copy_from(taught.round(0), IMAGE_SCORES)
         trained = DeliveredNetwork(network=self.plan.network, size=self.plan.train.size)

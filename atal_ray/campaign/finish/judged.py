@@ -3,10 +3,10 @@
 import logging
 from dataclasses import replace
 
-import pyarrow as pa
 from pyarrow import fs
 
 from atal_ray.campaign.campaign_folder import ERRORS, IMAGE_SCORES, METRICS, CampaignFolder
+from atal_ray.campaign.errors_file import add_errors
 from atal_ray.campaign.evaluate import Evaluation
 from atal_ray.campaign.finish.delivered import of_ensemble
 from atal_ray.campaign.finish.delivered_network import WEIGHTS
@@ -66,8 +66,7 @@ def judge_added(labelled: CampaignFolder, training: Config, plan: Finish, final:
     if plan.image_scores:
         write_scores(final, found, [taught.round(0).read_table(IMAGE_SCORES)])
     if taught.root.exists(ERRORS):
-        known_errors = [final.read_table(ERRORS)] if final.exists(ERRORS) else []
-        final.write_table(ERRORS, pa.concat_tables([*known_errors, taught.root.read_table(ERRORS)]))
+        add_errors(final, taught.root.read_table(ERRORS))
     last = [*known["trainings"]][-1]
     snapshots = of_ensemble(labelled.round((plan.rounds or 1) - 1).read_json(METRICS))
     network = {**known["network"], **found}

@@ -5,8 +5,9 @@ from dataclasses import replace
 
 import pyarrow.compute as pc
 
-from atal_ray.campaign.campaign_folder import ERROR_SCHEMA, ERRORS, MANIFEST, CampaignFolder
+from atal_ray.campaign.campaign_folder import ERROR_SCHEMA, MANIFEST, CampaignFolder
 from atal_ray.campaign.cost import TEACHER_COST, WALL, note, read_cost, timed
+from atal_ray.campaign.errors_file import add_errors
 from atal_ray.campaign.finish.shares import SHARE_SCHEMA, SHARES
 from atal_ray.campaign.finish.teacher import Ensemble, TeacherShard, TeacherTask
 from atal_ray.campaign.not_finite import require_finite
@@ -85,7 +86,7 @@ def make_masks(task: TeacherTask, teacher: Ensemble) -> None:
             _do_again(parts, shards)
             raise DataError(f"{title}: {sentence}; repair it, or leave it out with --on-bad-file skip")
         logger.warning("%s: %s", title, sentence)
-        taught.write_table(ERRORS, errors)
+        add_errors(taught, errors)
     taught.write_tables(SHARES, parts.tables("shares", shards), SHARE_SCHEMA)
     taught.write_tables(MANIFEST, parts.tables("manifest", shards), MANIFEST_SCHEMA)
     parts.folder.delete()

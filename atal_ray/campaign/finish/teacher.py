@@ -105,10 +105,9 @@ class TeacherShard(SnapshotActor):
 
     @cached_property
     def beside(self) -> list[SaliencyNetwork]:
-        """The networks of the second ensemble."""
-        if self.task.beside is None:
-            return []
+        """The networks of the second ensemble, where there is one."""
         other = self.task.beside
+        assert other is not None
         folder = other.campaign.snapshots(other.round_number)
         return [network.to(self.device) for network in read_snapshots(folder, other.config, CPU)]
 
@@ -172,10 +171,10 @@ class TeacherShard(SnapshotActor):
         """What the teacher sees in each image, at its own size; None where nobody asks."""
         if not read or (self.task.weights is not None and not known.needs_teacher()):
             return [None] * len(read)
-        size = self.config.train.size
-        images = to_batch(np.stack([resize(image, size) for _, image in read]), self.device)
-        ensembles = [members for members in (self.snapshots, self.beside) if members]
-        logits = [self._logits(members, images) for members in ensembles]
+        images = self._batch(read, self.config)
+        logits = [self._logits(self.snapshots, images)]
+        if self.task.beside is not None:  # trained at a side of its own, perhaps
+            logits.append(self._logits(self.beside, self._batch(read, self.task.beside.config)))
         features = images[:, :0]
         if self.task.plan.sieve:
             last = self.snapshots[-1]
@@ -186,6 +185,10 @@ class TeacherShard(SnapshotActor):
             TeacherView(mean_map([one[:, index] for one in logits], shapes[index]), features[index])
             for index in range(len(read))
         ]
+
+    def _batch(self, read: list[tuple[Record, NDArray[np.uint8]]], config: Config) -> torch.Tensor:
+        """The images at the side of a training."""
+        return to_batch(np.stack([resize(image, config.train.size) for _, image in read]), self.device)
 
     def _logits(self, members: list[SaliencyNetwork], images: torch.Tensor) -> torch.Tensor:
         """Logits [M, B, 1, S, S] of the members, and of their looks at the mirror images."""

@@ -11,6 +11,7 @@ from typing import Any, get_args
 
 import cv2
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from point_tables import table_of
@@ -130,6 +131,21 @@ def test_an_object_without_a_click_has_the_whole_image_as_its_box(images: Images
     one = LabelledImage(image.image_id, image.path, image.height, image.width, background)
     found = json.loads((write("coco", [one], tmp_path / "out") / "instances.json").read_text())
     assert found["annotations"][0]["bbox"] == [0, 0, image.width, image.height]
+
+
+def test_an_image_without_a_sure_point_is_left_out_where_unsure_ones_are(
+    images: Images, tmp_path: Path
+) -> None:
+    image, points = images[0], images[0].points
+    column = points.schema.get_field_index("label")
+    labels = pa.array([255] * points.num_rows, points.schema.field("label").type)
+    nothing = points.set_column(column, points.schema.field("label"), labels)
+    unsure = LabelledImage(image.image_id, image.path, image.height, image.width, nothing)
+    found = json.loads((write("coco", [unsure, images[1]], tmp_path / "coco") / "instances.json").read_text())
+    assert [one["file_name"] for one in found["images"]] == [images[1].file_name]
+    assert [one["image_id"] for one in found["annotations"]] == [1]
+    out = write("sam", [unsure, images[1]], tmp_path / "sam")
+    assert [path.name for path in out.iterdir()] == [f"{images[1].image_id}.npz"]
 
 
 def test_sam_prompts_are_columns_and_rows(images: Images, tmp_path: Path) -> None:

@@ -1,11 +1,12 @@
 """An answer that was taken is on the disk; a line that was cut short is asked again."""
 
+import errno
 from pathlib import Path
 
 import pytest
 
 from atal_ray.annotation.page.answer_log import AnswerLog, LogEntry, latest
-from atal_ray.errors import DataError
+from atal_ray.errors import CampaignError, DataError
 
 ENTRIES = [
     LogEntry("ann", 3, 1, 900, 1.5),
@@ -63,3 +64,23 @@ def test_the_latest_of_each_person_counts() -> None:
     found = latest(ENTRIES)
     assert found == {3: {"bob": ENTRIES[1], "ann": ENTRIES[4]}}
     assert [*found[3]] == ["bob", "ann"], "the latest stands last"
+
+
+def test_an_entry_that_does_not_fit_on_the_disk_is_not_half_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    path = written(tmp_path / "answers.log")
+    whole = path.read_bytes()
+    with AnswerLog(path, "digest") as log:
+        with monkeypatch.context() as patch:
+            patch.setattr("os.fsync", full)
+            with pytest.raises(CampaignError, match=r"answers\.log cannot be written: No space left"):
+                log.add(LogEntry("bob", 5, 1, 10, 6.5))
+        assert path.read_bytes() == whole
+        assert log.entries == ENTRIES
+        log.add(LogEntry("bob", 6, 1, 10, 7.5))
+    with AnswerLog(path, "digest") as log:
+        assert log.entries == [*ENTRIES, LogEntry("bob", 6, 1, 10, 7.5)]
