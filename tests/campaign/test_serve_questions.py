@@ -3,7 +3,6 @@
 import json
 import shutil
 import stat
-import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from plain_campaigns import plain_snapshots, toy_config
+from served_pages import CONFIG, Person, Running
 
 from atal_ray.annotation.page import asking_order, question_pictures
 from atal_ray.campaign import patience, question_turns
@@ -23,14 +23,13 @@ from atal_ray.campaign.campaign_folder import POINTS, QUERIES, SAID_LOG, Campaig
 from atal_ray.campaign.export_points import ExportPoints, export_points
 from atal_ray.campaign.fork import fork, like
 from atal_ray.campaign.run import run_campaign, write_report
-from atal_ray.campaign.serve_questions import PEOPLE, AnnotateConfig, Served, opened
+from atal_ray.campaign.serve_questions import PEOPLE, AnnotateConfig
 from atal_ray.config import AnnotationConfig, BudgetConfig, Config
 from atal_ray.data.synthetic.dataset import write_dataset
 from atal_ray.errors import CampaignError, ConfigError, DataError, WaitingError
 from atal_ray.store.folder import Folder
 
 PIXELS = ["image_id", "x", "y", "label"]
-CONFIG = AnnotateConfig(port=0, people=("ann",))
 
 
 @pytest.fixture(scope="module")
@@ -55,53 +54,6 @@ def waiting(oracle: tuple[Config, CampaignFolder], tmp_path: Path) -> tuple[Conf
     with pytest.raises(WaitingError):
         run_campaign(config, tmp_path / "run")
     return config, CampaignFolder(Folder(str(tmp_path / "run")))
-
-
-class Person:
-    """Talks to the page as its script does."""
-
-    def __init__(self, link: str) -> None:
-        start, _, token = link.partition("#")
-        self.client = httpx.Client(base_url=start, headers={"Authorization": f"Bearer {token}"})
-
-    def ask(self, path: str, body: object = None) -> dict[str, Any]:
-        found = self.client.get(path) if body is None else self.client.post(path, content=json.dumps(body))
-        assert found.status_code == 200, found.text
-        return found.json()
-
-    def say(self, number: int, label: int, round_number: int = 0) -> dict[str, Any]:
-        body = {"round": round_number, "question": number, "label": label, "milliseconds": 700}
-        return self.ask("api/answer", body)
-
-    def answer_all(
-        self, labels: dict[tuple[str, int, int], int], questions: list[dict[str, Any]], leave: int = 0
-    ) -> int:
-        """Answer the questions as known, but for some; how many were answered."""
-        state, count = self.ask("api/next"), 0
-        while state["next"] and state["count"] - state["answered"] > leave:
-            number = state["next"][0]["question"]
-            row = questions[number]
-            state = self.say(number, labels[row["image_id"], row["x"], row["y"]], state["round"])
-            count += 1
-        return count
-
-
-class Running:
-    """A page that is served in a thread."""
-
-    def __init__(self, campaign: CampaignFolder, config: AnnotateConfig = CONFIG) -> None:
-        self._opened = opened(campaign.root.uri, config)
-
-    def __enter__(self) -> Served:
-        self.served = self._opened.__enter__()
-        self._thread = threading.Thread(target=self.served.run)
-        self._thread.start()
-        return self.served
-
-    def __exit__(self, *_: object) -> None:
-        self.served.server.should_exit = True
-        self._thread.join()
-        self._opened.__exit__(None, None, None)
 
 
 @pytest.fixture
