@@ -22,7 +22,8 @@ class Person:
     def ask(self, path: str, body: object = None) -> dict[str, Any]:
         found = self.client.get(path) if body is None else self.client.post(path, content=json.dumps(body))
         assert found.status_code == 200, found.text
-        return found.json()
+        reply: dict[str, Any] = found.json()
+        return reply
 
     def say(self, number: int, label: int, round_number: int = 0) -> dict[str, Any]:
         body = {"round": round_number, "question": number, "label": label, "milliseconds": 700}

@@ -219,14 +219,14 @@ SENTENCES = [
         others=("atal run paper NEW --data.points C",),
     ),
     Advised(
-        "or without Ray (--resources.backend inline; of atal evaluate: --backend inline)",
+        "or without Ray (--resources.backend inline; of atal evaluate and atal predict: --backend inline)",
         QUERYING,
         ("--resources.backend inline",),
-        ("atal evaluate F --backend inline --masks S --maps M",),
+        ("atal evaluate F --backend inline --masks S --maps M", "atal predict F I O --backend inline"),
         begun=True,
     ),
     Advised(
-        "{REASON}; the same command with --data.on-bad-file",
+        "the same command with --data.on-bad-file skip (of atal generate and atal finish:",
         TRAINING,
         ("--data.on-bad-file skip",),
         begun=True,
@@ -263,6 +263,7 @@ SENTENCES = [
         begun=True,
     ),
     # report
+    Advised("resources.gpus is require, but PyTorch sees no GPU here", QUERYING, ("--resources.gpus auto",)),
     Advised("run it again with {command('resume', campaign.root.uri)}", others=("atal resume F",)),
     Advised("{command('resume', campaign.root.uri)}", others=("atal resume F",)),
     Advised("answer on the page of `atal annotate`", others=("atal annotate C",)),

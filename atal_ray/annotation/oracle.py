@@ -11,6 +11,7 @@ from atal_ray.config import Config
 from atal_ray.data.record import Record, records
 from atal_ray.errors import DataError
 from atal_ray.labels.points import POINT_SCHEMA, check_points
+from atal_ray.runtime.bad_images import BadImages
 from atal_ray.runtime.shard_files import ShardFiles, part_name
 from atal_ray.runtime.shards import FILES_SHARD, Pool, run_shards, shard_rows
 from atal_ray.store.folder import Folder
@@ -43,6 +44,13 @@ def answer_by_masks(campaign: CampaignFolder, config: Config, round_number: int)
         },
         title="annotating",
         total=images,
+        bad=BadImages.of_table(
+            campaign.root,
+            MANIFEST,
+            "refuse",
+            column="mask",
+            advice="put a good mask there",
+        ),
     ):
         del row  # its points are in a file already
     out.write_tables(POINTS, parts.tables("points", range(len(rows))), POINT_SCHEMA)

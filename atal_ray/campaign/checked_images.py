@@ -22,10 +22,10 @@ from atal_ray.data.record import MANIFEST_SCHEMA
 from atal_ray.errors import DataError
 from atal_ray.labels.points import concat
 from atal_ray.runtime.bad_images import BadImages, require_kept
+from atal_ray.runtime.capacity import Place
 from atal_ray.runtime.many_actors import call_on_actor
 from atal_ray.runtime.shard_files import ShardFiles, part_name
 from atal_ray.runtime.shards import FILES_SHARD, Pool, run_shards, shard_rows
-from atal_ray.runtime.single_actor import ActorNeeds
 from atal_ray.store.folder import Folder
 from atal_ray.store.location import Location
 
@@ -119,7 +119,7 @@ def check_images(
     where, on_bad_file = config.resources, config.data.on_bad_file
     call_on_actor(
         partial(list_files, folder, work, subset=subset, limit=limit),
-        needs=ActorNeeds(1, 0, 0, where.loading_nodes),
+        place=Place(1, 0, where.loading_nodes),
         backend=where.backend if is_large(folder) else "inline",
         title="listing images",
     )

@@ -50,7 +50,7 @@ def like(campaign: str) -> Config:
     source = CampaignFolder(Folder.at(campaign))
     config = config_file.of_campaign(source.root)
     config = replace(config, data=replace(config.data, points=None))
-    rounds = _labelled_rounds(source)
+    rounds = source.rounds_with_points()
     asked = [config.budget.asked_for(number) for number in range(1, rounds)]
     return replace(config, budget=config.budget.after(asked))
 
@@ -92,14 +92,6 @@ def _budget_of(made: CampaignFolder, config: Config) -> BudgetConfig:
     return replace(kept, total=config.budget.total, per_round=config.budget.per_round)
 
 
-def _labelled_rounds(source: CampaignFolder) -> int:
-    """Rounds that have points, committed or not."""
-    number = 0
-    while source.round(number).exists(POINTS):
-        number += 1
-    return number
-
-
 class _Fork:
     """The making of a folder out of another.
 
@@ -112,7 +104,7 @@ class _Fork:
     def __init__(self, source: CampaignFolder, made: CampaignFolder, config: Config) -> None:
         self.source, self.made, self.config = source, made, config
         self.before = config_file.kept(source.root, CONFIG, Config)
-        self.rounds = _labelled_rounds(source)
+        self.rounds = source.rounds_with_points()
         if not self.rounds or (not self.before.asks and self.before.data.points is None):
             raise CampaignError(f"{source.root.uri} has no labelled points yet: start a campaign of its own")
         require(config.asks, "a fork goes on asking: leave data.points unset and regions.labels unlike dense")

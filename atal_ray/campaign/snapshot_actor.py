@@ -52,7 +52,11 @@ class SnapshotActor:
         self.plain = asking is not None and asking.wants.plain
         attacked = asking is not None and asking.wants.attacked and config.attack.scale < 1
         self.smaller: AttackConfig | None = config.attack if attacked else None
-        self.device = choose_device(config.resources.gpus)
+
+    @cached_property
+    def device(self) -> torch.device:
+        """Where it computes; chosen at the first shard: Ray hides what a constructor raises."""
+        return choose_device(self.config.resources.gpus)
 
     @cached_property
     def snapshots(self) -> list[SaliencyNetwork]:

@@ -21,6 +21,7 @@ from atal_ray.networks.inputs import choose_device, to_batch
 from atal_ray.runtime.bad_images import BadImages, require_kept
 from atal_ray.runtime.shards import Pool, run_shards, shard_rows
 from atal_ray.store.folder import Folder
+from atal_ray.store.lease import LOCK
 
 MADE_BY, TODO, DONE = "made_by.json", "todo.parquet", "done.json"
 TODO_SCHEMA = pa.schema([("image_id", pa.string()), ("image", pa.string())])
@@ -101,11 +102,12 @@ def _start(checkpoint: Path, out: Folder, config: EvaluationConfig) -> None:
     made_by |= {"network": config.network.name, "stride_on": config.network.stride_on}
     if out.exists(MADE_BY) and out.read_json(MADE_BY) == made_by:
         return
-    if out.names() and not out.exists(MADE_BY):
+    if set(out.names()) - {LOCK} and not out.exists(MADE_BY):
         raise ConfigError(
             f"{out.uri} holds files that were not predicted here: choose another folder for the result"
         )
-    out.delete()
+    for name in set(out.names()) - {LOCK}:
+        out.remove(name)
     out.write_json(MADE_BY, made_by)
 
 

@@ -14,6 +14,7 @@ from atal_ray.evaluation.compare import pool_of
 from atal_ray.evaluation.predict import predict_maps
 from atal_ray.runtime.session import session
 from atal_ray.store.folder import Folder
+from atal_ray.store.lock import locked
 from atal_ray.store.uri import is_uri
 
 OF_MASKS = ("image without mask", "mask without image")
@@ -49,7 +50,8 @@ def predict_images(network: str, images: str, out: str, config: PredictConfig) -
         How many images have a map now, and why each of the others has none, by its id.
 
     Raises:
-        CampaignError, CheckpointError, ConfigError, DataError: what is wrong with the network or a folder.
+        CampaignError, CheckpointError, ConfigError, DataError: what is wrong with the network or a folder; or
+            another process predicts into it.
     """
     folder = folder_of(network)
     where = f"{folder.uri}: prediction reads the weights from a disk; copy the folder to one first"
@@ -69,10 +71,9 @@ def predict_images(network: str, images: str, out: str, config: PredictConfig) -
         object_store_mib=config.object_store_mib,
     )
     paths = {image_id: image.local_path for image_id, image in found.images.items()}
-    with session(config.backend, config.actors + 1, config.object_store_mib):
-        errors = predict_maps(
-            Path(folder.where(WEIGHTS)), paths, Folder.at(out), settings, pool_of(settings, gpus=config.gpus)
-        )
+    maps, weights = Folder.at(out), Path(folder.where(WEIGHTS))
+    with locked(maps), session(config.backend, config.actors + 1, config.object_store_mib):
+        errors = predict_maps(weights, paths, maps, settings, pool_of(settings, gpus=config.gpus))
     errors |= {bad.image_id: f"{bad.file} {bad.reason}" for bad in found.problems if bad.kind not in OF_MASKS}
     return len(paths.keys() - errors.keys()), errors
 

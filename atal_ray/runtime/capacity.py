@@ -93,7 +93,12 @@ def demands(config: Config, machines: Iterable[Node]) -> Iterator[Demand]:
             f"{lower}, or mend resources.scoring-nodes",
             where.scoring_nodes,
         )
-    yield Demand("CPUs", _total("CPU", loading), 1, "mend resources.loading-nodes", where.loading_nodes)
+    shared = [node for node in loading if node.fits(where.scoring_nodes)]  # actors may take these CPUs first
+    taken = min(where.query_actors, sum(_places(node, config.query.threads) for node in shared))
+    mend = (
+        "mend resources.scoring-nodes or resources.loading-nodes" if taken else "mend resources.loading-nodes"
+    )
+    yield Demand("CPUs", _total("CPU", loading), taken * config.query.threads + 1, mend, where.loading_nodes)
 
 
 def _lower(fields: Mapping[str, int]) -> str:
@@ -108,7 +113,7 @@ def _lower(fields: Mapping[str, int]) -> str:
     return ", or ".join(ways) or "add a machine to it"
 
 
-def _places(node: Node, threads: int, *, gpus: bool) -> int:
+def _places(node: Node, threads: int, *, gpus: bool = False) -> int:
     places = float(node.resources.get("CPU", 0)) // threads
     return int(min(places, node.resources.get("GPU", 0)) if gpus else places)
 
@@ -137,13 +142,28 @@ def campaigns_at_once(config: Config, machines: Iterable[Node]) -> int:
     return int(min(demand.there // demand.wanted for demand in demands(config, machines)))
 
 
-def has_room(threads: int, gpus: int, labels: Mapping[str, str], machines: Iterable[Node]) -> bool:
-    """Whether a machine with these labels has so many CPUs and GPUs in all."""
-    return any(
-        node.resources.get("CPU", 0) >= threads and node.resources.get("GPU", 0) >= gpus
-        for node in machines
-        if node.fits(labels)
-    )
+@dataclass(frozen=True)
+class Place:
+    """What an actor or a task takes of one machine, and the labels of that machine."""
+
+    threads: int
+    gpus: int = 0
+    labels: Mapping[str, str] = field(default_factory=dict)
+    memory: int = 0
+    """Bytes."""
+
+    def __str__(self) -> str:
+        """For people."""
+        parts = [counted(self.threads, "CPU"), counted(self.gpus, "GPU")]
+        parts += [f"{self.memory / 2**30:.1f} GiB of memory"] if self.memory else []
+        return ", ".join([*parts, *(f"{key} {value}" for key, value in self.labels.items())])
+
+    def fits(self, node: Node) -> bool:
+        """Whether a machine has that much in all."""
+        wanted = {"CPU": self.threads, "GPU": self.gpus, "memory": self.memory}
+        return node.fits(self.labels) and all(
+            node.resources.get(kind, 0) >= count for kind, count in wanted.items()
+        )
 
 
 def _total(kind: str, machines: Iterable[Node]) -> float:
@@ -174,6 +194,8 @@ def share_out(cpus: int, calls: int, memory: int, gpus: int, machines: Iterable[
         machines: where they may be; an actor cannot spread over several.
     """
     machines = list(machines)
+    fitting = [one for one in machines if one.get("memory", 0) >= memory and one.get("GPU", 0) >= gpus]
+    machines = fitting or machines
     widest = int(max((machine.get("CPU", 1) for machine in machines), default=1))
     for actors in range(min(calls, cpus), 0, -1):
         threads = max(1, min(cpus // actors, widest))

@@ -10,8 +10,10 @@ from typing import Any
 
 from atal_ray.errors import CampaignError
 from atal_ray.runtime.bad_images import DEATHS
+from atal_ray.runtime.capacity import Place
 from atal_ray.runtime.failure import plain_error
-from atal_ray.runtime.single_actor import ActorNeeds, started
+from atal_ray.runtime.room import LOOK_SECONDS, RoomWatch
+from atal_ray.runtime.single_actor import placed
 
 Call = Callable[[], None]
 
@@ -19,9 +21,9 @@ logger = logging.getLogger(__name__)
 
 
 def call_on_actors(
-    calls: Iterable[Call], at_once: int, *, needs: ActorNeeds, backend: str, title: str
+    calls: Iterable[Call], at_once: int, *, place: Place, backend: str, title: str
 ) -> Iterator[None]:
-    """Make every call, so many at once; yields after each that is done.
+    """Make every call, so many at once where there is room; yields after each that is done.
 
     The actors end with the last one, also where this process is interrupted.
     A call whose actor or machine is lost is made again.
@@ -39,17 +41,28 @@ def call_on_actors(
 
     waiting = deque((call, 1) for call in calls)
     idle: list[Any] = []
+    coming: dict[Any, Any] = {}
     busy: dict[Any, tuple[Any, Call, int]] = {}
+    watch = RoomWatch(title, [place])
     try:
         while waiting or busy:
-            while waiting and len(busy) < at_once:
-                call, tries = waiting.popleft()
-                actor = idle.pop() if idle else started(Caller, needs, title)
+            while waiting and idle:
+                actor, (call, tries) = idle.pop(), waiting.popleft()
                 busy[actor.call.remote(call)] = (actor, call, tries)
-            (done, *_), _ = ray.wait(list(busy), num_returns=1)
-            actor, call, tries = busy.pop(done)
+            while len(coming) < len(waiting) and len(busy) + len(coming) < at_once:
+                actor, ready = placed(Caller, place)
+                coming[ready] = actor
+            done, _ = ray.wait([*busy, *coming], num_returns=1, timeout=LOOK_SECONDS)
+            if not done:
+                watch.went_on() if busy else watch.look()
+                continue
+            watch.went_on()
+            if done[0] in coming:
+                idle.append(coming.pop(done[0]))
+                continue
+            actor, call, tries = busy.pop(done[0])
             try:
-                ray.get(done)
+                ray.get(done[0])
             except RayActorError as error:
                 ray.kill(actor)
                 if tries == DEATHS:
@@ -63,15 +76,15 @@ def call_on_actors(
             idle.append(actor)
             yield
     finally:
-        for actor in (*idle, *(actor for actor, _, _ in busy.values())):
+        for actor in (*idle, *coming.values(), *(actor for actor, _, _ in busy.values())):
             ray.kill(actor)
 
 
 def call_on_actor(
-    function: Callable[..., None], *arguments: Any, needs: ActorNeeds, backend: str, title: str
+    function: Callable[..., None], *arguments: Any, place: Place, backend: str, title: str
 ) -> None:
     """Make one call, as `call_on_actors` makes many."""
-    for _ in call_on_actors([partial(function, *arguments)], 1, needs=needs, backend=backend, title=title):
+    for _ in call_on_actors([partial(function, *arguments)], 1, place=place, backend=backend, title=title):
         pass
 
 

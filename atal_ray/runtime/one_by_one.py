@@ -9,9 +9,10 @@ from ray.exceptions import RayActorError
 
 from atal_ray.errors import CampaignError, DataError
 from atal_ray.runtime.bad_images import DEATHS, LEFT_OUT, REASON, BadImages
+from atal_ray.runtime.capacity import Place
 from atal_ray.runtime.failure import plain_error
 from atal_ray.runtime.shards import LoadAndScore, Pool, Row, Stage
-from atal_ray.runtime.single_actor import ActorNeeds, started
+from atal_ray.runtime.single_actor import started
 
 MANY = 5
 """Images in a row that end the actor, and none that does not: the images are not to blame."""
@@ -34,14 +35,11 @@ def one_by_one(row: Row, pool: Pool, stage: Stage, bad: BadImages | None, title:
     with _Alone(pool, stage, title) as alone:
         deadly = list(_deadly(row, alone, title))
         if deadly and bad is not None and bad.on_bad_file == "refuse":
-            raise DataError(
-                f"{title}: {bad.name(row, deadly[0])}: {REASON}; the same command with --data.on-bad-file "
-                "skip (of atal generate and atal finish: --on-bad-file skip) goes on without it"
-            )
+            raise DataError(f"{title}: {bad.name(row, deadly[0])}: {REASON}; {bad.advice}")
         for number in deadly:
             name = bad.name(row, number) if bad is not None else f"image {number + 1}"
             logger.warning("%s: %s is left out: %s", title, name, REASON)
-        found = alone.call({**row, LEFT_OUT: dict.fromkeys(deadly, REASON)})
+        found = alone.call_twice({**row, LEFT_OUT: dict.fromkeys(deadly, REASON)})
     if found is None:
         raise CampaignError(
             f"{title}: a worker's process ends on {images} together, but on none of the others alone: it may "
@@ -51,10 +49,10 @@ def one_by_one(row: Row, pool: Pool, stage: Stage, bad: BadImages | None, title:
 
 
 def _deadly(row: Row, alone: "_Alone", title: str) -> Iterator[int]:
-    """The images that end the actor."""
+    """The images that end the actor, twice."""
     survived = 0
     for tried, number in enumerate(range(row["start"], row["stop"])):
-        if alone.call({**row, "shard": TRIAL, "start": number, "stop": number + 1}) is not None:
+        if alone.call_twice({**row, "shard": TRIAL, "start": number, "stop": number + 1}) is not None:
             survived += 1
             continue
         yield number
@@ -78,11 +76,16 @@ class _Alone:
     def __exit__(self, *_: object) -> None:
         self._end()
 
+    def call_twice(self, row: Row) -> Row | None:
+        """The actor's row; None where its process ended both times: once may be the machine's end."""
+        found = self.call(row)
+        return self.call(row) if found is None else found
+
     def call(self, row: Row) -> Row | None:
         """The actor's row; None where its process ended."""
         if self.actor is None:
-            needs = ActorNeeds(self.pool.threads, self.pool.gpus, 0, self.pool.labels)
-            self.actor = started(_LoadAndScore, needs, self.title, self.stage)
+            place = Place(self.pool.threads, self.pool.gpus, self.pool.labels)
+            self.actor = started(_LoadAndScore, place, self.title, self.stage)
         try:
             found: Row = ray.get(self.actor.call.remote(row))
         except RayActorError:

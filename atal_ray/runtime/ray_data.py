@@ -7,7 +7,8 @@ import ray
 from ray.data import ActorPoolStrategy, Dataset, ExecutionResources, TaskPoolStrategy
 from ray.data._internal.execution.execution_callback import ExecutionCallback
 
-from atal_ray.runtime.room import Place, RoomWatch
+from atal_ray.runtime.capacity import Place
+from atal_ray.runtime.room import RoomWatch
 from atal_ray.runtime.shards import Pool, Row, Stage
 from atal_ray.runtime.tally import WORK, TalliedActor, tallied_load
 
@@ -23,7 +24,7 @@ BLOCKS = 256
 """Objects that the rows lie in: Ray's store holds each of them from start to end."""
 
 
-def pipeline(rows: list[Row], stage: Stage, pool: Pool, tally: Any, title: str) -> Dataset:
+def pipeline(rows: list[Row], stage: Stage, pool: Pool, tally: Any, watch: RoomWatch) -> Dataset:
     """The stage as a dataset; loading is a stage of its own, so that it goes on while the actors are busy.
 
     A row of the result has the number of its shard in `WORK`, or in `GIVEN_UP` where workers die on it.
@@ -34,7 +35,7 @@ def pipeline(rows: list[Row], stage: Stage, pool: Pool, tally: Any, title: str) 
     dataset: Dataset = ray.data.from_items(rows, override_num_blocks=blocks)
     # A row of results is larger than this: each becomes a block. The context is this dataset's own.
     dataset.context.target_max_block_size = 1
-    dataset.context.custom_execution_callback_classes = [_room_callback(pool, title)]
+    dataset.context.custom_execution_callback_classes = [_room_callback(watch)]
     if blocks < len(rows):
         # A task that kept many rows would keep its CPU, and an actor that dies would take them along.
         dataset = dataset.map(_same, compute=TaskPoolStrategy(size=1), num_cpus=0)
@@ -60,17 +61,19 @@ def pipeline(rows: list[Row], stage: Stage, pool: Pool, tally: Any, title: str) 
     )
 
 
-def _room_callback(pool: Pool, title: str) -> type[ExecutionCallback]:
-    """A class that Ray Data makes one of, and calls while it runs the stage."""
+def watch_of(pool: Pool, title: str) -> RoomWatch:
+    """What looks whether the cluster still has machines for a pool."""
     places = [Place(pool.threads, pool.gpus, pool.labels), Place(1, 0, pool.loader_labels)]
+    return RoomWatch(title, places)
+
+
+def _room_callback(watch: RoomWatch) -> type[ExecutionCallback]:
+    """A class that Ray Data makes one of, and calls while it runs the stage."""
 
     class RoomCallback(ExecutionCallback):  # type: ignore[misc]
-        def __init__(self) -> None:
-            self.watch = RoomWatch(title, places)
-
         def on_execution_step(self, executor: Any) -> None:
             """What it raises ends the stage."""
-            self.watch.look()
+            watch.look()
 
     return RoomCallback
 

@@ -29,11 +29,11 @@ from atal_ray.runtime.failure import own_error, plain_error
 from atal_ray.runtime.placement_groups import GroupRemover, remove_groups_of
 from atal_ray.runtime.progress import Progress
 from atal_ray.runtime.stop import handlers_kept
-from atal_ray.runtime.workers import RAY_BOOKS, Loop, WorkerGroup, snapshot_folder
+from atal_ray.runtime.workers import RAY_BOOKS, Loop, WorkerGroup, snapshots_of
 from atal_ray.store import uri
 from atal_ray.store.folder import Folder
 from atal_ray.training.loop import TrainState, WorkerContext
-from atal_ray.training.snapshot_files import LOG, read_state, state_files
+from atal_ray.training.snapshot_files import read_state, state_files
 
 DEATHS = 3
 """Of workers, without a new snapshot, after which a training is given up."""
@@ -50,7 +50,7 @@ def fit(loop: Loop, group: WorkerGroup, run: Folder, title: str) -> None:
         AtalError: what a worker raised for people, at once; or that workers die again and again.
     """
     _drop_unusable(run)
-    deaths, done = 0, _snapshots(run)
+    deaths, done = 0, snapshots_of(run)
     while True:
         trainer = _trainer(loop, group, run)
         try:
@@ -58,7 +58,7 @@ def fit(loop: Loop, group: WorkerGroup, run: Folder, title: str) -> None:
                 trainer.fit()
             return
         except Exception as error:
-            before, done = done, _snapshots(run)
+            before, done = done, snapshots_of(run)
             deaths = 1 if done > before else deaths + 1
             reason = _require_retry(error, group, title, deaths, done)
             logger.warning("%s; it goes on from snapshot %d", reason, done)
@@ -80,6 +80,8 @@ def _require_retry(error: Exception, group: WorkerGroup, title: str, deaths: int
         ) from error
     if failure is not None and not isinstance(failure, RayActorError):  # a worker may die as it starts
         raise reason from error
+    if deaths == DEATHS and own is not None:  # what the store said
+        raise own from error
     if deaths == DEATHS:
         raise CampaignError(
             f"{reason}. It did so {DEATHS} times without another snapshot, so it would again: look for what "
@@ -92,14 +94,6 @@ def _require_retry(error: Exception, group: WorkerGroup, title: str, deaths: int
 def _start_tries(group: WorkerGroup) -> int:
     """How often Ray Train tries to start the workers, a minute each."""
     return max(START_TRIES, ceil(group.wait_minutes))
-
-
-def _snapshots(run: Folder) -> int:
-    """How many snapshots of a run are there."""
-    number = 0
-    while snapshot_folder(run, number + 1).exists(LOG):
-        number += 1
-    return number
 
 
 class _Trainer(TorchTrainer):  # type: ignore[misc]
@@ -209,8 +203,12 @@ class RayTrainWorker:
 
 
 def _drop_unusable(run: Folder) -> None:
-    """Delete a run that Ray Train cannot go on with: cut short, or left by another version of Ray."""
+    """Delete a run that Ray Train cannot go on with: cut short, begun inline, or left by another version of
+    Ray.
+    """
     if not run.exists(RAY_BOOKS):
+        if snapshots_of(run):
+            run.delete()
         return
     try:
         usable = run.read_json(RAY_BOOKS).get("ray_version") == ray.__version__

@@ -13,9 +13,10 @@ from ray import tune
 from ray.tune.schedulers import AsyncHyperBandScheduler
 
 from atal_ray.errors import AtalError, CampaignError
+from atal_ray.runtime.capacity import Place
 from atal_ray.runtime.failure import plain_error
 from atal_ray.runtime.ray_logs import forget_ended_workers
-from atal_ray.runtime.room import Place, RoomWatch
+from atal_ray.runtime.room import RoomWatch
 from atal_ray.runtime.trials import Asha, RunTrial, TrialObserver, TrialReport, TrialSet
 
 TRIAL = {"memory": 2**20}

@@ -1,23 +1,17 @@
-"""A cluster that has lost the machines of a stage: Ray would wait for others for ever."""
+"""A cluster that has lost the machines of a stage, or no free one: Ray would wait without a word."""
 
+import logging
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 
 from atal_ray.errors import CampaignError
-from atal_ray.runtime.capacity import has_room, nodes
-from atal_ray.runtime.single_actor import START_MINUTES
+from atal_ray.runtime.capacity import Place, nodes
 
 LOOK_SECONDS = 10.0
+START_MINUTES = 15
+"""That a stage waits for room: a machine that is to come takes minutes."""
 
-
-@dataclass(frozen=True)
-class Place:
-    """What an actor or a task takes of one machine, and the labels of that machine."""
-
-    threads: int
-    gpus: int = 0
-    labels: Mapping[str, str] = field(default_factory=dict)
+logger = logging.getLogger(__name__)
 
 
 class RoomWatch:
@@ -30,21 +24,33 @@ class RoomWatch:
 
     def __init__(self, title: str, places: Sequence[Place]) -> None:
         self.title, self.places = title, places
-        self.looked = self.since = time.monotonic()
+        self.looked = self.since = self.moved = time.monotonic()
+
+    def went_on(self) -> None:
+        """Something of the stage is done."""
+        self.since = self.moved = time.monotonic()
 
     def look(self) -> None:
-        """Raise CampaignError where there was none for too long; to be called again and again."""
+        """Raise CampaignError where there was none for too long, and say where nothing was done for as long;
+        to be called again and again.
+        """
         now = time.monotonic()
         if now - self.looked < LOOK_SECONDS:
             return
         self.looked, machines = now, nodes()
-        lacking = [one for one in self.places if not has_room(one.threads, one.gpus, one.labels, machines)]
+        lacking = [place for place in self.places if not any(map(place.fits, machines))]
         if not lacking:
             self.since = now
         elif now - self.since > 60 * START_MINUTES:
-            labels = ", ".join(f"{key} {value}" for key, value in lacking[0].labels.items())
             raise CampaignError(
-                f"{self.title}: for {START_MINUTES} minutes the cluster had no machine with "
-                f"{lacking[0].threads} CPUs and {lacking[0].gpus} GPUs{f' and {labels}' if labels else ''}: "
+                f"{self.title}: for {START_MINUTES} minutes the cluster had no machine with {lacking[0]}: "
                 "bring one back, then run the same command again"
+            )
+        if now - self.moved > 60 * START_MINUTES:
+            self.moved = now
+            logger.warning(
+                "%s: nothing was done for %d minutes. If other jobs hold the machines, it goes on when they "
+                "end; jobs that run at the same time need room for all of them",
+                self.title,
+                START_MINUTES,
             )

@@ -67,7 +67,7 @@ def session(backend: str, cpus: int, object_store_mib: int) -> Iterator[None]:
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise CampaignError(
                 f"{what}: {reason} Run the same command again when the machine is less busy, or without Ray "
-                "(--resources.backend inline; of atal evaluate: --backend inline)"
+                "(--resources.backend inline; of atal evaluate and atal predict: --backend inline)"
             ) from error
         with own_logs(folder) if folder else nullcontext():
             try:

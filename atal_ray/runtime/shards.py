@@ -172,15 +172,17 @@ def _on_ray(works: Sequence[ShardWork], pool: Pool) -> Iterator[tuple[int, Row]]
     # Ray takes seconds to import, and inline needs none
     from atal_ray.runtime.joined import joined
     from atal_ray.runtime.one_by_one import one_by_one
-    from atal_ray.runtime.ray_data import pipeline
+    from atal_ray.runtime.ray_data import pipeline, watch_of
     from atal_ray.runtime.tally import GIVEN_UP, WORK, tally
 
     title = " and ".join(work.title for work in works)
     whose = [(number, row) for number, work in enumerate(works) for row in work.rows]
     given_up: list[int] = []
     try:
+        watch = watch_of(pool, title)
         with tally() as deaths:
-            for row in pipeline(*joined(works), pool, deaths, title).iter_rows():
+            for row in pipeline(*joined(works), pool, deaths, watch).iter_rows():
+                watch.went_on()
                 if GIVEN_UP in row:
                     given_up.append(int(row[GIVEN_UP]))
                 else:

@@ -1,44 +1,36 @@
 """An actor on a machine of the Ray cluster that has room for it, or a sentence where none has."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
-from atal_ray.errors import CampaignError
-
-START_MINUTES = 15
-"""That an actor waits for room: a machine that is to come takes minutes."""
+from atal_ray.runtime.capacity import Place
+from atal_ray.runtime.room import LOOK_SECONDS, RoomWatch
 
 
-@dataclass(frozen=True)
-class ActorNeeds:
-    """What the actor takes of one machine, and the labels of the nodes it may run on."""
-
-    cpus: int
-    gpus: int
-    memory: int
-    """Bytes."""
-    labels: Mapping[str, str] = field(default_factory=dict)
-
-
-def started(actor: type, needs: ActorNeeds, title: str, *arguments: Any) -> Any:
-    """An actor with a method `ready`, as soon as it runs; CampaignError where no machine has room for it."""
+def placed(actor: type, place: Place, *arguments: Any) -> tuple[Any, Any]:
+    """An actor with a method `ready`, and what is there as soon as it runs."""
     import ray
 
     options = {
-        "num_cpus": needs.cpus,
-        "num_gpus": needs.gpus,
-        "memory": needs.memory,
-        "label_selector": dict(needs.labels) or None,
+        "num_cpus": place.threads,
+        "num_gpus": place.gpus,
+        "memory": place.memory,
+        "label_selector": dict(place.labels) or None,
         "scheduling_strategy": "DEFAULT",  # not in the placement group of a sweep's trial, which has no CPUs
     }
     made = ray.remote(actor).options(**options).remote(*arguments)
-    ready, _ = ray.wait([made.ready.remote()], timeout=60 * START_MINUTES)
-    if not ready:
+    return made, made.ready.remote()
+
+
+def started(actor: type, place: Place, title: str, *arguments: Any) -> Any:
+    """An actor with a method `ready`, as soon as it runs; CampaignError where no machine could hold it."""
+    import ray
+
+    made, ready = placed(actor, place, *arguments)
+    watch = RoomWatch(title, [place])
+    try:
+        while not ray.wait([ready], timeout=LOOK_SECONDS)[0]:
+            watch.look()
+    except BaseException:
         ray.kill(made)
-        raise CampaignError(
-            f"{title}: for {START_MINUTES} minutes no machine had room for an actor of {needs.cpus} CPUs, "
-            f"{needs.gpus} GPUs and {needs.memory / 2**30:.1f} GiB: bring machines back, then run the same "
-            "command again"
-        )
+        raise
     return made

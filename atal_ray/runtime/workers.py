@@ -87,7 +87,7 @@ def run_training(loop: Loop, group: WorkerGroup, run: Folder, *, epochs: int, ti
     """
     with watch(run, epochs, title, "epoch"):
         if group.backend == "inline":
-            run.remove(RAY_BOOKS)  # Ray Train would go on from the snapshots that it knows, not from ours
+            _leave_ray(run)
             with own_threads():
                 loop(InlineWorker(run, choose_device(group.gpus)))
         else:
@@ -99,6 +99,28 @@ def run_training(loop: Loop, group: WorkerGroup, run: Folder, *, epochs: int, ti
 def snapshot_folder(run: Folder, number: int) -> Folder:
     """Where a run keeps its snapshot 1..L."""
     return run / f"snapshot-{number:02d}"
+
+
+def snapshots_of(run: Folder) -> int:
+    """How many snapshots of a run are there."""
+    number = 0
+    while snapshot_folder(run, number + 1).exists(LOG):
+        number += 1
+    return number
+
+
+def _leave_ray(run: Folder) -> None:
+    """Take a run over that Ray Train began: it would go on from the snapshots that its books list, not from
+    ours. Another one may be cut short, for Ray copies its files in any order.
+    """
+    if not run.exists(RAY_BOOKS):
+        return
+    books = run.read_bytes(RAY_BOOKS)
+    for number in range(1, snapshots_of(run) + 1):
+        folder = snapshot_folder(run, number)
+        if f'"{folder.name}"'.encode() not in books:
+            folder.delete()
+    run.remove(RAY_BOOKS)
 
 
 class InlineWorker:
@@ -115,9 +137,7 @@ class InlineWorker:
 
     def restore(self) -> TrainState | None:
         """The state of the last snapshot whose files are all there."""
-        number = 0
-        while snapshot_folder(self._run, number + 1).exists(LOG):
-            number += 1
+        number = snapshots_of(self._run)
         return read_state(snapshot_folder(self._run, number).read_bytes) if number else None
 
     def wrap(self, network: nn.Module) -> nn.Module:

@@ -108,6 +108,30 @@ def test_cpus_are_shared_by_as_many_actors_as_have_room(cpus, calls, memory, gpu
     assert share_out(cpus, calls, memory, gpus, machines) == expected
 
 
+def test_an_actor_that_has_room_on_one_kind_of_machine_has_the_cpus_of_that() -> None:
+    wide, deep = {"CPU": 16.0, "memory": 32.0}, {"CPU": 8.0, "memory": 128.0}
+    assert share_out(16, 1, 50, 0, [wide, deep]) == (1, 8)
+    assert share_out(16, 1, 50, 1, [wide, {**deep, "GPU": 1.0}]) == (1, 8)
+    assert share_out(16, 1, 999, 0, [wide, deep]) == (1, 16), "nobody has the memory, which is said elsewhere"
+
+
+def test_actors_leave_a_cpu_to_the_tasks_that_load():
+    """Actors without labels may take all CPUs of the nodes that load, and would wait for them for ever."""
+    loading = dataclasses.replace(
+        CONFIG, query=QueryConfig(), resources=ResourceConfig(query_actors=7, loading_nodes=CHEAP)
+    )
+    with pytest.raises(
+        CampaignError,
+        match=r"has 4 CPUs on nodes with role cpu, but .* takes 5 at once: mend resources\.scoring-nodes or",
+    ):
+        require_capacity(loading, [Node({"CPU": 4.0}, CHEAP), Node({"CPU": 4.0}, {})])
+    require_capacity(loading, [Node({"CPU": 8.0}, CHEAP), Node({"CPU": 4.0}, {})])
+    apart = dataclasses.replace(loading.resources, scoring_nodes=FAST)
+    require_capacity(
+        dataclasses.replace(loading, resources=apart), [Node({"CPU": 1.0}, CHEAP), Node({"CPU": 7.0}, FAST)]
+    )
+
+
 def test_labels_are_plain_words():
     with pytest.raises(ConfigError, match=r"resources\.scoring-nodes holds 'in\(a,b\)'"):
         ResourceConfig(scoring_nodes={"role": "in(a,b)"})

@@ -6,12 +6,12 @@ import pytest
 import torch
 
 from atal_ray.config import Config, ResourceConfig
-from atal_ray.errors import DataError
-from atal_ray.runtime.capacity import actors_at_once, this_machine
+from atal_ray.errors import CampaignError, DataError
+from atal_ray.networks.inputs import choose_device
+from atal_ray.runtime.capacity import Place, actors_at_once, this_machine
 from atal_ray.runtime.many_actors import call_on_actor
 from atal_ray.runtime.session import campaign_session, session
 from atal_ray.runtime.shards import Pool, run_shards, shard_rows
-from atal_ray.runtime.single_actor import ActorNeeds
 from atal_ray.runtime.throughput import Throughput
 
 INLINE = Pool(1, 1, 0, backend="inline")
@@ -78,7 +78,7 @@ def test_a_call_is_a_plain_call():
         lambda *given: seen.append(given),
         1,
         2,
-        needs=ActorNeeds(64, 8, 2**60),
+        place=Place(64, 8, memory=2**60),
         backend="inline",
         title="test",
     )
@@ -95,3 +95,10 @@ def test_no_session_and_one_actor():
 def test_the_query_has_one_actor_with_the_threads_of_the_configuration():
     config = Config(resources=ResourceConfig(backend="inline", query_actors=4))
     assert Pool.of_query(config, network=True) == Pool(1, config.query.threads, 0, backend="inline")
+
+
+def test_a_gpu_that_is_required_is_not_done_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert choose_device("auto") == choose_device("none") == torch.device("cpu")
+    with pytest.raises(CampaignError, match=r"resources\.gpus is require, but PyTorch sees no GPU here"):
+        choose_device("require")

@@ -8,7 +8,14 @@ import torch
 from atal_ray.config import Config, ResourceConfig, TrainConfig
 from atal_ray.errors import StoreError
 from atal_ray.runtime.ray_train import _drop_unusable
-from atal_ray.runtime.workers import RAY_BOOKS, InlineWorker, WorkerGroup, run_training, snapshot_folder
+from atal_ray.runtime.workers import (
+    RAY_BOOKS,
+    InlineWorker,
+    WorkerGroup,
+    run_training,
+    snapshot_folder,
+    snapshots_of,
+)
 from atal_ray.store.folder import Folder
 from atal_ray.training.loop import TrainState
 from atal_ray.training.snapshot_files import LOG, REST, WEIGHTS, read_state
@@ -128,3 +135,20 @@ def test_a_run_is_dropped_for_damage_but_not_because_its_store_is_away(tmp_path,
     assert folder.exists("train")
     _drop_unusable(folder / "train")
     assert not folder.exists("train")
+
+
+def test_a_run_of_ray_train_is_taken_over_with_the_snapshots_in_its_books(tmp_path):
+    folder = Folder(str(tmp_path / "train"))
+    run(folder, Loop())
+    snapshot_folder(folder, 2).write_bytes(WEIGHTS, b"cut short, for Ray copies files in any order")
+    folder.write_json(RAY_BOOKS, {"checkpoint_results": [{"checkpoint_dir_name": "snapshot-01"}]})
+    assert run(folder, Loop()).resumed == 2
+    assert read_state(snapshot_folder(folder, 2).read_bytes).epochs_done == 4
+    assert not folder.exists(RAY_BOOKS)
+
+
+def test_ray_train_begins_anew_where_it_did_not_begin(tmp_path):
+    folder = Folder(str(tmp_path / "train"))
+    run(folder, Loop())
+    _drop_unusable(folder)
+    assert snapshots_of(folder) == 0

@@ -8,11 +8,10 @@ from atal_ray.campaign.query.budget_steps import BudgetSteps
 from atal_ray.campaign.query.cover_files import CoverFiles
 from atal_ray.config import Config
 from atal_ray.errors import CampaignError
-from atal_ray.runtime.capacity import Machine, gpus_per_actor, machines_with, share_out, this_machine
+from atal_ray.runtime.capacity import Machine, Place, machines_with, share_out, this_machine
 from atal_ray.runtime.many_actors import call_on_actors
 from atal_ray.runtime.progress import PROGRESS, watch
 from atal_ray.runtime.progress_bar import progress_bar
-from atal_ray.runtime.single_actor import ActorNeeds
 from atal_ray.store.folder import Folder
 
 NUMBERS = 160
@@ -94,17 +93,18 @@ class Spending:
         """
         where = self.config.resources
         gpus = int(gpu and not self.is_inline and where.gpus != "none")
-        gpus = gpus and gpus_per_actor("auto", where.loading_nodes)  # it can do without one
+        with_gpu = machines_with(where.loading_nodes, 1) if gpus else []
+        gpus = int(any(machine.get("memory", 0) >= memory for machine in with_gpu))  # it can do without one
         machines = [this_machine()] if self.is_inline else machines_with(where.loading_nodes, gpus)
         self._require_memory(memory, machines)
         count = len(calls(1, False))
         cpus = where.query_actors * self.config.query.threads  # which the query's actors have just given back
         at_once, threads = share_out(cpus, count, memory, gpus, machines)
-        needs = ActorNeeds(threads, gpus, memory, where.loading_nodes)
+        place = Place(threads, gpus, where.loading_nodes, memory)
         title, many = self.title, count > 1
         with progress_bar(count, title, "part", shown=many) as bar:
             for _ in call_on_actors(
-                calls(threads, gpus > 0), at_once, needs=needs, backend=where.backend, title=title
+                calls(threads, gpus > 0), at_once, place=place, backend=where.backend, title=title
             ):
                 bar.update(1)
 

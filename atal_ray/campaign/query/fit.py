@@ -30,11 +30,10 @@ from atal_ray.errors import DataError, counted
 from atal_ray.labels.points import UNSURE, PointIndex, concat
 from atal_ray.networks.inputs import choose_device, to_batch
 from atal_ray.networks.snapshot_reader import read_snapshots
-from atal_ray.runtime.capacity import gpus_per_actor
+from atal_ray.runtime.capacity import Place, gpus_per_actor
 from atal_ray.runtime.many_actors import call_on_actor
 from atal_ray.runtime.own_threads import own_threads
 from atal_ray.runtime.progress import Progress, watch
-from atal_ray.runtime.single_actor import ActorNeeds
 from atal_ray.store.folder import Folder
 from atal_ray.store.mapped import write_mapped
 from atal_ray.store.streamed import row_groups
@@ -62,12 +61,12 @@ def fit(campaign: CampaignFolder, config: Config, round_number: int, out: Folder
     where = config.resources
     inline = where.backend == "inline"
     gpus = 0 if inline else gpus_per_actor(where.gpus, where.scoring_nodes)
-    needs = ActorNeeds(config.query.threads, gpus, 0, where.scoring_nodes)
+    place = Place(config.query.threads, gpus, where.scoring_nodes)
     title = f"round {round_number}: fit of {config.query.method}"
     images = campaign.root.count_rows(MANIFEST)
     with timed(out, FIT_COST), watch(out / PARTS, images, title, "image"):
         call_on_actor(
-            fit_here, campaign, config, round_number, out, needs=needs, backend=where.backend, title=title
+            fit_here, campaign, config, round_number, out, place=place, backend=where.backend, title=title
         )
     (out / PARTS).delete()
 

@@ -6,6 +6,7 @@ Maps never leave the actor.
 from collections.abc import Collection, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cached_property
 from time import perf_counter
 from typing import Any
 
@@ -69,11 +70,15 @@ class PickShard(SnapshotActor):
         self.parts, self.shown = parts, frozenset(shown)
         self.gallery: list[Row] = []
         self.blind = round_number == START or not self.method.looks
-        self.ahead = self.device.type == "cuda"
         self.k = config.budget.asked_for(round_number + 1)
         self.most = config.query.ceiling if config.query.scope == "dataset" else self.k
         self.errors: list[Row] = []
         self.scoring = self.choosing = 0.0
+
+    @cached_property
+    def ahead(self) -> bool:
+        """Whether networks look at the next batch while pixels of one are chosen."""
+        return self.device.type == "cuda"
 
     def __call__(self, row: Row) -> Row:
         """Choose the points of a loaded shard; returns the number of its images, and the seconds of each
