@@ -103,8 +103,8 @@ def export_points(plan: ExportPoints, folder: Path | str) -> Folder:
     unanswered = None if isinstance(numbers, tuple) else _open(campaign, config, numbers)
     images = _Images(campaign, config, numbers, "", unanswered)
     settings = FormatSettings(plan.dilate, plan.image_prefix)
-    _look_for_turned(images, plan)
     with run_in(out, plan, EXPORT_PLAN, started=lambda: out.exists(CARD)) as run:
+        _look_for_turned(images, plan)
         out.remove(CARD)
         for name in ALL:  # those of an export that was cut short too
             (out / name).delete()

@@ -151,7 +151,7 @@ class QuestionTurns:
                     yield Turn(number, questions, desk, written.changed)
                 finally:
                     desk.close()
-                    written.write()
+                    written.close()
                     self._say_left(number, desk)
 
     def _say_left(self, number: int, desk: QuestionDesk) -> None:
@@ -226,11 +226,12 @@ class _Table:
         self.questions, self.desk, self.out = questions.select(PIXEL), desk, out
         self._lock = threading.Lock()
         self._timer: threading.Timer | None = None
+        self._closed, self._said = False, ""
 
     def changed(self) -> None:
         """Write the table soon."""
         with self._lock:
-            if self._timer is None:
+            if self._timer is None and not self._closed:
                 self._timer = threading.Timer(WRITE_EVERY, self._write_or_try_again)
                 self._timer.daemon = True
                 self._timer.start()
@@ -239,8 +240,16 @@ class _Table:
         try:
             self.write()
         except Exception as error:  # whatever it is: the log has the answers, and the table can wait
-            logger.warning("%s is written later: %s", self.out.where(PAGE), error)
+            if self._said != str(error):
+                logger.warning("%s is written later: %s", self.out.where(PAGE), error)
+            self._said = str(error)
             self.changed()
+
+    def close(self) -> None:
+        """Write the table for the last time."""
+        with self._lock:
+            self._closed = True
+        self.write()
 
     def write(self) -> None:
         """Write the table now."""

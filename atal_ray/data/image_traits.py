@@ -64,7 +64,9 @@ def traits_of(image: Image.Image) -> ImageTraits:
 
 
 def orientation_of(image: Image.Image) -> int:
-    """The EXIF orientation 1 to 8, 1 where there is none or it cannot be read."""
+    """The EXIF orientation 1 to 8 of the pixels that are read, 1 where there is none or it cannot be read."""
+    if image.format == "TIFF":  # which Pillow turns itself
+        return 1
     try:
         found = int(image.getexif().get(ExifTags.Base.Orientation, 1))
     except Exception:  # a damaged block raises almost any type, and the pixels are whole

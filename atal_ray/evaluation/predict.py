@@ -1,6 +1,7 @@
 """Stage: a checkpoint and images -> saliency maps as 8-bit PNG (Ray Data)."""
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ from atal_ray.store.lease import LOCK
 
 MADE_BY, TODO, DONE = "made_by.json", "todo.parquet", "done.json"
 TODO_SCHEMA = pa.schema([("image_id", pa.string()), ("image", pa.string())])
+REQUESTS = 16
+"""To a store at once."""
 Row = dict[str, Any]
 
 
@@ -88,6 +91,14 @@ def predict_maps(
     return errors
 
 
+def require_maps(out: Folder) -> None:
+    """Raise ConfigError for a folder with files that `predict_maps` did not make."""
+    if set(out.names()) - {LOCK} and not out.exists(MADE_BY):
+        raise ConfigError(
+            f"{out.uri} holds files that were not predicted here: choose another folder for the result"
+        )
+
+
 def _start(checkpoint: Path, out: Folder, config: EvaluationConfig) -> None:
     """Make the folder ready for the maps of this checkpoint."""
     if not checkpoint.is_file():
@@ -102,13 +113,10 @@ def _start(checkpoint: Path, out: Folder, config: EvaluationConfig) -> None:
     made_by |= {"network": config.network.name, "stride_on": config.network.stride_on}
     if out.exists(MADE_BY) and out.read_json(MADE_BY) == made_by:
         return
-    if set(out.names()) - {LOCK} and not out.exists(MADE_BY):
-        raise ConfigError(
-            f"{out.uri} holds files that were not predicted here: choose another folder for the result"
-        )
-    for name in set(out.names()) - {LOCK}:
-        out.remove(name)
-    out.write_json(MADE_BY, made_by)
+    require_maps(out)
+    with ThreadPoolExecutor(REQUESTS) as pool:
+        list(pool.map(out.remove, set(out.names()) - {LOCK, MADE_BY}))
+    out.write_json(MADE_BY, made_by)  # until then the folder is that of the maps before
 
 
 class PredictShard:

@@ -11,7 +11,7 @@ from atal_ray.config.section import Section, require
 from atal_ray.data.layout import find_pairs
 from atal_ray.errors import counted
 from atal_ray.evaluation.compare import pool_of
-from atal_ray.evaluation.predict import predict_maps
+from atal_ray.evaluation.predict import predict_maps, require_maps
 from atal_ray.runtime.session import session
 from atal_ray.store.folder import Folder
 from atal_ray.store.lock import locked
@@ -72,6 +72,7 @@ def predict_images(network: str, images: str, out: str, config: PredictConfig) -
     )
     paths = {image_id: image.local_path for image_id, image in found.images.items()}
     maps, weights = Folder.at(out), Path(folder.where(WEIGHTS))
+    require_maps(maps)  # before a lock is put there
     with locked(maps), session(config.backend, config.actors + 1, config.object_store_mib):
         errors = predict_maps(weights, paths, maps, settings, pool_of(settings, gpus=config.gpus))
     errors |= {bad.image_id: f"{bad.file} {bad.reason}" for bad in found.problems if bad.kind not in OF_MASKS}

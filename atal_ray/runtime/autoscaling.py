@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from ray.autoscaler.sdk import request_resources
@@ -39,11 +39,10 @@ def waited_for_capacity(config: Config, campaigns: int = 1, *, ask: bool = True)
         _wait(config, campaigns, deadline)
         yield
         return
-    pieces, labels = pieces_wanted(config), config.resources
-    selectors = [*[labels.scoring_nodes] * (len(pieces) - 1), labels.loading_nodes]
-    request_resources(
-        bundles=pieces * campaigns, bundle_label_selectors=selectors * campaigns
-    )  # demand alone comes too late
+    pieces = pieces_wanted(config) * campaigns
+    request_resources(  # demand alone comes too late
+        bundles=[bundle for bundle, _ in pieces], bundle_label_selectors=[labels for _, labels in pieces]
+    )
     try:
         _wait(config, campaigns, deadline)
         yield
@@ -51,18 +50,23 @@ def waited_for_capacity(config: Config, campaigns: int = 1, *, ask: bool = True)
         request_resources(bundles=[])  # idle nodes may go again
 
 
-def pieces_wanted(config: Config) -> list[dict[str, float]]:
-    """What the widest stages take, in pieces that each lie on one machine: Train workers or actors and, last,
-    a task that feeds them.
+def pieces_wanted(config: Config) -> list[tuple[dict[str, float], Mapping[str, str]]]:
+    """What the widest stages take, in pieces that each lie on one machine with these labels: Train workers or
+    actors and, last, a task that feeds them, with the CPUs of its machines that actors may take before it.
     """
-    train, query, actors = config.train, config.query, config.resources.query_actors
-    gpu = {"GPU": 1.0} if config.resources.gpus == "require" else {}
-    count = max(train.workers, actors)
+    train, query, where = config.train, config.query, config.resources
+    gpu = {"GPU": 1.0} if where.gpus == "require" else {}
     threads = [
-        max(train.threads * (piece < train.workers), query.threads * (piece < actors))
-        for piece in range(count)
+        max(train.threads * (piece < train.workers), query.threads * (piece < where.query_actors))
+        for piece in range(max(train.workers, where.query_actors))
     ]
-    return [*({"CPU": float(cpus), **gpu} for cpus in threads), {"CPU": 1.0}]
+    both = {**where.scoring_nodes, **where.loading_nodes}
+    shares_nodes = bool(where.loading_nodes) and where.scoring_nodes.items() <= both.items()
+    taken = [{"CPU": float(query.threads)}] * where.query_actors * shares_nodes
+    return [
+        *(({"CPU": float(cpus), **gpu}, where.scoring_nodes) for cpus in threads),
+        *((bundle, where.loading_nodes) for bundle in [*taken, {"CPU": 1.0}]),
+    ]
 
 
 def _minutes(time: float) -> str:

@@ -54,7 +54,8 @@ def call_on_actors(
                 coming[ready] = actor
             done, _ = ray.wait([*busy, *coming], num_returns=1, timeout=LOOK_SECONDS)
             if not done:
-                watch.went_on() if busy else watch.look()
+                if not busy:
+                    watch.look()
                 continue
             watch.went_on()
             if done[0] in coming:

@@ -9,7 +9,6 @@ from ray.exceptions import RayActorError
 
 from atal_ray.errors import CampaignError, DataError
 from atal_ray.runtime.bad_images import DEATHS, LEFT_OUT, REASON, BadImages
-from atal_ray.runtime.capacity import Place
 from atal_ray.runtime.failure import plain_error
 from atal_ray.runtime.shards import LoadAndScore, Pool, Row, Stage
 from atal_ray.runtime.single_actor import started
@@ -84,8 +83,7 @@ class _Alone:
     def call(self, row: Row) -> Row | None:
         """The actor's row; None where its process ended."""
         if self.actor is None:
-            place = Place(self.pool.threads, self.pool.gpus, self.pool.labels)
-            self.actor = started(_LoadAndScore, place, self.title, self.stage)
+            self.actor = started(_LoadAndScore, self.pool.place, self.title, self.stage)
         try:
             found: Row = ray.get(self.actor.call.remote(row))
         except RayActorError:

@@ -63,8 +63,7 @@ def pipeline(rows: list[Row], stage: Stage, pool: Pool, tally: Any, watch: RoomW
 
 def watch_of(pool: Pool, title: str) -> RoomWatch:
     """What looks whether the cluster still has machines for a pool."""
-    places = [Place(pool.threads, pool.gpus, pool.labels), Place(1, 0, pool.loader_labels)]
-    return RoomWatch(title, places)
+    return RoomWatch(title, [pool.place, Place(1, 0, pool.loader_labels)])
 
 
 def _room_callback(watch: RoomWatch) -> type[ExecutionCallback]:

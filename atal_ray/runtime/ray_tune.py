@@ -30,7 +30,7 @@ def fit(trials: TrialSet, observer: TrialObserver) -> dict[str, AtalError]:
         "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C stops everything
     }
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # the reason of a failure is given at the end
-    room = RoomWatch(trials.title, [Place(0, 0, trials.labels)])
+    room = RoomWatch(trials.title, [Place(0, 0, trials.labels)], says_busy=False)
     watcher = _Watcher(observer, signal.getsignal(signal.SIGUSR1), room)
     system, path = trials.logs.open()
     tuner = tune.Tuner(

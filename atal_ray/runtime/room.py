@@ -20,10 +20,11 @@ class RoomWatch:
     Args:
         title: of the stage.
         places: what it takes, one of each kind.
+        says_busy: warn where nothing was done for long; for whoever tells by `went_on` what is done.
     """
 
-    def __init__(self, title: str, places: Sequence[Place]) -> None:
-        self.title, self.places = title, places
+    def __init__(self, title: str, places: Sequence[Place], *, says_busy: bool = True) -> None:
+        self.title, self.places, self.says_busy = title, places, says_busy
         self.looked = self.since = self.moved = time.monotonic()
 
     def went_on(self) -> None:
@@ -46,7 +47,7 @@ class RoomWatch:
                 f"{self.title}: for {START_MINUTES} minutes the cluster had no machine with {lacking[0]}: "
                 "bring one back, then run the same command again"
             )
-        if now - self.moved > 60 * START_MINUTES:
+        if self.says_busy and now - self.moved > 60 * START_MINUTES:
             self.moved = now
             logger.warning(
                 "%s: nothing was done for %d minutes. If other jobs hold the machines, it goes on when they "

@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from atal_ray.config import Config
 from atal_ray.runtime.bad_images import BadImages
-from atal_ray.runtime.capacity import cpus_wanted, gpus_per_actor
+from atal_ray.runtime.capacity import Place, cpus_wanted, gpus_per_actor
 from atal_ray.runtime.failure import plain_error
 from atal_ray.runtime.own_threads import own_threads
 from atal_ray.runtime.progress_bar import progress_bar
@@ -43,6 +43,11 @@ class Pool:
     labels: Mapping[str, str] = field(default_factory=dict)
     loader_labels: Mapping[str, str] = field(default_factory=dict)
     backend: str = "ray"
+
+    @property
+    def place(self) -> Place:
+        """What one of the actors takes of a machine."""
+        return Place(self.threads, self.gpus, self.labels)
 
     @classmethod
     def of_query(cls, config: Config, *, network: bool) -> "Pool":

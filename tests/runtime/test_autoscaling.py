@@ -10,7 +10,7 @@ from atal_ray.config import Config, QueryConfig, ResourceConfig, TrainConfig
 from atal_ray.errors import CampaignError
 from atal_ray.runtime import autoscaling as growth
 from atal_ray.runtime.autoscaling import pieces_wanted, waited_for_capacity
-from atal_ray.runtime.capacity import Node
+from atal_ray.runtime.capacity import Node, require_capacity
 
 FAST, CHEAP = {"role": "accelerator"}, {"role": "cpu"}
 RESOURCES = ResourceConfig(
@@ -35,24 +35,39 @@ def growing(monkeypatch: pytest.MonkeyPatch, *sizes: list[Node]) -> None:
     monkeypatch.setattr(growth, "nodes", lambda: left.pop(0) if len(left) > 1 else left[0])
 
 
+def bundles(config: Config) -> list[dict[str, float]]:
+    return [bundle for bundle, _ in pieces_wanted(config)]
+
+
 def test_pieces_hold_a_worker_or_an_actor_whichever_is_wider():
     assert pieces_wanted(CONFIG) == [
-        {"CPU": 3, "GPU": 1},
-        {"CPU": 3, "GPU": 1},
-        {"CPU": 2, "GPU": 1},
-        {"CPU": 1},
+        ({"CPU": 3, "GPU": 1}, FAST),
+        ({"CPU": 3, "GPU": 1}, FAST),
+        ({"CPU": 2, "GPU": 1}, FAST),
+        ({"CPU": 1}, CHEAP),
     ]
     without = dataclasses.replace(CONFIG, resources=dataclasses.replace(RESOURCES, gpus="auto"))
-    assert pieces_wanted(without) == [{"CPU": 3}, {"CPU": 3}, {"CPU": 2}, {"CPU": 1}]
+    assert bundles(without) == [{"CPU": 3}, {"CPU": 3}, {"CPU": 2}, {"CPU": 1}]
+
+
+def test_nodes_that_load_and_may_hold_actors_are_asked_for_the_cpus_of_both():
+    anywhere = dataclasses.replace(CONFIG, resources=dataclasses.replace(RESOURCES, scoring_nodes={}))
+    on_cheap = [bundle for bundle, labels in pieces_wanted(anywhere) if labels == CHEAP]
+    assert on_cheap == [{"CPU": 2}] * 3 + [{"CPU": 1}]
+    enough = [Node({"CPU": 6.0, "GPU": 3.0}, FAST), Node({"CPU": 7.0}, CHEAP)]
+    require_capacity(anywhere, enough)
+    with pytest.raises(CampaignError, match="takes 7 at once"):
+        require_capacity(anywhere, [enough[0], Node({"CPU": 6.0}, CHEAP)])
+    unlabelled = dataclasses.replace(RESOURCES, scoring_nodes={}, loading_nodes={})
+    nowhere = dataclasses.replace(CONFIG, resources=unlabelled)
+    assert len(pieces_wanted(nowhere)) == 4
 
 
 def test_waits_until_it_is_there_and_gives_it_back(asked, monkeypatch, caplog):
     caplog.set_level(logging.INFO)
     growing(monkeypatch, [], WHOLE[1:], WHOLE)
     with waited_for_capacity(CONFIG):
-        assert asked == [
-            {"bundles": pieces_wanted(CONFIG), "bundle_label_selectors": [FAST, FAST, FAST, CHEAP]}
-        ]
+        assert asked == [{"bundles": bundles(CONFIG), "bundle_label_selectors": [FAST, FAST, FAST, CHEAP]}]
     assert asked[1:] == [{"bundles": []}]
     assert caplog.messages == ["waiting up to 0.01 minutes for the cluster to grow: room for 0 of 1 campaign"]
 
@@ -61,7 +76,7 @@ def test_campaigns_that_run_at_once_ask_together(asked, monkeypatch):
     growing(monkeypatch, WHOLE, WHOLE * 2)
     with waited_for_capacity(CONFIG, 2):
         assert asked == [
-            {"bundles": pieces_wanted(CONFIG) * 2, "bundle_label_selectors": [FAST, FAST, FAST, CHEAP] * 2}
+            {"bundles": bundles(CONFIG) * 2, "bundle_label_selectors": [FAST, FAST, FAST, CHEAP] * 2}
         ]
 
 

@@ -45,9 +45,12 @@ def test_machines_that_others_hold_are_waited_for_with_a_word(
         now[0] += 60 * minutes
         watch.look()
         assert caplog.text.count("round 1: query: nothing was done for 15 minutes") == words
+    quiet = RoomWatch("sweep", [Place(4)], says_busy=False)
     watch.went_on()
     now[0] += 60 * (START_MINUTES - 1)
     watch.look()
+    now[0] += 60 * 2
+    quiet.look()
     assert caplog.text.count("nothing was done") == 2
 
 

@@ -204,11 +204,18 @@ def test_an_actor_that_dies_takes_no_finished_shard_with_it(ray_local, blocks, t
 class DiesAlways(Slow):
     """Ends its process at some images, as a library does that calls abort."""
 
-    def __init__(self, seconds: float, deadly: set[int], together: int = 99) -> None:
+    def __init__(self, seconds: float, deadly: set[int], together: int = 99, once: str = "") -> None:
         super().__init__(seconds)
-        self.deadly, self.together = deadly, together
+        self.deadly, self.together, self.once = deadly, together, once
+
+    def die_once_alone(self, row) -> None:
+        """End the process when image 3 is tried alone for the first time, as a machine that goes does."""
+        if self.once and (row["start"], row["stop"]) == (3, 4) and not Path(self.once).exists():
+            Path(self.once).touch()
+            os._exit(0)
 
     def __call__(self, row):
+        self.die_once_alone(row)
         kept, reasons = [], {}
         for number in range(row["start"], row["stop"]):
             try:
@@ -246,12 +253,13 @@ def with_deaths(images: int, size: int, policy: OnBadFile, reader=None, **argume
 
 
 @pytest.mark.slow
-def test_an_image_on_which_workers_die_is_left_out_and_no_other(ray_local, caplog):
-    found = with_deaths(8, 3, "skip", deadly={4})
+def test_an_image_on_which_workers_die_is_left_out_and_no_other(ray_local, caplog, tmp_path):
+    found = with_deaths(8, 3, "skip", deadly={4}, once=str(tmp_path / "once"))
     assert [(row["shard"], row["images"], row["kept"], len(row["reasons"])) for row in found] == [
         (0, 3, [0, 1, 2], 0), (1, 3, [3, 5], 1), (2, 2, [6, 7], 0),
     ]  # fmt: skip
     assert found[1]["reasons"] == [REASON]
+    assert (tmp_path / "once").exists(), "image 3 ended a process once"
     assert "workers died 3 times on images 4 to 6, which are tried one by one" in caplog.text
     assert f"4.jpg is left out: {REASON}" in caplog.text
 

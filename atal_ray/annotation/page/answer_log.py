@@ -4,6 +4,7 @@ import errno
 import json
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Self
@@ -60,8 +61,8 @@ class AnswerLog:
             if whole and known != questions:
                 raise DataError(f"{path} holds answers to other questions: move it away, and start again")
         self._file: IO[bytes] = path.open("r+b" if path.exists() else "w+b", buffering=0)
-        self._file.truncate(whole)
-        self._file.seek(whole)
+        self._whole = whole
+        self._cut()
         if not whole:
             self._write({"questions": questions})
 
@@ -77,15 +78,22 @@ class AnswerLog:
         self.entries.append(entry)
 
     def _write(self, document: dict[str, object]) -> None:
-        line, whole = json.dumps(document).encode() + b"\n", self._file.tell()
+        line = json.dumps(document).encode() + b"\n"
         try:
+            self._cut()  # what a failed write may have left
             if self._file.write(line) < len(line):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             os.fsync(self._file.fileno())
+            self._whole += len(line)
         except OSError as error:
-            self._file.truncate(whole)
-            self._file.seek(whole)
+            with suppress(OSError):
+                self._cut()
             raise CampaignError(f"{self.path} cannot be written: {error.strerror}") from error
+
+    def _cut(self) -> None:
+        """Remove what stands after the last whole line."""
+        self._file.truncate(self._whole)
+        self._file.seek(self._whole)
 
 
 def read_entries(path: Path) -> tuple[str, list[LogEntry], int]:

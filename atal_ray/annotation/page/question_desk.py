@@ -84,7 +84,9 @@ class QuestionDesk:
     def ahead(self, who: str, most: int = 3) -> list[int]:
         """The questions that a person is asked next, the first one now; empty where none is left for them."""
         with self._lock:
-            person = self._alive(who)
+            person = self._person(who)
+            if not person.lent and not person.skipped:  # else a page that nobody looks at would keep them
+                person.seen = self.now()
             self._take_back_from_the_absent()
             while len(person.lent) < max(most, 1) and self._lend(who, person):
                 pass
@@ -134,8 +136,9 @@ class QuestionDesk:
             person = self._at_work(who)
             if not person.done:
                 return None
-            question = person.done.pop()
+            question = person.done[-1]
             self._note(LogEntry(who, question, None, 0, self.now()))
+            person.done.pop()
             person.lent.appendleft(question)
             if question in self._second:
                 self._second.remove(question)
@@ -183,16 +186,13 @@ class QuestionDesk:
     def _person(self, who: str) -> _Person:
         return self._people.setdefault(who, _Person())
 
-    def _alive(self, who: str) -> _Person:
-        person = self._person(who)
-        person.seen = self.now()
-        return person
-
     def _at_work(self, who: str) -> _Person:
         """A person who changes something; raises RoundClosed where nothing can be."""
         if self._closed:
             raise RoundClosed("this round has taken its answers: the next questions come")
-        return self._alive(who)
+        person = self._person(who)
+        person.seen = self.now()
+        return person
 
     def _require_theirs(self, who: str, person: _Person, question: int) -> None:
         if not any(question in some for some in (person.lent, person.skipped, person.done)):

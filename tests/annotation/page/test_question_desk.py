@@ -9,7 +9,7 @@ from atal_ray.annotation.page.answer_log import AnswerLog
 from atal_ray.annotation.page.answers_of_people import paces
 from atal_ray.annotation.page.question_desk import QuestionDesk, RoundClosed
 from atal_ray.annotation.page.review_list import review_list
-from atal_ray.errors import DataError
+from atal_ray.errors import CampaignError, DataError
 
 
 class Clock:
@@ -67,6 +67,29 @@ def test_what_is_skipped_comes_back_last(tmp_path: Path, clock: Clock) -> None:
         asked.append(ahead[0])
         mine.answer("ann", ahead[0], 1, 1)
     assert asked == [1, 2, 3, 0]
+
+
+def test_a_page_that_asks_again_and_again_keeps_nothing_without_a_key(tmp_path: Path, clock: Clock) -> None:
+    mine = desk(tmp_path, clock)
+    for _ in range(13):
+        assert mine.ahead("ann") == [0, 1, 2]
+        clock.time += 5
+    assert mine.ahead("bob") == [0, 1, 2], "after a minute"
+    assert mine.ahead("ann") == [3, 4, 5]
+
+
+def test_an_answer_that_is_not_written_is_not_taken_back_either(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = desk(tmp_path, clock)
+    mine.answer("ann", mine.ahead("ann")[0], 1, 10)
+    with monkeypatch.context() as patch:
+        patch.setattr("os.fsync", lambda _: (_ for _ in ()).throw(OSError(28, "full")))
+        with pytest.raises(CampaignError, match="cannot be written"):
+            mine.back("ann")
+    assert mine.labels() == {0: 1}
+    assert mine.back("ann") == 0
+    assert mine.labels() == {}
 
 
 def test_questions_of_people_who_went_away_are_asked_of_others(tmp_path: Path, clock: Clock) -> None:

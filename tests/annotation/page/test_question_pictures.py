@@ -60,3 +60,8 @@ def test_a_large_image_is_made_smaller(tmp_path: Path) -> None:
     data = path.read_bytes()
     record = Record("a", str(path), None, 1000, 3000, len(data), digest(data), None, None)
     assert decoded(pictures.whole(record, 0, 0, 1)).shape[1] == pictures.SIDE
+
+
+def test_pillow_turns_a_tiff_itself(tmp_path: Path) -> None:
+    record = record_of(tmp_path / "a.tif", 6)
+    assert pictures.orientation_of(record) == 1
