@@ -8,24 +8,27 @@ CPU thread, and networks train and are asked in bfloat16 with `--half`. Test ima
 and of a list of ids that nothing trains on. Whole seeds are finished one after another. An interrupted run
 goes on where it was; `--figures-only` writes what is there of whole seeds.
 
-Leaves study.html in the folder, and writes benchmarks/results/studies.json: of each study its rows, curves
-and claims. Prints what becomes of each claim.
+Leaves study.html in the folder, and writes benchmarks/results/studies.json, of each study its rows, curves
+and claims, and docs/fig7.svg, the curves of fig7. Prints what becomes of each claim.
 """
 
 import contextlib
 import json
 import time
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 import tyro
 from machine import provenance
+from matplotlib.figure import Figure
 from real_images import RealImages, data_of, lay_out, network_of
 from unit_pool import half, run_units
 
 from atal_ray.config import Config
+from atal_ray.report.figure import PALETTE, files, legend_below
 from atal_ray.store.folder import Folder
 from atal_ray.studies.paper.given import GivenJob, given_jobs
 from atal_ray.studies.paper.scales import base_of
@@ -37,6 +40,7 @@ from atal_ray.studies.sweep.sweep import LOGS
 from atal_ray.studies.sweep.trial_jobs import TrialJob, run_jobs
 
 RESULT = Path(__file__).parent / "results" / "studies.json"
+FIGURE = Path(__file__).parents[1] / "docs" / "fig7.svg"
 MEASURES = (
     "atal_ray.acquisition",
     "atal_ray.campaign",
@@ -139,6 +143,31 @@ def whole_seeds(options: Options) -> int:
     return options.seeds
 
 
+def draw(found: dict[str, Any], figure: Figure) -> None:
+    """MaxF over clicks on each test set: the mean over seeds of each arm, and full masks as a line."""
+    for place, name in enumerate(found["sets"], 1):
+        axes = figure.add_subplot(1, len(found["sets"]), place)
+        axes.set_title(f"maxF on {name}")
+        axes.set_xlabel("clicks an image")
+        for number, (arm, rounds) in enumerate(found["curves"].items()):
+            clicks = [row["clicks"] for row in rounds]
+            values = [row["figures"][name]["max_f"]["mean"] for row in rounds]
+            if clicks == [None]:
+                axes.axhline(values[0], color="black", linestyle=":", label=arm)
+                continue
+            style = "-" if number < len(PALETTE) else "--"
+            colour = PALETTE[number % len(PALETTE)]
+            axes.plot(clicks, values, style, marker="o", color=colour, label=arm)
+        axes.set_xticks(clicks_of(found))
+    legend_below(figure, axes, 6)
+
+
+def clicks_of(found: dict[str, Any]) -> list[int]:
+    """The clicks at which arms were read."""
+    rows = [row for rounds in found["curves"].values() for row in rounds]
+    return sorted({row["clicks"] for row in rows if row["clicks"] is not None})
+
+
 def main(options: Options) -> None:
     """Run what is asked for, and print what becomes of the claims."""
     lay_out(options)
@@ -156,6 +185,8 @@ def main(options: Options) -> None:
     RESULT.write_text(
         json.dumps({"provenance": head, **sizes, "seeds": seeds, "studies": found}, indent=1) + "\n"
     )
+    if "fig7" in found:
+        FIGURE.write_bytes(files(partial(draw, found["fig7"]), height=3.6)["svg"])
     for study in found.values():
         print("\n".join(sentences_of(study)))
 
