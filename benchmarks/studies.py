@@ -6,7 +6,7 @@
 The same as `atal study NAME FOLDER --scale small`, but some campaigns run at once, each without Ray on one
 CPU thread, and networks train and are asked in bfloat16 with `--half`. Test images are of a second data set
 and of a list of ids that nothing trains on. Whole seeds are finished one after another. An interrupted run
-goes on where it was; `--figures-only` writes what is there of whole seeds.
+goes on where it was; `--figures-only` writes what is there.
 
 Leaves study.html in the folder, and writes benchmarks/results/studies.json, of each study its rows, curves
 and claims, and docs/fig7.svg, the curves of fig7. Prints what becomes of each claim.
@@ -32,7 +32,7 @@ from atal_ray.report.figure import PALETTE, files, legend_below
 from atal_ray.store.folder import Folder
 from atal_ray.studies.paper.given import GivenJob, given_jobs
 from atal_ray.studies.paper.scales import base_of
-from atal_ray.studies.paper.study import Studies, run_studies
+from atal_ray.studies.paper.study import Studies, report_studies
 from atal_ray.studies.paper.study_tables import sentences_of
 from atal_ray.studies.paper.units import Unit, jobs_of, units_of
 from atal_ray.studies.sweep.plan import Sweep
@@ -134,15 +134,6 @@ def run_campaigns(options: Options) -> None:
     run_units(waits, run_job, options, options.processes)
 
 
-def whole_seeds(options: Options) -> int:
-    """How many seeds are finished, from the first on."""
-    jobs = jobs_by_name(options)
-    for seed in range(options.seeds):
-        if not all(jobs[name].is_finished for name in units_of_seed(options, seed)):
-            return seed
-    return options.seeds
-
-
 def draw(found: dict[str, Any], figure: Figure) -> None:
     """MaxF over clicks on each test set: the mean over seeds of each arm, and full masks as a line."""
     for place, name in enumerate(found["sets"], 1):
@@ -174,17 +165,13 @@ def main(options: Options) -> None:
     head = provenance(MEASURES, kept=options.out / "provenance.json")
     if not options.figures_only:
         run_campaigns(options)
-    seeds = whole_seeds(options)
-    if not seeds:
-        raise SystemExit("no seed is finished")
-    root = run_studies(plan_of(options, seeds), options.out.resolve())
+    root = report_studies(plan_of(options, options.seeds), options.out.resolve())
     found: dict[str, Any] = {name: root.read_json(f"{name}.json") for name in options.studies}
     for study in found.values():
         del study["facts"]  # they name folders
     sizes = {name: getattr(options, name) for name in SIZES}
-    RESULT.write_text(
-        json.dumps({"provenance": head, **sizes, "seeds": seeds, "studies": found}, indent=1) + "\n"
-    )
+    document = {"provenance": head, **sizes, "seeds": options.seeds, "studies": found}
+    RESULT.write_text(json.dumps(document, indent=1) + "\n")
     if "fig7" in found:
         FIGURE.write_bytes(files(partial(draw, found["fig7"]), height=3.6)["svg"])
     for study in found.values():

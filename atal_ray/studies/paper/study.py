@@ -120,9 +120,7 @@ def run_studies(plan: Studies, folder: Path | str) -> Folder:
         ConfigError, DataError, CheckpointError: what is wrong with the plan, the images or the weights.
         CampaignError: campaigns failed (named; the others are finished, and on the page).
     """
-    plan = replace(plan, campaign=config_file.absolute(plan.campaign), maps=absolute(plan.maps))
-    plan.check()
-    root = Folder.at(folder)
+    plan, root = _whole(plan), Folder.at(folder)
     arms, rivals = plan.arms(), Rivals(plan.maps, plan.campaign, root)
     rivals.check([arm.name for mine in arms.values() for arm in mine])
     units = units_of([arm for found in arms.values() for arm in found], plan.seed_numbers)
@@ -143,6 +141,30 @@ def run_studies(plan: Studies, folder: Path | str) -> Folder:
             f"command tries them again:\n  {listed}"
         )
     return root
+
+
+def report_studies(plan: Studies, folder: Path | str) -> Folder:
+    """Write study.html and the tables of what is there, and run nothing: claims about what is missing are not
+    finished.
+
+    Args:
+        plan: as for `run_studies`.
+        folder: of studies that were begun.
+    """
+    plan, root = _whole(plan), Folder.at(folder)
+    arms, rivals = plan.arms(), Rivals(plan.maps, plan.campaign, root)
+    units = units_of([arm for found in arms.values() for arm in found], plan.seed_numbers)
+    notices = notices_of([*jobs_of(root, units), *given_jobs(root, units)], {})
+    with run_in(root, plan, STUDY_PLAN, started=True) as run:
+        run.finish(lambda: _report(plan, root, arms, notices, rivals))
+    return root
+
+
+def _whole(plan: Studies) -> Studies:
+    """The plan with all paths absolute; ConfigError for what cannot be studied."""
+    plan = replace(plan, campaign=config_file.absolute(plan.campaign), maps=absolute(plan.maps))
+    plan.check()
+    return plan
 
 
 def _report(

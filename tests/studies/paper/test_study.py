@@ -14,7 +14,7 @@ from atal_ray.config import BudgetConfig
 from atal_ray.data.synthetic.dataset import write_dataset
 from atal_ray.errors import CampaignError, ConfigError, DataError
 from atal_ray.studies.paper.catalogue import STUDIES
-from atal_ray.studies.paper.study import Studies, run_studies
+from atal_ray.studies.paper.study import Studies, report_studies, run_studies
 from atal_ray.studies.paper.study_tables import evidence
 
 
@@ -59,6 +59,20 @@ def test_each_round_is_trained_once(plan: Studies, done: tuple[Path, list[str]])
     assert len(trained) == len(set(trained))
     # two seeds of: vanilla, DEN, and a triangle with two rounds each; ATAL with and without RDS share one
     assert len(trained) == 2 * (3 * 2 + 1 + 2)
+
+
+def test_a_report_of_what_is_there_runs_nothing(
+    plan: Studies, done: tuple[Path, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "studies"
+    shutil.copytree(done[0], folder)
+    trained: list[str] = []
+    counted(monkeypatch, trained)
+    report_studies(replace(plan, seeds=3), folder)
+    assert not trained
+    found = json.loads((folder / "table1.json").read_text())
+    assert [row["seeds"] for row in found["rows"]] == [[0, 1]] * 4
+    assert {claim["verdict"] for claim in found["claims"]} == {"not finished"}
 
 
 def test_tables_and_page_say_what_was_found(plan: Studies, done: tuple[Path, list[str]]) -> None:
