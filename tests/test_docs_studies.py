@@ -39,7 +39,7 @@ def curves() -> list[str]:
 
 
 def components() -> list[str]:
-    """Of each arm of table4 maxF with its range, S and MAE on both sets, and passes over each image."""
+    """Of each arm of table4 maxF with its range, S and MAE on both sets, and passes over images."""
     found = []
     for row in studies()["table4"]["rows"]:
         cells = [name_of(row)]

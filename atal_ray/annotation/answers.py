@@ -111,7 +111,8 @@ def answered_elsewhere(asked: pa.Table, out: Folder, before: Iterable[Folder] = 
     Raises:
         DataError: a table of answers cannot be used.
     """
-    return [int(number) for number in np.flatnonzero(_answers(asked, out, before, page=False)[0])]
+    found: list[int] = np.flatnonzero(_answers(asked, out, before, page=False)[0]).tolist()
+    return found
 
 
 def corrected(points: pa.Table, asked: pa.Table, out: Folder) -> pa.Table | None:

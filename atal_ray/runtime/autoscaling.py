@@ -60,12 +60,13 @@ def pieces_wanted(config: Config) -> list[tuple[dict[str, float], Mapping[str, s
         max(train.threads * (piece < train.workers), query.threads * (piece < where.query_actors))
         for piece in range(max(train.workers, where.query_actors))
     ]
-    both = {**where.scoring_nodes, **where.loading_nodes}
-    shares_nodes = bool(where.loading_nodes) and where.scoring_nodes.items() <= both.items()
-    taken = [{"CPU": float(query.threads)}] * where.query_actors * shares_nodes
+    scoring, loading = where.scoring_nodes, where.loading_nodes
+    may_share = all(scoring.get(key, value) == value for key, value in loading.items())
+    apart = not loading.items() <= scoring.items()  # else the actors' own pieces lie on nodes that load
+    taken = [{"CPU": float(query.threads)}] * where.query_actors if may_share and apart else []
     return [
-        *(({"CPU": float(cpus), **gpu}, where.scoring_nodes) for cpus in threads),
-        *((bundle, where.loading_nodes) for bundle in [*taken, {"CPU": 1.0}]),
+        *(({"CPU": float(cpus), **gpu}, scoring) for cpus in threads),
+        *((bundle, loading) for bundle in [*taken, {"CPU": 1.0}]),
     ]
 
 

@@ -61,6 +61,8 @@ def test_nodes_that_load_and_may_hold_actors_are_asked_for_the_cpus_of_both():
     unlabelled = dataclasses.replace(RESOURCES, scoring_nodes={}, loading_nodes={})
     nowhere = dataclasses.replace(CONFIG, resources=unlabelled)
     assert len(pieces_wanted(nowhere)) == 4
+    together = dataclasses.replace(RESOURCES, scoring_nodes=CHEAP, loading_nodes=CHEAP)
+    assert len(pieces_wanted(dataclasses.replace(CONFIG, resources=together))) == 4, "they lie there already"
 
 
 def test_waits_until_it_is_there_and_gives_it_back(asked, monkeypatch, caplog):
