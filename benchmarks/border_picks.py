@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from atal_ray import seeding
-from atal_ray.acquisition.candidates import candidate_set
+from atal_ray.acquisition.candidates import candidate_count, candidate_set
 from atal_ray.acquisition.estimate import estimate
 from atal_ray.acquisition.pick import PixelPool, RankedCover, pick_uncertain, rank_diverse
 from atal_ray.acquisition.registered import SCORES
@@ -143,7 +143,7 @@ def ask(campaign: CampaignFolder, config: Config, scored: int, frame: int) -> li
 
 def _score(shard: LoadedShard, index: int, snapshots: Sequence[SaliencyNetwork], frame: int) -> Asked:
     image = np.pad(shard.images[index], ((frame, frame), (frame, frame), (0, 0)), mode="reflect")
-    maps = estimate(snapshots, to_batch(image[None], torch.device("cpu")), AttackConfig())
+    maps = estimate(snapshots, to_batch(image[None], torch.device("cpu")), AttackConfig()).numpy()
     xy, _ = shard.points_of(index)
     pool = PixelPool(
         int(shard.height[index]), int(shard.width[index]), shard.free[index], shard.superpixels[index], xy
@@ -205,7 +205,8 @@ def steps(image: Asked, options: Options, repeat: int) -> dict[str, tuple[NDArra
     rows, columns = ranked.pick.cells
     any_k = rng.permutation(len(rows))[:k]
     tie = rng.random(image.clean.shape, np.float32)
-    candidates = candidate_set(image.score(config), image.pool.free, config.top_percent, tie)
+    count = candidate_count(tie.size, config.top_percent, 0)
+    candidates = candidate_set(image.score(config), image.pool.free, count, tie)
     free_rows, free_columns = np.nonzero(image.pool.free)
     return {
         "free pixels": (free_rows, free_columns),

@@ -59,9 +59,7 @@ def candidate_features(train: Path, weights: Path, folder: Path, images: int) ->
                 probability, features = network.saliency(batch)
             score = 1 - bvsb(probability[0, 0].numpy())
             tie = np.random.default_rng(0).random(score.shape, np.float32)
-            cells = candidate_set(score, np.ones(score.shape, bool), 100 * COUNT / score.size + 1e-6, tie)[
-                :COUNT
-            ]
+            cells = candidate_set(score, np.ones(score.shape, bool), COUNT, tie)
             row[:] = sample_bilinear(
                 features[0], np.stack([cells % SIZE, cells // SIZE], axis=1).astype(np.float64), SIZE
             )

@@ -96,9 +96,8 @@ def ask(options: Options) -> list[Asked]:
     ):
         image = read_image(path)
         height, width = image.shape[:2]
-        maps = estimate(
-            snapshots, to_batch(resize(image, options.size)[None], torch.device("cpu")), AttackConfig()
-        )
+        batch = to_batch(resize(image, options.size)[None], torch.device("cpu"))
+        maps = estimate(snapshots, batch, AttackConfig()).numpy()
         free, regions = (
             np.ones((options.size, options.size), bool),
             np.full((options.size, options.size), -1, np.int32),

@@ -194,7 +194,7 @@ def loop(campaign: CampaignFolder, config: Config, options: Options) -> tuple[li
             pools.append(
                 make_pool(record, superpixels.get(record, image), points.of(record.image_id)[0], options.side)
             )
-        maps = estimate(snapshots, to_batch(np.stack(images), torch.device("cpu")), config.attack)
+        maps = estimate(snapshots, to_batch(np.stack(images), torch.device("cpu")), config.attack).numpy()
         for index, (record, pool) in enumerate(zip(batch, pools, strict=True)):
             score = difference(maps.clean[index], maps.attacked[index], "flip-margin")
             rng = seeding.rng(config.seed, "query", 0, record.image_id)

@@ -26,6 +26,7 @@ import numpy as np
 import torch
 import tyro
 from machine import provenance
+from numpy.typing import NDArray
 from snapshots import CYCLES, IMAGES, trained
 from torch import Tensor, nn
 from torch.nn.functional import conv2d
@@ -65,7 +66,8 @@ KINDS = {  # by parts of the operations' names; the first that fits
     "ReLU": ("threshold", "clamp_min", "relu"),
 }
 
-Variant = Callable[[Tensor], Estimate]
+Judged = Estimate[NDArray[np.float32]]
+Variant = Callable[[Tensor], Judged]
 Points = list[tuple[int, int, int]]
 
 
@@ -101,7 +103,7 @@ class PixelClassifier(nn.Module):
         return torch.cat([torch.zeros_like(logits), logits], dim=1)
 
 
-def plain(snapshots: list[SaliencyNetwork], images: Tensor) -> Estimate:
+def plain(snapshots: list[SaliencyNetwork], images: Tensor) -> Judged:
     """What a user writes: attack the last snapshot's own prediction, run every snapshot on both versions,
     average.
     """
@@ -130,7 +132,7 @@ def variants(options: Options, device: torch.device) -> dict[str, Variant]:
     loose = [network.to(device) for network in read]
 
     def ours(snapshots: list[Any], **changes: Any) -> Variant:
-        return lambda images: estimate(snapshots, images, dataclasses.replace(FULL, **changes))
+        return lambda images: estimate(snapshots, images, dataclasses.replace(FULL, **changes)).numpy()
 
     found = {
         RIVAL: lambda images: plain(loose, images),
@@ -161,7 +163,7 @@ def read_images(options: Options) -> list[np.ndarray[Any, Any]]:
     ]
 
 
-def points_of(found: list[Estimate], options: Options) -> Points:
+def points_of(found: list[Judged], options: Options) -> Points:
     """The points asked for, as image, column and row."""
     points, size = Points(), options.size
     maps = [one for batch in found for one in zip(batch.clean, batch.attacked, batch.features, strict=True)]
@@ -203,7 +205,7 @@ def convolution(
     return lambda: conv2d(x, weight, padding=1), 2.0 * 9 * channels**2 * side**2 * batch
 
 
-def _all_batches(work: Callable[[Tensor], Estimate], batches: list[Tensor]) -> list[Estimate]:
+def _all_batches(work: Callable[[Tensor], Judged], batches: list[Tensor]) -> list[Judged]:
     return [work(batch) for batch in batches]
 
 
@@ -248,7 +250,7 @@ def speed(
     return row
 
 
-def compare(found: list[Estimate], reference: list[Estimate], options: Options) -> dict[str, float]:
+def compare(found: list[Judged], reference: list[Judged], options: Options) -> dict[str, float]:
     """Share of the reference's points that are found, and the mean change of the attacked maps."""
     points, expected = points_of(found, options), points_of(reference, options)
     maps, others = (
@@ -283,7 +285,7 @@ def without_rounding(options: Options) -> dict[str, float]:
             ),
             images,
             FULL,
-        ),
+        ).numpy(),
     ]
     rival, ours = ([Estimate(one.clean, one.attacked, one.features.astype(np.float32))] for one in found)
     row = compare(ours, rival, small)
@@ -310,7 +312,7 @@ def main(options: Options) -> None:
         (*shape, dtype): convolution(*shape, dtype, device) for shape in CHANNELS_AND_SIDE for dtype in dtypes
     }
     seconds: defaultdict[Any, list[float]] = defaultdict(list)
-    found: dict[str, list[Estimate]] = {}
+    found: dict[str, list[Judged]] = {}
     for _ in range(options.repeats + 1):
         for shape, (layer, _) in layers.items():
             seconds[shape].append(timed(layer, device)[0])

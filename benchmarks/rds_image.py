@@ -77,10 +77,12 @@ def measure(sets: NDArray[np.float32], options: Options) -> dict[str, Any]:
     forms: dict[str, Callable[..., NDArray[np.int64]]] = {
         "naive, maxsum": flat(naive_maxsum),
         "flat float64, maxsum": flat(cover_maxsum),
-        "ours, maxsum": lambda p, f, y: select(p, f, y, options.m, options.m, "maxsum"),
+        "ours, maxsum": lambda p, f, y: select(p, f.__getitem__, y, options.m, options.m, "maxsum"),
         "flat float64, kcenter": flat(cover_kcenter),
-        "ours, kcenter": lambda p, f, y: select(p, f, y, options.m, options.m, "kcenter"),
-        "ours, kcenter, nearest": lambda p, f, y: select(p, f, y, options.m, options.m, "kcenter", "nearest"),
+        "ours, kcenter": lambda p, f, y: select(p, f.__getitem__, y, options.m, options.m, "kcenter"),
+        "ours, kcenter, nearest": lambda p, f, y: select(
+            p, f.__getitem__, y, options.m, options.m, "kcenter", "nearest"
+        ),
     }
     seconds: dict[str, list[float]] = {name: [] for name in forms}
     equal = {"maxsum": 0, "kcenter": 0}

@@ -26,7 +26,7 @@ def main(snapshots: Path, photos: tuple[Path, ...], /, network: str = "f3net-sma
         ensemble.append(build(NetworkConfig(name=network), load_weights=False).eval().requires_grad_(False))
         load_snapshot(ensemble[-1], file)
     images = np.stack([resize(read_image(str(photo)), side) for photo in photos])
-    found = estimate(ensemble, to_batch(images, torch.device("cpu")), AttackConfig())
+    found = estimate(ensemble, to_batch(images, torch.device("cpu")), AttackConfig()).numpy()
     for photo, clean, attacked in zip(photos, found.clean, found.attacked, strict=True):
         score = difference(clean, attacked, "flip-margin")
         kinds = np.bincount(region_kind(clean, attacked, near_boundary=0.5).ravel(), minlength=3) / score.size

@@ -27,10 +27,11 @@ uncertainty = np.exp(-from_outline / 4)
 features = rng.standard_normal((SIDE, SIDE, CHANNELS))
 free = np.ones((SIDE, SIDE), bool)
 free[48, 48] = False  # the one labelled pixel
-candidates = candidate_set(uncertainty, free, 10.0, rng.random((SIDE, SIDE)))  # the top K = 10 %
+candidates = candidate_set(uncertainty, free, SIDE**2 // 10, rng.random((SIDE, SIDE)))  # the top K = 10 %
 rows, columns = np.divmod(candidates, SIDE)
 positions = np.stack([rows, columns], axis=1).astype(np.float64)
-chosen = select(positions, features[rows, columns], features[48, 48][None], POINTS, 10 * POINTS, "kcenter")
+vectors, labelled = features[rows, columns], features[48, 48][None]
+chosen = select(positions, vectors.__getitem__, labelled, POINTS, 10 * POINTS, "kcenter")
 for row, column in positions[chosen].astype(int):
     print(f"ask at x {column}, y {row}: uncertainty {uncertainty[row, column]:.2f}")
 print(f"closest two: {closest(positions[chosen]):.1f} px")

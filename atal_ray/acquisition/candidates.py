@@ -15,22 +15,32 @@ def _largest(values: NDArray[np.floating[Any]], n: int) -> tuple[NDArray[np.int6
     return above, np.flatnonzero(values == threshold), n - len(above)
 
 
+def candidate_count(pixels: int, top_percent: float, k: int) -> int:
+    """K % of an image's pixels, rounded down, but at least k: an image may be tiny.
+
+    Args:
+        pixels: of the image.
+        top_percent: K, in [0, 100].
+        k: points that are to be chosen among them.
+    """
+    return max(1, int(pixels * max(top_percent, 100 * (k + 0.5) / pixels) / 100))
+
+
 def candidate_set(
     score: NDArray[np.floating[Any]],
     free: NDArray[np.bool_],
-    top_percent: float,
+    count: int,
     tie: NDArray[np.floating[Any]],
 ) -> NDArray[np.int64]:
-    """The K % most uncertain pixels that may still be asked for, most uncertain first.
+    """The most uncertain pixels that may still be asked for, most uncertain first.
 
     Pixels of equal score are ordered by `tie`, smallest first, not by position: where the score is the same
-    everywhere, the set must not come from one corner. The set holds K % of all pixels of the map (rounded
-    down), at least one, fewer only when fewer are free.
+    everywhere, the set must not come from one corner.
 
     Args:
         score: [H', W'] uncertainty, larger is more uncertain.
         free: [H', W'], False for labelled pixels.
-        top_percent: K, in (0, 100].
+        count: pixels of the set, fewer only when fewer are free; see `candidate_count`.
         tie: [H', W'] seeded random numbers.
 
     Returns:
@@ -51,7 +61,7 @@ def candidate_set(
         )
     pixels = np.flatnonzero(free)
     scores, ties = score.ravel()[pixels], tie.ravel()[pixels]
-    n = min(max(1, int(score.size * top_percent / 100)), len(pixels))
+    n = min(count, len(pixels))
     if n == 0:
         return pixels
     above, equal, wanted = _largest(scores, n)

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Generic, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from atal_ray.acquisition.attack import pgd, pgd_resized
@@ -18,16 +19,23 @@ from atal_ray.networks.protocol import SaliencyNetwork
 NEVER_CERTAIN = 1e-6  # keeps the logit of a mean probability finite
 
 
-@dataclass(frozen=True)
-class Estimate:
-    """What the query needs of a batch of B images, as arrays on the CPU."""
+Maps = TypeVar("Maps")
 
-    clean: npt.NDArray[np.float32]
+
+@dataclass(frozen=True)
+class Estimate(Generic[Maps]):
+    """What the query needs of a batch of B images in float32: tensors where the snapshots are, or arrays."""
+
+    clean: Maps
     """Ensemble mean p(x) [B, S, S] (Eq. 6)."""
-    attacked: npt.NDArray[np.float32]
+    attacked: Maps
     """Ensemble mean p(x_adv) [B, S, S] (Eq. 6)."""
-    features: npt.NDArray[np.float32]
+    features: Maps
     """Last decoder features of the last snapshot on the clean images [B, C, h, w]."""
+
+    def numpy(self: "Estimate[Tensor]") -> "Estimate[NDArray[np.float32]]":
+        """The same as arrays."""
+        return Estimate(*(part.cpu().numpy() for part in (self.clean, self.attacked, self.features)))
 
 
 @torch.no_grad()
@@ -37,7 +45,7 @@ def estimate(
     config: AttackConfig,
     labels: Tensor | None = None,
     known: Tensor | None = None,
-) -> Estimate:
+) -> Estimate[Tensor]:
     """Attack the images (Eq. 1) and average the snapshots' maps of the clean and the attacked ones (Eq. 6).
 
     With L snapshots and n steps on the last of them it takes n passes with the gradient of the images, and
@@ -83,7 +91,7 @@ def estimate(
     if config.model == "last":
         before = mean_probability([*(network.saliency(images)[0] for network in snapshots[:-1]), before])
     after = mean_probability(network.saliency(attacked)[0] for network in snapshots)
-    return Estimate(*(tensor.float().cpu().numpy() for tensor in (before[:, 0], after[:, 0], features)))
+    return Estimate(before[:, 0].float(), after[:, 0].float(), features.float())
 
 
 def attacked_side(full: int, scale: float, multiple: int) -> int:

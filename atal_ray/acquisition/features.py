@@ -1,5 +1,6 @@
 """Decoder features of single pixels."""
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,12 +11,39 @@ from atal_ray.errors import DataError, DivergedError
 if TYPE_CHECKING:
     from torch import Tensor
 
-_Indices = NDArray[np.int64]
+Indices = NDArray[np.int64]
 
 
-def _neighbours(
+@dataclass(frozen=True)
+class FeatureCells:
+    """Some cells of a feature map [C, h, w]: those that the samples to come are made of."""
+
+    values: NDArray[np.float32]
+    """[n, C]"""
+    place: NDArray[np.int32]
+    """Which row of `values` each cell is [h, w]; -1 where it was left out."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """C, h and w."""
+        return (self.values.shape[1], *self.place.shape)
+
+    @property
+    def ndim(self) -> int:
+        """As for an array."""
+        return 3
+
+
+def neighbours(
     position: NDArray[np.float64], size: int, length: int
-) -> tuple[_Indices, _Indices, NDArray[np.float32]]:
+) -> tuple[Indices, Indices, NDArray[np.float32]]:
+    """The two cells of a feature map between whose centres a position lies, and how far it is from the first.
+
+    Args:
+        position: on the query grid, along one axis [N].
+        size: cells of the query grid along the axis.
+        length: of the feature map.
+    """
     scaled = np.clip((position + 0.5) * length / size - 0.5, 0, length - 1)
     before = np.floor(scaled).astype(np.int64)
     after = np.minimum(before + 1, length - 1)
@@ -23,8 +51,13 @@ def _neighbours(
 
 
 def _gather(
-    features: "NDArray[np.generic] | Tensor", rows: _Indices, columns: _Indices
+    features: "NDArray[np.generic] | Tensor | FeatureCells", rows: Indices, columns: Indices
 ) -> NDArray[np.float32]:
+    if isinstance(features, FeatureCells):
+        places = features.place[rows, columns]
+        if places.min(initial=0) < 0:
+            raise DataError("features: a sample needs a cell that was left out")
+        return features.values[places].T
     if not isinstance(features, np.ndarray):
         import torch  # which takes two seconds to load; where there is a tensor, it is there
 
@@ -36,7 +69,7 @@ def _gather(
 
 
 def sample_bilinear(
-    features: "NDArray[np.generic] | Tensor", xy: NDArray[np.floating[Any]], size: int
+    features: "NDArray[np.generic] | Tensor | FeatureCells", xy: NDArray[np.floating[Any]], size: int
 ) -> NDArray[np.float32]:
     """Bilinear samples of a feature map at positions of the query grid (half-pixel centres, borders clamped).
 
@@ -52,7 +85,7 @@ def sample_bilinear(
         [N, C] float32.
 
     Raises:
-        DataError: `features` or `xy` has another number of axes.
+        DataError: `features` or `xy` has another number of axes, or a cell that is needed was left out.
         DivergedError: a feature that a sample is made of is not finite.
     """
     if features.ndim != 3 or xy.ndim != 2 or xy.shape[1] != 2:
@@ -61,8 +94,8 @@ def sample_bilinear(
         )
     channels, height, width = features.shape
     positions = xy.astype(np.float64)
-    left, right, across = _neighbours(positions[:, 0], size, width)
-    top, bottom, down = _neighbours(positions[:, 1], size, height)
+    left, right, across = neighbours(positions[:, 0], size, width)
+    top, bottom, down = neighbours(positions[:, 1], size, height)
     rows, columns = np.concatenate([top, top, bottom, bottom]), np.concatenate([left, right, left, right])
     corners = _gather(features, rows, columns).reshape(channels, 4, len(positions))
     if not np.isfinite(corners).all():

@@ -1,14 +1,14 @@
 """The query of one image: candidates (K %), cover (Eq. 9), similarity (Eq. 10) -> the k pixels to ask for."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from atal_ray.acquisition.candidates import candidate_set
-from atal_ray.acquisition.features import sample_bilinear
+from atal_ray.acquisition.candidates import candidate_count, candidate_set
+from atal_ray.acquisition.features import FeatureCells, sample_bilinear
 from atal_ray.acquisition.grid import GridPixels, grid_position, original_pixels
 from atal_ray.acquisition.rds import select, unit_vectors
 from atal_ray.config import QueryConfig
@@ -35,6 +35,11 @@ class PixelPool:
     def grid(self) -> GridPixels:
         """One cell for each original pixel that the grid can ask for."""
         return original_pixels(len(self.free), self.height, self.width)
+
+    @property
+    def pixels(self) -> int:
+        """How many original pixels the grid can ask for, labelled ones included."""
+        return len(self.grid.cell_rows) * len(self.grid.cell_columns)
 
     def of(self, cells: npt.NDArray[np.bool_]) -> "PixelPool":
         """The pool with nothing free but some of its cells [S, S]."""
@@ -115,7 +120,8 @@ def pick_uncertain(pool: PixelPool, score: npt.NDArray[np.float32], k: int, rng:
     grid = pool.grid
     kept = np.ix_(grid.cell_rows, grid.cell_columns)
     tie = rng.random(score[kept].shape, np.float32)
-    return pick_cells(grid, candidate_set(score[kept], pool.free[kept], 100.0, tie)[:k])
+    count = candidate_count(tie.size, 0, k)
+    return pick_cells(grid, candidate_set(score[kept], pool.free[kept], count, tie)[:k])
 
 
 @dataclass(frozen=True)
@@ -137,7 +143,7 @@ class RankedCover:
 def rank_diverse(
     pool: PixelPool,
     score: npt.NDArray[np.float32],
-    features: npt.NDArray[np.float32],
+    features: npt.NDArray[np.float32] | FeatureCells,
     k: int,
     config: QueryConfig,
     rng: np.random.Generator,
@@ -150,35 +156,39 @@ def rank_diverse(
     Args:
         pool: the free pixels.
         score: uncertainty u(x) [S, S].
-        features: decoder features [C, h, w].
+        features: decoder features [C, h, w], or those of their cells that samples are made of.
         k: points wanted: V holds `config.cover_factor` times as many, fewer where fewer pixels are free.
         config: K, the cover and its size, and phi.
         rng: orders pixels of equal score.
 
     Raises:
-        DivergedError: a score, or a feature of a candidate or of a labelled point, is not finite.
+        DivergedError: a score, or a feature of a member of V or of a labelled point, is not finite; or that
+            of a candidate, where the space of the cover is of features.
     """
     grid, size = pool.grid, len(pool.free)
     kept = np.ix_(grid.cell_rows, grid.cell_columns)
     tie = rng.random(score[kept].shape, np.float32)
-    percent = max(config.top_percent, 100 * (k + 0.5) / tie.size)  # at least k candidates in a tiny image
-    candidates = candidate_set(score[kept], pool.free[kept], percent, tie)
+    count = candidate_count(tie.size, config.top_percent, k)
+    candidates = candidate_set(score[kept], pool.free[kept], count, tie)
     rows, columns = np.divmod(candidates, len(grid.cell_columns))
     cells = np.stack([grid.cell_columns[columns], grid.cell_rows[rows]], axis=1).astype(np.float64)
-    vectors = sample_bilinear(features, cells, size)
+
+    def features_of(which: Indices) -> npt.NDArray[np.float32]:
+        return sample_bilinear(features, cells[which], size)
+
     known = sample_bilinear(features, grid_position(pool.labelled, size, pool.height, pool.width), size)
     pixels = np.stack([grid.columns[columns], grid.rows[rows]], axis=1).astype(np.float64)
     m = config.cover_factor * k
-    positions = _positions(pixels, vectors, pool, config)
-    ranked = select(positions, vectors, known, m, m, config.cover, config.similarity)
+    positions = _positions(pixels, features_of, pool, config)
+    ranked = select(positions, features_of, known, m, m, config.cover, config.similarity)
     ranked = fresh_superpixels_first(ranked, pool.superpixels[kept].ravel()[candidates[ranked]])
-    return RankedCover(pick_cells(grid, candidates[ranked]), vectors[ranked], known)
+    return RankedCover(pick_cells(grid, candidates[ranked]), features_of(ranked), known)
 
 
 def pick_diverse(
     pool: PixelPool,
     score: npt.NDArray[np.float32],
-    features: npt.NDArray[np.float32],
+    features: npt.NDArray[np.float32] | FeatureCells,
     k: int,
     config: QueryConfig,
     rng: np.random.Generator,
@@ -188,7 +198,10 @@ def pick_diverse(
 
 
 def _positions(
-    pixels: npt.NDArray[np.float64], vectors: npt.NDArray[np.float32], pool: PixelPool, config: QueryConfig
+    pixels: npt.NDArray[np.float64],
+    features_of: Callable[[Indices], npt.NDArray[np.float32]],
+    pool: PixelPool,
+    config: QueryConfig,
 ) -> npt.NDArray[np.float64]:
     """Candidates [N, D] in the space whose Euclidean distance is sigma (Eq. 9).
 
@@ -197,11 +210,12 @@ def _positions(
     """
     if config.cover_space == "image":
         return pixels  # not scaled: whole numbers have exact distances
+    vectors = unit_vectors(features_of(np.arange(len(pixels))))
     if config.cover_space == "features":
-        return unit_vectors(vectors)
+        return vectors
     weight, diagonal = config.cover_weight, float(np.hypot(pool.height, pool.width))
     in_image = np.sqrt(1 - weight) / diagonal * pixels
-    in_features = np.sqrt(weight) / 2 * unit_vectors(vectors)
+    in_features = np.sqrt(weight) / 2 * vectors
     return np.concatenate([in_image, in_features], axis=1)
 
 

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -15,8 +14,6 @@ from atal_ray.config import AttackConfig
 from atal_ray.errors import DataError
 from atal_ray.networks.dropout import drawing
 from atal_ray.networks.protocol import SaliencyNetwork, SaliencyOutput
-
-Maps = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -42,25 +39,23 @@ class Wants:
 
 @dataclass(frozen=True)
 class Predictions:
-    """What M members say of a batch of B images, as arrays on the CPU."""
+    """What M members say of a batch of B images, in float32 where the members are."""
 
-    clean: Maps
+    clean: Tensor
     """Their mean p(x) [B, S, S] (Eq. 6)."""
-    attacked: Maps | None = None
+    attacked: Tensor | None = None
     """Their mean p(x_adv) [B, S, S], where it is wanted."""
-    features: Maps | None = None
+    features: Tensor | None = None
     """Last decoder features of the last member [B, C, h, w], where they are wanted."""
-    members: Maps | None = None
+    members: Tensor | None = None
     """Each member's p(x) [B, M, S, S], where they are wanted."""
-    beside: Maps | None = None
+    beside: Tensor | None = None
     """What the module beside the last member gives [B, E, h, w], where it is wanted."""
 
     def of(self, index: int) -> Seen:
-        """What they say of one image."""
-        parts = {name: getattr(self, name) for name in ("attacked", "features", "members", "beside")}
-        return Seen(
-            self.clean[index], **{name: part[index] for name, part in parts.items() if part is not None}
-        )
+        """All that they say of one image."""
+        parts = {name: part for name, part in vars(self).items() if part is not None}
+        return Seen(**{name: part[index].cpu().numpy() for name, part in parts.items()})
 
 
 @torch.no_grad()
@@ -123,10 +118,10 @@ def _unattacked(networks: Sequence[SaliencyNetwork], images: Tensor, wants: Want
     clean = mean_probability(each())
     beside = last[0].beside if wants.beside else None
     return Predictions(
-        _array(clean[:, 0]),
-        features=_array(last[0].features) if wants.features else None,
-        members=_array(torch.cat(maps, 1)) if wants.members else None,
-        beside=None if beside is None else _array(beside),
+        clean[:, 0].float(),
+        features=last[0].features.float() if wants.features else None,
+        members=torch.cat(maps, 1).float() if wants.members else None,
+        beside=None if beside is None else beside.float(),
     )
 
 
@@ -148,12 +143,7 @@ def _dropped(
             logits = network.decode(tuple(map(network.drop, levels)), x).logits[network.prediction]
             maps.append(torch.sigmoid(logits))
     return Predictions(
-        _array(mean_probability(maps)[:, 0]),
-        features=None if features is None else _array(features),
-        members=_array(torch.cat(maps, 1)) if wants.members else None,
+        mean_probability(maps)[:, 0].float(),
+        features=None if features is None else features.float(),
+        members=torch.cat(maps, 1).float() if wants.members else None,
     )
-
-
-def _array(values: Tensor) -> Maps:
-    found: Maps = values.float().cpu().numpy()
-    return found

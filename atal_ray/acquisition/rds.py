@@ -162,7 +162,7 @@ PHI = {"mean": mean_similarity, "nearest": nearest_similarity}
 
 def select(
     positions: Array,
-    features: Array,
+    features_of: Callable[[Indices], Array],
     labelled_features: Array,
     k: int,
     m: int,
@@ -174,7 +174,7 @@ def select(
     Args:
         positions: [N, D] candidates in the space of sigma (Eq. 9), most uncertain first: V starts with the
             first one.
-        features: [N, C] of the same candidates.
+        features_of: vectors [n, C] of n of the candidates, given by their indices: only V's are asked for.
         labelled_features: [M, C] of the image's labelled points.
         k: number of points; all N when there are fewer.
         m: |V|, raised to k where it is less.
@@ -183,16 +183,8 @@ def select(
 
     Returns:
         Indices into the candidates, most dissimilar first, equal ones in the order of the candidates.
-
-    Raises:
-        DataError: `positions` and `features` describe different candidates.
     """
-    if len(positions) != len(features):
-        raise DataError(
-            f"RDS: {len(positions)} positions for {len(features)} feature vectors; "
-            "both describe the candidates"
-        )
     find_cover = (FLAT_COVERS if positions.shape[1] <= FLAT else FAST_COVERS)[cover]  # the same members
     chosen = np.sort(find_cover(positions, max(m, k)))  # the stable sort below keeps this order for equal phi
-    phi = PHI[similarity](features[chosen], labelled_features)
+    phi = PHI[similarity](features_of(chosen), labelled_features)
     return chosen[np.argsort(phi, kind="stable")[:k]]

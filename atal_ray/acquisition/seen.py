@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from atal_ray.acquisition.features import FeatureCells
+
 Map = npt.NDArray[np.float32]
 
 
@@ -32,6 +34,15 @@ class Seen:
     """The true mask [S, S]: no method that is to be compared may look at it."""
     score: Map = field(default_factory=lambda: _nothing(0, 0))
     """How uncertain each pixel is [S, S]; empty where nothing was scored."""
+    near: FeatureCells | None = None
+    """The features that samples of candidates and labelled points are made of, where the others, and the maps
+    of other pixels, have not left a GPU.
+    """
+
+    @property
+    def sampled(self) -> Map | FeatureCells:
+        """The features for `sample_bilinear`."""
+        return self.features if self.near is None else self.near
 
     @classmethod
     def nothing(cls, size: int) -> "Seen":

@@ -154,7 +154,7 @@ def test_an_attack_adds_to_what_is_seen_without_one() -> None:
     np.testing.assert_allclose(found.features, plain.features, atol=1e-6)
     assert found.members is not None
     assert found.attacked is not None
-    assert np.abs(found.attacked - found.clean).max() > 0.001
+    assert (found.attacked - found.clean).abs().max() > 0.001
 
 
 def test_no_member_is_an_error() -> None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from properties import examples
 
-from atal_ray.acquisition.candidates import candidate_set
+from atal_ray.acquisition.candidates import candidate_count, candidate_set
 from atal_ray.errors import DataError, DivergedError
 
 
@@ -26,7 +26,7 @@ def test_equals_the_sorted_list(percent: float, levels: int) -> None:
     score = (rng.integers(levels, size=(23, 31)) / levels).astype(np.float32)
     free = rng.random((23, 31)) < 0.8
     tie = rng.integers(50, size=(23, 31)).astype(np.float32)  # noise collides too
-    chosen = candidate_set(score, free, percent, tie)
+    chosen = candidate_set(score, free, candidate_count(score.size, percent, 0), tie)
     assert chosen.dtype == np.int64
     assert chosen.tolist() == naive(score, free, percent, tie)
 
@@ -44,7 +44,7 @@ def test_a_flat_score_is_spread_by_the_noise() -> None:
     score = np.zeros((100, 100), np.float32)
     free = np.ones((100, 100), bool)
     rng = np.random.default_rng(1)
-    first, second = (candidate_set(score, free, 3, rng.random((100, 100))) for _ in range(2))
+    first, second = (candidate_set(score, free, 300, rng.random((100, 100))) for _ in range(2))
     assert len(first) == 300
     assert set(first.tolist()) != set(second.tolist())
     rows, columns = np.divmod(first, 100)
@@ -77,17 +77,17 @@ def test_the_set_is_the_top_of_the_sorted_free_pixels(
     drawn: tuple[np.ndarray, np.ndarray, float, np.ndarray],
 ) -> None:
     score, free, percent, tie = drawn
-    chosen = candidate_set(score, free, percent, tie)
+    chosen = candidate_set(score, free, candidate_count(score.size, percent, 0), tie)
     assert chosen.tolist() == naive(score, free, percent, tie)
     assert free.ravel()[chosen].all()
     left = np.setdiff1d(np.flatnonzero(free), chosen)
     if len(chosen) and len(left):
         assert score.ravel()[left].max() <= score.ravel()[chosen].min()
-        larger = candidate_set(score, free, min(100.0, 2 * percent), tie)
+        larger = candidate_set(score, free, candidate_count(score.size, min(100.0, 2 * percent), 0), tie)
         assert larger[: len(chosen)].tolist() == chosen.tolist()  # a larger K only adds
 
 
 def test_equal_scores_are_ordered_by_the_smallest_tie() -> None:
     score = np.array([[1, 1, 1, 2]], np.float32)
     tie = np.array([[0.5, 0.1, 0.3, 0.9]], np.float32)
-    assert candidate_set(score, np.ones((1, 4), bool), 75, tie).tolist() == [3, 1, 2]
+    assert candidate_set(score, np.ones((1, 4), bool), 3, tie).tolist() == [3, 1, 2]

@@ -69,7 +69,7 @@ def seen_by(monkeypatch: pytest.MonkeyPatch) -> list[Tensor]:
     return made
 
 
-def equal(first: Estimate, second: Estimate) -> bool:
+def equal(first: Estimate[Any], second: Estimate[Any]) -> bool:
     return all(np.array_equal(a, b) for a, b in zip(vars(first).values(), vars(second).values(), strict=True))
 
 
@@ -77,7 +77,7 @@ def test_means_equal_the_naive_form(
     snapshots: list[SaliencyNetwork], images: Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = seen_by(monkeypatch)
-    found = estimate(snapshots, images, CONFIG)
+    found = estimate(snapshots, images, CONFIG).numpy()
     target = (probability(snapshots[-1], images) > 0.5).double()
     step: dict[str, Any] = {"epsilon": 8 / 255, "alpha": 2 / 255, "steps": 5}
     by_hand = pgd(images, lambda x: snapshots[-1](snapshots[-1].normalise(x)).logits[1], target, **step)
@@ -99,7 +99,7 @@ def test_means_equal_the_naive_form(
 def test_the_attack_makes_the_attacked_model_less_sure(
     snapshots: list[SaliencyNetwork], images: Tensor
 ) -> None:
-    alone = estimate(snapshots[-1:], images, CONFIG)
+    alone = estimate(snapshots[-1:], images, CONFIG).numpy()
     target = torch.from_numpy(alone.clean > 0.5).double()
     losses = [
         binary_cross_entropy_with_logits(torch.from_numpy(p).double().logit(), target)
@@ -170,7 +170,9 @@ def test_labelled_points_are_attacked_alone_and_towards_their_labels(
 
 def test_an_image_without_points_is_not_attacked(snapshots: list[SaliencyNetwork], images: Tensor) -> None:
     nothing = torch.zeros(4, 1, 16, 16, dtype=torch.float64)
-    found = estimate(snapshots, images, dataclasses.replace(CONFIG, labels="points"), nothing, nothing)
+    found = estimate(
+        snapshots, images, dataclasses.replace(CONFIG, labels="points"), nothing, nothing
+    ).numpy()
     assert np.array_equal(found.clean, found.attacked)
 
 
@@ -179,9 +181,9 @@ def test_an_image_does_not_depend_on_its_batch(
     snapshots: list[SaliencyNetwork], images: Tensor, options: dict[str, Any]
 ) -> None:
     config = dataclasses.replace(CONFIG, **options)
-    together = estimate(snapshots, images, config)
+    together = estimate(snapshots, images, config).numpy()
     for index in range(4):
-        alone = estimate(snapshots, images[index : index + 1], config)
+        alone = estimate(snapshots, images[index : index + 1], config).numpy()
         assert equal(alone, Estimate(*(array[index : index + 1] for array in vars(together).values())))
 
 
@@ -229,11 +231,11 @@ def test_the_attack_runs_at_its_scale_and_the_rest_at_full_size(
     images: Tensor, scale: float, side: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     networks, full = counted(), seen_by(monkeypatch)
-    found = estimate(networks, images, dataclasses.replace(CONFIG, scale=scale))
+    found = estimate(networks, images, dataclasses.replace(CONFIG, scale=scale)).numpy()
     passes = networks[-1].passes
     assert passes[:5] == [(side, True)] * 5
     assert passes[5:] == [(16, False)] * (1 if side == 16 else 2)
-    plain = estimate(networks, images, CONFIG)
+    plain = estimate(networks, images, CONFIG).numpy()
     assert np.array_equal(found.clean, plain.clean)
     assert np.array_equal(found.features, plain.features)
     assert np.array_equal(found.attacked, plain.attacked) == (side == 16)

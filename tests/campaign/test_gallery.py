@@ -90,7 +90,7 @@ def naive(campaign: CampaignFolder, config: Config) -> dict[str, tuple[Any, ...]
             for values in labels_on_grid(xy, label, config.train.size, record.height, record.width)
         )
         batch = torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255
-        maps = estimate(snapshots, batch, config.attack, y, known)
+        maps = estimate(snapshots, batch, config.attack, y, known).numpy()
         pair = maps.clean[0], maps.attacked[0]
         found[record.image_id] = (
             pair[0],

@@ -166,7 +166,7 @@ def test_choosing_beside_the_next_batch_finds_the_same_points(
 
         def __init__(self, *arguments: Any, **named: Any) -> None:
             super().__init__(*arguments, **named)
-            self.ahead = True
+            self.on_gpu = True
 
     monkeypatch.setattr("atal_ray.campaign.query.ask.PickShard", Ahead)
     assert found.equals(asked(finished, tmp_path / "ahead", batch_size=2))

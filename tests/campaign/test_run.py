@@ -58,7 +58,7 @@ def kinds_by_hand(campaign, config, questions):
     for question in questions:
         row, side = rows[question["image_id"]], config.train.size
         images = to_batch(resize(read_image(row.image), side)[None], torch.device("cpu"))
-        maps = estimate(snapshots, images, config.attack)
+        maps = estimate(snapshots, images, config.attack).numpy()
         kinds = region_kind(maps.clean[0], maps.attacked[0], config.query.near_boundary)
         grid = original_pixels(side, row.height, row.width)
         y, x = (

@@ -42,18 +42,23 @@ def squared_euclidean(points: NDArray[np.float64], others: NDArray[np.float64]) 
     return total
 
 
-def distance_error(squared_radius: float, dimensions: int) -> float:
-    """Upper bound of the error of |x|^2 + |p|^2 - 2 x.p in float32, whatever the order of the sums.
+FLOAT32, FLOAT64 = 2.0**-24, 2.0**-53
+"""Unit roundoff u of each type."""
 
-    With u = 2^-24 the two norms, the product and the last sum add up to less than (4 D + 17) u
+
+def distance_error(squared_radius: float, dimensions: int, unit: float = FLOAT32) -> float:
+    """Upper bound of the error of |x|^2 + |p|^2 - 2 x.p, whatever the order of the sums.
+
+    In float32 the two norms, the product and the last sum add up to less than (4 D + 17) u
     squared_radius, and 8 u squared_radius more where x and p were rounded to float32 themselves. Products
-    that underflow add less than D 2^-120.
+    that underflow add less than D 2^-120. The same holds in float64 with its u.
 
     Args:
         squared_radius: no |x|^2 is larger.
         dimensions: D.
+        unit: u of the type that is computed in.
     """
-    return 6 * (dimensions + 5) * 2.0**-24 * squared_radius + dimensions * 2.0**-120
+    return 6 * (dimensions + 5) * unit * squared_radius + dimensions * 2.0**-120
 
 
 def first_members(positions: Array, m: int, start: Sequence[int]) -> list[int]:

@@ -20,6 +20,7 @@ from atal_ray.acquisition.cover.distances import (
     first_members,
     ignore_progress,
 )
+from atal_ray.acquisition.cover.exact import ExactDistances
 from atal_ray.acquisition.cover.members import ROWS, Indices, Matrix, Members
 from atal_ray.errors import DataError
 
@@ -40,19 +41,16 @@ class Band:
     nearest: Matrix
     """Squared distance to the cover [B]; -inf for a member."""
 
-    def __post_init__(self) -> None:
-        self._exact = np.full(len(self.rows), np.inf)
-        self._known = np.zeros(len(self.rows), np.int64)
-
     def extend(self, members: Members, m: int, floor: float, error: float) -> None:
         """Add the farthest candidate to the cover, again and again.
 
         It ends when the cover has m members, or when a candidate below the floor may be as far, given the
         error.
         """
+        exact = ExactDistances(len(self.rows), error)
         while members.count < m and len(self.rows) and float(self.nearest.max()) > floor + 2 * error:
-            chosen = self._farthest(members, error)
-            if self._exact[chosen] == 0:  # all others are duplicates of members: they follow in their order
+            chosen = self._farthest(members, exact)
+            if exact.of(chosen) == 0:  # all others are duplicates of members: they follow in their order
                 for row in np.sort(self.rows[self.nearest > -np.inf])[: m - members.count]:
                     members.add(int(row))
                 return
@@ -61,23 +59,16 @@ class Band:
             np.minimum(self.nearest, near, out=self.nearest)
             self.nearest[chosen] = -np.inf
 
-    def _farthest(self, members: Members, error: float) -> int:
+    def _farthest(self, members: Members, exact: ExactDistances) -> int:
         """The candidate farthest from the cover in float64, the first of equal ones.
 
         All candidates whose float32 distance is within twice the error of the largest are measured in
         float64: the farthest is among them.
         """
-        window = np.flatnonzero(self.nearest >= float(self.nearest.max()) - 2 * error)
+        window = np.flatnonzero(self.nearest >= float(self.nearest.max()) - 2 * exact.error)
         if len(window) == 1:
             return int(window[0])
-        for since in np.unique(self._known[window]):
-            stale = window[self._known[window] == since]
-            for part in (stale[i : i + ROWS] for i in range(0, len(stale), ROWS)):
-                found = members.exact(self.rows[part], self.points[part], int(since), error)
-                self._exact[part] = np.minimum(self._exact[part], found)
-        self._known[window] = members.count
-        tied = window[self._exact[window] == self._exact[window].max()]
-        return int(tied[self.rows[tied].argmin()])
+        return exact.farthest(members, window, self.rows[window], self.points[window])
 
 
 class Bounds:

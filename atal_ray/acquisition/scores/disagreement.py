@@ -1,8 +1,15 @@
 """How much the members disagree."""
 
+from typing import TYPE_CHECKING
+
 from atal_ray.acquisition.scores.pixel_score import Map, PixelScore
 from atal_ray.acquisition.seen import Seen
 from atal_ray.acquisition.uncertainty import entropy
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from atal_ray.acquisition.predictions import Predictions
 
 
 class Bald(PixelScore):
@@ -17,3 +24,8 @@ class Bald(PixelScore):
         """Scores [S, S] in [0, 1]."""
         found: Map = entropy(seen.members.mean(0)) - entropy(seen.members).mean(0)
         return found.clip(0)
+
+    def of_batch(self, found: "Predictions") -> "Tensor | None":
+        """The same of a batch, but for the last bits of its logarithms."""
+        assert found.members is not None
+        return (entropy(found.members.mean(1)) - entropy(found.members).mean(1)).clip(0)

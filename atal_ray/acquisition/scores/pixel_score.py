@@ -10,7 +10,10 @@ from atal_ray.acquisition.fitted import Fitted
 from atal_ray.acquisition.seen import Seen
 from atal_ray.config.plugins import Plugin
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # PyTorch takes two seconds to load, and a plug-in is looked up before
+    from torch import Tensor
+
+    from atal_ray.acquisition.predictions import Predictions
     from atal_ray.networks.beside import Beside
 
 Map = npt.NDArray[np.floating[Any]]
@@ -46,3 +49,9 @@ class PixelScore(Plugin, Fitted, ABC):
     @abstractmethod
     def __call__(self, seen: Seen) -> Map:
         """Scores [S, S], the larger the more uncertain."""
+
+    def of_batch(self, found: "Predictions") -> "Tensor | None":
+        """The scores of a batch [B, S, S] where the members are, so that no map has to leave a GPU; None
+        where it takes arrays.
+        """
+        return None

@@ -43,3 +43,16 @@ class Strategy(Plugin, Fitted, ABC):
         Raises:
             DivergedError: a score or a feature is not finite.
         """
+
+    def candidates(self, pixels: int, k: int) -> int | None:
+        """How many of the most uncertain free pixels it looks at, whatever it does with them; None: at all.
+
+        Where it is a number and the score has `of_batch`, nothing else of the maps leaves a GPU: other pixels
+        are not free, their scores and predictions are 0, and of the features `sample_bilinear` finds those of
+        the candidates and of the labelled points.
+
+        Args:
+            pixels: of the image on the query grid, each counted once.
+            k: points that it is to choose.
+        """
+        return None

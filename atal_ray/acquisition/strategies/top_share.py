@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from atal_ray.acquisition.candidates import candidate_set
+from atal_ray.acquisition.candidates import candidate_count, candidate_set
 from atal_ray.acquisition.pick import Pick, PixelPool, pick_cells
 from atal_ray.acquisition.seen import Seen
 from atal_ray.acquisition.strategies.strategy import Strategy
@@ -32,6 +32,9 @@ class TopShare(Strategy):
         grid = pool.grid
         kept = np.ix_(grid.cell_rows, grid.cell_columns)
         tie = rng.random(seen.score[kept].shape, np.float32)
-        percent = max(self.settings.percent, 100 * (k + 0.5) / tie.size)  # at least k in a tiny image
-        candidates = candidate_set(seen.score[kept], pool.free[kept], percent, tie)
+        candidates = candidate_set(seen.score[kept], pool.free[kept], self.candidates(tie.size, k), tie)
         return pick_cells(grid, rng.permutation(candidates)[:k])
+
+    def candidates(self, pixels: int, k: int) -> int:
+        """The share, but at least k."""
+        return candidate_count(pixels, self.settings.percent, k)

@@ -49,7 +49,7 @@ class BudgetSteps:
         files: the covers of all shards.
         budget: points for all images together.
         threads: of this process.
-        gpu: let faiss search on a GPU where it finds one.
+        gpu: let the cover run, and faiss search, on a GPU where there is one.
     """
 
     def __init__(
@@ -181,6 +181,11 @@ class BudgetSteps:
 
     def _choose(self, positions: Matrix, m: int, on_progress: OnProgress) -> Indices:
         if self.config.query.cover == "kcenter":
+            if self.gpu:
+                from atal_ray.acquisition.cover import device_kcenter  # loads PyTorch
+
+                if device_kcenter.fits_on_gpu(*positions.shape):
+                    return device_kcenter.cover_kcenter_on_device(positions, m, on_progress=on_progress)
             return cover_kcenter_lazy(positions, m, threads=self.threads, on_progress=on_progress)
         index = self.config.resources.index
         return cover_maxsum_scan(positions, m, threads=self.threads, backend=index, on_progress=on_progress)

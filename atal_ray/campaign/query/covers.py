@@ -22,7 +22,7 @@ class CoverShard(PickShard):
     def choose(self, image: Scored) -> list[Row]:
         """The cover of an image, the first to ask for first, for as many points as an image may get."""
         config, seen = self.config.query, image.seen
-        found = rank_diverse(image.pool, seen.score, seen.features, config.ceiling, config, image.rng)
+        found = rank_diverse(image.pool, seen.score, seen.sampled, config.ceiling, config, image.rng)
         self.require(image, len(found.pick.xy), max(1, config.floor))
         self.covers.append(_unit(found.features))
         self.labelled.append(_unit(found.labelled))

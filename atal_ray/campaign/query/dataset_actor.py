@@ -54,7 +54,7 @@ def choose_by_need(config: Config, round_number: int, parts: Folder, shards: int
         # A shard is read, covered and written: three steps.
         with watch(parts, 3 * shards, spend.title, "step"):
             memory = memory_needed(files, config, images)
-            spend.run(lambda *of: [steps(*of).all_steps], memory, searches(config))
+            spend.run(lambda *of: [steps(*of).all_steps], memory, gpu_helps(config))
         return
     numbers, vectors = numbers_memory(files), part_memory(files, config, images)
     spend.run(lambda *of: [steps(*of).plan], numbers)
@@ -63,7 +63,7 @@ def choose_by_need(config: Config, round_number: int, parts: Folder, shards: int
     spend.run(
         lambda *of: [partial(steps(*of).cover, part) for part in range(len(plan.shares()))],
         vectors,
-        searches(config),
+        gpu_helps(config),
     )
     with watch(parts, shards, f"{spend.title}, picks", "shard"):
         spend.run(lambda *of: [steps(*of).take], numbers)
@@ -92,7 +92,8 @@ class Spending:
             gpu: whether a GPU helps.
         """
         where = self.config.resources
-        gpus = int(gpu and not self.is_inline and where.gpus != "none")
+        wanted = gpu and where.gpus != "none"
+        gpus = int(wanted and not self.is_inline)
         with_gpu = machines_with(where.loading_nodes, 1) if gpus else []
         gpus = int(any(machine.get("memory", 0) >= memory for machine in with_gpu))  # it can do without one
         machines = [this_machine()] if self.is_inline else machines_with(where.loading_nodes, gpus)
@@ -104,7 +105,11 @@ class Spending:
         title, many = self.title, count > 1
         with progress_bar(count, title, "part", shown=many) as bar:
             for _ in call_on_actors(
-                calls(threads, gpus > 0), at_once, place=place, backend=where.backend, title=title
+                calls(threads, wanted if self.is_inline else gpus > 0),
+                at_once,
+                place=place,
+                backend=where.backend,
+                title=title,
             ):
                 bar.update(1)
 
@@ -119,9 +124,14 @@ class Spending:
             )
 
 
+def gpu_helps(config: Config) -> bool:
+    """Whether the cover runs on a GPU, or faiss searches there."""
+    return config.query.cover == "kcenter" or searches(config)
+
+
 def searches(config: Config) -> bool:
-    """Whether a GPU helps: faiss searches the labelled points there; the mean cosine (Eq. 10) has a closed
-    form, without a search.
+    """Whether faiss searches the labelled points; the mean cosine (Eq. 10) has a closed form, without a
+    search.
     """
     return config.query.similarity == "nearest" and config.resources.index == "faiss"
 

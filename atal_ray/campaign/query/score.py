@@ -1,31 +1,31 @@
 """The query of a shard by a method: for ATAL attack (Eq. 1), ensemble (6), Diff (3), candidates, RDS (9, 10).
 
-Maps never leave the actor.
+Maps never leave the actor, and where its networks are on a GPU only candidates leave that.
 """
 
 from collections.abc import Collection, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from time import perf_counter
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import torch
 from torch import Tensor
 
 from atal_ray import seeding
 from atal_ray.acquisition.asking import Asking
+from atal_ray.acquisition.crossing import bring_candidates
 from atal_ray.acquisition.grid import labels_on_grid
 from atal_ray.acquisition.pick import Pick, PixelPool, pick_random
 from atal_ray.acquisition.predictions import Predictions, predict
 from atal_ray.acquisition.seen import Seen
 from atal_ray.acquisition.strategies.around_centre import pick_around_centre
-from atal_ray.acquisition.uncertainty import REGION_NAMES
+from atal_ray.acquisition.uncertainty import REGION_NAMES, region_kind
 from atal_ray.campaign.campaign_folder import ERROR_SCHEMA, START, CampaignFolder
-from atal_ray.campaign.gallery import dropout_chances, image_maps, kinds_of
+from atal_ray.campaign.gallery import dropout_chances, image_maps
 from atal_ray.campaign.not_finite import NOT_FINITE
 from atal_ray.campaign.query.load import LoadedShard
 from atal_ray.campaign.snapshot_actor import SnapshotActor
@@ -50,8 +50,6 @@ class Scored:
     rng: np.random.Generator
     seen: Seen
     """What the members say, and from `choose` on the scores; nothing where no member looked."""
-    kinds: npt.NDArray[np.uint8] | None = None
-    """SR, PIR or PSR [S, S], where the image was attacked."""
 
 
 class PickShard(SnapshotActor):
@@ -76,8 +74,8 @@ class PickShard(SnapshotActor):
         self.scoring = self.choosing = 0.0
 
     @cached_property
-    def ahead(self) -> bool:
-        """Whether networks look at the next batch while pixels of one are chosen."""
+    def on_gpu(self) -> bool:
+        """Whether networks look at the next batch while pixels of one are chosen, among the candidates."""
         return self.device.type == "cuda"
 
     def __call__(self, row: Row) -> Row:
@@ -94,7 +92,7 @@ class PickShard(SnapshotActor):
         self.gallery = [
             problem_row(image_id, reason) for image_id, reason in loaded.errors if image_id in self.shown
         ]
-        found = [self._choose_or_leave(image) for image in self._images(loaded)]
+        found = [self._choose_or_leave(image) for batch in self._batches(loaded) for image in batch]
         if self.gallery:
             self.parts.write_table(part_name(loaded.shard, "gallery"), gallery_table(self.gallery))
         self.leave(loaded.shard, found)
@@ -102,18 +100,15 @@ class PickShard(SnapshotActor):
         spent = perf_counter() - started
         if self.blind:
             return {**done, SECONDS: {"points without a network": spent}}
-        choosing = self.choosing if self.ahead else spent - self.scoring
+        choosing = self.choosing if self.on_gpu else spent - self.scoring
         return {**done, SECONDS: {"networks": self.scoring, "choosing": choosing}}
 
     def _choose_or_leave(self, image: Scored) -> list[Row]:
         """The questions about an image; none, and an error, where its maps or features are not finite."""
         started = perf_counter()
         try:
-            if not self.blind:
-                seen = self.method.scored(image.seen)
-                image = replace(image, seen=seen, kinds=kinds_of(seen, self.config.query))
-                if image.image_id in self.shown:
-                    self._show(image.image_id, seen)
+            if not self.blind and not image.seen.score.size:
+                image = replace(image, seen=self.method.scored(image.seen))
             return self.choose(image)
         except DivergedError:
             self.errors.append({"stage": "query", "image_id": image.image_id, "reason": NOT_FINITE})
@@ -153,8 +148,12 @@ class PickShard(SnapshotActor):
 
     def questions(self, image: Scored, pick: Pick) -> list[Row]:
         """Rows of QUERY_SCHEMA in the order of picking."""
-        score, kinds = image.seen.score, image.kinds
-        elsewhere = RANDOM if self.blind else UNATTACKED
+        seen, score = image.seen, image.seen.score
+        regions = [RANDOM if self.blind else UNATTACKED] * len(pick.xy)
+        if seen.attacked.size:
+            near = self.config.query.near_boundary
+            kinds = region_kind(seen.clean[pick.cells], seen.attacked[pick.cells], near)
+            regions = [REGION_NAMES[kind] for kind in kinds]
         return [
             {
                 "image_id": image.image_id,
@@ -164,62 +163,80 @@ class PickShard(SnapshotActor):
                 "order": order,
                 "score": float(score[cell]) if score.size else 0.0,
                 "superpixel": int(image.pool.superpixels[cell]),
-                "region": elsewhere if kinds is None else REGION_NAMES[kinds[cell]],
+                "region": regions[order],
             }
             for order, ((x, y), cell) in enumerate(zip(pick.xy, zip(*pick.cells, strict=True), strict=True))
         ]
 
-    def _images(self, shard: LoadedShard) -> Iterator[Scored]:
-        """The images of a shard, scored in fixed batches: a convolution's last bits differ with the size of a
-        batch.
+    def _batches(self, shard: LoadedShard) -> Iterator[list[Scored]]:
+        """The images of a shard, looked at in fixed batches: a convolution's last bits differ with the size
+        of a batch. On a GPU the next batch is under way while pixels of one are chosen.
         """
         size, images = self.config.query.batch_size, len(shard.image_id)
         batches = [range(start, min(start + size, images)) for start in range(0, images, size)]
-        for batch, found in zip(batches, self._predictions(shard, batches), strict=True):
-            for position, index in enumerate(batch):
-                image_id = str(shard.image_id[index])
-                pool = PixelPool(
-                    int(shard.height[index]),
-                    int(shard.width[index]),
-                    shard.free[index],
-                    shard.superpixels[index],
-                    shard.points_of(index)[0],
-                )
-                if self.round_number != START:
-                    pool = pool.within(self.config.query.margin, self.most)
-                rng = seeding.rng(self.config.seed, "query", self.round_number, image_id)
-                if found is None:
-                    yield Scored(image_id, pool, rng, Seen.nothing(self.config.train.size))
-                    continue
-                given: dict[str, Any] = {"image": shard.images[index], "mask": shard.masks[index]}
-                seen = replace(found.of(position), **{name: given[name] for name in self.method.sees})
-                yield Scored(image_id, pool, rng, seen)
-
-    def _predictions(self, shard: LoadedShard, batches: list[range]) -> Iterator[Predictions | None]:
-        """What the members say of each batch; on a GPU the next one is under way while pixels are chosen."""
-        if self.blind or not self.ahead:
-            yield from (None if self.blind else self._predict(shard, batch) for batch in batches)
+        if self.blind or not self.on_gpu:
+            yield from (self._look(shard, batch) for batch in batches)
             return
         with ThreadPoolExecutor(1) as thread:
-            before: Future[Predictions] | None = None
+            before: Future[list[Scored]] | None = None
             for batch in batches:
-                under_way = thread.submit(self._predict, shard, batch)
+                under_way = thread.submit(self._look, shard, batch)
                 if before is not None:
                     yield before.result()
                 before = under_way
             if before is not None:
                 yield before.result()
 
-    def _predict(self, shard: LoadedShard, batch: range) -> Predictions:
+    def _look(self, shard: LoadedShard, batch: range) -> list[Scored]:
+        """The images of a batch with what the members say of them."""
         started = perf_counter()
+        pools = [self._pool(shard, index) for index in batch]
+        ids = [str(shard.image_id[index]) for index in batch]
+        if self.blind:
+            brought = [(pool, Seen.nothing(self.config.train.size)) for pool in pools]
+        else:
+            found = self._predict(shard, batch)
+            whole = partial(self._whole, shard, batch, found)
+            brought = self._candidates(found, pools) or [(pool, whole(n)) for n, pool in enumerate(pools)]
+            for position, image_id in enumerate(ids):
+                if image_id in self.shown:
+                    self._show(image_id, self.method.scored(whole(position)))
+        self.scoring += perf_counter() - started
+        rngs = [seeding.rng(self.config.seed, "query", self.round_number, image_id) for image_id in ids]
+        return [
+            Scored(image_id, pool, rng, seen)
+            for image_id, (pool, seen), rng in zip(ids, brought, rngs, strict=True)
+        ]
+
+    def _pool(self, shard: LoadedShard, index: int) -> PixelPool:
+        """The pixels of an image that may be asked for."""
+        size = int(shard.height[index]), int(shard.width[index])
+        pool = PixelPool(*size, shard.free[index], shard.superpixels[index], shard.points_of(index)[0])
+        return pool if self.round_number == START else pool.within(self.config.query.margin, self.most)
+
+    def _predict(self, shard: LoadedShard, batch: range) -> Predictions:
         images = to_batch(shard.images[batch.start : batch.stop], self.device)
         wants = self.method.wants
         given = wants.attacked and self.config.attack.labels == "points"
         labels, known = self._labels(shard, batch) if given else (None, None)
         chances = dropout_chances(self.config, self.round_number, [shard.image_id[i] for i in batch])
-        found = predict(self.snapshots, images, wants, self.config.attack, labels, known, chances)
-        self.scoring += perf_counter() - started
-        return found
+        return predict(self.snapshots, images, wants, self.config.attack, labels, known, chances)
+
+    def _candidates(self, found: Predictions, pools: list[PixelPool]) -> list[tuple[PixelPool, Seen]] | None:
+        """What leaves a GPU, where the method looks at no other pixels than the most uncertain ones."""
+        if not self.on_gpu or self.method.score is None:
+            return None
+        counts = [self.method.strategy.candidates(pool.pixels, self.most) for pool in pools]
+        scores = self.method.score.of_batch(found)
+        if scores is None or None in counts:
+            return None
+        return bring_candidates(found, scores, pools, [count for count in counts if count is not None])
+
+    def _whole(self, shard: LoadedShard, batch: range, found: Predictions, position: int) -> Seen:
+        """All that the method looks at in one image."""
+        index = batch[position]
+        given: dict[str, Any] = {"image": shard.images[index], "mask": shard.masks[index]}
+        return replace(found.of(position), **{name: given[name] for name in self.method.sees})
 
     def _labels(self, shard: LoadedShard, batch: range) -> tuple[Tensor, Tensor]:
         """The labelled points of a batch on the grid: y and where it is known, both [B, 1, S, S]."""

@@ -47,7 +47,7 @@ def stub(monkeypatch, spoilt, part):
         for row, number in zip(range(len(images)), seen, strict=False):
             if number in spoilt:
                 maps[part][row] = np.inf if part == "features" else np.nan
-        return Predictions(**maps)
+        return Predictions(**{name: torch.from_numpy(values) for name, values in maps.items()})
 
     monkeypatch.setattr(score, "predict", predict)
     snapshots = [SimpleNamespace(feature_channels=CHANNELS)]
@@ -63,10 +63,12 @@ def configure(folder, scope):
 
 @pytest.mark.parametrize("scope", ["image", "dataset"])
 @pytest.mark.parametrize("part", ["clean", "attacked", "features"])
+@pytest.mark.parametrize("on_gpu", [False, True])
 def test_the_image_is_an_error_row_and_the_others_are_asked(
-    campaign, synth_folder, monkeypatch, caplog, scope, part
+    campaign, synth_folder, monkeypatch, caplog, scope, part, on_gpu
 ):
     stub(monkeypatch, {1}, part)
+    monkeypatch.setattr(score.PickShard, "on_gpu", on_gpu)
     query(campaign, configure(synth_folder, scope), 0)
     ids = campaign.root.read_table(MANIFEST)["image_id"].to_pylist()
     errors = campaign.round(0).read_table(ERRORS).to_pylist()
