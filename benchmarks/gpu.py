@@ -1,4 +1,4 @@
-"""What a GPU makes of the package: training step, loader, a campaign's training, start-up; one command.
+"""What a GPU makes of the package: training, query, evaluation, cover, start-up; one command.
 
     python benchmarks/gpu.py --data DUTS-TR --weights resnet50.pth --minutes 6
 
@@ -34,6 +34,10 @@ MEASURES = (
     "atal_ray.networks",
     "atal_ray.training",
     "atal_ray.labels",
+    "atal_ray.acquisition",
+    "atal_ray.inference",
+    "atal_ray.campaign.evaluate",
+    "atal_ray.campaign.query",
     "atal_ray.campaign.train",
     "atal_ray.runtime.workers",
 )
@@ -46,6 +50,9 @@ PARTS = {
     "compiled step": ("gpu_parts.step:compiled_steps", 120),
     "compiled training": ("gpu_parts.training:inline_compiled", 60),
     "estimate": ("gpu_parts.query:plain_estimates", 80),
+    "query": ("gpu_parts.stages:query", 120),
+    "evaluation": ("gpu_parts.stages:evaluation", 40),
+    "k-center": ("gpu_parts.stages:k_center", 60),
     "compiled estimate": ("gpu_parts.query:compiled_estimates", 90),
     "step of the others": ("gpu_parts.step:plain_others", 45),
     "profile": ("gpu_parts.step:profile", 60),

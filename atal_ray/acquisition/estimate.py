@@ -60,7 +60,7 @@ def estimate(
         known: 1 at the labelled pixels [B, 1, S, S], where y counts; needed with `labels`.
 
     Raises:
-        DataError: shapes differ, the images leave [0, 1], or there is no snapshot.
+        DataError: shapes differ, images on a CPU leave [0, 1], or there is no snapshot.
     """
     if not snapshots:
         raise DataError("estimate: no snapshot; give at least one")

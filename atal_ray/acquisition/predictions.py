@@ -1,6 +1,6 @@
 """What the members of a method say of images: as much of it as the method wants, and no pass more."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from atal_ray.acquisition.ensemble import mean_probability
-from atal_ray.acquisition.estimate import estimate
+from atal_ray.acquisition.estimate import Estimate, estimate
 from atal_ray.acquisition.seen import Seen
 from atal_ray.config import AttackConfig
 from atal_ray.errors import DataError
@@ -67,6 +67,7 @@ def predict(
     labels: Tensor | None = None,
     known: Tensor | None = None,
     chances: Sequence[np.random.Generator] = (),
+    recorded: Callable[[Tensor], Estimate[Tensor]] | None = None,
 ) -> Predictions:
     """Let the members look at images.
 
@@ -81,6 +82,7 @@ def predict(
         labels: as for `estimate`.
         known: as for `estimate`.
         chances: where passes have dropout, one for each image.
+        recorded: `estimate` of these members, of images alone, in a faster form.
 
     Raises:
         DataError: there is no member; see `estimate`.
@@ -91,7 +93,10 @@ def predict(
         return _dropped(networks[-1], images, wants, chances)
     if not wants.attacked:
         return _unattacked(networks, images, wants)
-    found = estimate(networks, images, attack, labels, known)
+    if recorded is not None and labels is None:
+        found = recorded(images)
+    else:
+        found = estimate(networks, images, attack, labels, known)
     clean = _unattacked(networks, images, wants) if wants.members or wants.beside else None
     return Predictions(
         found.clean,

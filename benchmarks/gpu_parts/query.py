@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
-from torch.nn.functional import binary_cross_entropy_with_logits
 
 from atal_ray import networks
 from atal_ray.acquisition.estimate import estimate
@@ -16,12 +15,12 @@ from atal_ray.config import AttackConfig, NetworkConfig
 from atal_ray.config.query import Precision
 from atal_ray.inference.plain import plain_answer
 from atal_ray.inference.prepared import Traces, prepare_snapshots
+from atal_ray.networks.graphed import Graphed
 from atal_ray.networks.protocol import SaliencyNetwork, SaliencyOutput
 from gpu_parts.setup import Note, Setup, median_seconds
 
 MEMBERS = 5
 ATTACK = AttackConfig()
-Maps = tuple[Tensor, Tensor, Tensor]
 
 
 @dataclass(frozen=True)
@@ -32,23 +31,20 @@ class Variant:
     batch: int = 16
     prepared: bool = True
     """Traced graphs with folded batch norms; the plain networks otherwise."""
-    on_device: bool = True
-    """Without a synchronisation between the passes; `estimate` itself otherwise."""
     graph: bool = False
     compiled: bool = False
     benchmark: bool = False
 
 
 VARIANTS = {
-    "estimate, float32, batch 16": Variant(precision="float32", on_device=False),
-    "estimate, bfloat16, batch 16": Variant(on_device=False),
-    "estimate, bfloat16, batch 64": Variant(on_device=False, batch=64),
-    "on the device, bfloat16, batch 16": Variant(),
-    "on the device, bfloat16, batch 64": Variant(batch=64),
-    "+ CUDA graph, batch 16": Variant(graph=True),
-    "+ CUDA graph, batch 64": Variant(graph=True, batch=64),
-    "+ CUDA graph, cuDNN benchmark, batch 64": Variant(graph=True, batch=64, benchmark=True),
-    "plain networks, CUDA graph, batch 64": Variant(graph=True, batch=64, prepared=False),
+    "estimate, float32, batch 16": Variant(precision="float32"),
+    "estimate, bfloat16, batch 16": Variant(),
+    "estimate, bfloat16, batch 64": Variant(batch=64),
+    "as a CUDA graph, float32, batch 16": Variant(precision="float32", graph=True),
+    "as a CUDA graph, bfloat16, batch 16": Variant(graph=True),
+    "as a CUDA graph, bfloat16, batch 64": Variant(graph=True, batch=64),
+    "as a CUDA graph, cuDNN benchmark, bfloat16, batch 64": Variant(graph=True, batch=64, benchmark=True),
+    "plain networks, CUDA graph, bfloat16, batch 64": Variant(graph=True, batch=64, prepared=False),
 }
 COMPILED = {
     "compiled + CUDA graph, batch 64": Variant(compiled=True, graph=True, batch=64),
@@ -117,7 +113,7 @@ def measure(setup: Setup, note: Note, trajectory: list[SaliencyNetwork], name: s
             torch.cuda.reset_peak_memory_stats()
         with torch.no_grad():
             run, images = started(setup, trajectory, variant)
-            for _ in range(2):
+            for _ in range(4):
                 run(images)
             calls, repeats = (1, 1) if setup.small else (2, 3)
             seconds = median_seconds(lambda: run(images), device, calls=calls, repeats=repeats)
@@ -153,11 +149,9 @@ def started(
         members = compiled(members)
     images = torch.rand(count, 3, setup.side, setup.side, generator=torch.Generator().manual_seed(1))
     images = images.to(device).contiguous(memory_format=torch.channels_last)
-    if not variant.on_device:
-        return partial(estimate, members, config=ATTACK), images
-    run = partial(estimate_on_device, members)
+    run = partial(estimate, members, config=ATTACK)
     if variant.graph and device.type == "cuda":
-        return recorded(run, images), images
+        return Graphed(run, "the estimate"), images
     return run, images
 
 
@@ -219,50 +213,6 @@ def compiled(members: Sequence[SaliencyNetwork]) -> Sequence[SaliencyNetwork]:
 
     fast = torch.compile(call, dynamic=False)
     return [Shared(member, fast) for member in members]  # type: ignore[misc]
-
-
-def estimate_on_device(members: Sequence[SaliencyNetwork], images: Tensor) -> Maps:
-    """`estimate` of the last member attacked, without a synchronisation: all steps are made."""
-    last, attacked = members[-1], images
-    lowest, highest = (images - ATTACK.epsilon).clamp(min=0), (images + ATTACK.epsilon).clamp(max=1)
-    target = before = features = None
-    for _ in range(ATTACK.steps):
-        attacked = attacked.detach().requires_grad_()
-        with torch.enable_grad():
-            output = last(last.normalise(attacked))
-            logits = output.logits[last.prediction]
-            if target is None:
-                target = (logits > 0).to(images.dtype)
-                before, features = torch.sigmoid(logits).detach(), output.features.detach()
-            loss = binary_cross_entropy_with_logits(logits, target, reduction="sum")
-        (gradient,) = torch.autograd.grad(loss, attacked)
-        attacked = torch.clamp(attacked.detach() + ATTACK.alpha * gradient.sign(), lowest, highest)
-    assert before is not None
-    assert features is not None
-    clean = torch.stack([*(member.saliency(images)[0] for member in members[:-1]), before]).mean(0)
-    after = torch.stack([member.saliency(attacked)[0] for member in members]).mean(0)
-    return clean, after, features
-
-
-def recorded(run: Callable[[Tensor], Maps], images: Tensor) -> Callable[[Tensor], None]:
-    """The run as one CUDA graph."""
-    static = images.clone(memory_format=torch.preserve_format)
-    stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-    stream.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(stream):
-        for _ in range(3):
-            run(static)
-    torch.cuda.current_stream().wait_stream(stream)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        kept = run(static)
-
-    def replay(batch: Tensor) -> None:
-        static.copy_(batch)
-        graph.replay()
-        assert kept  # the tensors that the graph writes stay alive
-
-    return replay
 
 
 def attacked_by_torchattacks(setup: Setup, trajectory: list[SaliencyNetwork]) -> dict[str, float]:

@@ -16,7 +16,8 @@ from torch import Tensor
 from atal_ray import networks
 from atal_ray.config import NetworkConfig, TrainConfig
 from atal_ray.networks import layers
-from atal_ray.training.fast_step import GraphedStep, compiled_loss
+from atal_ray.networks.graphed import Graphed
+from atal_ray.training.fast_step import compiled_loss
 from atal_ray.training.step import StepOf, build_optimizer, train_step
 from gpu_parts.setup import AHEAD, Note, Setup, median_seconds, wait
 
@@ -163,7 +164,7 @@ def prepared(setup: Setup, network: str, variant: Variant) -> tuple[StepOf, list
     plain = partial(train_step, built, built, optimizer, recipe=RECIPE)
     step: StepOf = partial(plain, loss_of=compiled_loss()) if variant.compiled else plain
     if variant.graph and device.type == "cuda":
-        step = GraphedStep(step)
+        step = Graphed(step, "the step")
     if variant.wait:
         step = waiting(step)
     return step, [made_batch(setup, variant) for _ in range(3)]

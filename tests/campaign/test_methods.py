@@ -12,7 +12,9 @@ import pytest
 import torch
 from campaigns import all_points, assert_finished, open_campaign, tiny_config
 
+from atal_ray.acquisition.predictions import Predictions
 from atal_ray.acquisition.registered import METHODS
+from atal_ray.acquisition.seen import Seen
 from atal_ray.campaign.campaign_folder import QUERIES, START
 from atal_ray.campaign.generate import Generation, generate
 from atal_ray.campaign.query.ask import query
@@ -156,20 +158,47 @@ def interrupt(works: list[ShardWork], pool: Pool) -> Iterator[tuple[int, dict[st
         yield number, row
 
 
-def test_choosing_beside_the_next_batch_finds_the_same_points(
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"cover_space": "both", "margin": 0.1},
+        {"strategy": "top", "score": "margin-change"},
+        {"method": "pixelpick"},
+        {"method": "foreground"},
+        {"method": "ripu"},
+        {"scope": "dataset", "ceiling": 4},
+    ],
+    ids=str,
+)
+def test_as_on_a_gpu_the_same_points_are_found(
+    finished: tuple[Config, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any]
+) -> None:
+    """Pixels are chosen beside the next batch, and of the maps only the candidates are brought."""
+    found = asked(finished, tmp_path / "one by one", batch_size=2, **changes)
+    monkeypatch.setattr(PickShard, "on_gpu", True)
+    monkeypatch.setattr(PickShard, "_recorded", None)  # there is no CUDA graph
+    assert found.equals(asked(finished, tmp_path / "ahead", batch_size=2, **changes))
+
+
+def test_from_a_gpu_only_the_maps_that_the_report_shows_are_brought_whole(
     finished: tuple[Config, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = asked(finished, tmp_path / "one by one", batch_size=2)
+    brought: list[int] = []
+    of = Predictions.of
 
-    class Ahead(PickShard):
-        """As on a GPU."""
+    def noted(found: Predictions, index: int) -> Seen:
+        brought.append(index)
+        return of(found, index)
 
-        def __init__(self, *arguments: Any, **named: Any) -> None:
-            super().__init__(*arguments, **named)
-            self.on_gpu = True
-
-    monkeypatch.setattr("atal_ray.campaign.query.ask.PickShard", Ahead)
-    assert found.equals(asked(finished, tmp_path / "ahead", batch_size=2))
+    monkeypatch.setattr(Predictions, "of", noted)
+    asked(finished, tmp_path / "cpu")
+    assert len(brought) == 7 + 4, "every image, and once more for the report"
+    brought.clear()
+    monkeypatch.setattr(PickShard, "on_gpu", True)
+    monkeypatch.setattr(PickShard, "_recorded", None)
+    asked(finished, tmp_path / "gpu")
+    assert len(brought) == 4
 
 
 def test_snapshots_without_the_module_that_a_score_looks_at_are_refused(

@@ -10,7 +10,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from atal_ray import networks
 from atal_ray.config import NetworkConfig, TrainConfig
 from atal_ray.training import fast_step
-from atal_ray.training.fast_step import GraphedStep, WithFallback, build_step
+from atal_ray.training.fast_step import WithFallback, build_step
 from atal_ray.training.step import (
     build_optimizer,
     load_optimizer_state,
@@ -113,67 +113,6 @@ def test_a_fast_step_that_has_worked_does_not_hide_its_errors():
     assert float(step(torch.empty(0), torch.empty(0))) == 1
     with pytest.raises(StopIteration):
         step(torch.empty(0), torch.empty(0))
-
-
-class Recorder:
-    """Stands in for a CUDA graph: what is recorded runs at each replay."""
-
-    def __init__(self, step) -> None:
-        self.step, self.replays = step, 0
-
-    def replay(self) -> None:
-        self.replays += 1
-        self.step()
-
-    def pool(self) -> str:
-        return "pool"
-
-
-def test_each_shape_is_recorded_after_its_warm_up_and_then_replayed(monkeypatch):
-    calls = []
-
-    def step(images, targets):
-        calls.append(tuple(images.shape))
-        return images.float().sum()
-
-    graphs = []
-
-    class Recording:
-        def __init__(self, graph, pool, capture_error_mode) -> None:
-            graphs.append((graph, pool, capture_error_mode))
-
-        def __enter__(self) -> None: ...
-        def __exit__(self, *_: object) -> None: ...
-
-    monkeypatch.setattr(torch.cuda, "CUDAGraph", lambda: Recorder(lambda: None))
-    monkeypatch.setattr(torch.cuda, "graph", Recording)
-    monkeypatch.setattr(torch.cuda, "current_stream", lambda: None)
-    graphed = GraphedStep(step, warm_up=2)
-    for side in (4, 4, 8, 4, 4, 4, 8, 8):
-        graphed(torch.ones(1, 3, side, side), torch.ones(1, side, side))
-    # Two as they are and one to record, of either side; what follows is replayed.
-    assert calls == [(1, 3, side, side) for side in (4, 4, 8, 4, 8, 8)]
-    assert [graph.replays for graph, *_ in graphs] == [3, 1]
-    assert [pool for _, pool, _ in graphs] == [None, "pool"]
-    assert {mode for *_, mode in graphs} == {"thread_local"}
-
-
-def test_a_step_that_cannot_be_recorded_runs_as_it_is(monkeypatch, caplog):
-    class Refusing:
-        def __init__(self, *_: object, **__: object) -> None: ...
-        def __enter__(self) -> None: ...
-        def __exit__(self, *_: object) -> None:
-            raise RuntimeError("operation not permitted when stream is capturing")
-
-    stream, now = object(), []
-    monkeypatch.setattr(torch.cuda, "CUDAGraph", lambda: Recorder(lambda: None))
-    monkeypatch.setattr(torch.cuda, "graph", Refusing)
-    monkeypatch.setattr(torch.cuda, "current_stream", lambda: stream)
-    monkeypatch.setattr(torch.cuda, "set_stream", now.append)
-    graphed = GraphedStep(lambda images, targets: images.sum(), warm_up=1)
-    assert [float(graphed(torch.ones(1, 2), torch.ones(1))) for _ in range(4)] == [2.0] * 4
-    assert [record.levelname for record in caplog.records] == ["WARNING"]
-    assert now == [stream]
 
 
 def test_rates_beside_the_parameters_follow_the_schedule(small):

@@ -18,6 +18,7 @@ from torch import Tensor
 from atal_ray import seeding
 from atal_ray.acquisition.asking import Asking
 from atal_ray.acquisition.crossing import bring_candidates
+from atal_ray.acquisition.estimate import Estimate, estimate
 from atal_ray.acquisition.grid import labels_on_grid
 from atal_ray.acquisition.pick import Pick, PixelPool, pick_random
 from atal_ray.acquisition.predictions import Predictions, predict
@@ -32,6 +33,7 @@ from atal_ray.campaign.snapshot_actor import SnapshotActor
 from atal_ray.config import Config
 from atal_ray.errors import DivergedError, counted
 from atal_ray.labels.points import QUERY_SCHEMA, RANDOM, UNATTACKED
+from atal_ray.networks.graphed import Graphed
 from atal_ray.networks.inputs import to_batch
 from atal_ray.report.gallery_file import gallery_table, problem_row
 from atal_ray.runtime.shard_files import part_name
@@ -220,7 +222,13 @@ class PickShard(SnapshotActor):
         given = wants.attacked and self.config.attack.labels == "points"
         labels, known = self._labels(shard, batch) if given else (None, None)
         chances = dropout_chances(self.config, self.round_number, [shard.image_id[i] for i in batch])
-        return predict(self.snapshots, images, wants, self.config.attack, labels, known, chances)
+        recorded = self._recorded if self.on_gpu else None
+        return predict(self.snapshots, images, wants, self.config.attack, labels, known, chances, recorded)
+
+    @cached_property
+    def _recorded(self) -> Graphed[Estimate[Tensor]]:
+        """What a GPU does for a batch, started by one call: choosing has the interpreter for itself."""
+        return Graphed(partial(estimate, self.snapshots, config=self.config.attack), "the estimate")
 
     def _candidates(self, found: Predictions, pools: list[PixelPool]) -> list[tuple[PixelPool, Seen]] | None:
         """What leaves a GPU, where the method looks at no other pixels than the most uncertain ones."""

@@ -12,6 +12,8 @@ import pytest
 from campaigns import assert_finished, on_ray, open_campaign, torn
 from cover_parts import cover_files
 
+from atal_ray.acquisition.cover import device_kcenter
+from atal_ray.acquisition.cover.device_kcenter import cover_kcenter_on_device
 from atal_ray.acquisition.dataset_budget.similarity import LabelledFeatures
 from atal_ray.campaign.campaign_folder import QUERIES
 from atal_ray.campaign.query import dataset_actor as rds_actor
@@ -70,6 +72,26 @@ def test_points_do_not_depend_on_what_searches(finished, tmp_path):
     expected, _ = ask(finished, tmp_path / "faiss", similarity="nearest")
     numpy = dataclasses.replace(config, resources=dataclasses.replace(config.resources, index="numpy"))
     assert ask((numpy, folder), tmp_path / "numpy", similarity="nearest")[0].equals(expected)
+
+
+def test_points_do_not_depend_on_where_the_cover_runs(finished, tmp_path, monkeypatch):
+    """A GPU is pretended."""
+    expected, _ = ask(finished, tmp_path / "cpu")
+    there = []
+
+    def on_cpu(positions, m, on_progress):
+        there.append(m)
+        return cover_kcenter_on_device(positions, m, device="cpu", on_progress=on_progress)
+
+    monkeypatch.setattr(device_kcenter, "fits_on_gpu", lambda *_: True)
+    monkeypatch.setattr(device_kcenter, "cover_kcenter_on_device", on_cpu)
+    config, folder = finished
+    without = dataclasses.replace(config, resources=dataclasses.replace(config.resources, gpus="none"))
+    assert ask((without, folder), tmp_path / "none")[0].equals(expected)
+    assert not there
+    allowed = dataclasses.replace(config, resources=dataclasses.replace(config.resources, gpus="auto"))
+    assert ask((allowed, folder), tmp_path / "gpu")[0].equals(expected)
+    assert len(there) == 1
 
 
 def test_parts_that_are_done_are_not_done_again(finished, tmp_path, monkeypatch):
