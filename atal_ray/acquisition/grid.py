@@ -1,6 +1,6 @@
 """The query grid: where the cells of the resized square lie in the original image, and back."""
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from atal_ray.labels.points import UNSURE
 
 Indices = NDArray[np.int64]
+Kind = TypeVar("Kind", bound=np.generic)
 
 
 class GridPixels(NamedTuple):
@@ -21,6 +22,12 @@ class GridPixels(NamedTuple):
     """Original row under each kept grid row."""
     columns: Indices
     """Original column under each kept grid column."""
+
+    def kept(self, cells: NDArray[Kind]) -> NDArray[Kind]:
+        """The kept cells of a map [S, S]."""
+        if len(self.cell_columns) == cells.shape[1]:  # whole rows are copied many times faster
+            return cells[self.cell_rows]
+        return cells[np.ix_(self.cell_rows, self.cell_columns)]
 
 
 def under_centres(size: int, length: int) -> Indices:

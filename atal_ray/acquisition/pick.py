@@ -83,9 +83,8 @@ def concat_picks(picks: Sequence[Pick]) -> Pick:
 def pick_random(pool: PixelPool, k: int, rng: np.random.Generator) -> Pick:
     """Picks k free pixels at random, or all if fewer, in different superpixels while there are any."""
     grid = pool.grid
-    kept = np.ix_(grid.cell_rows, grid.cell_columns)
-    order = rng.permutation(np.flatnonzero(pool.free[kept]))
-    order = fresh_superpixels_first(order, pool.superpixels[kept].ravel()[order])
+    order = rng.permutation(np.flatnonzero(grid.kept(pool.free)))
+    order = fresh_superpixels_first(order, grid.kept(pool.superpixels).ravel()[order])
     return pick_cells(grid, order[:k])
 
 
@@ -98,10 +97,9 @@ def pick_by_key(pool: PixelPool, key: npt.NDArray[np.floating[Any]], k: int) -> 
         k: points.
     """
     grid = pool.grid
-    kept = np.ix_(grid.cell_rows, grid.cell_columns)
-    free = np.flatnonzero(pool.free[kept])
-    order = free[np.argsort(-key[kept].ravel()[free], kind="stable")]
-    order = fresh_superpixels_first(order, pool.superpixels[kept].ravel()[order])
+    free = np.flatnonzero(grid.kept(pool.free))
+    order = free[np.argsort(-grid.kept(key).ravel()[free], kind="stable")]
+    order = fresh_superpixels_first(order, grid.kept(pool.superpixels).ravel()[order])
     return pick_cells(grid, order[:k])
 
 
@@ -118,10 +116,10 @@ def pick_uncertain(pool: PixelPool, score: npt.NDArray[np.float32], k: int, rng:
         DivergedError: a score is not finite.
     """
     grid = pool.grid
-    kept = np.ix_(grid.cell_rows, grid.cell_columns)
-    tie = rng.random(score[kept].shape, np.float32)
+    kept = grid.kept(score)
+    tie = rng.random(kept.shape, np.float32)
     count = candidate_count(tie.size, 0, k)
-    return pick_cells(grid, candidate_set(score[kept], pool.free[kept], count, tie)[:k])
+    return pick_cells(grid, candidate_set(kept, grid.kept(pool.free), count, tie)[:k])
 
 
 @dataclass(frozen=True)
@@ -166,10 +164,10 @@ def rank_diverse(
             of a candidate, where the space of the cover is of features.
     """
     grid, size = pool.grid, len(pool.free)
-    kept = np.ix_(grid.cell_rows, grid.cell_columns)
-    tie = rng.random(score[kept].shape, np.float32)
+    kept = grid.kept(score)
+    tie = rng.random(kept.shape, np.float32)
     count = candidate_count(tie.size, config.top_percent, k)
-    candidates = candidate_set(score[kept], pool.free[kept], count, tie)
+    candidates = candidate_set(kept, grid.kept(pool.free), count, tie)
     rows, columns = np.divmod(candidates, len(grid.cell_columns))
     cells = np.stack([grid.cell_columns[columns], grid.cell_rows[rows]], axis=1).astype(np.float64)
 
@@ -181,7 +179,8 @@ def rank_diverse(
     m = config.cover_factor * k
     positions = _positions(pixels, features_of, pool, config)
     ranked = select(positions, features_of, known, m, m, config.cover, config.similarity)
-    ranked = fresh_superpixels_first(ranked, pool.superpixels[kept].ravel()[candidates[ranked]])
+    own = pool.superpixels[pick_cells(grid, candidates[ranked]).cells]
+    ranked = fresh_superpixels_first(ranked, own)
     return RankedCover(pick_cells(grid, candidates[ranked]), features_of(ranked), known)
 
 

@@ -71,11 +71,10 @@ class CoreSet(Strategy):
     def __call__(self, pool: PixelPool, seen: Seen, k: int, rng: np.random.Generator) -> Pick:
         """K free pixels, the farthest first; equally far ones in random order."""
         size, grid = len(pool.free), pool.grid
-        kept = np.ix_(grid.cell_rows, grid.cell_columns)
         middles = np.zeros_like(pool.free)
         sides = (min(length, -(-size // STRIDE)) for length in seen.features.shape[1:])
         middles[np.ix_(*(under_centres(side, size) for side in sides))] = True
-        free = rng.permutation(np.flatnonzero(pool.free[kept] & middles[kept]))
+        free = rng.permutation(np.flatnonzero(grid.kept(pool.free & middles)))
         rows, columns = np.divmod(free, len(grid.cell_columns))
         cells = np.stack([grid.cell_columns[columns], grid.cell_rows[rows]], axis=1).astype(np.float64)
         own = grid_position(pool.labelled, size, pool.height, pool.width)

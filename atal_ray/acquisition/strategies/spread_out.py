@@ -21,8 +21,7 @@ class SpreadOut(Strategy):
     def __call__(self, pool: PixelPool, seen: Seen, k: int, rng: np.random.Generator) -> Pick:
         """K free pixels, the farthest first; equally far ones in random order."""
         grid, size = pool.grid, len(pool.free)
-        kept = np.ix_(grid.cell_rows, grid.cell_columns)
-        free = rng.permutation(np.flatnonzero(pool.free[kept]))
+        free = rng.permutation(np.flatnonzero(grid.kept(pool.free)))
         rows, columns = np.divmod(free, len(grid.cell_columns))
         cells = np.stack([grid.cell_columns[columns], grid.cell_rows[rows]], axis=1).astype(np.float64)
         labelled = grid_position(pool.labelled, size, pool.height, pool.width)

@@ -30,9 +30,9 @@ class TopShare(Strategy):
     def __call__(self, pool: PixelPool, seen: Seen, k: int, rng: np.random.Generator) -> Pick:
         """K of the most uncertain free pixels."""
         grid = pool.grid
-        kept = np.ix_(grid.cell_rows, grid.cell_columns)
-        tie = rng.random(seen.score[kept].shape, np.float32)
-        candidates = candidate_set(seen.score[kept], pool.free[kept], self.candidates(tie.size, k), tie)
+        score = grid.kept(seen.score)
+        tie = rng.random(score.shape, np.float32)
+        candidates = candidate_set(score, grid.kept(pool.free), self.candidates(tie.size, k), tie)
         return pick_cells(grid, rng.permutation(candidates)[:k])
 
     def candidates(self, pixels: int, k: int) -> int:
