@@ -102,7 +102,7 @@ STAGES: dict[str, tuple[Stage, ...]] = {
     "evaluate": (
         Stage("listing", "atal_ray.evaluation.compare", "find_masks", HOLD_SECONDS),
         Stage("prediction", "atal_ray.evaluation.compare", "predict_maps"),
-        Stage("scoring", "atal_ray.evaluation.compare", "score_maps"),
+        Stage("scoring", "atal_ray.evaluation.compare", "score_maps", after=0.5),  # 2 s later all may be done
         Stage("report", "atal_ray.evaluation.compare", "write_score_report", HOLD_SECONDS),
     ),
 }

@@ -5,12 +5,13 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
+from torch import Tensor
 
 from atal_ray.acquisition.fitted import Fitted, RoundData, State
 from atal_ray.acquisition.methods.method import Method
 from atal_ray.acquisition.names import Names
 from atal_ray.acquisition.pick import Pick, PixelPool
-from atal_ray.acquisition.predictions import Wants
+from atal_ray.acquisition.predictions import Predictions, Wants
 from atal_ray.acquisition.registered import METHODS, SCORES, STRATEGIES
 from atal_ray.acquisition.scores.pixel_score import PixelScore
 from atal_ray.acquisition.seen import Seen
@@ -130,12 +131,27 @@ class Asking:
         if self.score is None:
             return seen
         score = np.asarray(self.score(seen), np.float32)
-        require(
-            score.shape == seen.clean.shape,
-            f"{type(self.score).__name__} gives scores {list(score.shape)}: it must give one for each pixel, "
-            f"{list(seen.clean.shape)}",
-        )
+        self._require_maps(score.shape, seen.clean.shape)
         return replace(seen, score=score)
+
+    def scored_batch(self, found: Predictions) -> Tensor | None:
+        """The scores of a batch [B, S, S] where the members are; None where the score takes arrays.
+
+        Raises:
+            ConfigError: as `scored`.
+        """
+        scores = None if self.score is None else self.score.of_batch(found)
+        if scores is None:
+            return None
+        self._require_maps(scores.shape, found.clean.shape)
+        return scores.float()
+
+    def _require_maps(self, found: Sequence[int], wanted: Sequence[int]) -> None:
+        require(
+            [*found] == [*wanted],
+            f"{type(self.score).__name__} gives scores {[*found]}: it must give one for each pixel, "
+            f"{[*wanted]}",
+        )
 
     def pick(self, pool: PixelPool, seen: Seen, k: int, rng: np.random.Generator) -> Pick:
         """The k pixels of an image that was scored; see `Strategy`."""

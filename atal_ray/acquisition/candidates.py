@@ -23,7 +23,7 @@ def candidate_count(pixels: int, top_percent: float, k: int) -> int:
         top_percent: K, in [0, 100].
         k: points that are to be chosen among them.
     """
-    return max(1, int(pixels * max(top_percent, 100 * (k + 0.5) / pixels) / 100))
+    return max(1, k, int(pixels * top_percent / 100))
 
 
 def candidate_set(

@@ -35,13 +35,13 @@ def bring_candidates(
         counts: how many of its most uncertain pixels a strategy looks at.
 
     Returns:
-        For each image the pool without all other pixels, and its maps: 0 at these, all scores NaN where a
-        map or a feature of the image is not finite. `Seen.near` holds the features.
+        For each image the pool without all other pixels, and its maps: 0 at these, all scores NaN where one
+        of the image is not finite. `Seen.near` holds the features.
     """
     cells = _most_uncertain(scores, pools, counts)
     maps = [part for part in (scores, found.clean, found.attacked) if part is not None]
     values = torch.stack([part.flatten()[cells] for part in maps]).cpu().numpy()
-    finite = _finite([*maps, *([] if found.features is None else [found.features])]).cpu().numpy()
+    finite = scores.isfinite().flatten(1).all(1).cpu().numpy()
     near = [None] * len(pools) if found.features is None else _around(found.features, cells, pools)
     size = scores[0].numel()
     brought = []
@@ -74,29 +74,27 @@ def _most_uncertain(scores: Tensor, pools: Sequence[PixelPool], counts: Sequence
     """
     free = torch.from_numpy(np.stack([pool.free for pool in pools])).to(scores.device)
     rows = scores.masked_fill(~free, -torch.inf).flatten(1)
-    least = [row.kthvalue(row.numel() - count + 1).values for row, count in zip(rows, counts, strict=True)]
+    row_length = rows.shape[1]
+    ranks = [row_length - min(max(count, 1), row_length) + 1 for count in counts]
+    least = [row.kthvalue(rank).values for row, rank in zip(rows, ranks, strict=True)]
     return (free.flatten(1) & (rows >= torch.stack(least)[:, None])).flatten().nonzero()[:, 0]
-
-
-def _finite(parts: Sequence[Tensor]) -> Tensor:
-    """Whether all numbers of each image are finite [B]."""
-    return torch.stack([part.isfinite().flatten(1).all(1) for part in parts]).all(0)
 
 
 def _around(features: Tensor, cells: Tensor, pools: Sequence[PixelPool]) -> list[FeatureCells]:
     """The features [B, C, h, w] from which candidates and labelled points are sampled, of each image."""
     images, channels, height, width = features.shape
     side = len(pools[0].free)
-    needed = torch.zeros(images, height, width, dtype=torch.bool, device=features.device)
+    needed = torch.zeros(images * height * width, dtype=torch.bool, device=features.device)
     image, row, column = cells // side**2, cells // side % side, cells % side
     centres = np.arange(side, dtype=np.float64)
-    for rows in neighbours(centres, side, height)[:2]:
-        for columns in neighbours(centres, side, width)[:2]:
-            down, across = (torch.from_numpy(table).to(features.device) for table in (rows, columns))
-            needed[image, down[row], across[column]] = True
-    of_labelled = torch.from_numpy(_around_labelled(pools, side, height, width)).to(features.device)
-    needed[of_labelled.unbind()] = True
-    kept = needed.flatten().nonzero()[:, 0]
+    tables = np.stack([*neighbours(centres, side, height)[:2], *neighbours(centres, side, width)[:2]])
+    above, below, left, right = torch.from_numpy(tables).to(features.device)
+    for down in (above, below):
+        for across in (left, right):
+            needed.index_fill_(0, (image * height + down[row]) * width + across[column], True)
+    of_labelled = _around_labelled(pools, side, height, width)
+    needed.index_fill_(0, torch.from_numpy(of_labelled).to(features.device), True)
+    kept = needed.nonzero()[:, 0]
     values = features.permute(0, 2, 3, 1).reshape(-1, channels).index_select(0, kept).cpu().numpy()
     found = []
     for own, part in _of_images(kept.cpu().numpy(), height * width, images):
@@ -107,11 +105,11 @@ def _around(features: Tensor, cells: Tensor, pools: Sequence[PixelPool]) -> list
 
 
 def _around_labelled(pools: Sequence[PixelPool], side: int, height: int, width: int) -> Indices:
-    """Image, row and column [3, n] of the cells of a feature map from which labelled points are sampled."""
-    found = [np.empty((3, 0), np.int64)]
+    """The cells of the feature maps [B, h, w] from which labelled points are sampled, as indices [n]."""
+    found = [np.empty(0, np.int64)]
     for number, pool in enumerate(pools):
         positions = grid_position(pool.labelled, side, pool.height, pool.width).astype(np.float64)
-        for rows in neighbours(positions[:, 1], side, height)[:2]:
-            for columns in neighbours(positions[:, 0], side, width)[:2]:
-                found.append(np.stack([np.full_like(rows, number), rows, columns]))
-    return np.concatenate(found, axis=1)
+        for down in neighbours(positions[:, 1], side, height)[:2]:
+            for across in neighbours(positions[:, 0], side, width)[:2]:
+                found.append((number * height + down) * width + across)
+    return np.concatenate(found)

@@ -28,11 +28,6 @@ class FeatureCells:
         """C, h and w."""
         return (self.values.shape[1], *self.place.shape)
 
-    @property
-    def ndim(self) -> int:
-        """As for an array."""
-        return 3
-
 
 def neighbours(
     position: NDArray[np.float64], size: int, length: int
@@ -88,7 +83,7 @@ def sample_bilinear(
         DataError: `features` or `xy` has another number of axes, or a cell that is needed was left out.
         DivergedError: a feature that a sample is made of is not finite.
     """
-    if features.ndim != 3 or xy.ndim != 2 or xy.shape[1] != 2:
+    if len(features.shape) != 3 or xy.ndim != 2 or xy.shape[1] != 2:
         raise DataError(
             f"features {tuple(features.shape)} and positions {xy.shape}: expected [C, h, w] and [N, 2]"
         )

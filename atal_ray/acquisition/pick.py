@@ -39,7 +39,8 @@ class PixelPool:
     @property
     def pixels(self) -> int:
         """How many original pixels the grid can ask for, labelled ones included."""
-        return len(self.grid.cell_rows) * len(self.grid.cell_columns)
+        grid = self.grid
+        return len(grid.cell_rows) * len(grid.cell_columns)
 
     def of(self, cells: npt.NDArray[np.bool_]) -> "PixelPool":
         """The pool with nothing free but some of its cells [S, S]."""

@@ -67,7 +67,7 @@ def predict(
     labels: Tensor | None = None,
     known: Tensor | None = None,
     chances: Sequence[np.random.Generator] = (),
-    recorded: Callable[[Tensor], Estimate[Tensor]] | None = None,
+    recorded: Callable[..., Estimate[Tensor]] | None = None,
 ) -> Predictions:
     """Let the members look at images.
 
@@ -82,7 +82,7 @@ def predict(
         labels: as for `estimate`.
         known: as for `estimate`.
         chances: where passes have dropout, one for each image.
-        recorded: `estimate` of these members, of images alone, in a faster form.
+        recorded: `estimate` of these members and this attack in a faster form, of images, labels and known.
 
     Raises:
         DataError: there is no member; see `estimate`.
@@ -93,10 +93,10 @@ def predict(
         return _dropped(networks[-1], images, wants, chances)
     if not wants.attacked:
         return _unattacked(networks, images, wants)
-    if recorded is not None and labels is None:
-        found = recorded(images)
-    else:
+    if recorded is None:
         found = estimate(networks, images, attack, labels, known)
+    else:
+        found = recorded(images, *(part for part in (labels, known) if part is not None))
     clean = _unattacked(networks, images, wants) if wants.members or wants.beside else None
     return Predictions(
         found.clean,

@@ -196,6 +196,14 @@ class Prepared(SaliencyNetwork):
         self._without_weights = (_without_weights(network),)  # in a tuple: no part of this module
         self.eval().requires_grad_(False)
 
+    @property
+    def is_fixed(self) -> bool:
+        """Whether each pass is the same operations, none of which can wait for a GPU: all of it was traced,
+        and images are normalised as all networks do unless they say otherwise.
+        """
+        own = type(self._without_weights[0]).normalise
+        return self.plain is None and own is SaliencyNetwork.normalise
+
     def normalise(self, images: Tensor) -> Tensor:
         """As the network does."""
         return self._without_weights[0].normalise(images)

@@ -43,18 +43,34 @@ class Graphed(Generic[Result]):
             self._record(key, tensors)
         if key not in self.recorded:
             self.seen[key] += 1
-            return self.function(*tensors)
+            return self._as_it_is(*tensors)
         graph, kept, result = self.recorded[key]
         for mine, given in zip(kept, tensors, strict=True):
             mine.copy_(given)
         graph.replay()
         return result
 
+    def _as_it_is(self, *tensors: Tensor) -> Result:
+        """Call the function; where the memory that graphs of other shapes hold is missing, without them."""
+        try:
+            return self.function(*tensors)
+        except torch.OutOfMemoryError:
+            if not self.recorded:
+                raise
+        self._give_up("their memory is needed for another shape of batch")
+        torch.cuda.empty_cache()
+        return self.function(*tensors)
+
+    def _give_up(self, why: str) -> None:
+        logger.warning("%s is no longer a CUDA graph, going on without: %s", self.name, why)
+        self.recorded.clear()
+        self.pool, self.usable = None, False
+
     def _record(self, key: tuple[object, ...], tensors: tuple[Tensor, ...]) -> None:
         """Record the function on copies of tensors; nothing is computed."""
-        kept = [tensor.clone() for tensor in tensors]
         graph, stream = torch.cuda.CUDAGraph(), torch.cuda.current_stream()
         try:
+            kept = [tensor.clone() for tensor in tensors]
             # Other threads load images meanwhile: only what this one does is recorded.
             with torch.cuda.graph(graph, pool=self.pool, capture_error_mode="thread_local"):
                 result = self.function(*kept)

@@ -16,10 +16,13 @@ from torch.overrides import TorchFunctionMode
 
 from atal_ray.acquisition.crossing import bring_candidates
 from atal_ray.acquisition.grid import original_pixels
-from atal_ray.acquisition.pick import PixelPool
+from atal_ray.acquisition.pick import Pick, PixelPool, pick_random
 from atal_ray.acquisition.predictions import Predictions
 from atal_ray.acquisition.registered import SCORES, STRATEGIES
+from atal_ray.acquisition.scores.certainty import Entropy
+from atal_ray.acquisition.scores.pixel_score import Map
 from atal_ray.acquisition.seen import Seen
+from atal_ray.acquisition.strategies.most_uncertain import MostUncertain
 from atal_ray.acquisition.strategies.strategy import Strategy
 from atal_ray.config import QueryConfig
 from atal_ray.config.plugins import settings_of
@@ -136,7 +139,19 @@ class Crossings(TorchFunctionMode):
         self, function: Callable[..., Any], types: Any, arguments: Any = (), named: Any = None
     ) -> Any:
         name = getattr(function, "__name__", "")
-        if name in ("cpu", "item", "tolist", "__bool__", "__float__", "__int__", "__array__", "nonzero"):
+        if name == "to":
+            self.waits[name] += 1
+        if name in (
+            "__setitem__",
+            "cpu",
+            "item",
+            "tolist",
+            "__bool__",
+            "__float__",
+            "__int__",
+            "__array__",
+            "nonzero",
+        ):
             self.waits[name] += 1
             if name != "nonzero":  # whose result stays
                 self.sizes.append(arguments[0].numel() * arguments[0].element_size())
@@ -150,7 +165,7 @@ def test_only_candidates_cross_in_as_many_steps_for_any_number_of_images(images:
     found, scores = batch_of(size, images, 10**6, (16, 16), rng)
     with Crossings() as crossed:
         brought = bring_candidates(found, scores, pools, [count] * images)
-    assert crossed.waits == {"cpu": 5, "nonzero": 2}
+    assert crossed.waits == {"to": 3, "nonzero": 2, "cpu": 5}
     cells = images * count
     around = sum(len(seen.near.values) for _, seen in brought if seen.near is not None)
     assert around <= 4 * (cells + 4 * images)
@@ -158,6 +173,38 @@ def test_only_candidates_cross_in_as_many_steps_for_any_number_of_images(images:
     assert sum(crossed.sizes) == indices + maps + 4 * CHANNELS * around + images
     assert sum(crossed.sizes) < found.clean.nbytes, "less than one of four maps"
     assert [np.count_nonzero(pool.free) for pool, _ in brought] == [count] * images
+
+
+@pytest.mark.parametrize("count", [0, 1, 10**6])
+def test_a_strategy_may_ask_for_none_or_for_all(count: int) -> None:
+    rng = np.random.default_rng(0)
+    pools = [pool_of(8, (10, 12), 0.5, 1, rng) for _ in range(2)]
+    found, scores = batch_of(8, 2, 10**6, (4, 4), rng)
+    for (pool, _), whole in zip(bring_candidates(found, scores, pools, [count] * 2), pools, strict=True):
+        expected = min(max(count, 1), np.count_nonzero(whole.free))
+        assert np.count_nonzero(pool.free) == expected
+
+
+def test_a_class_with_a_choice_of_its_own_inherits_none_for_a_gpu() -> None:
+    class Odd(Entropy):
+        """Scores of its own."""
+
+        def __call__(self, seen: Seen) -> Map:
+            return seen.clean
+
+    class Other(MostUncertain):
+        """A choice of its own."""
+
+        def __call__(self, pool: PixelPool, seen: Seen, k: int, rng: np.random.Generator) -> Pick:
+            return pick_random(pool, k, rng)
+
+    class Same(Entropy):
+        """Another name."""
+
+    found = Predictions(torch.rand(1, 4, 4))
+    assert Odd().of_batch(found) is None
+    assert Other(QueryConfig()).candidates(100, 2) is None
+    assert Same().of_batch(found) is not None
 
 
 @pytest.mark.parametrize("name", ["flip-margin", "margin-change", "margin", "entropy", "bald"])

@@ -14,6 +14,7 @@ from campaigns import all_points, assert_finished, open_campaign, tiny_config
 
 from atal_ray.acquisition.predictions import Predictions
 from atal_ray.acquisition.registered import METHODS
+from atal_ray.acquisition.scores.adversarial import FlipMargin
 from atal_ray.acquisition.seen import Seen
 from atal_ray.campaign.campaign_folder import QUERIES, START
 from atal_ray.campaign.generate import Generation, generate
@@ -23,8 +24,10 @@ from atal_ray.campaign.query.score import PickShard
 from atal_ray.campaign.run import run_campaign
 from atal_ray.commands.plans import parsed
 from atal_ray.config import BudgetConfig, Config, QueryConfig
-from atal_ray.errors import CheckpointError, DataError
+from atal_ray.errors import CheckpointError, DataError, DivergedError
+from atal_ray.inference.prepared import Prepared
 from atal_ray.labels.points import RANDOM, UNATTACKED
+from atal_ray.networks.graphed import Graphed
 from atal_ray.runtime.shards import Pool, ShardWork, run_works
 
 OWN = ["--query.method", "own_plugins:Spread", "--regions.method", "own_plugins:Slic"]
@@ -177,7 +180,7 @@ def test_as_on_a_gpu_the_same_points_are_found(
     """Pixels are chosen beside the next batch, and of the maps only the candidates are brought."""
     found = asked(finished, tmp_path / "one by one", batch_size=2, **changes)
     monkeypatch.setattr(PickShard, "on_gpu", True)
-    monkeypatch.setattr(PickShard, "_recorded", None)  # there is no CUDA graph
+    monkeypatch.setattr(PickShard, "_recorded", None)  # there is no GPU to record on
     assert found.equals(asked(finished, tmp_path / "ahead", batch_size=2, **changes))
 
 
@@ -193,12 +196,67 @@ def test_from_a_gpu_only_the_maps_that_the_report_shows_are_brought_whole(
 
     monkeypatch.setattr(Predictions, "of", noted)
     asked(finished, tmp_path / "cpu")
-    assert len(brought) == 7 + 4, "every image, and once more for the report"
+    assert len(brought) == 7
     brought.clear()
     monkeypatch.setattr(PickShard, "on_gpu", True)
     monkeypatch.setattr(PickShard, "_recorded", None)
     asked(finished, tmp_path / "gpu")
     assert len(brought) == 4
+
+
+def test_on_a_gpu_the_estimate_is_recorded_and_replayed(
+    finished: tuple[Config, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A recording is pretended; what it was given, with the labelled points too, gives the same points."""
+    calls: list[int] = []
+    call = Graphed.__call__
+
+    def counted(graphed: Graphed[Any], *tensors: torch.Tensor) -> Any:
+        calls.append(len(tensors))
+        graphed.usable = False
+        return call(graphed, *tensors)
+
+    for labels, tensors in (("prediction", 1), ("points", 3)):
+        config = replace(finished[0], attack=replace(finished[0].attack, labels=labels))
+        changed = (config, finished[1])
+        found = asked(changed, tmp_path / f"cpu {labels}", batch_size=2)
+        with monkeypatch.context() as patch:
+            patch.setattr(PickShard, "on_gpu", True)
+            patch.setattr(Graphed, "__call__", counted)
+            assert found.equals(asked(changed, tmp_path / f"gpu {labels}", batch_size=2))
+        assert set(calls) == {tensors}
+        calls.clear()
+
+
+def test_a_network_that_may_wait_for_the_gpu_is_not_recorded(
+    finished: tuple[Config, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: Any) -> None:
+        raise AssertionError("recorded")
+
+    monkeypatch.setattr(PickShard, "on_gpu", True)
+    monkeypatch.setattr(Graphed, "__call__", refused)
+    monkeypatch.setattr(Prepared, "is_fixed", False)
+    assert asked(finished, tmp_path).num_rows == 14
+
+
+@pytest.mark.parametrize("on_gpu", [False, True])
+def test_a_score_that_finds_no_number_for_a_shown_image_is_an_error_row(
+    finished: tuple[Config, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, on_gpu: bool
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise DivergedError("not finite")
+
+    monkeypatch.setattr(PickShard, "on_gpu", on_gpu)
+    monkeypatch.setattr(PickShard, "_recorded", None)
+    monkeypatch.setattr(FlipMargin, "__call__", refuse)
+    if not on_gpu:  # then the scores of all images are asked for so
+        with pytest.raises(DivergedError, match="every image"):
+            asked(finished, tmp_path)
+        return
+    assert len(set(asked(finished, tmp_path)["image_id"].to_pylist())) == 7 - 4
+    errors = open_campaign(tmp_path).root.read_table("errors.parquet")
+    assert errors.num_rows == 4
 
 
 def test_snapshots_without_the_module_that_a_score_looks_at_are_refused(

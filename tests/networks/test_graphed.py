@@ -73,6 +73,28 @@ def test_a_replay_is_given_the_values_of_its_call(made: list[tuple[Graph, Any, s
     assert len(made) == 2
 
 
+def test_where_another_shape_finds_no_memory_the_graphs_go(
+    made: list[tuple[Graph, Any, str]], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    emptied: list[bool] = []
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: emptied.append(not graphed.recorded))
+
+    def work(images: Tensor) -> int:
+        if len(images) == 5 and not emptied:
+            raise torch.OutOfMemoryError
+        return len(images)
+
+    graphed: Graphed[int] = Graphed(work, "the estimate", warm_up=1)
+    assert [graphed(torch.ones(size)) for size in (4, 4, 4, 5, 5, 4)] == [4, 4, 4, 5, 5, 4]
+    assert emptied == [True]
+    assert not graphed.recorded
+    assert ["memory is needed" in record.getMessage() for record in caplog.records] == [True]
+    alone = Graphed(work, "the estimate")
+    emptied.clear()
+    with pytest.raises(torch.OutOfMemoryError):
+        alone(torch.ones(5))
+
+
 @pytest.mark.parametrize(
     "error",
     [RuntimeError("operation not permitted when stream is capturing"), torch.OutOfMemoryError("2 GiB")],

@@ -32,7 +32,8 @@ def fits_on_gpu(candidates: int, dimensions: int) -> bool:
     if not torch.cuda.is_available():
         return False
     free, _ = torch.cuda.mem_get_info()
-    return 8 * candidates * (dimensions + 4) + 32 * SENT * dimensions < free
+    free += torch.cuda.memory_reserved() - torch.cuda.memory_allocated()  # what PyTorch holds for the next
+    return 8 * candidates * (dimensions + 6) + 32 * SENT * dimensions < free
 
 
 def cover_kcenter_on_device(
@@ -44,7 +45,7 @@ def cover_kcenter_on_device(
 ) -> Indices:
     """Cover set V by greedy k-center (Eq. 9), the members of `rds.cover_kcenter`, on a GPU.
 
-    It takes 8 (D + 4) bytes a candidate there and 16 here.
+    It takes 8 (D + 6) bytes a candidate there and 16 here.
 
     Args:
         positions: [N, D] candidates.
@@ -89,14 +90,17 @@ class _Passes:
         count, dimensions = positions.shape
         self.points = torch.empty(count, dimensions, dtype=torch.float64, device=device)
         """Relative to the first member [N, D]."""
-        centre = positions[first[0]].astype(np.float64)
+        self.squares = torch.empty(count, dtype=torch.float64, device=device)
+        """Squared lengths of these [N]."""
+        centre = torch.from_numpy(positions[first[0]].astype(np.float64)).to(device)
         for begin in range(0, count, SENT):
-            part = torch.from_numpy(positions[begin : begin + SENT]).to(device)
-            self.points[begin : begin + SENT] = part.double() - torch.from_numpy(centre).to(device)
-        self.squares = torch.linalg.vecdot(self.points, self.points)
+            part = torch.from_numpy(positions[begin : begin + SENT]).to(device).double() - centre
+            self.points[begin : begin + SENT] = part
+            self.squares[begin : begin + SENT] = torch.linalg.vecdot(part, part)
         self.nearest = torch.full_like(self.squares, torch.inf)
         radius = float(self.squares.max())
-        self.error = distance_error(radius, dimensions, FLOAT64)
+        self.error = 2 * distance_error(radius, dimensions, FLOAT64)
+        """Of the products, and of the distances on the CPU that they are compared with."""
         with np.errstate(over="ignore"):
             single = float(np.float32(radius))
         self.exact = ExactDistances(count, distance_error(single, dimensions))
@@ -117,7 +121,7 @@ class _Passes:
         if count == 1:
             return int(chosen)
         window = _rows(open_ones)
-        return self.exact.farthest(members, window, window, members.centred(window))
+        return self.exact.farthest(members, window, members.centred(window))
 
     def others(self) -> Indices:
         """The candidates that are no members, in their order."""

@@ -51,7 +51,8 @@ def distance_error(squared_radius: float, dimensions: int, unit: float = FLOAT32
 
     In float32 the two norms, the product and the last sum add up to less than (4 D + 17) u
     squared_radius, and 8 u squared_radius more where x and p were rounded to float32 themselves. Products
-    that underflow add less than D 2^-120. The same holds in float64 with its u.
+    that underflow add less than D 2^-120. In float64, with its u, the bound is that of the products; a
+    `squared_euclidean` to compare them with has an error of its own below the same bound.
 
     Args:
         squared_radius: no |x|^2 is larger.

@@ -22,15 +22,16 @@ class ExactDistances:
         """The distance of a candidate when it was last asked about; infinite if it never was."""
         return float(self._squares[candidate])
 
-    def farthest(self, members: Members, window: Indices, rows: Indices, points: Matrix) -> int:
+    def farthest(self, members: Members, window: Indices, points: Matrix, rows: Indices | None = None) -> int:
         """The candidate of a window that is farthest from the cover, of equal ones the first row.
 
         Args:
             members: the cover.
             window: candidates of which one is the farthest [B].
-            rows: which rows of the positions they are [B].
             points: the same, from `Members.centred` [B, D + 1].
+            rows: which rows of the positions they are [B]; those of the window unless given.
         """
+        rows = window if rows is None else rows
         for since in np.unique(self._known[window]):
             stale = np.flatnonzero(self._known[window] == since)
             for part in (stale[i : i + ROWS] for i in range(0, len(stale), ROWS)):

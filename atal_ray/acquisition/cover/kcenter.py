@@ -68,7 +68,7 @@ class Band:
         window = np.flatnonzero(self.nearest >= float(self.nearest.max()) - 2 * exact.error)
         if len(window) == 1:
             return int(window[0])
-        return exact.farthest(members, window, self.rows[window], self.points[window])
+        return exact.farthest(members, window, self.points[window], self.rows[window])
 
 
 class Bounds:

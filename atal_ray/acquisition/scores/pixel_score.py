@@ -46,6 +46,12 @@ class PixelScore(Plugin, Fitted, ABC):
     def __init__(self, settings: Any = None) -> None:
         self.settings = settings
 
+    def __init_subclass__(cls, **named: Any) -> None:
+        """A class with scores of its own does not inherit those of a batch, which would be others."""
+        super().__init_subclass__(**named)
+        if "__call__" in vars(cls) and "of_batch" not in vars(cls):
+            cls.of_batch = PixelScore.of_batch  # type: ignore[method-assign]
+
     @abstractmethod
     def __call__(self, seen: Seen) -> Map:
         """Scores [S, S], the larger the more uncertain."""

@@ -8,6 +8,7 @@
 A part of `label` or `cover` may be done in any process; `plan` and `take` hold numbers of all candidates.
 """
 
+import logging
 from collections.abc import Iterator
 from functools import cached_property
 from typing import Any
@@ -30,6 +31,8 @@ from atal_ray.config import Config
 from atal_ray.errors import counted
 from atal_ray.runtime.progress import Progress
 from atal_ray.runtime.shard_files import part_name
+
+logger = logging.getLogger(__name__)
 
 PLAN = "plan.json"
 FLOORS, SHORTLIST = "floor-rows", "shortlist-rows"
@@ -181,14 +184,30 @@ class BudgetSteps:
 
     def _choose(self, positions: Matrix, m: int, on_progress: OnProgress) -> Indices:
         if self.config.query.cover == "kcenter":
-            if self.gpu:
-                from atal_ray.acquisition.cover import device_kcenter  # loads PyTorch
-
-                if device_kcenter.fits_on_gpu(*positions.shape):
-                    return device_kcenter.cover_kcenter_on_device(positions, m, on_progress=on_progress)
+            on_gpu = self._choose_on_gpu(positions, m, on_progress) if self.gpu else None
+            if on_gpu is not None:
+                return on_gpu
             return cover_kcenter_lazy(positions, m, threads=self.threads, on_progress=on_progress)
         index = self.config.resources.index
         return cover_maxsum_scan(positions, m, threads=self.threads, backend=index, on_progress=on_progress)
+
+    def _choose_on_gpu(self, positions: Matrix, m: int, on_progress: OnProgress) -> Indices | None:
+        """The same cover by a GPU; None, with a warning where there is one, if it has no room."""
+        import torch  # takes two seconds to load
+
+        from atal_ray.acquisition.cover import device_kcenter
+
+        if not torch.cuda.is_available():
+            return None
+        try:
+            if device_kcenter.fits_on_gpu(*positions.shape):
+                return device_kcenter.cover_kcenter_on_device(positions, m, on_progress=on_progress)
+        except torch.OutOfMemoryError:  # another process took it meanwhile
+            pass
+        finally:
+            torch.cuda.empty_cache()  # faiss searches there next
+        logger.warning("the GPU has no room for %s candidates: the CPU covers them", f"{len(positions):,}")
+        return None
 
     def _write_rows(self, number: int, kind: str, rows: Indices) -> None:
         self.parts.write_table(part_name(number, kind), pa.table({"row": rows}))

@@ -6,7 +6,7 @@ Maps never leave the actor, and where its networks are on a GPU only candidates 
 from collections.abc import Collection, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from time import perf_counter
 from typing import Any
 
@@ -32,6 +32,7 @@ from atal_ray.campaign.query.load import LoadedShard
 from atal_ray.campaign.snapshot_actor import SnapshotActor
 from atal_ray.config import Config
 from atal_ray.errors import DivergedError, counted
+from atal_ray.inference.prepared import Prepared
 from atal_ray.labels.points import QUERY_SCHEMA, RANDOM, UNATTACKED
 from atal_ray.networks.graphed import Graphed
 from atal_ray.networks.inputs import to_batch
@@ -51,7 +52,11 @@ class Scored:
     pool: PixelPool
     rng: np.random.Generator
     seen: Seen
-    """What the members say, and from `choose` on the scores; nothing where no member looked."""
+    """What the members say; nothing where no member looked. The scores are there from `choose` on, of
+    candidates alone before.
+    """
+    shown: Seen | None = None
+    """The same with all its maps, where the report shows them and `seen` has those of candidates alone."""
 
 
 class PickShard(SnapshotActor):
@@ -111,6 +116,9 @@ class PickShard(SnapshotActor):
         try:
             if not self.blind and not image.seen.score.size:
                 image = replace(image, seen=self.method.scored(image.seen))
+            if not self.blind and image.image_id in self.shown:
+                seen = image.seen if image.shown is None else self.method.scored(image.shown)
+                self._show(image.image_id, seen)
             return self.choose(image)
         except DivergedError:
             self.errors.append({"stage": "query", "image_id": image.image_id, "reason": NOT_FINITE})
@@ -179,36 +187,42 @@ class PickShard(SnapshotActor):
         if self.blind or not self.on_gpu:
             yield from (self._look(shard, batch) for batch in batches)
             return
-        with ThreadPoolExecutor(1) as thread:
-            before: Future[list[Scored]] | None = None
-            for batch in batches:
-                under_way = thread.submit(self._look, shard, batch)
-                if before is not None:
-                    yield before.result()
-                before = under_way
+        before: Future[list[Scored]] | None = None
+        for batch in batches:
+            under_way = self._thread.submit(self._look, shard, batch)
             if before is not None:
                 yield before.result()
+            before = under_way
+        if before is not None:
+            yield before.result()
+
+    @cached_property
+    def _thread(self) -> ThreadPoolExecutor:
+        """The thread of the GPU: libraries keep what they have tried out for each thread."""
+        return ThreadPoolExecutor(1)
 
     def _look(self, shard: LoadedShard, batch: range) -> list[Scored]:
         """The images of a batch with what the members say of them."""
         started = perf_counter()
         pools = [self._pool(shard, index) for index in batch]
         ids = [str(shard.image_id[index]) for index in batch]
-        if self.blind:
-            brought = [(pool, Seen.nothing(self.config.train.size)) for pool in pools]
-        else:
-            found = self._predict(shard, batch)
-            whole = partial(self._whole, shard, batch, found)
-            brought = self._candidates(found, pools) or [(pool, whole(n)) for n, pool in enumerate(pools)]
-            for position, image_id in enumerate(ids):
-                if image_id in self.shown:
-                    self._show(image_id, self.method.scored(whole(position)))
-        self.scoring += perf_counter() - started
         rngs = [seeding.rng(self.config.seed, "query", self.round_number, image_id) for image_id in ids]
-        return [
-            Scored(image_id, pool, rng, seen)
-            for image_id, (pool, seen), rng in zip(ids, brought, rngs, strict=True)
-        ]
+        if self.blind:
+            nothing = Seen.nothing(self.config.train.size)
+            return [Scored(*of, nothing) for of in zip(ids, pools, rngs, strict=True)]
+        found = self._predict(shard, batch)
+        brought = self._candidates(found, pools)
+        looked = []
+        for position, (image_id, rng) in enumerate(zip(ids, rngs, strict=True)):
+            if brought is None:
+                seen = self._whole(shard, batch, found, position)
+                looked.append(Scored(image_id, pools[position], rng, seen))
+            else:
+                shown = self._whole(shard, batch, found, position) if image_id in self.shown else None
+                pool, seen = brought[position]
+                looked.append(Scored(image_id, pool, rng, seen, shown))
+        self.scoring += perf_counter() - started
+        return looked
 
     def _pool(self, shard: LoadedShard, index: int) -> PixelPool:
         """The pixels of an image that may be asked for."""
@@ -222,23 +236,29 @@ class PickShard(SnapshotActor):
         given = wants.attacked and self.config.attack.labels == "points"
         labels, known = self._labels(shard, batch) if given else (None, None)
         chances = dropout_chances(self.config, self.round_number, [shard.image_id[i] for i in batch])
-        recorded = self._recorded if self.on_gpu else None
-        return predict(self.snapshots, images, wants, self.config.attack, labels, known, chances, recorded)
+        attack = self.config.attack
+        return predict(self.snapshots, images, wants, attack, labels, known, chances, self._recorded)
 
     @cached_property
-    def _recorded(self) -> Graphed[Estimate[Tensor]]:
-        """What a GPU does for a batch, started by one call: choosing has the interpreter for itself."""
-        return Graphed(partial(estimate, self.snapshots, config=self.config.attack), "the estimate")
+    def _recorded(self) -> Graphed[Estimate[Tensor]] | None:
+        """What a GPU does for a batch, started by one call; None where the members might wait for it."""
+        snapshots, attack = self.snapshots, self.config.attack
+        if not self.on_gpu or not all(isinstance(one, Prepared) and one.is_fixed for one in snapshots):
+            return None
+
+        def of(images: Tensor, labels: Tensor | None = None, known: Tensor | None = None) -> Estimate[Tensor]:
+            return estimate(snapshots, images, attack, labels, known)
+
+        return Graphed(of, "the estimate")
 
     def _candidates(self, found: Predictions, pools: list[PixelPool]) -> list[tuple[PixelPool, Seen]] | None:
         """What leaves a GPU, where the method looks at no other pixels than the most uncertain ones."""
-        if not self.on_gpu or self.method.score is None:
+        if not self.on_gpu:
             return None
-        counts = [self.method.strategy.candidates(pool.pixels, self.most) for pool in pools]
-        scores = self.method.score.of_batch(found)
-        if scores is None or None in counts:
-            return None
-        return bring_candidates(found, scores, pools, [count for count in counts if count is not None])
+        looked_at = [self.method.strategy.candidates(pool.pixels, self.most) for pool in pools]
+        counts = [count for count in looked_at if count is not None]
+        scores = self.method.scored_batch(found) if len(counts) == len(pools) else None
+        return None if scores is None else bring_candidates(found, scores, pools, counts)
 
     def _whole(self, shard: LoadedShard, batch: range, found: Predictions, position: int) -> Seen:
         """All that the method looks at in one image."""

@@ -10,7 +10,7 @@ from covers import KINDS, positions_of
 from atal_ray.acquisition.cover import device_kcenter
 from atal_ray.acquisition.cover import members as cover_members
 from atal_ray.acquisition.cover.device_kcenter import cover_kcenter_on_device, fits_on_gpu
-from atal_ray.acquisition.cover.distances import FLOAT64, distance_error
+from atal_ray.acquisition.cover.distances import FLOAT64, dimensions_of, distance_error, squared_euclidean
 from atal_ray.acquisition.cover.kcenter import cover_kcenter_lazy
 from atal_ray.acquisition.rds import cover_kcenter
 from atal_ray.errors import DataError
@@ -65,10 +65,12 @@ def test_float64_products_stay_within_the_bound_of_their_error() -> None:
     x = np.random.default_rng(0).uniform(-1, 1, (200, 64))
     squares = (x * x).sum(1)
     product = squares[:, None] + squares - 2 * (x @ x.T)
+    dimensions = dimensions_of(x)
+    on_cpu = squared_euclidean(dimensions[:, :, None], dimensions[:, None, :])
+    bound = distance_error(float(squares.max()), 64, FLOAT64)
     exact = ((x.astype(np.longdouble)[:, None] - x) ** 2).sum(axis=2)
-    assert (
-        0 < float(np.abs(product - exact).max()) < distance_error(float(squares.max()), 64, FLOAT64) < 1e-11
-    )
+    for found in (product, on_cpu):
+        assert 0 < float(np.abs(found - exact).max()) < bound < 1e-11
 
 
 def test_equal_and_few_candidates() -> None:
@@ -96,5 +98,9 @@ def test_room_on_the_gpu_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not fits_on_gpu(10, 2)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (10**9, 10**10))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda: 0)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda: 0)
     assert fits_on_gpu(10**6, 64)
     assert not fits_on_gpu(2 * 10**6, 64)
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda: 10**9)  # and given back
+    assert fits_on_gpu(2 * 10**6, 64)

@@ -9,19 +9,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from campaigns import assert_finished, on_ray, open_campaign, torn
 from cover_parts import cover_files
 
 from atal_ray.acquisition.cover import device_kcenter
 from atal_ray.acquisition.cover.device_kcenter import cover_kcenter_on_device
 from atal_ray.acquisition.dataset_budget.similarity import LabelledFeatures
+from atal_ray.campaign import snapshot_actor
 from atal_ray.campaign.campaign_folder import QUERIES
 from atal_ray.campaign.query import dataset_actor as rds_actor
 from atal_ray.campaign.query.ask import query
 from atal_ray.campaign.query.budget_steps import MEMBERS, PLAN, SUMS, BudgetSteps
 from atal_ray.campaign.query.dataset_actor import VECTOR, check_index, memory_needed
 from atal_ray.campaign.run import run_campaign
-from atal_ray.config import Config, QueryConfig
+from atal_ray.config import Config, QueryConfig, ResourceConfig
 from atal_ray.errors import CampaignError, ConfigError
 from atal_ray.labels.points import QUERY_SCHEMA
 from atal_ray.report.gallery_file import GALLERY
@@ -83,8 +85,10 @@ def test_points_do_not_depend_on_where_the_cover_runs(finished, tmp_path, monkey
         there.append(m)
         return cover_kcenter_on_device(positions, m, device="cpu", on_progress=on_progress)
 
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(device_kcenter, "fits_on_gpu", lambda *_: True)
     monkeypatch.setattr(device_kcenter, "cover_kcenter_on_device", on_cpu)
+    monkeypatch.setattr(snapshot_actor, "choose_device", lambda _: torch.device("cpu"))
     config, folder = finished
     without = dataclasses.replace(config, resources=dataclasses.replace(config.resources, gpus="none"))
     assert ask((without, folder), tmp_path / "none")[0].equals(expected)
@@ -92,6 +96,41 @@ def test_points_do_not_depend_on_where_the_cover_runs(finished, tmp_path, monkey
     allowed = dataclasses.replace(config, resources=dataclasses.replace(config.resources, gpus="auto"))
     assert ask((allowed, folder), tmp_path / "gpu")[0].equals(expected)
     assert len(there) == 1
+
+
+@pytest.mark.parametrize("fits", [True, False])
+def test_where_a_gpu_has_no_room_the_cpu_covers_and_says_so(tmp_path, monkeypatch, caplog, fits):
+    names = [[f"{shard}-{image}" for image in range(4) for _ in range(20)] for shard in range(2)]
+
+    def asked(folder, *, gpu):
+        files = cover_files(tmp_path / folder, names)
+        config = Config(query=QueryConfig(scope="dataset", floor=0, ceiling=20))
+        BudgetSteps(config, 0, files, 8, 1, gpu=gpu).all_steps()
+        return [files.parts.read_table(f"{shard:06d}.picks.parquet").to_pylist() for shard in range(2)]
+
+    def full(*_, **__):
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(device_kcenter, "fits_on_gpu", lambda *_: fits)
+    monkeypatch.setattr(device_kcenter, "cover_kcenter_on_device", full)
+    assert asked("gpu", gpu=True) == asked("cpu", gpu=False)
+    assert ["no room for" in record.getMessage() for record in caplog.records] == [True]
+
+
+@pytest.mark.parametrize(("cpus", "gpu_machines", "wanted"), [(2, 1, 1), (20, 1, 0), (20, 5, 1), (20, 0, 0)])
+def test_gpus_cover_unless_far_more_machines_have_none(monkeypatch, cpus, gpu_machines, wanted):
+    """Twenty parts, an actor a machine."""
+    made, called = [{"CPU": 1, "memory": 100}] * cpus, []
+    gpus = [{"CPU": 1, "memory": 100, "GPU": 1}] * gpu_machines
+    monkeypatch.setattr(rds_actor, "machines_with", lambda _, gpu=0: gpus if gpu else [*made, *gpus])
+    monkeypatch.setattr(rds_actor, "call_on_actors", lambda *of, place, **_: called.append(place) or [])
+    config = Config(
+        query=QueryConfig(scope="dataset"), resources=ResourceConfig(query_actors=20, gpus="auto")
+    )
+    spending = rds_actor.Spending(config, "RDS")
+    spending.run(lambda threads, gpu: [lambda: None] * 20, 100, gpu=True)
+    assert [place.gpus for place in called] == [wanted]
 
 
 def test_parts_that_are_done_are_not_done_again(finished, tmp_path, monkeypatch):
