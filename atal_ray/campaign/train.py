@@ -128,7 +128,6 @@ def _collect(campaign: CampaignFolder, round_number: int, cycles: int) -> None:
     folder = campaign.round(round_number)
     run = folder / TRAIN_RUN
     for number in range(1, cycles + 1):
-        weights = snapshot_folder(run, number).read_bytes(WEIGHTS)
-        campaign.snapshots(round_number).write_bytes(f"{number}.pt", weights)
+        campaign.snapshots(round_number).copy(snapshot_folder(run, number), WEIGHTS, f"{number}.pt")
     folder.write_bytes(TRAINING, snapshot_folder(run, cycles).read_bytes(LOG))
     run.delete()

@@ -123,18 +123,34 @@ class Folder(Location):
             raise kind(f"{self.where(name)} cannot be read: {self.reason(error)}") from error
 
     def copy_from(self, other: "Folder", name: str) -> None:
-        """Copy a file of another folder, if it exists; on one disk by a hard link, as files never change."""
-        if other.exists(name) and not self._link(other, name):
-            self.write_bytes(name, other.read_bytes(name))
+        """Copy a file of another folder, if it exists."""
+        if other.exists(name):
+            self.copy(other, name, name)
 
-    def _link(self, other: "Folder", name: str) -> bool:
+    def copy(self, other: "Folder", name: str, new_name: str) -> None:
+        """Copy a file of another folder; on one disk by a hard link, as files never change.
+
+        Args:
+            other: where it is.
+            name: there.
+            new_name: here.
+
+        Raises:
+            CampaignError: it is not there, or cannot be written here.
+        """
+        if not self._link(other, name, new_name):
+            self.write_bytes(new_name, other.read_bytes(name))
+
+    def _link(self, other: "Folder", name: str, new_name: str) -> bool:
         if not (self.is_local and other.is_local):
             return False
-        link = Path(self.uri, f"{UNFINISHED}{uuid4().hex}-{name}")
+        link = Path(self.uri, f"{UNFINISHED}{uuid4().hex}-{new_name}")
         try:
             link.parent.mkdir(parents=True, exist_ok=True)
             link.hardlink_to(Path(other.uri, name).resolve())  # of a symbolic link, its file
-            link.replace(Path(self.uri, name))
+            with link.open("rb") as file:
+                os.fsync(file.fileno())  # what wrote it may not have waited for the disk
+            link.replace(Path(self.uri, new_name))
         except OSError:  # another disk, or one that knows no links
             return False
         finally:
