@@ -3,7 +3,8 @@
 import logging
 from base64 import b64decode, b64encode
 from collections.abc import Collection, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -150,6 +151,16 @@ class _TestSet:
         return {**of_members, "errors": sorted(self.errors)}
 
 
+@dataclass(frozen=True)
+class Predicted:
+    """A test image that was looked at."""
+
+    image_id: str
+    mask: Array
+    maps: Array | None
+    """Of the ensemble and of the last snapshot [2, H, W]; None where they are not finite."""
+
+
 class EvaluateShard(SnapshotActor):
     """An actor that predicts the images of a shard and sums their metrics."""
 
@@ -175,20 +186,15 @@ class EvaluateShard(SnapshotActor):
         errors: list[list[str]] = []
         self.pictures, self.ids, self.scores = [], [], []
         rows = records(folder.read_rows(name, row["start"], row["stop"]), self.data)
-        for start in range(0, len(rows), self.config.query.batch_size):
-            images, masks, batch = [], [], []
-            batch_rows = rows[start : start + self.config.query.batch_size]
-            for number, record in enumerate(batch_rows, row["start"] + start):
-                try:
-                    require_kept(row, number)
-                    image, mask = record.read_image(), record.read_mask().astype(bool)
-                except DataError as error:
-                    errors.append([record.image_id, str(error)])
-                    continue
-                images.append(resize(image, self.config.train.size))
-                masks.append(mask)
-                batch.append(record)
-            errors.extend([image_id, NOT_FINITE] for image_id in self._add(sums, images, masks, batch))
+        numbered, size = [*enumerate(rows, row["start"])], self.config.query.batch_size
+        batches = [numbered[start : start + size] for start in range(0, len(numbered), size)]
+        for predicted, unreadable in self.ahead(partial(self._look, row), batches):
+            errors += unreadable
+            for one in predicted:
+                if one.maps is None:
+                    errors.append([one.image_id, NOT_FINITE])
+                else:
+                    self._add(sums, one.image_id, one.mask, one.maps)
         return {
             **row,
             "images": row["stop"] - row["start"],
@@ -200,29 +206,45 @@ class EvaluateShard(SnapshotActor):
             "own": {who: self.own[who].state() for who in MEMBERS},
         }
 
-    def _add(
-        self, sums: dict[str, Accumulator], images: list[Any], masks: list[Any], batch: list[Record]
-    ) -> list[str]:
-        """Add the metrics of a batch; returns the images whose maps are not finite."""
-        not_finite: list[str] = []
-        if not images:
-            return not_finite
-        logits = predict(self.snapshots, to_batch(np.stack(images), self.device))
-        for index, (record, mask) in enumerate(zip(batch, masks, strict=True)):
-            maps = saliency_maps(logits[:, index], mask.shape)
-            if not torch.isfinite(maps).all():
-                not_finite.append(record.image_id)
-                continue
-            ensemble, last = to_uint8(maps.mean(0).numpy()), to_uint8(maps[-1].numpy())
-            if record.image_id in self.shown:
-                self.pictures.append([record.image_id, b64encode(small_png(ensemble)).decode()])
-            for who, saliency in (("ensemble", ensemble), ("last", last)):
-                found = sums[who].add(saliency, mask, record.image_id)
-                if who == "ensemble" and self.config.report.image_scores:
-                    self.ids.append(record.image_id)
-                    self.scores.append(np.concatenate([found[name] for name in KEPT]))
-                self.own[who].add(saliency, mask, record.image_id)
-        return not_finite
+    def _look(self, row: Row, batch: Sequence[tuple[int, Record]]) -> tuple[list[Predicted], list[list[str]]]:
+        """What the snapshots predict for a batch, and id and reason of each image that cannot be read."""
+        found: list[tuple[Record, Array, Array]] = []
+        errors: list[list[str]] = []
+        for number, record in batch:
+            try:
+                require_kept(row, number)
+                image, mask = record.read_image(), record.read_mask().astype(bool)
+                found.append((record, resize(image, self.config.train.size), mask))
+            except DataError as error:
+                errors.append([record.image_id, str(error)])
+        if not found:
+            return [], errors
+        images = to_batch(np.stack([image for _, image, _ in found]), self.device)
+        logits = predict(self.snapshots, images)
+        maps = [_judged_maps(logits[:, index], mask.shape) for index, (*_, mask) in enumerate(found)]
+        return [
+            Predicted(record.image_id, mask, of) for (record, _, mask), of in zip(found, maps, strict=True)
+        ], errors
+
+    def _add(self, sums: dict[str, Accumulator], image_id: str, mask: Array, maps: Array) -> None:
+        """Add the metrics of an image."""
+        ensemble, last = map(to_uint8, maps)
+        if image_id in self.shown:
+            self.pictures.append([image_id, b64encode(small_png(ensemble)).decode()])
+        for who, saliency in (("ensemble", ensemble), ("last", last)):
+            found = sums[who].add(saliency, mask, image_id)
+            if who == "ensemble" and self.config.report.image_scores:
+                self.ids.append(image_id)
+                self.scores.append(np.concatenate([found[name] for name in KEPT]))
+            self.own[who].add(saliency, mask, image_id)
+
+
+def _judged_maps(logits: Tensor, shape: tuple[int, ...]) -> Array | None:
+    """The mean of the snapshots' maps, and that of the last one [2, H, W]; None where one is not finite."""
+    maps = saliency_maps(logits, (shape[0], shape[1]))
+    judged = torch.stack([maps.mean(0), maps[-1]]).cpu().numpy()
+    finite = np.isfinite(judged).all()  # so are all others, or their mean would not be
+    return judged if finite else None
 
 
 @torch.no_grad()
@@ -234,8 +256,8 @@ def predict(snapshots: list[SaliencyNetwork], images: Tensor) -> Tensor:
 
 
 def saliency_maps(logits: Tensor, shape: tuple[int, int]) -> Tensor:
-    """Saliency maps [L, H, W] at the original size: logits [L, 1, S, S] are resized (bilinear) before the
-    sigmoid.
+    """Saliency maps [L, H, W] at the original size, where the logits [L, 1, S, S] are, which are resized
+    (bilinear) before the sigmoid.
     """
     resized = functional.interpolate(logits.float(), shape, mode="bilinear", align_corners=False)
-    return torch.sigmoid(resized)[:, 0].cpu()
+    return torch.sigmoid(resized)[:, 0]

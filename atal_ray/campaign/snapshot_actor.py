@@ -1,6 +1,9 @@
 """An actor that holds the snapshots of a round."""
 
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, partial
+from typing import TypeVar
 
 import torch
 
@@ -17,7 +20,11 @@ from atal_ray.networks.inputs import choose_device
 from atal_ray.networks.protocol import SaliencyNetwork
 from atal_ray.networks.snapshot_reader import read_snapshots
 from atal_ray.runtime.session import job_folder
+from atal_ray.store.read_ahead import work_ahead
 from atal_ray.store.streamed import sha256
+
+Item = TypeVar("Item")
+Looked = TypeVar("Looked")
 
 _TRACES: Traces = {}
 """Graphs for all stages of a process that runs them inline."""
@@ -57,6 +64,20 @@ class SnapshotActor:
     def device(self) -> torch.device:
         """Where it computes; chosen at the first shard: Ray hides what a constructor raises."""
         return choose_device(self.config.resources.gpus)
+
+    @cached_property
+    def on_gpu(self) -> bool:
+        """Whether networks look at the next batch while this process does its part of one."""
+        return self.device.type == "cuda"
+
+    def ahead(self, look: Callable[[Item], Looked], batches: Iterable[Item]) -> Iterator[Looked]:
+        """What is seen of each batch, in order; on a GPU the next one is under way meanwhile."""
+        return work_ahead(look, batches, self._thread) if self.on_gpu else map(look, batches)
+
+    @cached_property
+    def _thread(self) -> ThreadPoolExecutor:
+        """The thread of the GPU: libraries keep what they have tried out for each thread."""
+        return ThreadPoolExecutor(1)
 
     @cached_property
     def snapshots(self) -> list[SaliencyNetwork]:

@@ -155,5 +155,5 @@ class PredictShard:
         batch = to_batch(np.stack([resize(image, self.config.size) for _, image in found]), self.device)
         logits = predict_logits([self.network], batch)
         for index, (image_id, image) in enumerate(found):
-            saliency = to_uint8(saliency_maps(logits[:, index], image.shape[:2])[0].numpy(), image_id)
+            saliency = to_uint8(saliency_maps(logits[:, index], image.shape[:2])[0].cpu().numpy(), image_id)
             self.out.write_bytes(f"{image_id}.png", png(saliency))

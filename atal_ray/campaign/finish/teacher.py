@@ -248,5 +248,5 @@ def mean_map(ensembles: list[torch.Tensor], shape: tuple[int, int]) -> Map:
     sigmoid.
     """
     means = torch.stack([saliency_maps(logits, shape).mean(0) for logits in ensembles])
-    found: Map = means.mean(0).clamp(0, 1).numpy()
+    found: Map = means.mean(0).clamp(0, 1).cpu().numpy()
     return found

@@ -4,9 +4,8 @@ Maps never leave the actor, and where its networks are on a GPU only candidates 
 """
 
 from collections.abc import Collection, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from time import perf_counter
 from typing import Any
 
@@ -79,11 +78,6 @@ class PickShard(SnapshotActor):
         self.most = config.query.ceiling if config.query.scope == "dataset" else self.k
         self.errors: list[Row] = []
         self.scoring = self.choosing = 0.0
-
-    @cached_property
-    def on_gpu(self) -> bool:
-        """Whether networks look at the next batch while pixels of one are chosen, among the candidates."""
-        return self.device.type == "cuda"
 
     def __call__(self, row: Row) -> Row:
         """Choose the points of a loaded shard; returns the number of its images, and the seconds of each
@@ -184,22 +178,8 @@ class PickShard(SnapshotActor):
         """
         size, images = self.config.query.batch_size, len(shard.image_id)
         batches = [range(start, min(start + size, images)) for start in range(0, images, size)]
-        if self.blind or not self.on_gpu:
-            yield from (self._look(shard, batch) for batch in batches)
-            return
-        before: Future[list[Scored]] | None = None
-        for batch in batches:
-            under_way = self._thread.submit(self._look, shard, batch)
-            if before is not None:
-                yield before.result()
-            before = under_way
-        if before is not None:
-            yield before.result()
-
-    @cached_property
-    def _thread(self) -> ThreadPoolExecutor:
-        """The thread of the GPU: libraries keep what they have tried out for each thread."""
-        return ThreadPoolExecutor(1)
+        look = partial(self._look, shard)
+        return map(look, batches) if self.blind else self.ahead(look, batches)
 
     def _look(self, shard: LoadedShard, batch: range) -> list[Scored]:
         """The images of a batch with what the members say of them."""
