@@ -45,6 +45,11 @@ class StoreError(CampaignError):
     """An object store that cannot be reached, denies access, or has no such bucket."""
 
 
+def short_reason(error: BaseException) -> str:
+    """The kind of an error of a library, and the first line of what it says."""
+    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
+
+
 @contextmanager
 def reworded(words: Mapping[str, str]) -> Iterator[None]:
     """Say sentences of errors in the words of another command.

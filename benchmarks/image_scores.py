@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from atal_ray.campaign.evaluate import predict, saliency_maps
 from atal_ray.data.images import resize
 from atal_ray.data.record import Record
+from atal_ray.inference.saliency import predict, saliency_maps
 from atal_ray.metrics.saliency_map import to_uint8
 from atal_ray.metrics.scores import score
 from atal_ray.networks.inputs import to_batch

@@ -26,10 +26,10 @@ class Badge(Strategy):  # k-means++ on the gradient of the head's weights, (p - 
     features, scored = True, False
 
     def __call__(self, pool, seen, k, rng):
-        kept, columns = np.ix_(pool.grid.cell_rows, pool.grid.cell_columns), len(pool.grid.cell_columns)
-        free = np.flatnonzero(pool.free[kept])
-        cells = np.stack([pool.grid.cell_columns[free % columns], pool.grid.cell_rows[free // columns]], 1)
-        p = seen.clean[kept].ravel()[free]
+        grid, columns = pool.grid, len(pool.grid.cell_columns)
+        free = np.flatnonzero(grid.kept(pool.free))
+        cells = np.stack([grid.cell_columns[free % columns], grid.cell_rows[free // columns]], 1)
+        p = grid.kept(seen.clean).ravel()[free]
         gradients = (p - (p > 0.5))[:, None] * sample_bilinear(seen.features, cells, len(pool.free))
         squares, chosen = (gradients**2).sum(1), []
         for _ in range(min(k, len(free))):

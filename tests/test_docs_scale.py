@@ -179,7 +179,43 @@ def start_up() -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("figures", [speed, scale, image, space, pipeline, memory, superpixels, start_up])
+def gpu_query() -> list[str]:
+    rows = {name: row["images_per_s"] for name, row in result("gpu")["parts"]["estimate"]["figures"].items()}
+    return [
+        f"| torchattacks and a loop, float32 | {rows['torchattacks and a loop, float32, batch 16']:.0f} | |",
+        *(
+            f"| bfloat16{said} | {rows[f'{name}, batch 16']:.0f} | {rows[f'{name}, batch 64']:.0f} |"
+            for said, name in {"": "on the device, bfloat16", ", one CUDA graph": "+ CUDA graph"}.items()
+        ),
+    ]
+
+
+def choosing() -> list[str]:
+    found = result("choosing")
+    spent, moved = found["ms_an_image"], found["bytes_an_image"]
+    whole = f"{spent['whole maps']:.1f} ms"
+    return [
+        f"{moved['candidates'] / 1e6:.2f} MB of the {moved['maps'] / 1e6:.2f} MB that the maps",
+        f"takes {spent['candidates alone']:.1f} ms of a core from candidates alone, and {whole} from whole",
+        f"{whole} become {spent['features of all candidates']:.1f} ms",
+    ]
+
+
+FIGURES = [
+    speed,
+    scale,
+    image,
+    space,
+    pipeline,
+    memory,
+    superpixels,
+    start_up,
+    gpu_query,
+    choosing,
+]
+
+
+@pytest.mark.parametrize("figures", FIGURES)
 def test_figures_come_from_their_file(figures: Callable[[], list[str]]) -> None:
     for phrase in figures():
         assert phrase in PAGE

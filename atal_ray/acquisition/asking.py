@@ -140,7 +140,9 @@ class Asking:
         Raises:
             ConfigError: as `scored`.
         """
-        scores = None if self.score is None else self.score.of_batch(found)
+        if self.score is None or not self.score.belongs_to_call("of_batch"):
+            return None
+        scores = self.score.of_batch(found)
         if scores is None:
             return None
         self._require_maps(scores.shape, found.clean.shape)
@@ -152,6 +154,11 @@ class Asking:
             f"{type(self.score).__name__} gives scores {[*found]}: it must give one for each pixel, "
             f"{[*wanted]}",
         )
+
+    def candidates(self, pixels: int, k: int) -> int | None:
+        """How many of the most uncertain pixels it looks at; see `Strategy.candidates`."""
+        own = self.strategy.belongs_to_call("candidates")
+        return self.strategy.candidates(pixels, k) if own else None
 
     def pick(self, pool: PixelPool, seen: Seen, k: int, rng: np.random.Generator) -> Pick:
         """The k pixels of an image that was scored; see `Strategy`."""

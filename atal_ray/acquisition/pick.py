@@ -180,7 +180,7 @@ def rank_diverse(
     m = config.cover_factor * k
     positions = _positions(pixels, features_of, pool, config)
     ranked = select(positions, features_of, known, m, m, config.cover, config.similarity)
-    own = pool.superpixels[pick_cells(grid, candidates[ranked]).cells]
+    own = pool.superpixels[grid.cell_rows[rows[ranked]], grid.cell_columns[columns[ranked]]]
     ranked = fresh_superpixels_first(ranked, own)
     return RankedCover(pick_cells(grid, candidates[ranked]), features_of(ranked), known)
 

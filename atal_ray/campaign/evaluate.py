@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import torch
-import torch.nn.functional as functional
 from torch import Tensor
 
 from atal_ray.campaign.campaign_folder import MEMBERS, METRICS, CampaignFolder
@@ -23,11 +22,11 @@ from atal_ray.config import Config
 from atal_ray.data.images import resize
 from atal_ray.data.record import Record, records
 from atal_ray.errors import DataError, counted
+from atal_ray.inference.saliency import predict, saliency_maps
 from atal_ray.metrics.accumulator import Accumulator
 from atal_ray.metrics.own_sums import OwnSums
-from atal_ray.metrics.saliency_map import to_uint8
+from atal_ray.metrics.saliency_map import UInt8Map, to_uint8
 from atal_ray.networks.inputs import to_batch
-from atal_ray.networks.protocol import SaliencyNetwork
 from atal_ray.report.gallery_file import shown_records
 from atal_ray.report.predictions_file import PREDICTION_SCHEMA, PREDICTIONS, TEST_IMAGES, small_png
 from atal_ray.runtime.bad_images import BadImages, require_kept
@@ -157,8 +156,8 @@ class Predicted:
 
     image_id: str
     mask: Array
-    maps: Array | None
-    """Of the ensemble and of the last snapshot [2, H, W]; None where they are not finite."""
+    maps: tuple[UInt8Map, UInt8Map] | None
+    """Of the ensemble and of the last snapshot [H, W]; None where they are not finite."""
 
 
 class EvaluateShard(SnapshotActor):
@@ -214,24 +213,27 @@ class EvaluateShard(SnapshotActor):
             try:
                 require_kept(row, number)
                 image, mask = record.read_image(), record.read_mask().astype(bool)
-                found.append((record, resize(image, self.config.train.size), mask))
             except DataError as error:
                 errors.append([record.image_id, str(error)])
+                continue
+            found.append((record, resize(image, self.config.train.size), mask))
         if not found:
             return [], errors
         images = to_batch(np.stack([image for _, image, _ in found]), self.device)
         logits = predict(self.snapshots, images)
-        maps = [_judged_maps(logits[:, index], mask.shape) for index, (*_, mask) in enumerate(found)]
-        return [
-            Predicted(record.image_id, mask, of) for (record, _, mask), of in zip(found, maps, strict=True)
-        ], errors
+        predicted = [
+            Predicted(record.image_id, mask, _judged_maps(logits[:, index], mask.shape))
+            for index, (record, _, mask) in enumerate(found)
+        ]
+        return predicted, errors
 
-    def _add(self, sums: dict[str, Accumulator], image_id: str, mask: Array, maps: Array) -> None:
+    def _add(
+        self, sums: dict[str, Accumulator], image_id: str, mask: Array, maps: tuple[UInt8Map, UInt8Map]
+    ) -> None:
         """Add the metrics of an image."""
-        ensemble, last = map(to_uint8, maps)
         if image_id in self.shown:
-            self.pictures.append([image_id, b64encode(small_png(ensemble)).decode()])
-        for who, saliency in (("ensemble", ensemble), ("last", last)):
+            self.pictures.append([image_id, b64encode(small_png(maps[0])).decode()])
+        for who, saliency in zip(("ensemble", "last"), maps, strict=True):
             found = sums[who].add(saliency, mask, image_id)
             if who == "ensemble" and self.config.report.image_scores:
                 self.ids.append(image_id)
@@ -239,25 +241,10 @@ class EvaluateShard(SnapshotActor):
             self.own[who].add(saliency, mask, image_id)
 
 
-def _judged_maps(logits: Tensor, shape: tuple[int, ...]) -> Array | None:
-    """The mean of the snapshots' maps, and that of the last one [2, H, W]; None where one is not finite."""
-    maps = saliency_maps(logits, (shape[0], shape[1]))
+def _judged_maps(logits: Tensor, shape: tuple[int, int]) -> tuple[UInt8Map, UInt8Map] | None:
+    """The mean of the snapshots' maps, and that of the last one; None where one is not finite."""
+    maps = saliency_maps(logits, shape)
     judged = torch.stack([maps.mean(0), maps[-1]]).cpu().numpy()
-    finite = np.isfinite(judged).all()  # so are all others, or their mean would not be
-    return judged if finite else None
-
-
-@torch.no_grad()
-def predict(snapshots: list[SaliencyNetwork], images: Tensor) -> Tensor:
-    """Logits [L, B, 1, S, S] of every snapshot for images [B, 3, S, S] in [0, 1]."""
-    return torch.stack(
-        [network(network.normalise(images)).logits[network.prediction] for network in snapshots]
-    )
-
-
-def saliency_maps(logits: Tensor, shape: tuple[int, int]) -> Tensor:
-    """Saliency maps [L, H, W] at the original size, where the logits [L, 1, S, S] are, which are resized
-    (bilinear) before the sigmoid.
-    """
-    resized = functional.interpolate(logits.float(), shape, mode="bilinear", align_corners=False)
-    return torch.sigmoid(resized)[:, 0]
+    if not np.isfinite(judged).all():  # as the mean is where any of them is not
+        return None
+    return to_uint8(judged[0]), to_uint8(judged[1])

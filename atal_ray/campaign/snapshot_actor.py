@@ -20,8 +20,8 @@ from atal_ray.networks.inputs import choose_device
 from atal_ray.networks.protocol import SaliencyNetwork
 from atal_ray.networks.snapshot_reader import read_snapshots
 from atal_ray.runtime.session import job_folder
-from atal_ray.store.read_ahead import work_ahead
 from atal_ray.store.streamed import sha256
+from atal_ray.store.work_ahead import work_ahead
 
 Item = TypeVar("Item")
 Looked = TypeVar("Looked")
@@ -31,6 +31,10 @@ _TRACES: Traces = {}
 
 _PREPARED: dict[tuple[object, ...], list[SaliencyNetwork]] = {}
 """The snapshots that this process prepared last, for the next stage that wants the same."""
+
+
+_THREAD = ThreadPoolExecutor(1)
+"""Looks at the next batch on a GPU: one for all actors, as libraries keep what they tried for each thread."""
 
 
 class SnapshotActor:
@@ -67,17 +71,12 @@ class SnapshotActor:
 
     @cached_property
     def on_gpu(self) -> bool:
-        """Whether networks look at the next batch while this process does its part of one."""
+        """Whether the networks are on one."""
         return self.device.type == "cuda"
 
     def ahead(self, look: Callable[[Item], Looked], batches: Iterable[Item]) -> Iterator[Looked]:
         """What is seen of each batch, in order; on a GPU the next one is under way meanwhile."""
-        return work_ahead(look, batches, self._thread) if self.on_gpu else map(look, batches)
-
-    @cached_property
-    def _thread(self) -> ThreadPoolExecutor:
-        """The thread of the GPU: libraries keep what they have tried out for each thread."""
-        return ThreadPoolExecutor(1)
+        return work_ahead(look, batches, _THREAD) if self.on_gpu else map(look, batches)
 
     @cached_property
     def snapshots(self) -> list[SaliencyNetwork]:

@@ -29,6 +29,17 @@ class Plugin:
     Settings: ClassVar[type[Section] | None] = None
     """Its settings, a frozen dataclass with a default for every field; None where it has none."""
 
+    @classmethod
+    def belongs_to_call(cls, name: str) -> bool:
+        """Whether a method was made for the `__call__` that the class has: it does where no class closer to
+        this one defines another `__call__`.
+        """
+        method, call = (
+            next(number for number, base in enumerate(cls.__mro__) if defined in vars(base))
+            for defined in (name, "__call__")
+        )
+        return method <= call
+
 
 @dataclass(frozen=True)
 class Registry(Generic[Plug]):

@@ -11,12 +11,12 @@ import pyarrow as pa
 import torch
 
 from atal_ray import networks
-from atal_ray.campaign.evaluate import predict as predict_logits
-from atal_ray.campaign.evaluate import saliency_maps
 from atal_ray.config.evaluation import EvaluationConfig
 from atal_ray.data.images import read_image, resize
 from atal_ray.errors import CheckpointError, ConfigError, DataError
 from atal_ray.evaluation.evaluation_folder import SHARD
+from atal_ray.inference.saliency import predict as predict_logits
+from atal_ray.inference.saliency import saliency_maps
 from atal_ray.metrics.saliency_map import png, to_uint8
 from atal_ray.networks.inputs import choose_device, to_batch
 from atal_ray.runtime.bad_images import BadImages, require_kept

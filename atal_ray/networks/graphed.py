@@ -8,6 +8,8 @@ from typing import Any, Generic, TypeVar
 import torch
 from torch import Tensor
 
+from atal_ray.errors import short_reason
+
 logger = logging.getLogger(__name__)
 
 WARM_UP = 2  # calls of a shape before it is recorded: libraries choose their kernels in the first
@@ -20,17 +22,26 @@ class Graphed(Generic[Result]):
 
     A pass through a network has hundreds of small kernels, which a CPU core starts about as fast as the GPU
     works them off. The first calls of a shape run as they are. What cannot be recorded, such as a function
-    that waits for the GPU, or one for which a graph's own memory is not there, runs as it is for good, with a
-    warning.
+    that waits for the GPU, or a shape for which a graph's own memory is not there, runs as it is, with a
+    warning, as do all shapes that come later.
 
     Args:
         function: of tensors; whatever else it reads must stay where it is in memory.
         name: what the warning calls it.
         warm_up: calls of a shape before it is recorded.
+        repeatable: whether a call that found no memory may be made again: it changes nothing but its result.
     """
 
-    def __init__(self, function: Callable[..., Result], name: str, warm_up: int = WARM_UP) -> None:
+    def __init__(
+        self,
+        function: Callable[..., Result],
+        name: str,
+        warm_up: int = WARM_UP,
+        *,
+        repeatable: bool = False,
+    ) -> None:
         self.function, self.name, self.warm_up = function, name, warm_up
+        self.repeatable = repeatable
         self.seen: Counter[tuple[object, ...]] = Counter()
         self.recorded: dict[tuple[object, ...], tuple[torch.cuda.CUDAGraph, list[Tensor], Result]] = {}
         self.pool: Any = None
@@ -55,16 +66,13 @@ class Graphed(Generic[Result]):
         try:
             return self.function(*tensors)
         except torch.OutOfMemoryError:
-            if not self.recorded:
+            if not (self.recorded and self.repeatable):
                 raise
-        self._give_up("their memory is needed for another shape of batch")
-        torch.cuda.empty_cache()
-        return self.function(*tensors)
-
-    def _give_up(self, why: str) -> None:
-        logger.warning("%s is no longer a CUDA graph, going on without: %s", self.name, why)
+        logger.warning("%s is no longer a CUDA graph: another shape of batch needs its memory", self.name)
         self.recorded.clear()
         self.pool, self.usable = None, False
+        torch.cuda.empty_cache()
+        return self.function(*tensors)
 
     def _record(self, key: tuple[object, ...], tensors: tuple[Tensor, ...]) -> None:
         """Record the function on copies of tensors; nothing is computed."""
@@ -75,14 +83,9 @@ class Graphed(Generic[Result]):
             with torch.cuda.graph(graph, pool=self.pool, capture_error_mode="thread_local"):
                 result = self.function(*kept)
         except Exception as error:  # what cannot be recorded fails in many ways
-            logger.warning("%s cannot be a CUDA graph, going on without: %s", self.name, reason(error))
+            logger.warning("%s cannot be a CUDA graph, going on without: %s", self.name, short_reason(error))
             self.usable = False
             torch.cuda.set_stream(stream)  # a recording that fails leaves its own stream behind
             return
         self.pool = self.pool or graph.pool()
         self.recorded[key] = (graph, kept, result)
-
-
-def reason(error: Exception) -> str:
-    """The kind of an error and the first line of what it says."""
-    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"

@@ -4,7 +4,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
@@ -137,6 +137,7 @@ class Folder(Location):
 
         Raises:
             CampaignError: it is not there, or cannot be written here.
+            StoreError: its store is out of reach.
         """
         if not self._link(other, name, new_name):
             self.write_bytes(new_name, other.read_bytes(name))
@@ -154,7 +155,8 @@ class Folder(Location):
         except OSError:  # another disk, or one that knows no links
             return False
         finally:
-            link.unlink(missing_ok=True)  # renaming a link onto another of the same file leaves it
+            with suppress(OSError):  # where the folder is none, writing says so
+                link.unlink(missing_ok=True)  # renaming a link onto another of the same file leaves it
         return True
 
     def copy_tree(self, local: Path) -> None:

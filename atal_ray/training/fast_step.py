@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from atal_ray.config import TrainConfig
-from atal_ray.networks.graphed import Graphed, reason
+from atal_ray.errors import short_reason
+from atal_ray.networks.graphed import Graphed
 from atal_ray.networks.protocol import SaliencyNetwork
 from atal_ray.training.step import LossOf, StepOf, loss_of, train_step
 
@@ -71,6 +72,6 @@ class WithFallback:
         except Exception as error:  # compilers and their tools fail in almost any way
             if self.worked:
                 raise
-            logger.warning("%s does not work here, going on without: %s", self.name, reason(error))
+            logger.warning("%s does not work here, going on without: %s", self.name, short_reason(error))
             self.fast = self.plain
             return self.plain(images, targets)

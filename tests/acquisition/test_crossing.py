@@ -14,6 +14,7 @@ from properties import examples
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from atal_ray.acquisition.asking import Asking
 from atal_ray.acquisition.crossing import bring_candidates
 from atal_ray.acquisition.grid import original_pixels
 from atal_ray.acquisition.pick import Pick, PixelPool, pick_random
@@ -26,7 +27,7 @@ from atal_ray.acquisition.strategies.most_uncertain import MostUncertain
 from atal_ray.acquisition.strategies.strategy import Strategy
 from atal_ray.config import QueryConfig
 from atal_ray.config.plugins import settings_of
-from atal_ray.errors import DivergedError
+from atal_ray.errors import ConfigError, DivergedError
 
 STRATEGY_NAMES = ("rds", "top", "top-share")
 CHANNELS = 3
@@ -185,26 +186,64 @@ def test_a_strategy_may_ask_for_none_or_for_all(count: int) -> None:
         assert np.count_nonzero(pool.free) == expected
 
 
-def test_a_class_with_a_choice_of_its_own_inherits_none_for_a_gpu() -> None:
-    class Odd(Entropy):
-        """Scores of its own."""
+class Odd(Entropy):
+    """Scores of its own."""
 
-        def __call__(self, seen: Seen) -> Map:
-            return seen.clean
+    def __call__(self, seen: Seen) -> Map:
+        return seen.clean
 
-    class Other(MostUncertain):
-        """A choice of its own."""
 
-        def __call__(self, pool: PixelPool, seen: Seen, k: int, rng: np.random.Generator) -> Pick:
-            return pick_random(pool, k, rng)
+class Renamed(Entropy):
+    """Another name."""
 
-    class Same(Entropy):
-        """Another name."""
 
-    found = Predictions(torch.rand(1, 4, 4))
-    assert Odd().of_batch(found) is None
-    assert Other(QueryConfig()).candidates(100, 2) is None
-    assert Same().of_batch(found) is not None
+class Mixin:
+    """Scores for any class."""
+
+    def __call__(self, seen: Seen) -> Map:
+        return seen.clean
+
+
+class Mixed(Mixin, Entropy):
+    """Those of the first base."""
+
+
+class Later(Entropy):
+    """Its scores are set below."""
+
+
+setattr(Later, "__call__", lambda score, seen: seen.clean)  # noqa: B010
+
+
+class Shuffled(MostUncertain):
+    """A choice of its own."""
+
+    def __call__(self, pool: PixelPool, seen: Seen, k: int, rng: np.random.Generator) -> Pick:
+        return pick_random(pool, k, rng)
+
+
+@pytest.mark.parametrize("kind", [Odd, Mixed, Later, Renamed])
+def test_a_score_of_its_own_does_not_inherit_that_of_a_batch(kind: type[Entropy]) -> None:
+    asking = replace(Asking.of(QueryConfig(score="entropy")), score=kind())
+    assert (asking.scored_batch(Predictions(torch.rand(1, 4, 4))) is not None) == (kind is Renamed)
+
+
+def test_a_choice_of_its_own_does_not_inherit_how_many_pixels_another_one_looks_at() -> None:
+    asking = Asking.of(QueryConfig(strategy="top"))
+    assert asking.candidates(100, 2) == 2
+    assert replace(asking, strategy=Shuffled(QueryConfig())).candidates(100, 2) is None
+
+
+def test_scores_of_another_shape_are_refused() -> None:
+    class Flat(Entropy):
+        """One number for each image."""
+
+        def of_batch(self, found: Predictions) -> Tensor:
+            return found.clean.mean((1, 2))
+
+    asking = replace(Asking.of(QueryConfig(score="entropy")), score=Flat())
+    with pytest.raises(ConfigError, match=r"Flat gives scores \[3\]: .* each pixel, \[3, 4, 4\]"):
+        asking.scored_batch(Predictions(torch.rand(3, 4, 4)))
 
 
 @pytest.mark.parametrize("name", ["flip-margin", "margin-change", "margin", "entropy", "bald"])

@@ -14,7 +14,6 @@ from plain_campaigns import plain_snapshots, toy_config
 
 from atal_ray import networks
 from atal_ray.campaign.campaign_folder import COST, ERRORS, METRICS, POINTS, CampaignFolder
-from atal_ray.campaign.evaluate import saliency_maps
 from atal_ray.campaign.finish import finish as finish_module
 from atal_ray.campaign.finish.delivered_network import DeliveredNetwork
 from atal_ray.campaign.finish.finish import finish
@@ -30,6 +29,7 @@ from atal_ray.data.images import read_image, read_mask, resize
 from atal_ray.data.record import Record, records
 from atal_ray.data.synthetic.dataset import write_dataset
 from atal_ray.errors import CampaignError, ConfigError, DataError
+from atal_ray.inference.saliency import saliency_maps
 from atal_ray.labels.points import UNSURE, PointIndex
 from atal_ray.labels.regions import region_labels
 from atal_ray.networks.inputs import to_batch

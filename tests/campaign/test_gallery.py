@@ -17,7 +17,6 @@ from atal_ray.acquisition.estimate import estimate
 from atal_ray.acquisition.grid import labels_on_grid
 from atal_ray.acquisition.uncertainty import difference, region_kind
 from atal_ray.campaign.campaign_folder import MANIFEST, POINTS, QUERIES, START, CampaignFolder
-from atal_ray.campaign.evaluate import predict, saliency_maps
 from atal_ray.campaign.gallery import make_gallery
 from atal_ray.campaign.query.ask import query
 from atal_ray.config import AttackConfig, Config, NetworkConfig, ResourceConfig
@@ -25,6 +24,7 @@ from atal_ray.data.images import read_image, resize
 from atal_ray.data.manifest import build_manifest
 from atal_ray.data.record import records
 from atal_ray.data.synthetic.dataset import write_dataset
+from atal_ray.inference.saliency import predict, saliency_maps
 from atal_ray.labels.points import POINT_SCHEMA
 from atal_ray.metrics.saliency_map import to_uint8
 from atal_ray.networks.inputs import to_batch

@@ -13,7 +13,6 @@ import torch
 from PIL import Image
 
 from atal_ray import cli
-from atal_ray.campaign.evaluate import predict, saliency_maps
 from atal_ray.config import NetworkConfig
 from atal_ray.config.evaluation import EvaluationConfig
 from atal_ray.data.images import read_image, read_mask, resize
@@ -22,6 +21,7 @@ from atal_ray.errors import CheckpointError, ConfigError, DataError
 from atal_ray.evaluation import compare as evaluation
 from atal_ray.evaluation import score_curves, score_maps
 from atal_ray.evaluation.compare import evaluate, named
+from atal_ray.inference.saliency import predict, saliency_maps
 from atal_ray.metrics.accumulator import Accumulator
 from atal_ray.networks.f3net_small import F3NetSmall
 from atal_ray.networks.inputs import to_batch

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from atal_ray.campaign.evaluate import predict, saliency_maps
 from atal_ray.config import NetworkConfig
 from atal_ray.config.evaluation import EvaluationConfig
 from atal_ray.evaluation.predict import predict_maps
+from atal_ray.inference.saliency import predict, saliency_maps
 from atal_ray.networks.f3net_small import F3NetSmall
 from atal_ray.networks.protocol import SaliencyNetwork, SaliencyOutput
 from atal_ray.runtime.shards import Pool

@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from atal_ray import cli, networks
-from atal_ray.campaign.evaluate import predict, saliency_maps
 from atal_ray.campaign.finish.delivered_network import DeliveredNetwork, export, folder_of, read
 from atal_ray.config import NetworkConfig, config_file
 from atal_ray.data.images import read_image, resize
 from atal_ray.data.synthetic.dataset import write_dataset
 from atal_ray.errors import CampaignError, CheckpointError, ConfigError
+from atal_ray.inference.saliency import predict, saliency_maps
 from atal_ray.networks.inputs import to_batch
 
 SIDE = 64

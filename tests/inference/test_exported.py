@@ -12,10 +12,10 @@ from torch.nn import functional
 from toy_network import TwoHeads
 
 from atal_ray import networks
-from atal_ray.campaign.evaluate import predict, saliency_maps
 from atal_ray.config import NetworkConfig
 from atal_ray.errors import CheckpointError
 from atal_ray.inference.exported import exported
+from atal_ray.inference.saliency import predict, saliency_maps
 from atal_ray.networks.protocol import SaliencyNetwork, SaliencyOutput
 
 SIDE = 64

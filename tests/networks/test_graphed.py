@@ -84,15 +84,32 @@ def test_where_another_shape_finds_no_memory_the_graphs_go(
             raise torch.OutOfMemoryError
         return len(images)
 
-    graphed: Graphed[int] = Graphed(work, "the estimate", warm_up=1)
+    graphed: Graphed[int] = Graphed(work, "the estimate", warm_up=1, repeatable=True)
     assert [graphed(torch.ones(size)) for size in (4, 4, 4, 5, 5, 4)] == [4, 4, 4, 5, 5, 4]
     assert emptied == [True]
     assert not graphed.recorded
-    assert ["memory is needed" in record.getMessage() for record in caplog.records] == [True]
-    alone = Graphed(work, "the estimate")
+    assert ["needs its memory" in record.getMessage() for record in caplog.records] == [True]
     emptied.clear()
+    alone: Graphed[int] = Graphed(work, "the estimate", repeatable=True)
     with pytest.raises(torch.OutOfMemoryError):
         alone(torch.ones(5))
+
+
+def test_what_changes_more_than_its_result_is_not_called_again(made: list[tuple[Graph, Any, str]]) -> None:
+    calls: list[int] = []
+
+    def step(images: Tensor) -> int:
+        calls.append(len(images))
+        if len(images) == 5:
+            raise torch.OutOfMemoryError
+        return len(images)
+
+    graphed: Graphed[int] = Graphed(step, "the step", warm_up=1)
+    for _ in range(3):
+        graphed(torch.ones(4))
+    with pytest.raises(torch.OutOfMemoryError):
+        graphed(torch.ones(5))
+    assert calls == [4, 4, 5]
 
 
 @pytest.mark.parametrize(

@@ -211,3 +211,36 @@ def test_rows_between_of_an_empty_table_are_none(tmp_path: Path) -> None:
     folder = Folder(str(tmp_path))
     folder.write_table("points.parquet", pa.schema([("image_id", pa.string())]).empty_table())
     assert folder.read_between("points.parquet", "image_id", "a", "b").num_rows == 0
+
+
+def test_a_copy_is_whole_under_its_new_name_and_stays_when_the_source_goes(folder: Folder) -> None:
+    source, copied = folder / "source", folder / "copied"
+    source.write_bytes("snapshot.pt", b"weights")
+    for _ in range(2):  # a second time over the first
+        copied.copy(source, "snapshot.pt", "1.pt")
+    assert copied.names() == ["1.pt"]
+    source.delete()
+    assert copied.read_bytes("1.pt") == b"weights"
+    with pytest.raises(CampaignError, match=r"source.*snapshot\.pt"):
+        copied.copy(source, "snapshot.pt", "2.pt")
+    assert copied.names() == ["1.pt"]
+
+
+def test_on_one_disk_a_copy_is_the_same_file_and_elsewhere_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, copied = Folder(str(tmp_path / "source")), Folder(str(tmp_path / "copied"))
+    source.write_bytes("a", b"weights")
+    copied.copy(source, "a", "linked")
+    assert (tmp_path / "copied/linked").samefile(tmp_path / "source/a")
+
+    def refuse(*_: object) -> None:
+        raise OSError("another disk")
+
+    monkeypatch.setattr(Path, "hardlink_to", refuse)
+    copied.copy(source, "a", "written")
+    assert copied.read_bytes("written") == b"weights"
+    assert not (tmp_path / "copied/written").samefile(tmp_path / "source/a")
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(CampaignError, match="cannot be written"):
+        Folder(str(tmp_path / "file/below")).copy(source, "a", "b")

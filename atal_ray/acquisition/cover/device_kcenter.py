@@ -25,6 +25,7 @@ from atal_ray.errors import DataError
 
 SENT = 2**18  # candidates that are sent to the device at once
 REPORTED = 1000  # members between two reports of progress
+SPARE = 2**28  # bytes for the libraries that multiply there
 
 
 def fits_on_gpu(candidates: int, dimensions: int) -> bool:
@@ -33,7 +34,7 @@ def fits_on_gpu(candidates: int, dimensions: int) -> bool:
         return False
     free, _ = torch.cuda.mem_get_info()
     free += torch.cuda.memory_reserved() - torch.cuda.memory_allocated()  # what PyTorch holds for the next
-    return 8 * candidates * (dimensions + 6) + 32 * SENT * dimensions < free
+    return 8 * candidates * (dimensions + 6) + 32 * SENT * dimensions + SPARE < free
 
 
 def cover_kcenter_on_device(

@@ -46,18 +46,12 @@ class PixelScore(Plugin, Fitted, ABC):
     def __init__(self, settings: Any = None) -> None:
         self.settings = settings
 
-    def __init_subclass__(cls, **named: Any) -> None:
-        """A class with scores of its own does not inherit those of a batch, which would be others."""
-        super().__init_subclass__(**named)
-        if "__call__" in vars(cls) and "of_batch" not in vars(cls):
-            cls.of_batch = PixelScore.of_batch  # type: ignore[method-assign]
-
     @abstractmethod
     def __call__(self, seen: Seen) -> Map:
         """Scores [S, S], the larger the more uncertain."""
 
     def of_batch(self, found: "Predictions") -> "Tensor | None":
         """The scores of a batch [B, S, S] where the members are, so that no map has to leave a GPU; None
-        where it takes arrays.
+        where it takes arrays. A class with another `__call__` does not inherit it.
         """
         return None

@@ -30,12 +30,6 @@ class Strategy(Plugin, Fitted, ABC):
     def __init__(self, query: QueryConfig, settings: Any = None) -> None:
         self.query, self.settings = query, settings
 
-    def __init_subclass__(cls, **named: Any) -> None:
-        """A class with a choice of its own does not inherit how many pixels another one looks at."""
-        super().__init_subclass__(**named)
-        if "__call__" in vars(cls) and "candidates" not in vars(cls):
-            cls.candidates = Strategy.candidates  # type: ignore[method-assign]
-
     @abstractmethod
     def __call__(self, pool: PixelPool, seen: Seen, k: int, rng: np.random.Generator) -> Pick:
         """The k pixels of an image, in the order of asking; fewer where fewer are free.
@@ -51,11 +45,13 @@ class Strategy(Plugin, Fitted, ABC):
         """
 
     def candidates(self, pixels: int, k: int) -> int | None:
-        """How many of the most uncertain free pixels it looks at; None: at all.
+        """How many of the most uncertain free pixels it looks at; None: at all. A class with another
+        `__call__` does not inherit it.
 
         Where it is a number and the score has `of_batch`, nothing else of the maps leaves a GPU: other pixels
-        are not free, and their scores and predictions are 0. `Seen.sampled`, not `Seen.features`, then gives
-        `sample_bilinear` the features of candidates and labelled points.
+        are not free, and their scores and predictions are 0; all scores are NaN where one is not finite.
+        `Seen.sampled`, not `Seen.features`, then gives `sample_bilinear` the features of candidates and
+        labelled points. The other fields of `Seen` are empty.
 
         Args:
             pixels: of the image on the query grid, each counted once.

@@ -19,7 +19,6 @@ import torch
 from numpy.typing import NDArray
 
 from atal_ray.campaign.campaign_folder import ERROR_SCHEMA, MANIFEST, CampaignFolder
-from atal_ray.campaign.evaluate import predict, saliency_maps
 from atal_ray.campaign.finish.finish_plan import Finish
 from atal_ray.campaign.finish.known import Known, Labels, Map, TeacherView, confidence_of
 from atal_ray.campaign.finish.shares import SHARE_SCHEMA, share_of
@@ -29,6 +28,7 @@ from atal_ray.config import Config
 from atal_ray.data.images import resize
 from atal_ray.data.record import MANIFEST_SCHEMA, Record, digest, records
 from atal_ray.errors import DataError
+from atal_ray.inference.saliency import predict, saliency_maps
 from atal_ray.labels.confidence import soft_mask
 from atal_ray.labels.points import UNSURE, PointIndex
 from atal_ray.metrics.saliency_map import png, to_uint8

@@ -28,7 +28,7 @@ from atal_ray.campaign.campaign_folder import ERROR_SCHEMA
 from atal_ray.campaign.query.cover_files import CoverFiles, Indices, Matrix
 from atal_ray.campaign.query.covers import FEATURES, matrix, vectors
 from atal_ray.config import Config
-from atal_ray.errors import counted
+from atal_ray.errors import counted, short_reason
 from atal_ray.runtime.progress import Progress
 from atal_ray.runtime.shard_files import part_name
 
@@ -192,21 +192,22 @@ class BudgetSteps:
         return cover_maxsum_scan(positions, m, threads=self.threads, backend=index, on_progress=on_progress)
 
     def _choose_on_gpu(self, positions: Matrix, m: int, on_progress: OnProgress) -> Indices | None:
-        """The same cover by a GPU; None, with a warning where there is one, if it has no room."""
+        """The same cover by a GPU; None, with a warning where there is one, if it cannot do it."""
         import torch  # takes two seconds to load
 
         from atal_ray.acquisition.cover import device_kcenter
 
         if not torch.cuda.is_available():
             return None
+        why = "it has no room"
         try:
             if device_kcenter.fits_on_gpu(*positions.shape):
                 return device_kcenter.cover_kcenter_on_device(positions, m, on_progress=on_progress)
-        except torch.OutOfMemoryError:  # another process took it meanwhile
-            pass
-        finally:
+        except RuntimeError as error:  # another process took the memory meanwhile, or CUDA cannot start
+            why = short_reason(error)
+        else:
             torch.cuda.empty_cache()  # faiss searches there next
-        logger.warning("the GPU has no room for %s candidates: the CPU covers them", f"{len(positions):,}")
+        logger.warning("the GPU cannot cover %s candidates (%s): the CPU does", f"{len(positions):,}", why)
         return None
 
     def _write_rows(self, number: int, kind: str, rows: Indices) -> None:

@@ -6,7 +6,8 @@ import pyarrow as pa
 from atal_ray.acquisition.pick import rank_diverse
 from atal_ray.acquisition.rds import unit_vectors
 from atal_ray.campaign.campaign_folder import ERROR_SCHEMA
-from atal_ray.campaign.query.score import PickShard, Row, Scored
+from atal_ray.campaign.query.looking import Scored
+from atal_ray.campaign.query.score import PickShard, Row
 from atal_ray.labels.points import QUERY_SCHEMA
 from atal_ray.runtime.shard_files import part_name
 

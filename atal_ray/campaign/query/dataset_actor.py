@@ -70,7 +70,7 @@ def choose_by_need(config: Config, round_number: int, parts: Folder, shards: int
 
 
 GPU_WORTH = 4
-"""How many actors without a GPU one with a GPU is taken for; it reads candidates many times as fast."""
+"""How many actors without a GPU one with a GPU is taken for, a guess: what it does there was not measured."""
 
 
 class Spending:
@@ -97,15 +97,15 @@ class Spending:
         """
         where = self.config.resources
         wanted = gpu and where.gpus != "none"
-        gpus = int(wanted and not self.is_inline)
-        with_gpu = machines_with(where.loading_nodes, 1) if gpus else []
-        with_gpu = [machine for machine in with_gpu if machine.get("memory", 0) >= memory]
+        with_gpu = machines_with(where.loading_nodes, 1) if wanted and not self.is_inline else []
+        with_gpu = [one for one in with_gpu if one.get("memory", 0) >= memory and one.get("CPU", 0) >= 1]
         machines = [this_machine()] if self.is_inline else machines_with(where.loading_nodes)
         self._require_memory(memory, machines)
         count = len(calls(1, False))
         cpus = where.query_actors * self.config.query.threads  # which the query's actors have just given back
         at_once, threads = share_out(cpus, count, memory, 0, machines)
-        on_gpus = share_out(cpus, count, memory, 1, with_gpu) if with_gpu else (0, 0)
+        most = min(count, where.query_actors)  # of GPUs: what a campaign takes and a cluster is counted for
+        on_gpus = share_out(cpus, most, memory, 1, with_gpu) if with_gpu else (0, 0)
         gpus = int(GPU_WORTH * on_gpus[0] >= at_once)  # it can do without one
         at_once, threads = on_gpus if gpus else (at_once, threads)
         place = Place(threads, gpus, where.loading_nodes, memory)

@@ -12,7 +12,7 @@ from atal_ray.acquisition.predictions import Predictions
 from atal_ray.campaign.campaign_folder import ERRORS, MANIFEST, POINTS, QUERIES
 from atal_ray.campaign.evaluate import EvaluateShard, evaluate
 from atal_ray.campaign.not_finite import NOT_FINITE
-from atal_ray.campaign.query import score
+from atal_ray.campaign.query import looking, score
 from atal_ray.campaign.query.ask import query
 from atal_ray.config import QueryConfig
 from atal_ray.data.manifest import build_manifest
@@ -49,7 +49,7 @@ def stub(monkeypatch, spoilt, part):
                 maps[part][row] = np.inf if part == "features" else np.nan
         return Predictions(**{name: torch.from_numpy(values) for name, values in maps.items()})
 
-    monkeypatch.setattr(score, "predict", predict)
+    monkeypatch.setattr(looking, "predict", predict)
     snapshots = [SimpleNamespace(feature_channels=CHANNELS)]
     monkeypatch.setattr(score.PickShard, "snapshots", snapshots)
 
@@ -89,8 +89,12 @@ def test_where_no_image_is_finite_the_learning_rate_is_named(campaign, synth_fol
     assert not campaign.round(0).exists(QUERIES)
 
 
+@pytest.mark.parametrize("on_gpu", [False, True])
 @pytest.mark.parametrize("spoilt", [{2}, set(range(IMAGES))])
-def test_evaluation_names_the_images_and_goes_on_with_the_others(campaign, synth_folder, monkeypatch, spoilt):
+def test_evaluation_names_the_images_and_goes_on_with_the_others(
+    campaign, synth_folder, monkeypatch, spoilt, on_gpu
+):
+    monkeypatch.setattr(EvaluateShard, "on_gpu", on_gpu)
     seen = iter(range(100))
 
     def predict(snapshots, images):
