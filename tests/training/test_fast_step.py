@@ -87,8 +87,8 @@ def test_the_compiler_itself_takes_the_same_way(small, batch):
     plain = build_step(small, small, build_optimizer(small, PLAN), PLAN)
     recipe = TrainConfig(compile=True)
     compiled = build_step(twin, twin, build_optimizer(twin, recipe), recipe)
-    for _ in range(3):
-        assert float(compiled(*batch)) == pytest.approx(float(plain(*batch)), rel=1e-4)
+    for tolerance in (1e-5, 1e-3, 1e-3):  # last bits of the first grow with each that follows
+        assert float(compiled(*batch)) == pytest.approx(float(plain(*batch)), rel=tolerance)
     assert compiled.worked
 
 
