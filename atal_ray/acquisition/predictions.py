@@ -52,6 +52,10 @@ class Predictions:
     beside: Tensor | None = None
     """What the module beside the last member gives [B, E, h, w], where it is wanted."""
 
+    def cpu(self) -> "Predictions":
+        """The same on the CPU."""
+        return Predictions(**{name: part.cpu() for name, part in vars(self).items() if part is not None})
+
     def of(self, index: int) -> Seen:
         """All that they say of one image."""
         parts = {name: part for name, part in vars(self).items() if part is not None}

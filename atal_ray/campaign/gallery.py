@@ -110,7 +110,7 @@ class GalleryActor(SnapshotActor):
         readable, found = self._read(row)
         size = self.config.query.batch_size
         for batch in (readable[start : start + size] for start in range(0, len(readable), size)):
-            predictions = self._predict(batch)
+            predictions = self._predict(batch).cpu()
             for position, (record, image) in enumerate(batch):
                 given: dict[str, Any] = {"image": image, "mask": self._mask(record)}
                 seen = replace(predictions.of(position), **{name: given[name] for name in self.method.sees})

@@ -86,6 +86,7 @@ class LookingActor(SnapshotActor):
             return [Scored(*of, nothing) for of in zip(ids, pools, rngs, strict=True)]
         found = self._predict(shard, batch)
         brought = self._candidates(found, pools)
+        found = found.cpu() if brought is None else found
         looked = []
         for position, (image_id, rng) in enumerate(zip(ids, rngs, strict=True)):
             if brought is None:
