@@ -182,7 +182,7 @@ class Shared(nn.Module):
 
     def __init__(self, member: SaliencyNetwork, call: Callable[..., tuple[Tensor, Tensor]]) -> None:
         super().__init__()
-        self.member, self.call = member, call
+        self.member, self.call, self.multiple = member, call, member.multiple
         graph = next(iter(member.graphs.values()))  # type: ignore[operator]
         self.weights = {**dict(graph.named_parameters()), **dict(graph.named_buffers())}
         self.prediction = 0
