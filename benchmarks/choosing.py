@@ -9,14 +9,14 @@ they leave a GPU. All three must choose the same points. Writes benchmarks/resul
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import tyro
-from machine import provenance
+from machine import described, provenance
 from numpy.typing import NDArray
 from side_by_side import paired_ratio, turns, with_one_thread
 from snapshots import IMAGES, trained
@@ -158,10 +158,8 @@ def main(options: Options) -> None:
     head = provenance(MEASURES)
     trained(options.train, options.weights, options.snapshots)
     figures = with_one_thread(measure, options)
-    described = {
-        name: str(value) if isinstance(value, Path) else value for name, value in asdict(options).items()
-    }
-    RESULT.write_text(json.dumps({"provenance": head, "options": described, **figures}, indent=1) + "\n")
+    result = {"provenance": head, "options": described(options), **figures}
+    RESULT.write_text(json.dumps(result, indent=1) + "\n")
     print(json.dumps({name: figures[name] for name in ("ms_an_image", "ratios", "bytes_an_image")}, indent=1))
 
 

@@ -17,7 +17,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -25,7 +25,7 @@ from typing import Any, Literal
 import torch
 import tyro
 from gpu_parts.setup import AHEAD, Part, Setup
-from machine import provenance
+from machine import described, provenance
 
 ROOT = Path(__file__).parent
 START, END = "start", "end"
@@ -131,11 +131,6 @@ def main(options: Options) -> None:
     options.out.write_text(json.dumps(result, indent=1) + "\n")
     if left:
         print(f"no time was left for: {', '.join(left)}")
-
-
-def described(options: Options) -> dict[str, Any]:
-    """The options as JSON takes them."""
-    return {name: str(value) if isinstance(value, Path) else value for name, value in asdict(options).items()}
 
 
 def part_of(name: str) -> Part:

@@ -7,6 +7,7 @@ import os
 import platform
 import subprocess
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,11 @@ def provenance(
         "versions": {name: _version(name) for name in PACKAGES},
         "rivals": {name: importlib.metadata.version(name) for name in rivals},
     }
+
+
+def described(options: Any) -> dict[str, Any]:
+    """The fields of a benchmark's options for its result file; of a path the last part alone."""
+    return {name: value.name if isinstance(value, Path) else value for name, value in asdict(options).items()}
 
 
 def _version(name: str) -> str | None:

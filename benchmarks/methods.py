@@ -14,7 +14,7 @@ decided where the interval leaves out 0 and all seeds agree. Prints a table.
 import contextlib
 import json
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ import numpy as np
 import torch
 import tyro
 from image_scores import compared, draws, resampled, score_images, spread
-from machine import provenance
+from machine import described, provenance
 from real_images import RealImages, data_of, lay_out, names, network_of, test_sets
 from unit_pool import run_units
 
@@ -211,10 +211,7 @@ def main(options: Options) -> None:
     result = {
         "provenance": head,
         "data": [path.name for path in (options.train, *test_sets(options))],
-        "options": {
-            name: str(value.name) if isinstance(value, Path) else value
-            for name, value in asdict(options).items()
-        },
+        "options": described(options),
         "seeds": {arm: finished(options, arm) for arm in options.arms},
         "training_passes": {arm: passes(options, arm) for arm in options.arms},
         "figures": {

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 import torch
 import tyro
-from machine import provenance
+from machine import described, provenance
 from numpy.typing import NDArray
 from snapshots import CYCLES, IMAGES, trained
 from torch import Tensor, nn
@@ -340,10 +340,7 @@ def main(options: Options) -> None:
         print(f"{name:36} " + ", ".join(f"{kind} {share:.0%}" for kind, share in parts.items()))
     result = {
         "provenance": head,
-        "options": {
-            key: str(value.name) if isinstance(value, Path) else value
-            for key, value in dataclasses.asdict(options).items()
-        },
+        "options": described(options),
         "attack": dataclasses.asdict(FULL),
         "bfloat16": has_bfloat16(device),
         "gflop_an_image": work_of_one / 1e9,

@@ -46,6 +46,7 @@ def test_result_has_a_benchmark_that_says_what_it_measures(path: Path) -> None:
     assert source_files(measured_by(script))
     assert script.name in command_of(script) or command_of(script).startswith("make ")
     assert "head = provenance(MEASURES" in script.read_text()
+    assert '"/' not in path.read_text(), "a path of the machine it was made on"
 
 
 def test_provenance_names_what_was_measured() -> None:

@@ -39,8 +39,8 @@ class PixelPool:
     @property
     def pixels(self) -> int:
         """How many original pixels the grid can ask for, labelled ones included."""
-        grid = self.grid
-        return len(grid.cell_rows) * len(grid.cell_columns)
+        size = len(self.free)
+        return min(size, self.height) * min(size, self.width)
 
     def of(self, cells: npt.NDArray[np.bool_]) -> "PixelPool":
         """The pool with nothing free but some of its cells [S, S]."""

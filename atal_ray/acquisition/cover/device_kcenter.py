@@ -18,10 +18,10 @@ from atal_ray.acquisition.cover.distances import (
     distance_error,
     first_members,
     ignore_progress,
+    require_finite,
 )
 from atal_ray.acquisition.cover.exact import ExactDistances
 from atal_ray.acquisition.cover.members import Indices, Members
-from atal_ray.errors import DataError
 
 SENT = 2**18  # candidates that are sent to the device at once
 REPORTED = 1000  # members between two reports of progress
@@ -67,8 +67,7 @@ def cover_kcenter_on_device(
     if m == 0:
         return np.empty(0, np.int64)
     passes = _Passes(positions, first, device)
-    if not np.isfinite(passes.exact.error):
-        raise DataError("cover: a position is not finite, or too large for its square; check the features")
+    require_finite(passes.exact.error)
     members = Members(positions, m, first)
     while members.count < m:
         chosen = passes.farthest(members)

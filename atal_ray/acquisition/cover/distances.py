@@ -62,6 +62,12 @@ def distance_error(squared_radius: float, dimensions: int, unit: float = FLOAT32
     return 6 * (dimensions + 5) * unit * squared_radius + dimensions * 2.0**-120
 
 
+def require_finite(error: float) -> None:
+    """Raise DataError where the error of distances is not finite, as positions then are not."""
+    if not np.isfinite(error):
+        raise DataError("cover: a position is not finite, or too large for its square; check the features")
+
+
 def first_members(positions: Array, m: int, start: Sequence[int]) -> list[int]:
     """`start` as the first members of a cover of m candidates; no more than m, and none where N is 0.
 

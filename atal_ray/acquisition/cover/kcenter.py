@@ -19,10 +19,10 @@ from atal_ray.acquisition.cover.distances import (
     distance_error,
     first_members,
     ignore_progress,
+    require_finite,
 )
 from atal_ray.acquisition.cover.exact import ExactDistances
 from atal_ray.acquisition.cover.members import ROWS, Indices, Matrix, Members
-from atal_ray.errors import DataError
 
 SHARE = 16  # the floor is chosen so that one candidate in 16 is above it,
 FEWEST = 4096  # but at least so many
@@ -149,8 +149,7 @@ def cover_kcenter_lazy(
     if m == 0:
         return np.empty(0, np.int64)
     bounds = Bounds(positions, m, first[0], threads)
-    if not np.isfinite(bounds.error):
-        raise DataError("cover: a position is not finite, or too large for its square; check the features")
+    require_finite(bounds.error)
     members = Members(positions, m, first)
     bounds.nearest[first] = -np.inf
     while members.count < m:

@@ -20,11 +20,11 @@ from atal_ray.acquisition.cover.distances import (
     distance_error,
     first_members,
     ignore_progress,
+    require_finite,
     squared_euclidean,
 )
 from atal_ray.acquisition.cover.products import row_products
 from atal_ray.config.resources import Index
-from atal_ray.errors import DataError
 
 Indices = NDArray[np.int64]
 
@@ -138,8 +138,7 @@ def cover_maxsum_scan(
     if m == 0:
         return np.empty(0, np.int64)
     sums = Sums(positions, m, threads, backend)
-    if not np.isfinite(sums.error):
-        raise DataError("cover: a position is not finite, or too large for its square; check the features")
+    require_finite(sums.error)
     for index in first:
         blocks = sums.add(index)
     while len(sums.indices) < m:
